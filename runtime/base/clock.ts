@@ -1,0 +1,38 @@
+/** Time is an argument: everything that waits takes a Clock, so that tests and the simulator own time. */
+export interface Clock {
+  /** Wall-clock milliseconds since the epoch; for timestamps that people read, never for durations or deadlines. */
+  now(): number
+  /** Milliseconds on a clock that never goes back; origin arbitrary. For durations, deadlines, leases. */
+  monotonic(): number
+  /** Calls `run` once after `delayMs` (>= 0). The returned timer is void after `cancel`. */
+  after(delayMs: number, run: () => void): Timer
+}
+
+export interface Timer {
+  cancel(): void
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, run) {
+    const handle = setTimeout(run, delayMs)
+    return { cancel: () => clearTimeout(handle) }
+  },
+}
+
+/** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error)
+    const onAbort = () => {
+      timer.cancel()
+      reject(signal?.reason as Error)
+    }
+    const timer = clock.after(delayMs, () => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}

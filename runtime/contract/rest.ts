@@ -1,0 +1,169 @@
+/**
+ * REST of the JobManager: shapes and names close to Flink's. All times are milliseconds since the epoch, all sizes bytes. `:job` is the job's uid or `current`.
+ * Authentication: `Authorization: Bearer <per-job token>`, not required on loopback-bound servers.
+ *
+ * GET  /healthz                          200 while the process runs
+ * GET  /readyz                           200 once connected to store and Redis (leading or standing by)
+ * GET  /metrics                          Prometheus text
+ * GET  /overview                         JobFacts (also from a stand-by: leading = false)
+ * GET  /events                           NDJSON stream of JobFacts: the current ones at once, then after each change (at most every 50 ms); an empty line each 5 s
+ * GET  /jobs/:job/plan                   ExecutionPlan
+ * GET  /jobs/:job/checkpoints            CheckpointsView
+ * GET  /jobs/:job/checkpoints/details/:id CheckpointDetails
+ * POST /jobs/:job/checkpoints            {triggerId?} -> {triggerId}
+ * GET  /jobs/:job/checkpoints/:triggerId OperationView
+ * POST /jobs/:job/savepoints             {triggerId?, path?} -> {triggerId}
+ * GET  /jobs/:job/savepoints             SavepointView[]
+ * GET  /jobs/:job/savepoints/:triggerId  OperationView
+ * POST /jobs/:job/stop                   {triggerId?, mode: 'checkpoint' | 'savepoint', path?, drain?} -> {triggerId}; the run is closed when the operation completes
+ * GET  /jobs/:job/exceptions             ExceptionView[]
+ * GET  /jobs/:job/vertices               VertexView[]
+ * GET  /taskmanagers                     TaskManagerView[]
+ * Errors: status 4xx/5xx with {code, message} of errors.ts. A stand-by answers 421 to what only the leader can do, naming the leader where known.
+ */
+import type { ErrorData } from '#runtime/base/errors'
+import type { FailureReason } from '#runtime/checkpoint/failure-reasons'
+
+export type JobState = 'Created' | 'WaitingForSlots' | 'Deploying' | 'Running' | 'Restarting' | 'Stopping' | 'Finished' | 'Suspended' | 'Drained' | 'Failed'
+/** The published five phases of the coordinator, plus failure. */
+export type CheckpointPhase = 'IDLE' | 'REQUESTING' | 'EXECUTING' | 'COMMITTING' | 'COMPLETED' | 'FAILED' | 'ABORTED'
+
+/** Everything that the operator, CLI and UI need to know of a job, as one small document. Level, not edge: each one is complete. */
+export interface JobFacts {
+  readonly version: string
+  readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
+  readonly run: number
+  readonly leading: boolean
+  readonly leader: string | undefined
+  readonly epoch: number
+  readonly attempt: string | undefined
+  readonly state: JobState
+  readonly stateSince: number
+  /** In words, why the state is what it is. */
+  readonly message: string
+  readonly error: ErrorData | undefined
+  readonly restarts: number
+  readonly parallelism: number
+  readonly slots: { readonly free: number; readonly total: number; readonly wanted: number }
+  readonly taskManagers: number
+  readonly planHash: string | undefined
+  readonly guarantee: 'exactly-once' | 'at-least-once' | undefined
+  readonly storagePath: string
+  readonly restoredFrom: string | undefined
+  readonly records: { readonly in: number; readonly out: number; readonly perSecond: number }
+  readonly checkpoint: {
+    readonly phase: CheckpointPhase
+    readonly inProgress: number | undefined
+    readonly completed: number
+    readonly failed: number
+    readonly consecutiveFailures: number
+    readonly last: { readonly id: number; readonly completedAt: number; readonly path: string; readonly sizeBytes: number; readonly durationMs: number } | undefined
+    readonly lastFailure: { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string } | undefined
+  }
+  /** Savepoints, manual checkpoints and stops by trigger id, newest 20. */
+  readonly operations: readonly OperationView[]
+  /** Newest first, at most ten. */
+  readonly recoveries: readonly RecoveryView[]
+}
+
+export interface RecoveryView {
+  readonly at: number
+  readonly cause: string
+  readonly checkpointId: number | undefined
+  readonly detectMs: number
+  readonly electMs: number
+  readonly scheduleMs: number
+  readonly restoreMs: number
+  readonly firstRecordMs: number | undefined
+}
+
+export interface OperationView {
+  readonly triggerId: string
+  readonly type: 'checkpoint' | 'savepoint' | 'stop'
+  readonly status: 'InProgress' | 'Completed' | 'Failed'
+  readonly checkpointId?: number
+  readonly path?: string
+  readonly sizeBytes?: number
+  readonly startedAt: number
+  readonly completedAt?: number
+  readonly error?: ErrorData
+  readonly maxParallelism?: number
+}
+
+export interface CheckpointView {
+  readonly id: number
+  readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'
+  readonly is_savepoint: boolean
+  readonly trigger_timestamp: number
+  readonly latest_ack_timestamp: number | undefined
+  readonly state_size: number
+  readonly delta_size: number
+  readonly end_to_end_duration: number
+  readonly num_subtasks: number
+  readonly num_acknowledged_subtasks: number
+  readonly external_path: string | undefined
+  readonly failure_reason: FailureReason | undefined
+  readonly failure_message: string | undefined
+}
+
+export interface CheckpointsView {
+  readonly counts: { restored: number; total: number; in_progress: number; completed: number; failed: number }
+  readonly latest: { completed: CheckpointView | undefined; failed: CheckpointView | undefined; savepoint: CheckpointView | undefined }
+  readonly history: readonly CheckpointView[]
+}
+
+export interface SubtaskCheckpointView {
+  readonly vertex: string
+  readonly subtask: number
+  readonly ack_timestamp: number | undefined
+  readonly alignment_ms: number
+  readonly sync_ms: number
+  readonly async_ms: number
+  readonly upload_ms: number
+  readonly state_size: number
+}
+
+export interface CheckpointDetails extends CheckpointView {
+  readonly subtasks: readonly SubtaskCheckpointView[]
+}
+
+export interface SavepointView {
+  readonly id: number
+  readonly path: string
+  readonly sizeBytes: number
+  readonly at: number
+  readonly stop: boolean
+}
+
+export interface ExceptionView {
+  readonly at: number
+  readonly attempt: string | undefined
+  readonly vertex: string | undefined
+  readonly subtask: number | undefined
+  readonly taskManager: string | undefined
+  readonly error: ErrorData
+}
+
+export interface VertexView {
+  readonly id: string
+  readonly name: string
+  readonly parallelism: number
+  readonly subtasks: readonly {
+    readonly subtask: number
+    readonly taskManager: string
+    readonly state: 'Deploying' | 'Running' | 'Finished'
+    readonly recordsIn: number
+    readonly recordsOut: number
+    readonly busyRatio: number
+    readonly backPressuredRatio: number
+    readonly watermark: number | null
+  }[]
+}
+
+export interface TaskManagerView {
+  readonly id: string
+  readonly address: string
+  readonly slots: number
+  readonly freeSlots: number
+  readonly lastHeartbeatAgoMs: number
+}
