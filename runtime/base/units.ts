@@ -8,7 +8,10 @@ export const DURATION_PATTERN = '^([0-9]+(ms|s|m|h))+$'
 /** "1h30m" -> 5400000. @throws {WeirError} CFG_INVALID naming the text and the grammar. */
 export function parseDuration(text: string): number {
   if (!new RegExp(DURATION_PATTERN).test(text))
-    throw new WeirError('CFG_INVALID', `Not a duration: ${JSON.stringify(text)}. Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".`)
+    throw new WeirError(
+      'CFG_INVALID',
+      `Not a duration: ${JSON.stringify(text)}. Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".`,
+    )
   let total = 0
   for (const [, n, unit] of text.matchAll(/([0-9]+)(ms|s|m|h)/g)) total += Number(n) * UNIT_MS[unit as keyof typeof UNIT_MS]
   return total
@@ -18,7 +21,12 @@ export function parseDuration(text: string): number {
 export function formatDuration(ms: number): string {
   let rest = Math.round(ms)
   let text = ''
-  for (const [unit, size] of [['h', 3_600_000], ['m', 60_000], ['s', 1000], ['ms', 1]] as const) {
+  for (const [unit, size] of [
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+    ['ms', 1],
+  ] as const) {
     const n = Math.floor(rest / size)
     rest -= n * size
     if (n > 0) text += `${n}${unit}`

@@ -67,7 +67,11 @@ const savepoint = z.object({
 const retire = z.object({ kind: z.literal('RETIRE'), ids: z.array(z.int().positive()), files: z.array(z.string()) })
 const pin = z.object({ kind: z.literal('PIN'), ids: z.array(z.int().positive()), by: z.string(), until: z.int() })
 const claim = z.object({ kind: z.literal('CLAIM'), savepoint: z.string() })
-const close = z.object({ kind: z.literal('CLOSE'), run: z.int().nonnegative(), status: z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Canceled']) })
+const close = z.object({
+  kind: z.literal('CLOSE'),
+  run: z.int().nonnegative(),
+  status: z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Canceled']),
+})
 
 const common = {
   v: z.literal(FORMAT_VERSION),

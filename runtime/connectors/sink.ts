@@ -17,7 +17,10 @@ export interface Sink<T, C = any> {
   createWriter(context: SinkContext): SinkWriter<T, C>
 }
 
-export type SinkContext = Pick<OperatorContext, 'job' | 'uid' | 'subtask' | 'parallelism' | 'attempt' | 'clock' | 'logger' | 's3' | 'fail' | 'counters'>
+export type SinkContext = Pick<
+  OperatorContext,
+  'job' | 'uid' | 'subtask' | 'parallelism' | 'attempt' | 'clock' | 'logger' | 's3' | 'fail' | 'counters'
+>
 
 export interface SinkWriter<T, C> {
   /** Before the first record, after restored transactions were committed. `attempt` of the context is this execution's. */

@@ -17,7 +17,10 @@ export interface Source<T, S = any, P = any> {
   createReader(context: SourceContext): SplitReader<T, S, P>
 }
 
-export type SourceContext = Pick<OperatorContext, 'job' | 'subtask' | 'parallelism' | 'clock' | 'logger' | 's3' | 'wake' | 'fail' | 'counters'>
+export type SourceContext = Pick<
+  OperatorContext,
+  'job' | 'subtask' | 'parallelism' | 'clock' | 'logger' | 's3' | 'wake' | 'fail' | 'counters'
+>
 
 export interface SplitDiscovery<S> {
   /** State of an earlier snapshot, before the first poll; undefined on a fresh start. */

@@ -15,10 +15,22 @@ export type CheckpointOptions = z.infer<typeof checkpointOptions>
 
 export const restartOptions = z.strictObject({
   strategy: z.enum(['ExponentialDelay', 'FailureRate']).default('ExponentialDelay').describe('What to do after a failure.'),
-  delayMs: z.int().min(0).default(1000).describe('First delay; a lost process (not user code) is replaced without delay the first time in a window.'),
+  delayMs: z
+    .int()
+    .min(0)
+    .default(1000)
+    .describe('First delay; a lost process (not user code) is replaced without delay the first time in a window.'),
   maxDelayMs: z.int().min(0).default(60_000).describe('Cap of the exponential delay.'),
-  windowMs: z.int().min(1).default(600_000).describe('Counting window of FailureRate; time without failure after which ExponentialDelay starts over.'),
-  maxAttempts: z.int().min(0).optional().describe('Restarts allowed (in a window for FailureRate); then the job is Failed. Default: no limit.'),
+  windowMs: z
+    .int()
+    .min(1)
+    .default(600_000)
+    .describe('Counting window of FailureRate; time without failure after which ExponentialDelay starts over.'),
+  maxAttempts: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Restarts allowed (in a window for FailureRate); then the job is Failed. Default: no limit.'),
 })
 export type RestartOptions = z.infer<typeof restartOptions>
 

@@ -24,7 +24,17 @@
 import type { ErrorData } from '#runtime/base/errors'
 import type { FailureReason } from '#runtime/checkpoint/failure-reasons'
 
-export type JobState = 'Created' | 'WaitingForSlots' | 'Deploying' | 'Running' | 'Restarting' | 'Stopping' | 'Finished' | 'Suspended' | 'Drained' | 'Failed'
+export type JobState =
+  | 'Created'
+  | 'WaitingForSlots'
+  | 'Deploying'
+  | 'Running'
+  | 'Restarting'
+  | 'Stopping'
+  | 'Finished'
+  | 'Suspended'
+  | 'Drained'
+  | 'Failed'
 /** The published five phases of the coordinator, plus failure. */
 export type CheckpointPhase = 'IDLE' | 'REQUESTING' | 'EXECUTING' | 'COMMITTING' | 'COMPLETED' | 'FAILED' | 'ABORTED'
 
@@ -57,7 +67,15 @@ export interface JobFacts {
     readonly completed: number
     readonly failed: number
     readonly consecutiveFailures: number
-    readonly last: { readonly id: number; readonly completedAt: number; readonly path: string; readonly sizeBytes: number; readonly durationMs: number } | undefined
+    readonly last:
+      | {
+          readonly id: number
+          readonly completedAt: number
+          readonly path: string
+          readonly sizeBytes: number
+          readonly durationMs: number
+        }
+      | undefined
     readonly lastFailure: { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string } | undefined
   }
   /** Savepoints, manual checkpoints and stops by trigger id, newest 20. */

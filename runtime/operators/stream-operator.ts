@@ -54,7 +54,11 @@ export interface OperatorContext<O = any> {
    * Operator state: `restored` are this subtask's items, `snapshot` is called at each barrier and returns the items as of that barrier (the array must not change
    * afterwards; a promise may resolve later, its content as of the barrier). `split` deals items out on rescale, `union` gives all items to everybody. Items: JSON-like data.
    */
-  listState<T>(name: string, mode: 'split' | 'union', snapshot: (checkpointId: number) => readonly T[] | Promise<readonly T[]>): { readonly restored: readonly T[] }
+  listState<T>(
+    name: string,
+    mode: 'split' | 'union',
+    snapshot: (checkpointId: number) => readonly T[] | Promise<readonly T[]>,
+  ): { readonly restored: readonly T[] }
   /** Makes the task call `poll` (and process timers) again soon; callable from any callback on this thread. */
   wake(): void
   /** Fails the task from a callback. */

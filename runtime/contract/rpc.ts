@@ -1,0 +1,125 @@
+import type { ErrorData } from '#runtime/base/errors'
+import type { RestorePoint, SubtaskState } from '#runtime/checkpoint/records'
+import type { CommitPermit } from '#runtime/operators/stream-operator'
+import type { ExecutionPlan } from './job-plan.ts'
+
+/**
+ * Messages between JobManager and TaskManagers on the control connection (frames of msgpack, net/frames.ts). A TaskManager dials every JobManager and says
+ * `hello`; only a leader sends commands. Every command carries the leader's epoch, and where it concerns an execution the attempt: a TaskManager refuses a lower epoch
+ * with `fenced`; both sides drop what belongs to another attempt.
+ */
+export interface SubtaskRef {
+  readonly vertex: string
+  readonly subtask: number
+}
+export const subtaskKey = (s: SubtaskRef): string => `${s.vertex}/${s.subtask}`
+
+/** A checkpoint as the tasks see it; identified by (epoch, id). Travels in band behind the records it covers. */
+export interface Barrier {
+  readonly epoch: number
+  readonly id: number
+  /** Completed checkpoint of this attempt whose files may be reused; 0: write everything. Savepoints always 0. */
+  readonly base: number
+  readonly kind: 'checkpoint' | 'savepoint'
+  /** Directory (store key) that state files of this barrier go to. */
+  readonly directory: string
+  /** After this barrier tasks emit and read nothing more until they are cancelled. */
+  readonly stop: boolean
+  /** With stop: event time is brought to its end first, so that windows fire; the job must not be resumed from it by the same sources. */
+  readonly drain: boolean
+}
+
+export interface SubtaskAck extends SubtaskRef {
+  readonly attempt: string
+  readonly epoch: number
+  readonly checkpointId: number
+  readonly uids: readonly string[]
+  readonly state: SubtaskState
+  readonly sizeBytes: number
+  readonly deltaBytes: number
+  readonly alignmentMs: number
+  readonly syncMs: number
+  readonly asyncMs: number
+  readonly uploadMs: number
+}
+
+export interface SubtaskDecline extends SubtaskRef {
+  readonly attempt: string
+  readonly epoch: number
+  readonly checkpointId: number
+  readonly reason: 'CHECKPOINT_DECLINED' | 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
+  readonly error: ErrorData
+}
+
+export interface SubtaskPlace extends SubtaskRef {
+  readonly taskManager: string
+  readonly slot: number
+}
+
+export interface Deployment {
+  readonly attempt: string
+  readonly planHash: string
+  readonly plan: ExecutionPlan
+  readonly module: {
+    readonly sha256: string
+    readonly name: string
+    readonly source: string
+    readonly args: Readonly<Record<string, unknown>>
+  }
+  readonly places: readonly SubtaskPlace[]
+  /** `host:port` of every TaskManager's data server by id. */
+  readonly dataAddresses: Readonly<Record<string, string>>
+  readonly restore: RestorePoint
+}
+
+export interface SubtaskMetrics extends SubtaskRef {
+  readonly recordsIn: number
+  readonly recordsOut: number
+  readonly busyMs: number
+  readonly backPressuredMs: number
+  readonly watermark: number
+  readonly lateDropped: number
+  readonly badRecords: number
+}
+
+export type FromJobManager =
+  | { readonly type: 'welcome'; readonly leader: boolean; readonly epoch: number; readonly id: string }
+  | { readonly type: 'deploy'; readonly epoch: number; readonly deployment: Deployment }
+  | { readonly type: 'start'; readonly epoch: number; readonly attempt: string }
+  | { readonly type: 'cancel'; readonly epoch: number; readonly attempt: string; readonly why: string }
+  | { readonly type: 'trigger'; readonly epoch: number; readonly attempt: string; readonly barrier: Barrier }
+  | { readonly type: 'complete'; readonly epoch: number; readonly attempt: string; readonly permit: CommitPermit }
+  | { readonly type: 'abort'; readonly epoch: number; readonly attempt: string; readonly checkpointId: number }
+  | { readonly type: 'ping'; readonly epoch: number }
+
+export type FromTaskManager =
+  | {
+      readonly type: 'hello'
+      readonly wire: number
+      readonly version: string
+      readonly token: string
+      readonly jobUid: string
+      readonly run: number
+      readonly id: string
+      readonly slots: number
+      readonly dataAddress: string
+    }
+  | {
+      readonly type: 'heartbeat'
+      readonly freeSlots: number
+      readonly attempt: string | undefined
+      readonly subtasks: readonly SubtaskMetrics[]
+    }
+  /** Every subtask of the deployment on this TaskManager is restored and connected; `start` makes them read. */
+  | { readonly type: 'deployed'; readonly attempt: string; readonly restoreMs: number }
+  | { readonly type: 'deployFailed'; readonly attempt: string; readonly error: ErrorData }
+  | { readonly type: 'canceled'; readonly attempt: string }
+  | { readonly type: 'firstRecord'; readonly attempt: string }
+  | { readonly type: 'finished'; readonly attempt: string; readonly subtask: SubtaskRef }
+  | { readonly type: 'failed'; readonly attempt: string; readonly subtask: SubtaskRef | undefined; readonly error: ErrorData }
+  | { readonly type: 'ack'; readonly ack: SubtaskAck }
+  | { readonly type: 'decline'; readonly decline: SubtaskDecline }
+  /** Sinks of the subtask have committed everything up to the id. */
+  | { readonly type: 'committed'; readonly attempt: string; readonly subtask: SubtaskRef; readonly checkpointId: number }
+  | { readonly type: 'fenced'; readonly epoch: number }
+  | { readonly type: 'leaving'; readonly why: string }
