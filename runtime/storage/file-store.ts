@@ -1,0 +1,247 @@
+import { randomBytes } from 'node:crypto'
+import type { Stats } from 'node:fs'
+import { link, mkdir, open, opendir, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { systemCode, messageOf, WeirError } from '#runtime/base/errors'
+import type { CallOptions, CheckpointStore, ListOptions, StoredObject } from './checkpoint-store.ts'
+import { assertKey, assertPrefix, keyUrl, missing } from './paths.ts'
+
+const TEMPORARY = '.tmp'
+const TEMPORARY_MAX_AGE_MS = 3_600_000
+
+/**
+ * Objects as files below a directory of a POSIX file system (local or shared, with hard links).
+ * create = write `<root>/.tmp/<random>`, fsync it, link(2) it to the final name (atomic, EEXIST for all but one), fsync the directory, unlink the temporary.
+ * Temporaries of crashed processes are removed by a later `create` when they are an hour old.
+ */
+export class FileStore implements CheckpointStore {
+  readonly url: string
+  readonly #root: string
+  #prepared: Promise<void> | undefined
+  constructor(root: string) {
+    this.#root = resolve(root)
+    this.url = pathToFileURL(this.#root).href
+  }
+
+  async create(key: string, bytes: Uint8Array, options: CallOptions = {}): Promise<'created' | 'exists'> {
+    assertKey(key)
+    options.signal?.throwIfAborted()
+    const temporary = join(this.#root, TEMPORARY, `${process.pid}-${randomBytes(12).toString('hex')}`)
+    try {
+      await this.#prepare()
+      await writeDurably(temporary, bytes)
+      return await this.#link(temporary, this.#path(key))
+    } catch (error) {
+      throw this.#classify(error, 'create', key)
+    } finally {
+      await unlink(temporary).catch(() => undefined)
+    }
+  }
+
+  async get(key: string, options: CallOptions = {}): Promise<Uint8Array> {
+    assertKey(key)
+    options.signal?.throwIfAborted()
+    try {
+      return await readFile(this.#path(key), options.signal === undefined ? {} : { signal: options.signal })
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      throw this.#classify(error, 'read', key)
+    }
+  }
+
+  async getRange(key: string, start: number, end: number, options: CallOptions = {}): Promise<Uint8Array> {
+    assertKey(key)
+    options.signal?.throwIfAborted()
+    try {
+      await using file = await open(this.#path(key), 'r')
+      const { size } = await file.stat()
+      const from = start < 0 ? Math.max(0, size + start) : Math.min(start, size)
+      const to = start < 0 ? size : Math.max(from, Math.min(end, size))
+      const bytes = Buffer.allocUnsafe(to - from)
+      let filled = 0
+      while (filled < bytes.byteLength) {
+        const { bytesRead } = await file.read(bytes, filled, bytes.byteLength - filled, from + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return bytes.subarray(0, filled)
+    } catch (error) {
+      throw this.#classify(error, 'read', key)
+    }
+  }
+
+  async list(prefix: string, options: ListOptions = {}): Promise<StoredObject[]> {
+    assertPrefix(prefix)
+    options.signal?.throwIfAborted()
+    const { startAfter = '', limit = Infinity } = options
+    try {
+      const slash = prefix.lastIndexOf('/')
+      const keys: string[] = []
+      await this.#collect(slash < 0 ? '' : prefix.slice(0, slash), (key) => {
+        if (key.startsWith(prefix) && key > startAfter) keys.push(key)
+      })
+      keys.sort()
+      const objects: StoredObject[] = []
+      for (const key of keys) {
+        if (objects.length >= limit) break
+        const info = await statIfPresent(this.#path(key))
+        if (info !== undefined) objects.push({ key, sizeBytes: info.size, modifiedAt: Math.round(info.mtimeMs) })
+      }
+      return objects
+    } catch (error) {
+      throw this.#classify(error, 'list', prefix)
+    }
+  }
+
+  async delete(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    for (const key of keys) {
+      assertKey(key)
+      options.signal?.throwIfAborted()
+      try {
+        await unlink(this.#path(key)).catch(ignore('ENOENT', 'ENOTDIR'))
+        await this.#pruneDirectories(dirname(this.#path(key)))
+      } catch (error) {
+        throw this.#classify(error, 'delete', key)
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  #path(key: string): string {
+    return join(this.#root, ...key.split('/'))
+  }
+
+  #prepare(): Promise<void> {
+    this.#prepared ??= this.#prepareOnce().catch((error: unknown) => {
+      this.#prepared = undefined
+      throw error
+    })
+    return this.#prepared
+  }
+
+  async #prepareOnce(): Promise<void> {
+    const directory = join(this.#root, TEMPORARY)
+    await makeDirectoryDurably(directory)
+    const oldest = Date.now() - TEMPORARY_MAX_AGE_MS
+    for (const name of await readdir(directory)) {
+      const info = await statIfPresent(join(directory, name))
+      if (info !== undefined && info.mtimeMs < oldest) await unlink(join(directory, name)).catch(ignore('ENOENT'))
+    }
+  }
+
+  async #link(temporary: string, path: string): Promise<'created' | 'exists'> {
+    // A concurrent `delete` may prune the directory between mkdir and link; each round makes it again.
+    for (let round = 0; ; round++) {
+      await makeDirectoryDurably(dirname(path))
+      try {
+        await link(temporary, path)
+      } catch (error) {
+        const code = systemCode(error)
+        if (code === 'ENOENT' && round < 100) continue
+        // Over NFS a repeated request may answer EEXIST to the one that made the link: two names of our own file say so.
+        if (code !== 'EEXIST') throw error
+        if ((await stat(temporary)).nlink < 2) return 'exists'
+      }
+      await syncDirectory(dirname(path))
+      return 'created'
+    }
+  }
+
+  async #collect(directory: string, found: (key: string) => void): Promise<void> {
+    const entries = await opendir(directory === '' ? this.#root : this.#path(directory)).catch(ignore('ENOENT', 'ENOTDIR'))
+    if (entries === undefined) return
+    const subdirectories: string[] = []
+    for await (const entry of entries) {
+      if (entry.name.startsWith('.')) continue
+      const key = directory === '' ? entry.name : `${directory}/${entry.name}`
+      if (entry.isDirectory()) subdirectories.push(key)
+      else found(key)
+    }
+    for (const subdirectory of subdirectories) await this.#collect(subdirectory, found)
+  }
+
+  async #pruneDirectories(directory: string): Promise<void> {
+    for (let at = directory; at.startsWith(this.#root + sep); at = dirname(at)) {
+      try {
+        await rmdir(at)
+      } catch {
+        return
+      }
+    }
+  }
+
+  #classify(error: unknown, verb: string, key: string): unknown {
+    if (error instanceof WeirError) return error
+    const code = systemCode(error)
+    const where = keyUrl(this.url, key)
+    const options = { cause: error, context: { key, code } }
+    switch (code) {
+      case 'ENOENT':
+        return missing(this.url, key, error)
+      case 'EACCES':
+        return new WeirError(
+          'STO_DENIED',
+          `Cannot ${verb} ${where}: permission denied. Give this user read and write access to ${this.#root}.`,
+          options,
+        )
+      case 'EROFS':
+        return new WeirError('STO_DENIED', `Cannot ${verb} ${where}: the file system is read-only. Mount ${this.#root} writable.`, options)
+      case 'ENOSPC':
+      case 'EDQUOT':
+        return new WeirError(
+          'STO_UNAVAILABLE',
+          `Cannot ${verb} ${where}: no space left for ${this.#root}. Free space or raise the quota.`,
+          options,
+        )
+      case 'EPERM':
+      case 'ENOTSUP':
+      case 'EXDEV':
+      case 'ENOSYS':
+        return new WeirError(
+          'STO_UNSAFE',
+          `Cannot ${verb} ${where}: the file system refused a hard link (${code}), so objects cannot be created exactly once. Use another file system.`,
+          options,
+        )
+      case 'ENOTDIR':
+      case 'EISDIR':
+        return new WeirError(
+          'STO_CORRUPT',
+          `Cannot ${verb} ${where}: a file and a directory want the same name (${code}). Expected a directory that only Weir writes to.`,
+          options,
+        )
+      default:
+        return new WeirError('STO_UNAVAILABLE', `Cannot ${verb} ${where}: ${messageOf(error)}.`, options)
+    }
+  }
+}
+
+function ignore(...codes: string[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!codes.includes(systemCode(error) ?? '')) throw error
+    return undefined
+  }
+}
+
+const statIfPresent = (path: string): Promise<Stats | undefined> => stat(path).catch(ignore('ENOENT', 'ENOTDIR'))
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  await using file = await open(path, 'wx', 0o644)
+  await file.writeFile(bytes)
+  await file.sync()
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, 'r')
+  await directory.sync()
+}
+
+/** mkdir -p; every parent of a directory made here is synced, so that the path itself survives a crash. */
+async function makeDirectoryDurably(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  for (let at = path; at.length >= first.length; at = dirname(at)) await syncDirectory(dirname(at)).catch(ignore('ENOENT', 'EACCES'))
+}
