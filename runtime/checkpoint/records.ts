@@ -19,7 +19,7 @@ const owner = z.object({
   uid: z.string(),
 })
 const epochOpen = z.object({ kind: z.literal('EPOCH_OPEN'), epoch: z.int().positive(), run: z.int().nonnegative(), leader: z.string() })
-const restorePoint = z.discriminatedUnion('kind', [
+export const restorePoint = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('empty') }),
   z.object({ kind: z.literal('checkpoint'), id: z.int().positive(), manifest: z.string(), sha256: z.string() }),
   /** `path` is a full URL (file:// or s3://) of a savepoint directory, outside or inside this job's root. */
@@ -84,6 +84,8 @@ const common = {
   nonce: z.string(),
 }
 export const logBody = z.discriminatedUnion('kind', [owner, epochOpen, deploy, checkpoint, savepoint, retire, pin, claim, close])
+/** The same schemas by name, for what keeps bodies elsewhere (the log's snapshots). */
+export const logBodies = { owner, epochOpen, deploy, checkpoint, savepoint, retire, pin, claim, close }
 export type LogBody = z.infer<typeof logBody>
 export type LogRecordOf<K extends LogBody['kind']> = Extract<LogBody, { kind: K }>
 export const logRecord = z.object({ ...common, body: logBody })
@@ -121,6 +123,8 @@ export const vertexState = z.object({
   parallelism: z.int().positive(),
   subtasks: z.array(subtaskState),
 })
+
+export type VertexState = z.infer<typeof vertexState>
 
 /** The whole of a checkpoint or savepoint. Stored as `<root>/chk/<id>-<epoch>/manifest.json` or `<savepoint>/manifest.json`. */
 export const manifest = z.object({
