@@ -34,10 +34,10 @@ export const restartOptions = z.strictObject({
 })
 export type RestartOptions = z.infer<typeof restartOptions>
 
-/** Restore acts once per change of this block: the JobManager applies it when the log's newest run is lower than its own. */
+/** Restore acts once per change of this block: the JobManager applies it at the first deployment of its run and never again. */
 export const restoreOptions = z.strictObject({
-  /** URL of a savepoint directory or of a manifest.json of a checkpoint. */
-  path: z.string(),
+  /** URL of a savepoint directory or of a manifest.json of a checkpoint. Absent: start empty, on purpose. */
+  path: z.string().optional(),
   allowNonRestoredState: z.boolean().default(false),
 })
 export type RestoreOptions = z.infer<typeof restoreOptions>
