@@ -1,3 +1,7 @@
+import type { KeyGroupRange } from '#runtime/element/key-group'
+
+export type { KeyGroupRange }
+
 /**
  * Keyed state of one operator in one subtask: tables of key -> value, split by key group for snapshots and rescaling.
  * Single-threaded, owned by the task. A table is named; a namespace (a window's pane, say) is a further split that can be dropped as a whole.
@@ -25,13 +29,6 @@ export interface KeyedStateBackend {
   /** Loads entries of the sections of one state file, in chain order (oldest first), only for key groups in `keyGroups`. Before any table is used. */
   restore(file: StateFileReader, uid: string): void
   readonly entryCount: number
-}
-
-export interface KeyGroupRange {
-  /** Inclusive. */
-  readonly from: number
-  /** Exclusive. */
-  readonly to: number
 }
 
 export interface StateTable<K, V> {
