@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest'
+import { type Import, parseSource, type SourceFile, sourceFiles } from '#test/kit/source-file'
+
+/**
+ * Who may import whom. Types are free: they are erased. Ranks go downward only; folders in one row do not import each other.
+ * A cycle is cut by a narrow port or a file of types, never by a lazy import.
+ */
+const RUNTIME_RANKS = [
+  ['base'],
+  ['contract'],
+  ['element'],
+  ['time'],
+  ['state', 'storage'],
+  ['operators', 'connectors'],
+  ['graph'],
+  ['checkpoint', 'election'],
+  ['task', 'net'],
+  ['task-manager', 'job-manager'],
+  ['bin'],
+]
+const OPERATOR_RANKS = [['api'], ['resources', 'kube'], ['controller'], ['stream-job', 'savepoint'], ['server'], ['main']]
+
+/** Row neighbours that may import each other in this one direction. */
+const NEIGHBOURS = new Set(['runtime/state -> runtime/storage', 'runtime/operators -> runtime/connectors', 'runtime/task -> runtime/net'])
+/** Files directly in a ranked folder: the public surface, above everything but the entries. */
+const SURFACE = /^runtime\/(index|internal)\.ts$/
+
+const files = sourceFiles(['runtime', 'operator', 'cli', 'sim'])
+
+describe('architecture', () => {
+  test('runtime ranks are imported downward only', () => {
+    expect(violations(inside('runtime'), (file, it) => upward('runtime', RUNTIME_RANKS, file, it))).toEqual([])
+  })
+  test('operator ranks are imported downward only', () => {
+    expect(violations(inside('operator'), (file, it) => upward('operator', OPERATOR_RANKS, file, it))).toEqual([])
+  })
+  test('every runtime folder has a rank', () => {
+    const known = new Set([...RUNTIME_RANKS.flat(), 'testing'])
+    const unknown = inside('runtime').filter((file) => !SURFACE.test(file.path) && !known.has(folderOf(file.path)))
+    expect(unknown.map((file) => file.path)).toEqual([])
+  })
+  test('nothing in the runtime imports operator, cli, sim, test or scripts', () => {
+    expect(violations(inside('runtime'), (_, it) => /^(operator|cli|sim|test|scripts|bench|examples)\//.test(it.path ?? ''))).toEqual([])
+  })
+  test('the operator sees the runtime through contract and base', () => {
+    const allowed = /^runtime\/(contract|base)\//
+    expect(violations(inside('operator'), (_, it) => it.path?.startsWith('runtime/') === true && !allowed.test(it.path))).toEqual([])
+  })
+  test('the operator imports neither cli nor sim nor test', () => {
+    expect(violations(inside('operator'), (_, it) => /^(cli|sim|test|scripts)\//.test(it.path ?? ''))).toEqual([])
+  })
+  test('schemas, builders and decisions of the operator do not reach Kubernetes', () => {
+    const pure = inside('operator').filter((file) => /^operator\/(api|resources)\/|\/(decide|policies)\.ts$/.test(file.path))
+    expect(violations(pure, (_, it) => /^operator\/kube\//.test(it.path ?? '') || it.specifier === '@kubernetes/client-node')).toEqual([])
+  })
+  test('testing is for tests and tools, bin is started, never imported', () => {
+    expect(
+      violations(
+        inside('runtime'),
+        (file, it) => /^runtime\/(testing|bin)\//.test(it.path ?? '') && !/^runtime\/(testing|bin)\//.test(file.path),
+      ),
+    ).toEqual([])
+  })
+  test('imports of the same folder are relative, of other folders by #', () => {
+    expect(violations(files, (_, it) => it.specifier.startsWith('../'))).toEqual([])
+  })
+  test('each foreign library has its place', () => {
+    expect(
+      violations(
+        files,
+        (file, it) => !it.typeOnly && LIBRARIES.some(([name, place]) => it.specifier === name && !place.test(file.path)),
+        true,
+      ),
+    ).toEqual([])
+  })
+})
+
+const LIBRARIES: readonly (readonly [name: string, place: RegExp])[] = [
+  ['@kubernetes/client-node', /^(operator|cli)\//],
+  ['ioredis', /^runtime\/election\//],
+  ['@aws-sdk/client-s3', /^runtime\/storage\//],
+  ['fastify', /^(runtime\/job-manager|operator\/server)\//],
+  ['commander', /^cli\//],
+  ['prom-client', /^(runtime\/job-manager|operator\/server)\//],
+  ['pino', /^(runtime\/base\/logger|operator\/main)\.ts$/],
+  ['msgpackr', /^runtime\/(element|net)\//],
+]
+
+/** What reaches out of the process or makes two runs differ, and the files where that is the point. */
+const EDGES: readonly { readonly what: string; readonly pattern: RegExp; readonly allowed: readonly RegExp[] }[] = [
+  { what: 'process.env', pattern: /\bprocess\.env\b/, allowed: [/^runtime\/bin\//, /^operator\/(main|config)\.ts$/, /^cli\//] },
+  {
+    what: 'process.exit',
+    pattern: /\bprocess\.exit(Code)?\b(?! *;?['"`])/,
+    allowed: [/^runtime\/bin\//, /^operator\/main\.ts$/, /^cli\/main\.ts$/, /^sim\/main\.ts$/],
+  },
+  { what: 'console', pattern: /\bconsole\.\w+\(/, allowed: [/^sim\/main\.ts$/] },
+  {
+    what: 'Date.now',
+    pattern: /\bDate\.now\b/,
+    allowed: [/^runtime\/base\/clock\.ts$/, /^runtime\/storage\/(file|memory)-store\.ts$/, /^cli\//],
+  },
+  {
+    what: 'Math.random',
+    pattern: /\bMath\.random\b/,
+    allowed: [/^runtime\/bin\//, /^runtime\/task-manager\/slot-thread\.ts$/, /^operator\/main\.ts$/, /^cli\//],
+  },
+  { what: 'setTimeout', pattern: /\bset(Timeout|Interval)\(/, allowed: [/^runtime\/base\/clock\.ts$/, /^cli\//] },
+]
+
+describe('edges of the process', () => {
+  test.each(EDGES)('$what occurs only where it is listed', ({ pattern, allowed }) => {
+    const found = files.filter((file) => pattern.test(withoutTexts(file.code)) && !allowed.some((place) => place.test(file.path)))
+    expect(found.map((file) => file.path)).toEqual([])
+  })
+})
+
+describe('parseSource()', () => {
+  const paths = (text: string) =>
+    parseSource('runtime/net/a.ts', text).imports.map((it) => [it.path ?? it.specifier, it.typeOnly, it.dynamic])
+  test('finds imports and re-exports over several lines', () => {
+    expect(paths("import {\n  a,\n  b,\n} from './b.ts'\nexport * from '#runtime/base/units'\nimport 'pino'")).toEqual([
+      ['runtime/net/b', false, false],
+      ['runtime/base/units', false, false],
+      ['pino', false, false],
+    ])
+  })
+  test('knows what is erased', () => {
+    expect(paths("import type { A } from './a.ts'\nexport type { B } from './b.ts'\ntype C = typeof import('./c.ts')")).toEqual([
+      ['runtime/net/a', true, false],
+      ['runtime/net/b', true, false],
+      ['runtime/net/c', true, true],
+    ])
+  })
+  test('sees what is loaded late', () => {
+    expect(paths("const x = await import('#cli/run')")).toEqual([['cli/run', false, true]])
+  })
+  test('ignores comments but keeps URLs in texts', () => {
+    const file = parseSource('a.ts', "/* import x from 'y' */\n// process.env\nconst u = 'http://a' // setTimeout(\n")
+    expect(file.imports).toEqual([])
+    expect(file.code).toContain("'http://a'")
+    expect(file.code).not.toMatch(/process|setTimeout/)
+  })
+})
+
+const inside = (folder: string): SourceFile[] => files.filter((file) => file.path.startsWith(`${folder}/`))
+
+/** `runtime/base/errors` -> `base`; a file at the top stands for itself: `operator/main.ts` -> `main`. */
+const folderOf = (path: string): string => (path.split('/')[1] ?? '').replace(/\.ts$/, '')
+
+function upward(top: string, ranks: readonly (readonly string[])[], file: SourceFile, it: Import): boolean {
+  if (it.path?.startsWith(`${top}/`) !== true || SURFACE.test(file.path)) return false
+  const [from, to] = [folderOf(file.path), folderOf(it.path)]
+  const rankOf = (folder: string): number => ranks.findIndex((row) => row.includes(folder))
+  if (from === to || from === 'testing' || rankOf(from) < 0) return false
+  return rankOf(to) >= rankOf(from) && !NEIGHBOURS.has(`${top}/${from} -> ${top}/${to}`)
+}
+
+const violations = (of: readonly SourceFile[], isWrong: (file: SourceFile, it: Import) => boolean, withTypes = false): string[] =>
+  of.flatMap((file) =>
+    file.imports.filter((it) => (withTypes || !it.typeOnly) && isWrong(file, it)).map((it) => `${file.path} imports ${it.specifier}`),
+  )
+
+const withoutTexts = (code: string): string => code.replaceAll(/'(?:[^'\\\n]|\\.)*'/g, "''")
