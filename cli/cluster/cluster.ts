@@ -1,0 +1,145 @@
+import type { CustomObjectsApi } from '@kubernetes/client-node'
+import { messageOf, systemCode } from '#runtime/base/errors'
+import { CliError, failed, notFound } from '#cli/cli-error'
+import { EXIT } from '#cli/exit-codes'
+import type { ClusterOptions } from '#cli/target'
+import type { SavepointObject, StreamJobObject } from './objects.ts'
+
+export const GROUP = 'weir.dev'
+export const VERSION = 'v1alpha1'
+
+/** The StreamJobs and Savepoints of one namespace. The CLI reads, creates and patches objects; everything else is done by the operator. */
+export interface Cluster {
+  readonly namespace: string
+  /** @throws {CliError} not found */
+  job(name: string): Promise<StreamJobObject>
+  jobs(options: { readonly allNamespaces: boolean }): Promise<StreamJobObject[]>
+  /** JSON merge patch: null removes a member. */
+  patchJob(name: string, patch: object): Promise<StreamJobObject>
+  createSavepoint(name: string, spec: object): Promise<SavepointObject>
+  savepoint(name: string): Promise<SavepointObject>
+  savepoints(): Promise<SavepointObject[]>
+}
+
+/** Reads the kubeconfig as kubectl does. The client library is imported here and not before. @throws {CliError} when there is none */
+export async function openCluster(options: ClusterOptions): Promise<Cluster> {
+  const k8s = await import('@kubernetes/client-node')
+  const config = new k8s.KubeConfig()
+  try {
+    if (options.kubeconfig === undefined) config.loadFromDefault()
+    else config.loadFromFile(options.kubeconfig)
+    if (options.context !== undefined) config.setCurrentContext(options.context)
+  } catch (cause) {
+    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, { cause })
+  }
+  const server = config.getCurrentCluster()?.server
+  if (server === undefined)
+    throw new CliError(EXIT.badInput, `The kubeconfig has no context ${JSON.stringify(config.currentContext)}.`, {
+      next: 'Name one by --context, or set KUBECONFIG.',
+    })
+  const namespace = options.namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default'
+  const merge = k8s.setHeaderOptions('Content-Type', k8s.PatchStrategy.MergePatch)
+  return new KubeCluster(config.makeApiClient(k8s.CustomObjectsApi), merge, namespace, server)
+}
+
+type MergeOptions = Parameters<CustomObjectsApi['patchNamespacedCustomObject']>[1]
+
+class KubeCluster implements Cluster {
+  readonly namespace: string
+  readonly #api: CustomObjectsApi
+  readonly #merge: MergeOptions
+  readonly #server: string
+  constructor(api: CustomObjectsApi, merge: MergeOptions, namespace: string, server: string) {
+    this.#api = api
+    this.#merge = merge
+    this.namespace = namespace
+    this.#server = server
+  }
+
+  job(name: string): Promise<StreamJobObject> {
+    return this.#do(`StreamJob ${this.namespace}/${name}`, () => this.#api.getNamespacedCustomObject({ ...this.#jobs, name }))
+  }
+
+  async jobs({ allNamespaces }: { readonly allNamespaces: boolean }): Promise<StreamJobObject[]> {
+    const { items } = await this.#do<{ items: StreamJobObject[] }>('StreamJobs', () =>
+      allNamespaces
+        ? this.#api.listClusterCustomObject({ group: GROUP, version: VERSION, plural: 'streamjobs' })
+        : this.#api.listNamespacedCustomObject(this.#jobs),
+    )
+    return items
+  }
+
+  patchJob(name: string, patch: object): Promise<StreamJobObject> {
+    return this.#do(`StreamJob ${this.namespace}/${name}`, () =>
+      this.#api.patchNamespacedCustomObject({ ...this.#jobs, name, body: patch, fieldManager: 'weir-cli' }, this.#merge),
+    )
+  }
+
+  createSavepoint(name: string, spec: object): Promise<SavepointObject> {
+    const body = { apiVersion: `${GROUP}/${VERSION}`, kind: 'Savepoint', metadata: { name, namespace: this.namespace }, spec }
+    return this.#do(`Savepoint ${this.namespace}/${name}`, () =>
+      this.#api.createNamespacedCustomObject({ ...this.#savepoints, body, fieldManager: 'weir-cli' }),
+    )
+  }
+
+  savepoint(name: string): Promise<SavepointObject> {
+    return this.#do(`Savepoint ${this.namespace}/${name}`, () => this.#api.getNamespacedCustomObject({ ...this.#savepoints, name }))
+  }
+
+  async savepoints(): Promise<SavepointObject[]> {
+    const { items } = await this.#do<{ items: SavepointObject[] }>('Savepoints', () =>
+      this.#api.listNamespacedCustomObject(this.#savepoints),
+    )
+    return items
+  }
+
+  get #jobs() {
+    return { group: GROUP, version: VERSION, namespace: this.namespace, plural: 'streamjobs' }
+  }
+  get #savepoints() {
+    return { group: GROUP, version: VERSION, namespace: this.namespace, plural: 'savepoints' }
+  }
+
+  async #do<T>(what: string, call: () => Promise<unknown>): Promise<T> {
+    try {
+      return (await call()) as T
+    } catch (error) {
+      throw clusterError(what, this.#server, error)
+    }
+  }
+}
+
+/** The API server's answer as a sentence. Pure. */
+export function clusterError(what: string, server: string, error: unknown): CliError {
+  const status = typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number' ? error.code : undefined
+  if (status === undefined) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+    return failed(
+      `Cannot reach the cluster at ${server}: ${systemCode(cause) ?? messageOf(cause)}.`,
+      'Is it up, and is this the right --context?',
+    )
+  }
+  const reason = statusMessage(error)
+  if (status === 404)
+    return reason.includes('page not found') || reason.includes('could not find the requested resource')
+      ? notFound(
+          'The cluster does not know StreamJobs.',
+          'Install the operator first: helm install weir charts/weir -n weir-system --create-namespace',
+        )
+      : notFound(`${what} does not exist.`, 'StreamJobs are listed by: kubectl get stj')
+  if (status === 409) return failed(`${what} exists already.`)
+  if (status === 401 || status === 403) return failed(`The cluster refuses ${what}: ${reason}`)
+  if (status === 400 || status === 422) return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${reason}`)
+  return failed(`The cluster failed at ${what} (${status}): ${reason}`)
+}
+
+function statusMessage(error: unknown): string {
+  const body = typeof error === 'object' && error !== null && 'body' in error ? error.body : undefined
+  if (typeof body !== 'string') return messageOf(error)
+  try {
+    const { message } = JSON.parse(body) as { message?: string }
+    return message ?? body
+  } catch {
+    return body.trim()
+  }
+}

@@ -1,0 +1,76 @@
+import { readFile, stat } from 'node:fs/promises'
+import { basename, extname, resolve } from 'node:path'
+import { systemCode } from '#runtime/base/errors'
+import { badInput } from '#cli/cli-error'
+import type { RunOptions } from '#cli/commands/run'
+import { parseJobArguments } from '#cli/job-arguments'
+import { checkJobName } from '#cli/target'
+import { LOCAL_DEFAULTS, type LocalJob } from './local-job.ts'
+import { storageUrl } from './storage-path.ts'
+
+export type JobFileOptions = Pick<
+  RunOptions,
+  'arg' | 'taskManagers' | 'slots' | 'parallelism' | 'checkpointInterval' | 'name' | 'from' | 'allowNonRestoredState'
+>
+
+const MODULES: readonly string[] = ['.ts', '.mts', '.js', '.mjs']
+const MANIFESTS: readonly string[] = ['.yaml', '.yml', '.json']
+
+/** The job that a file and the options of `weir run` describe: options stand over the manifest, the manifest over the defaults. @throws {CliError | WeirError} bad input */
+export async function readLocalJob(file: string, options: JobFileOptions, cwd: string): Promise<LocalJob> {
+  const path = resolve(cwd, file)
+  const extension = extname(path).toLowerCase()
+  await checkFile(file, path)
+  if (MODULES.includes(extension)) return withOptions(moduleJob(path, options.name), options, cwd)
+  if (!MANIFESTS.includes(extension))
+    throw badInput(`Cannot tell what ${file} is. Expected a job module (${MODULES.join(', ')}) or a manifest (${MANIFESTS.join(', ')}).`)
+  const { manifestJob } = await import('./manifest.ts')
+  return withOptions(manifestJob(await readFile(path, 'utf8'), path, options.name), options, cwd)
+}
+
+async function checkFile(file: string, path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isFile()) return
+  } catch (error) {
+    throw badInput(
+      systemCode(error) === 'ENOENT' ? `There is no file ${file}.` : `Cannot read ${file}: ${systemCode(error) ?? String(error)}.`,
+      'Expected a job module (such as job.ts) or a StreamJob manifest (such as job.yaml).',
+    )
+  }
+  throw badInput(`${file} is not a file.`, 'Expected a job module (such as job.ts) or a StreamJob manifest (such as job.yaml).')
+}
+
+const moduleJob = (path: string, name: string | undefined): LocalJob => ({
+  name: name ?? nameOf(path),
+  file: path,
+  module: { path },
+  args: {},
+  taskManagers: LOCAL_DEFAULTS.taskManagers,
+  slots: LOCAL_DEFAULTS.slots,
+  checkpoint: LOCAL_DEFAULTS.checkpoint,
+  restart: {},
+})
+
+/** `My_Job.v2.ts` -> `my-job-v2`. */
+export const nameOf = (path: string): string =>
+  basename(path, extname(path))
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 63)
+
+function withOptions(job: LocalJob, options: JobFileOptions, cwd: string): LocalJob {
+  const { parallelism, checkpointInterval, from } = options
+  return {
+    ...job,
+    name: checkJobName(options.name ?? job.name),
+    args: parseJobArguments(options.arg ?? [], job.args),
+    taskManagers: options.taskManagers ?? job.taskManagers,
+    slots: options.slots ?? job.slots,
+    ...(parallelism === undefined ? {} : { parallelism }),
+    checkpoint: checkpointInterval === undefined ? job.checkpoint : { ...job.checkpoint, intervalMs: checkpointInterval },
+    ...(from === undefined
+      ? {}
+      : { restore: { path: storageUrl(from, cwd), allowNonRestoredState: options.allowNonRestoredState ?? false } }),
+  }
+}

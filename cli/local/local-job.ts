@@ -1,0 +1,24 @@
+import type { CheckpointOptions, RestartOptions, RestoreOptions } from '#runtime/contract/job-options'
+import type { S3Access } from '#runtime/contract/process-config'
+
+/** A job as `weir run` starts it, whether it came from a module, a manifest, or a test. What is absent has the default of runtime/contract/job-options.ts. */
+export interface LocalJob {
+  readonly name: string
+  /** Job module or manifest that the user named, absolute; shown, and remembered for the next start. */
+  readonly file: string
+  /** A module file, or the source of an inline module. */
+  readonly module: { readonly path: string } | { readonly source: string }
+  readonly args: Readonly<Record<string, unknown>>
+  readonly taskManagers: number
+  readonly slots: number
+  readonly parallelism?: number
+  readonly maxParallelism?: number
+  readonly checkpoint: Partial<CheckpointOptions>
+  readonly restart: Partial<RestartOptions>
+  readonly restore?: RestoreOptions
+  /** For `s3://` paths in connectors; checkpoints of a local job are files. */
+  readonly s3?: S3Access
+}
+
+/** What a laptop can take without being told: two TaskManagers with two slots each, a checkpoint every second. */
+export const LOCAL_DEFAULTS = { taskManagers: 2, slots: 2, checkpoint: { intervalMs: 1000, minPauseMs: 100 } } as const

@@ -1,0 +1,44 @@
+import { CliError, notFound } from '#cli/cli-error'
+import { EXIT } from '#cli/exit-codes'
+import { shellWords } from '#cli/shell-words'
+import type { Target } from '#cli/target'
+import { LockFile } from './lock.ts'
+import { RestClient } from './rest-client.ts'
+import { type LocalRecord, StateDir } from './state-dir.ts'
+
+/** A job of `weir run` as a later command finds it. */
+export interface LocalTarget {
+  readonly name: string
+  readonly state: StateDir
+  readonly record: LocalRecord
+  /** Of its JobManager; undefined when the job does not run. */
+  readonly client: RestClient | undefined
+}
+
+/** @throws {CliError} not found */
+export function openLocal(target: Extract<Target, { kind: 'local' }>): LocalTarget {
+  const state = new StateDir(target.stateDir)
+  const record = state.read()
+  if (record === undefined)
+    throw notFound(
+      `There is no local job ${target.name}: ${state.recordFile} does not exist.`,
+      `For a StreamJob on a cluster type stj/${target.name}; local jobs are listed by: weir list`,
+    )
+  const isRunning = LockFile.holder(state.lockFile) !== undefined && record.rest !== undefined
+  return { name: record.name, state, record, client: isRunning ? new RestClient(record.rest as string, state.token()) : undefined }
+}
+
+/** @throws {CliError} not running */
+export function requireRunning(target: LocalTarget): RestClient {
+  if (target.client !== undefined) return target.client
+  throw new CliError(EXIT.notFound, `${target.name} is not running.`, { next: `Resume it with: ${resumeCommand(target)}` })
+}
+
+/** What to type to run the job again where it was. */
+export function resumeCommand({ record, state }: Pick<LocalTarget, 'record' | 'state'>): string {
+  const args = Object.entries(record.job.args).flatMap(([key, value]) => [
+    '--arg',
+    `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  ])
+  return shellWords(['weir', 'run', record.job.file, ...args, '--name', record.name, '--state-dir', state.path], process.cwd())
+}

@@ -1,0 +1,85 @@
+import { CliError, failed } from '#cli/cli-error'
+import { EXIT } from '#cli/exit-codes'
+import { clockTime } from '#cli/age'
+import type { LogState } from '#runtime/checkpoint/log-state'
+import { readJobLog } from './job-log.ts'
+import { type LocalJob, LOCAL_DEFAULTS } from './local-job.ts'
+import { LockFile } from './lock.ts'
+import { type LocalRecord, newUid, StateDir, writeAtomically } from './state-dir.ts'
+
+/** The right to run the job of a state directory once: its lock, and a run number above every earlier one. */
+export interface OpenedRun {
+  readonly state: StateDir
+  readonly record: LocalRecord
+  readonly run: number
+  /** What earlier runs left; undefined on an empty start. */
+  readonly log: LogState | undefined
+  /** Gives the directory back. Idempotent. */
+  close(): void
+}
+
+/** @throws {CliError} when another process runs the job, another job lives here, or the job has finished */
+export async function openRun(
+  stateDir: string,
+  job: LocalJob,
+  options: { readonly fresh: boolean; readonly now: number },
+): Promise<OpenedRun> {
+  const state = new StateDir(stateDir)
+  state.create()
+  const lock = new LockFile(state.lockFile)
+  const holder = lock.take(options.now)
+  if (holder !== undefined)
+    throw failed(
+      `${job.name} is already running in ${state.path} (process ${holder.pid}, since ${clockTime(holder.since)}).`,
+      `See it with: weir status ${job.name}. Run another copy with: --name or --state-dir.`,
+    )
+  try {
+    const previous = state.read()
+    const record = previous === undefined || options.fresh ? newRecord(job, previous, options.now) : previous
+    if (record.name !== job.name)
+      throw new CliError(EXIT.badInput, `${state.path} is the state directory of ${record.name}, not of ${job.name}.`, {
+        next: 'Choose another by --state-dir, or give the name it has by --name.',
+      })
+    const log = previous === record ? await readJobLog(state, record) : undefined
+    refuseFinished(job, log)
+    const run = Math.max(previous === record ? record.run : 0, log?.run ?? 0) + 1
+    const current: LocalRecord = { ...record, run, rest: undefined, job: rememberedJob(job) }
+    state.token()
+    if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
+    state.write(current)
+    return { state, record: current, run, log, close: () => lock.release() }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function refuseFinished(job: LocalJob, log: LogState | undefined): void {
+  if (log?.closed === undefined || job.restore !== undefined) return
+  const { status, run } = log.closed
+  if (status !== 'Finished' && status !== 'Drained') return
+  throw failed(
+    `${job.name} has ${status === 'Finished' ? 'finished' : 'been drained'} (run ${run}): there is nothing left to resume.`,
+    'Start it again from nothing with --fresh, or from a savepoint with --from SAVEPOINT.',
+  )
+}
+
+const newRecord = (job: LocalJob, previous: LocalRecord | undefined, now: number): LocalRecord => ({
+  version: 1,
+  name: job.name,
+  namespace: 'default',
+  cluster: previous?.cluster ?? `local-${newUid()}`,
+  uid: newUid(),
+  createdAt: now,
+  job: rememberedJob(job),
+  run: 0,
+})
+
+const rememberedJob = (job: LocalJob): LocalRecord['job'] => ({
+  file: job.file,
+  args: job.args,
+  taskManagers: job.taskManagers,
+  slots: job.slots,
+  ...(job.parallelism === undefined ? {} : { parallelism: job.parallelism }),
+  checkpointIntervalMs: job.checkpoint.intervalMs ?? LOCAL_DEFAULTS.checkpoint.intervalMs,
+})

@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { backoffDelay } from '#runtime/base/backoff'
+import type { Clock, Timer } from '#runtime/base/clock'
+import { entryUrl } from '#runtime/base/entry'
+
+export interface ProcessExit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  /** Last lines of standard error: what the process said before it ended. */
+  readonly lastWords: string
+}
+
+export interface SupervisedProcessOptions {
+  readonly name: string
+  /** Entry module below runtime/bin, without extension. */
+  readonly entry: 'job-manager' | 'task-manager'
+  readonly configFile: string
+  readonly logFile: string
+  readonly clock: Clock
+  readonly random: () => number
+  /** Called after each exit that was not asked for: whether to start it again. */
+  readonly onExit: (exit: ProcessExit) => 'restart' | 'leave'
+  readonly onStart: (pid: number) => void
+}
+
+const RESTART = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.1 }
+/** Running this long forgives earlier exits. */
+const FORGIVE_MS = 10_000
+const LAST_WORDS = 4096
+
+/** A child process that is started again when it dies, as a kubelet would: at once the first time, then with growing delays. */
+export class SupervisedProcess {
+  readonly name: string
+  readonly #options: SupervisedProcessOptions
+  #child: ChildProcess | undefined
+  #startedAt = 0
+  #exits = 0
+  #restart: Timer | undefined
+  #stopping = false
+  #gone: Promise<void> = Promise.resolve()
+
+  constructor(options: SupervisedProcessOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  start(): void {
+    const { entry, configFile, logFile, clock } = this.#options
+    const log = openSync(logFile, 'a')
+    const child = spawn(
+      process.execPath,
+      [
+        '--enable-source-maps',
+        '--import',
+        entryUrl('./die-with-parent', import.meta.url).href,
+        fileURLToPath(entryUrl(`../../runtime/bin/${entry}`, import.meta.url)),
+      ],
+      {
+        env: { ...process.env, WEIR_CONFIG: configFile },
+        stdio: ['ignore', log, 'pipe', 'ipc'],
+        detached: true,
+      },
+    )
+    let lastWords = ''
+    child.stderr?.on('data', (chunk: Buffer) => {
+      writeSync(log, chunk)
+      lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS)
+    })
+    this.#child = child
+    this.#startedAt = clock.monotonic()
+    this.#gone = new Promise((resolve) => {
+      const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+        if (this.#child !== child) return
+        this.#child = undefined
+        closeSync(log)
+        resolve()
+        this.#ended({ code, signal, lastWords: lastWords.trim() })
+      }
+      child.once('close', ended)
+      child.once('error', (error) => {
+        lastWords += error.message
+        if (child.pid === undefined) ended(null, null)
+      })
+    })
+    if (child.pid !== undefined) this.#options.onStart(child.pid)
+  }
+
+  #ended(exit: ProcessExit): void {
+    const { clock, random, onExit } = this.#options
+    if (this.#stopping) return
+    if (clock.monotonic() - this.#startedAt > FORGIVE_MS) this.#exits = 0
+    this.#exits++
+    if (onExit(exit) === 'leave' || this.#stopping) return
+    const delay = this.#exits === 1 ? 0 : backoffDelay(RESTART, this.#exits - 1, random())
+    this.#restart = clock.after(delay, () => this.start())
+  }
+
+  /** Sends a signal to the running child; it is started again if `onExit` says so. False when none runs. */
+  kill(signal: NodeJS.Signals): boolean {
+    return this.#child?.kill(signal) ?? false
+  }
+
+  /** Asks the child to end and waits for it; SIGKILL after `limitMs`. Never starts again. Idempotent. */
+  async stop(limitMs: number): Promise<void> {
+    this.#stopping = true
+    this.#restart?.cancel()
+    const child = this.#child
+    if (child === undefined) return
+    child.kill(limitMs > 0 ? 'SIGTERM' : 'SIGKILL')
+    const force = this.#options.clock.after(limitMs, () => child.kill('SIGKILL'))
+    await this.#gone
+    force.cancel()
+  }
+}

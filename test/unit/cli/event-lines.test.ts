@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest'
+import type { JobFacts } from '#runtime/contract/rest'
+import { eventLines, hasEnded, recoveryMs } from '#cli/progress/event-lines'
+
+const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
+  version: '0.1.0',
+  job: { namespace: 'default', name: 'j', uid: 'u' },
+  run: 1,
+  leading: true,
+  leader: 'job-manager',
+  epoch: 1,
+  attempt: '1.1',
+  state: 'Running',
+  stateSince: 0,
+  message: '',
+  error: undefined,
+  restarts: 0,
+  parallelism: 4,
+  slots: { free: 0, total: 4, wanted: 4 },
+  taskManagers: 2,
+  planHash: undefined,
+  guarantee: 'exactly-once',
+  storagePath: 'file:///x',
+  restoredFrom: undefined,
+  records: { in: 0, out: 0, perSecond: 0 },
+  checkpoint: {
+    phase: 'IDLE',
+    inProgress: undefined,
+    completed: 0,
+    failed: 0,
+    consecutiveFailures: 0,
+    last: undefined,
+    lastFailure: undefined,
+  },
+  operations: [],
+  recoveries: [],
+  ...change,
+})
+const completed = (id: number): JobFacts['checkpoint'] => ({
+  ...facts().checkpoint,
+  completed: id,
+  last: { id, completedAt: 0, path: 'p', sizeBytes: 12_595, durationMs: 18.2 },
+})
+
+describe('eventLines()', () => {
+  test('says that the job runs, and from what', () => {
+    const waiting = facts({ state: 'WaitingForSlots' })
+    expect(eventLines(waiting, facts({ restoredFrom: 'checkpoint 7' }))).toEqual([
+      'running: parallelism 4 on 2 task managers, restored from checkpoint 7',
+    ])
+  })
+  test('tells each newly completed checkpoint once', () => {
+    const now = facts({ checkpoint: completed(7) })
+    expect(eventLines(facts({ checkpoint: completed(6) }), now)).toEqual(['checkpoint 7 completed: 12.3 KiB in 18 ms'])
+    expect(eventLines(now, now)).toEqual([])
+  })
+  test('tells a failed checkpoint with its reason', () => {
+    const failed = {
+      ...facts().checkpoint,
+      lastFailure: { id: 8, at: 5, reason: 'CHECKPOINT_EXPIRED' as const, message: '3 of 4 acknowledged' },
+    }
+    expect(eventLines(facts(), facts({ checkpoint: failed }))).toEqual(['checkpoint 8 failed: CHECKPOINT_EXPIRED, 3 of 4 acknowledged'])
+  })
+  test('tells a restart with its restore point and cause', () => {
+    const now = facts({ state: 'Restarting', checkpoint: completed(7), message: 'task manager tm-2 was lost' })
+    expect(eventLines(facts({ checkpoint: completed(7) }), now)).toEqual(['restarting from checkpoint 7: task manager tm-2 was lost'])
+  })
+  test('tells a recovery once, when its first record has passed', () => {
+    const recovery = {
+      at: 9,
+      cause: 'lost',
+      checkpointId: 7,
+      detectMs: 2,
+      electMs: 0,
+      scheduleMs: 300,
+      restoreMs: 100,
+      firstRecordMs: undefined,
+    }
+    const restoring = facts({ recoveries: [recovery] })
+    const running = facts({ recoveries: [{ ...recovery, firstRecordMs: 10 }] })
+    expect(eventLines(facts(), restoring)).toEqual([])
+    expect(eventLines(restoring, running)).toEqual(['running again after 412 ms (detect 2, schedule 300, restore 100, first record 10)'])
+    expect(eventLines(running, running)).toEqual([])
+    expect(recoveryMs(recovery)).toBe(402)
+  })
+  test('tells the end and its error', () => {
+    const now = facts({ state: 'Failed', error: { code: 'USR_FAILED', message: 'boom in words', retry: 'never', context: {} } })
+    expect(eventLines(facts(), now)).toEqual(['failed: boom in words'])
+    expect(hasEnded(now)).toBe(true)
+    expect(hasEnded(facts())).toBe(false)
+  })
+  test('tells a savepoint when it has completed', () => {
+    const operation = { triggerId: 't', type: 'savepoint' as const, status: 'InProgress' as const, startedAt: 0 }
+    const done = { ...operation, status: 'Completed' as const, checkpointId: 3, path: 'file:///s' }
+    expect(eventLines(facts({ operations: [operation] }), facts({ operations: [done] }))).toEqual(['savepoint 3 completed: file:///s'])
+  })
+})
