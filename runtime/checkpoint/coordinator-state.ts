@@ -8,7 +8,8 @@ import { FAILURE_REASONS, type FailureReason } from './failure-reasons.ts'
  *   IDLE -CheckpointRequest-> REQUESTING -TriggersSent-> EXECUTING -CheckpointComplete-> COMMITTING -AppendOutcome(appended)-> COMPLETED
  *
  * I1 At most one checkpoint is in flight (REQUESTING, EXECUTING or COMMITTING).
- * I2 Once AppendSent, the only exits are COMPLETED and Fenced: the record may be in the log already, so nothing may tell the tasks otherwise.
+ * I2 Once AppendSent, the record may be in the log already, so nothing may tell the tasks otherwise: the only exits are COMPLETED, Fenced, and a
+ *    refusal that proves that the record was never written.
  * I3 An acknowledgement counts once, and only for the attempt, epoch and id in flight.
  * I4 After Fenced nothing is ever requested again.
  */
@@ -58,9 +59,12 @@ export type CoordinatorEvent =
       readonly message: string
     }
   | { readonly type: 'AppendSent'; readonly id: number }
-  | { readonly type: 'AppendOutcome'; readonly id: number; readonly outcome: 'appended' | 'fenced' | 'unknown' }
+  | { readonly type: 'AppendOutcome'; readonly id: number; readonly outcome: AppendResult }
   | { readonly type: 'AttemptLost'; readonly attempt: string; readonly reason: FailureReason }
   | { readonly type: 'Fenced' }
+
+/** unknown: it may be in the log. refused: it certainly is not, and never will be. */
+export type AppendResult = 'appended' | 'fenced' | 'unknown' | 'refused'
 
 /** SUCCESS: counted. DUPLICATE: the subtask had acknowledged already. UNKNOWN: not of this attempt, epoch or plan. DISCARDED: that checkpoint is not in flight (any more). */
 export type AckOutcome = 'SUCCESS' | 'DUPLICATE' | 'UNKNOWN' | 'DISCARDED'
@@ -144,7 +148,7 @@ function raiseComplete(checkpoint: CheckpointInFlight, missing: ReadonlySet<stri
   return missing.size > 0 ? [] : [{ type: 'raise', event: { type: 'CheckpointComplete', id: checkpoint.id } }]
 }
 
-const isFenced = (state: Resting) => state.phase === 'ABORTED' && state.reason === 'FENCED'
+export const isFenced = (state: CoordinatorState): boolean => state.phase === 'ABORTED' && state.reason === 'FENCED'
 
 const REST: Row<Resting> = {
   CheckpointRequest: (state, event) =>
@@ -225,6 +229,7 @@ const COMMIT: Row<Committing> = {
     if (state.step !== 'sent' || event.id !== state.checkpoint.id) return ignore(state)
     if (event.outcome === 'unknown') return stay(state, { type: 'sendAppend' })
     if (event.outcome === 'fenced') return fenced(state.checkpoint)
+    if (event.outcome === 'refused') return end(state.checkpoint, 'FINALIZE_CHECKPOINT_FAILURE', 'the store refused the log record')
     return stay({ phase: 'COMPLETED', checkpoint: state.checkpoint }, { type: 'completed' })
   },
   AttemptLost: (state, { attempt, reason }) =>

@@ -56,6 +56,7 @@ const EVENTS = {
   'append sent': { type: 'AppendSent', id: 7 },
   appended: { type: 'AppendOutcome', id: 7, outcome: 'appended' },
   'append unknown': { type: 'AppendOutcome', id: 7, outcome: 'unknown' },
+  'append refused': { type: 'AppendOutcome', id: 7, outcome: 'refused' },
   'append fenced': { type: 'AppendOutcome', id: 7, outcome: 'fenced' },
   'late appended': { type: 'AppendOutcome', id: 6, outcome: 'appended' },
   'attempt lost': { type: 'AttemptLost', attempt: '2.1', reason: 'TASK_FAILURE' },
@@ -135,6 +136,7 @@ const EXPECTED: Record<StateName, Partial<Record<EventName, string>>> = {
     ...COMMITTING,
     appended: 'COMPLETED completed',
     'append unknown': 'same sendAppend',
+    'append refused': 'FAILED(FINALIZE_CHECKPOINT_FAILURE) ended:FINALIZE_CHECKPOINT_FAILURE',
     'append fenced': 'ABORTED(FENCED) ended:FENCED stopped',
   },
   completed: {

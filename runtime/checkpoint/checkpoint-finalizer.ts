@@ -1,0 +1,213 @@
+import type { Clock, Timer } from '#runtime/base/clock'
+import { invariant, WeirError } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
+import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { manifestKey } from '#runtime/storage/paths'
+import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
+import type { CheckpointEntry } from './checkpoint-history.ts'
+import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
+import type { CompletionBody, CoordinatorLog } from './coordinator-log.ts'
+import type { CheckpointInFlight } from './coordinator-state.ts'
+import { readManifest, writeManifest, type WrittenManifest } from './manifest-io.ts'
+import type { Manifest } from './records.ts'
+import { RetiredFiles } from './retired-files.ts'
+import { chooseRetired } from './retention.ts'
+import { copySavepointFiles, savepointFiles, type SavepointPlace } from './savepoint-place.ts'
+
+export interface CheckpointFinalizerOptions {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly store: CheckpointStore
+  readonly log: CoordinatorLog
+  readonly job: JobIdentity
+  readonly options: CheckpointOptions
+  openSavepointStore?(url: string): CheckpointStore
+  readonly deleteGraceMs?: number
+}
+
+/** A checkpoint that all subtasks have acknowledged. */
+export interface AckedCheckpoint {
+  readonly checkpoint: CheckpointInFlight
+  readonly plan: AttemptPlan
+  readonly request: CheckpointRequest | undefined
+  readonly place: SavepointPlace
+  readonly entry: CheckpointEntry
+  readonly base: Manifest | undefined
+}
+
+export interface FinalizedCheckpoint {
+  readonly manifest: Manifest
+  /** The record that completes it; the same object for every try. */
+  readonly body: CompletionBody
+  /** Sinks commit on it. */
+  readonly commits: boolean
+  readonly result: Omit<CheckpointResult, 'durationMs' | 'completedAt'>
+  /** Keys below the job's root that are not needed any more once the record is in the log: the staging copy of a savepoint. */
+  readonly staged: readonly string[]
+}
+
+const DELETE_GRACE_MS = 60_000
+
+/** The I/O of completing a checkpoint: manifest before the record, deletions after it. */
+export class CheckpointFinalizer {
+  readonly #deps: CheckpointFinalizerOptions
+  readonly #retired: RetiredFiles
+  readonly #graceMs: number
+  readonly #timers = new Set<Timer>()
+  #closed = false
+
+  constructor(deps: CheckpointFinalizerOptions) {
+    this.#deps = deps
+    this.#graceMs = deps.deleteGraceMs ?? DELETE_GRACE_MS
+    this.#retired = new RetiredFiles({ store: deps.store, log: deps.log, clock: deps.clock, logger: deps.logger, graceMs: this.#graceMs })
+  }
+
+  /** Assembles, checks and stores the manifest. `corrupt`: a task refers to a file that nobody would keep for it. */
+  async finalize(acked: AckedCheckpoint): Promise<FinalizedCheckpoint | { readonly corrupt: string }> {
+    const { checkpoint, plan, place, entry, request } = acked
+    const { job, clock, log } = this.#deps
+    const isSavepoint = checkpoint.kind === 'savepoint'
+    const acks = new Map([...entry.acks].map(([key, { ack }]) => [key, ack]))
+    const manifest = assembleManifest(
+      plan,
+      {
+        type: checkpoint.kind,
+        id: checkpoint.id,
+        epoch: checkpoint.epoch,
+        base: checkpoint.base,
+        directory: place.directory,
+        createdAt: Math.round(clock.now()),
+        job,
+      },
+      acks,
+    )
+    const retired = new Set(log.state.retirements.flatMap((r) => r.files))
+    const corrupt = findForeignFile(manifest, place.directory, acked.base, (key) => retired.has(key))
+    if (corrupt !== undefined) return { corrupt }
+    const written = isSavepoint
+      ? await this.#writeSavepoint(acked, manifest)
+      : await this.#write(this.#deps.store, manifest, place.directory)
+    const { id, epoch, stop } = checkpoint
+    const delta = deltaBytes(manifest)
+    const isLast = request?.final === true || request?.drain === true
+    return {
+      manifest,
+      body: isSavepoint ? this.#savepointBody(acked, manifest, written) : this.#checkpointBody(acked, manifest, written, isLast),
+      commits: !isSavepoint || stop,
+      result: {
+        id,
+        epoch,
+        type: checkpoint.kind,
+        path: place.url,
+        sha256: written.sha256,
+        sizeBytes: manifest.sizeBytes,
+        deltaBytes: delta,
+        maxParallelism: manifest.maxParallelism,
+      },
+      staged: place.copyTo === undefined || stop ? [] : savepointFiles(manifest).map((key) => `${place.directory}/${key}`),
+    }
+  }
+
+  /** The record is in the log: deletes what it retired after the grace, and a staging copy now. Failures are left to the next completion or the sweeper. */
+  afterAppend({ body, staged }: FinalizedCheckpoint): void {
+    const { clock, store, logger } = this.#deps
+    void this.#sweep()
+    if (body.kind === 'CHECKPOINT' && body.retires.length > 0) {
+      const timer = clock.after(this.#graceMs, () => {
+        this.#timers.delete(timer)
+        void this.#sweep()
+      })
+      this.#timers.add(timer)
+    }
+    if (staged.length > 0) store.delete(staged).catch((err: unknown) => logger.warn({ err }, 'staging copy of a savepoint not deleted'))
+  }
+
+  /** Manifest of the last completed checkpoint of `attempt`; undefined when there is none or it cannot be read: then the next one is written in full. */
+  async readBase(attempt: string): Promise<Manifest | undefined> {
+    const { log, store, logger } = this.#deps
+    const last = log.state.lastCheckpoint
+    if (last === undefined || last.attempt !== attempt || !log.state.retained.some((c) => c.id === last.id)) return undefined
+    try {
+      return await readManifest(store, last.manifest, last.sha256)
+    } catch (err) {
+      logger.warn({ checkpointId: last.id, err }, 'base checkpoint not readable, the next one is written in full')
+      return undefined
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#closed) return
+    try {
+      await this.#retired.sweep()
+    } catch (err) {
+      this.#deps.logger.warn({ err }, 'retired files not deleted, next try after the next checkpoint')
+    }
+  }
+
+  async #writeSavepoint({ place, checkpoint }: AckedCheckpoint, manifest: Manifest): Promise<WrittenManifest> {
+    const { store, openSavepointStore } = this.#deps
+    const own = place.copyTo === undefined || checkpoint.stop ? await this.#write(store, manifest, place.directory) : undefined
+    if (place.copyTo === undefined) return own as WrittenManifest
+    invariant(openSavepointStore !== undefined, `savepoint ${checkpoint.id} goes to ${place.copyTo} without a store for it`)
+    const target = openSavepointStore(place.copyTo)
+    try {
+      await copySavepointFiles({ store, directory: place.directory }, manifest, target, this.#deps)
+      return await this.#write(target, manifest, '')
+    } finally {
+      await target.close()
+    }
+  }
+
+  #write(store: CheckpointStore, manifest: Manifest, directory: string): Promise<WrittenManifest> {
+    const { clock, random } = this.#deps
+    return writeManifest(store, manifest, { directory, clock, random })
+  }
+
+  #checkpointBody(
+    { checkpoint, plan, entry, base }: AckedCheckpoint,
+    manifest: Manifest,
+    written: WrittenManifest,
+    isLast: boolean,
+  ): CompletionBody {
+    const { log, options, clock } = this.#deps
+    if (checkpoint.base !== 0 && base?.id !== checkpoint.base)
+      throw new WeirError('BUG', `Checkpoint ${checkpoint.id} is based on ${checkpoint.base}, known is ${base?.id ?? 'none'}.`)
+    return {
+      kind: 'CHECKPOINT',
+      id: checkpoint.id,
+      epoch: checkpoint.epoch,
+      attempt: plan.attempt,
+      base: checkpoint.base,
+      manifest: written.key,
+      sha256: written.sha256,
+      sizeBytes: manifest.sizeBytes,
+      deltaBytes: deltaBytes(manifest),
+      committedUpTo: checkpoint.id,
+      // Nothing else is pending, and what this one shares with its base its own manifest keeps: the base needs no protection of its own.
+      retires: chooseRetired(log.state, { retain: options.retain, bases: [], now: clock.now() }),
+      final: isLast,
+      stats: {
+        durationMs: Math.round(entry.durationMs),
+        subtasks: entry.subtasks.length,
+        alignmentMs: Math.round(entry.longest('alignmentMs')),
+        syncMs: Math.round(entry.longest('syncMs')),
+        asyncMs: Math.round(entry.longest('asyncMs')),
+        uploadMs: Math.round(entry.longest('uploadMs')),
+      },
+    }
+  }
+
+  #savepointBody({ checkpoint, place }: AckedCheckpoint, manifest: Manifest, written: WrittenManifest): CompletionBody {
+    const { id, stop } = checkpoint
+    const body = { kind: 'SAVEPOINT' as const, id, path: place.url, sha256: written.sha256, sizeBytes: manifest.sizeBytes, stop }
+    return stop ? { ...body, manifest: manifestKey(place.directory) } : body
+  }
+}
