@@ -1,17 +1,14 @@
-import type { Clock, Timer } from '#runtime/base/clock'
+import type { Timer } from '#runtime/base/clock'
 import { invariant, messageOf, WeirError } from '#runtime/base/errors'
-import type { Logger } from '#runtime/base/logger'
-import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runtime/contract/rest'
-import type { Barrier, SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
 import { checkpointDirectory, keyUrl } from '#runtime/storage/paths'
-import { subtaskKeys, type AttemptPlan } from './checkpoint-assembly.ts'
+import { subtaskKeys } from './checkpoint-assembly.ts'
 import { CheckpointFinalizer, type FinalizedCheckpoint } from './checkpoint-finalizer.ts'
 import { CheckpointEntry, CheckpointHistory } from './checkpoint-history.ts'
 import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
-import { appendSettled, type CoordinatorLog } from './coordinator-log.ts'
+import { appendSettled } from './coordinator-log.ts'
+import type { CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
 import {
   IDLE,
   inFlight,
@@ -26,44 +23,8 @@ import { FAILURE_REASONS, type FailureReason } from './failure-reasons.ts'
 import type { Manifest } from './records.ts'
 import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
 
+export type { CheckpointCommands, CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
 export type { CheckpointRequest, CheckpointResult }
-
-/** An attempt all of whose subtasks run. */
-export interface StartedAttempt extends AttemptPlan {
-  /** Id of the checkpoint that it was restored from; only counted. */
-  readonly restoredFrom?: number
-  /** Greatest checkpoint id that an adopted attempt has seen. */
-  readonly highestId?: number
-}
-
-/** Commands to the tasks of an attempt. They may get lost; they must not throw. */
-export interface CheckpointCommands {
-  trigger(attempt: string, barrier: Barrier): void
-  complete(attempt: string, permit: CommitPermit): void
-  abort(attempt: string, checkpointId: number): void
-}
-
-export interface CheckpointCoordinatorOptions {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly logger: Logger
-  readonly store: CheckpointStore
-  /** Of an opened epoch. */
-  readonly log: CoordinatorLog
-  readonly job: JobIdentity
-  readonly options: CheckpointOptions
-  readonly send: CheckpointCommands
-  /** More counted failures in a row than are tolerated; the JobManager restarts the job. Called once per excess failure. */
-  onFailureLimit(error: WeirError): void
-  /** A newer epoch exists: nothing will be triggered any more. Called once. */
-  onFenced(error: WeirError): void
-  /** Something in the views changed. */
-  onChange(): void
-  /** For savepoints outside the job's storage; absent: such paths are refused. */
-  openSavepointStore?(url: string): CheckpointStore
-  /** Time between logging a retirement and deleting its files. Default 60 s. */
-  readonly deleteGraceMs?: number
-}
 
 /** Everything about the one in flight that the state function need not know. */
 interface Flight {
