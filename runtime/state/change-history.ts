@@ -1,0 +1,73 @@
+import type { Generation, HeapCell } from './heap-cell.ts'
+
+/** What changed between two freezes. */
+interface Interval {
+  readonly stamp: number
+  readonly dirty: readonly HeapCell[]
+  readonly dropped: readonly Generation[]
+}
+
+/** A freeze that later snapshots may build on. */
+interface Boundary {
+  readonly stamp: number
+  /** Files from the last full one to this, and entries that the deltas among them hold (an upper bound). */
+  readonly chainLength: number
+  readonly chainEntries: number
+}
+
+export interface Changes {
+  readonly mode: 'full' | 'delta'
+  readonly baseStamp: number
+  readonly changed: readonly (readonly HeapCell[])[]
+  readonly dropped: readonly Generation[]
+}
+
+const MAX_CHAIN_LENGTH = 16
+const MAX_INTERVALS = 64
+const SPARE_ENTRIES = 4096
+
+/**
+ * Remembers what changed since each checkpoint that may become a base, whatever became of the checkpoints in between: the delta of n on base b is the union of the
+ * intervals after b. So nothing is lost when a checkpoint fails, and nothing has to be told about it.
+ * Memory is bounded: when the remembered changes outgrow the state, the oldest are forgotten, and a base that needs them gets a full snapshot instead.
+ */
+export class ChangeHistory {
+  #intervals: Interval[] = []
+  readonly #boundaries = new Map<number, Boundary>()
+
+  /** Closes interval `stamp` as that of `checkpointId`, and chooses what its snapshot holds. */
+  close(checkpointId: number, base: number, interval: Interval, entryCount: number): Changes {
+    this.#intervals.push(interval)
+    const from = base > 0 ? this.#boundaries.get(base) : undefined
+    if (from !== undefined) this.#forgetUpTo(from.stamp)
+    const changes = this.#choose(from, entryCount)
+    const deltaEntries = changes.changed.reduce((sum, list) => sum + list.length, 0)
+    const isEmpty = changes.mode === 'delta' && deltaEntries === 0 && changes.dropped.length === 0
+    this.#boundaries.set(checkpointId, {
+      stamp: interval.stamp,
+      chainLength: changes.mode === 'full' || from === undefined ? 1 : from.chainLength + (isEmpty ? 0 : 1),
+      chainEntries: changes.mode === 'full' || from === undefined ? 0 : from.chainEntries + deltaEntries,
+    })
+    this.#limit(entryCount)
+    return changes
+  }
+
+  #choose(from: Boundary | undefined, entryCount: number): Changes {
+    const full: Changes = { mode: 'full', baseStamp: 0, changed: [], dropped: [] }
+    if (from === undefined || from.chainLength >= MAX_CHAIN_LENGTH) return full
+    const changed = this.#intervals.map((i) => i.dirty)
+    const count = changed.reduce((sum, list) => sum + list.length, 0)
+    if (from.chainEntries + count > entryCount) return full
+    return { mode: 'delta', baseStamp: from.stamp, changed, dropped: this.#intervals.flatMap((i) => i.dropped) }
+  }
+
+  #forgetUpTo(stamp: number): void {
+    this.#intervals = this.#intervals.filter((i) => i.stamp > stamp)
+    for (const [id, boundary] of this.#boundaries) if (boundary.stamp < stamp) this.#boundaries.delete(id)
+  }
+
+  #limit(entryCount: number): void {
+    const count = () => this.#intervals.reduce((sum, i) => sum + i.dirty.length + i.dropped.length, 0)
+    while (this.#intervals.length > MAX_INTERVALS || count() > 2 * entryCount + SPARE_ENTRIES) this.#forgetUpTo(this.#intervals[0]!.stamp)
+  }
+}

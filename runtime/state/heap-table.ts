@@ -1,0 +1,187 @@
+import { invariant, WeirError } from '#runtime/base/errors'
+import { canonicalKey } from '#runtime/element/key-encoding'
+import { keyGroupOf, type KeyGroupRange } from '#runtime/element/key-group'
+import { deepCopy } from './deep-copy.ts'
+import { Generation, type HeapCell, type HeapJournal } from './heap-cell.ts'
+import type { StateCell, StateTable } from './keyed-state.ts'
+
+/** V8 refuses a Map of more than 2^24 entries. */
+const MAX_ENTRIES = 16_000_000
+
+export interface HeapTableContext {
+  readonly uid: string
+  readonly keyGroups: KeyGroupRange
+  readonly maxParallelism: number
+  readonly journal: HeapJournal
+}
+
+/**
+ * A table of the heap backend: a Map of cells.
+ * I1 A change of a cell first puts it on the journal's dirty list, once an interval, and lets an unfinished snapshot save the frozen value.
+ * I2 An object is handed out only after an unfinished snapshot has saved it, since the caller may mutate it.
+ * I3 Once a cell has been changed within the current interval, the unfinished snapshot needs nothing more of it: I1 and I2 then cost one comparison.
+ */
+export class HeapTable<K, V> implements StateTable<K, V> {
+  readonly #context: HeapTableContext
+  readonly #journal: HeapJournal
+  #generation: Generation
+  #size = 0
+  #isDetached = false
+
+  constructor(context: HeapTableContext, generation: Generation) {
+    this.#context = context
+    this.#journal = context.journal
+    this.#generation = generation
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  get generation(): Generation {
+    return this.#generation
+  }
+
+  get(key: K): V | undefined {
+    const cell = this.#find(key)
+    return cell === undefined ? undefined : this.#read(cell)
+  }
+
+  put(key: K, value: V): void {
+    if (value === undefined) this.remove(key)
+    else this.#write(this.#find(key) ?? this.#insert(key), value)
+  }
+
+  remove(key: K): void {
+    const cell = this.#find(key)
+    if (cell === undefined) return
+    if (cell.value !== undefined) this.#write(cell, undefined)
+    if (typeof key === 'object' && key !== null) this.#generation.structural.delete(canonicalKey(key))
+    else this.#generation.cells.delete(key)
+  }
+
+  cell(key: K): StateCell<V> {
+    return (this.#find(key) ?? this.#insert(key)) as StateCell<V>
+  }
+
+  read(cell: StateCell<V>): V | undefined {
+    return this.#read(cell as HeapCell)
+  }
+
+  write(cell: StateCell<V>, value: V): void {
+    this.#write(cell as HeapCell, value)
+  }
+
+  *entries(): IterableIterator<[K, V]> {
+    const { cells, structural } = this.#generation
+    for (const map of [cells, structural])
+      for (const cell of map.values()) {
+        const value = this.#read(cell)
+        if (value !== undefined) yield [cell.key as K, value]
+      }
+  }
+
+  clear(): void {
+    const old = this.#generation
+    if (old.isEmpty) return
+    old.droppedAt = this.#journal.stamp
+    if (old.bornAt < this.#journal.stamp) this.#journal.dropped.push(old)
+    this.#journal.entryCount -= this.#size
+    this.#size = 0
+    this.#generation = new Generation(old.table, old.namespace, this.#journal.stamp)
+  }
+
+  /** Clears and makes the table void: it has left the backend. */
+  detach(): void {
+    this.clear()
+    this.#isDetached = true
+  }
+
+  /** Sets (or, undefined, removes) an entry read from a state file: not a change. */
+  load(key: K, keyGroup: number, value: V | undefined): void {
+    const cell = this.#find(key) ?? this.#make(key, keyGroup)
+    this.#count(cell.value, value)
+    cell.value = value
+    if (value === undefined) this.remove(key)
+  }
+
+  /** Removes what a state file says was dropped by the subtask that owned `range`. */
+  unload(range: KeyGroupRange): void {
+    for (const [key, cell] of [...this.#generation.cells, ...this.#generation.structural])
+      if (cell.keyGroup >= range.from && cell.keyGroup < range.to) {
+        this.#count(cell.value, undefined)
+        cell.value = undefined
+        this.#generation.cells.delete(key)
+        this.#generation.structural.delete(key as string)
+      }
+  }
+
+  #find(key: K): HeapCell | undefined {
+    return typeof key === 'object' && key !== null ? this.#generation.structural.get(canonicalKey(key)) : this.#generation.cells.get(key)
+  }
+
+  #read(cell: HeapCell): V | undefined {
+    const value = cell.value
+    const journal = this.#journal
+    if (typeof value === 'object' && journal.active !== undefined && cell.stamp !== journal.stamp && value !== null)
+      journal.active.save(cell, true)
+    return value as V | undefined
+  }
+
+  #write(cell: HeapCell, value: unknown): void {
+    const journal = this.#journal
+    if (cell.stamp !== journal.stamp) {
+      if (journal.active !== undefined) journal.active.save(cell, false)
+      cell.stamp = journal.stamp
+      journal.dirty.push(cell)
+    }
+    if (cell.value === undefined || value === undefined) this.#count(cell.value, value)
+    cell.value = value
+  }
+
+  #count(before: unknown, after: unknown): void {
+    const change = (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1)
+    this.#size += change
+    this.#journal.entryCount += change
+  }
+
+  #insert(key: K): HeapCell {
+    const { keyGroups, maxParallelism, uid } = this.#context
+    invariant(!this.#isDetached, `table ${this.#generation.table} is used after its namespace ${this.#generation.namespace} was dropped`)
+    const keyGroup = keyGroupOf(key, maxParallelism)
+    if (keyGroup < keyGroups.from || keyGroup >= keyGroups.to)
+      throw new WeirError(
+        'USR_FAILED',
+        `Operator ${uid}: key ${describe(key)} hashes to key group ${keyGroup}, but this subtask owns [${keyGroups.from}, ${keyGroups.to}). ` +
+          'The key function must return the same key each time it is called with a record: no randomness, no clock, no mutated keys.',
+      )
+    return this.#make(key, keyGroup)
+  }
+
+  #make(key: K, keyGroup: number): HeapCell {
+    const generation = this.#generation
+    if (generation.cells.size >= MAX_ENTRIES)
+      throw new WeirError(
+        'USR_FAILED',
+        `Operator ${this.#context.uid}: table ${generation.table} holds ${MAX_ENTRIES} keys in one subtask, more than the heap backend can. Raise the parallelism.`,
+        { retry: 'never' },
+      )
+    const isStructural = typeof key === 'object' && key !== null
+    const cell: HeapCell = {
+      key: isStructural ? deepCopy(key) : key,
+      keyGroup,
+      generation,
+      value: undefined,
+      stamp: 0,
+      swept: this.#journal.active?.sequence ?? 0,
+    }
+    if (isStructural) generation.structural.set(canonicalKey(key), cell)
+    else generation.cells.set(key, cell)
+    return cell
+  }
+}
+
+function describe(key: unknown): string {
+  const text = typeof key === 'bigint' ? `${key}n` : (JSON.stringify(key) ?? String(key))
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text
+}
