@@ -1,12 +1,12 @@
 /**
  * REST of the JobManager: shapes and names close to Flink's. All times are milliseconds since the epoch, all sizes bytes. `:job` is the job's uid or `current`.
- * Authentication: `Authorization: Bearer <per-job token>`, not required on loopback-bound servers.
+ * Authentication: `Authorization: Bearer <per-job token>`, except from loopback and for /healthz, /readyz, /metrics.
  *
  * GET  /healthz                          200 while the process runs
  * GET  /readyz                           200 once connected to store and Redis (leading or standing by)
  * GET  /metrics                          Prometheus text
  * GET  /overview                         JobFacts (also from a stand-by: leading = false)
- * GET  /events                           NDJSON stream of JobFacts: the current ones at once, then after each change (at most every 50 ms); an empty line each 5 s
+ * GET  /events                           NDJSON stream of JobFacts: the current ones at once, after each change (at most every 50 ms), and each second
  * GET  /jobs/:job/plan                   ExecutionPlan
  * GET  /jobs/:job/checkpoints            CheckpointsView
  * GET  /jobs/:job/checkpoints/details/:id CheckpointDetails

@@ -60,6 +60,8 @@ export interface Deployment {
   readonly attempt: string
   readonly planHash: string
   readonly plan: ExecutionPlan
+  /** Default parallelism that the plan was built with. */
+  readonly parallelism: number
   readonly module: {
     readonly sha256: string
     readonly name: string

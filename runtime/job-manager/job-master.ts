@@ -1,0 +1,533 @@
+import type { Clock, Timer } from '#runtime/base/clock'
+import { WeirError, fromErrorData, toErrorData, type ErrorData } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { JobManagerConfig, S3Access } from '#runtime/contract/process-config'
+import type { ExceptionView, JobState, OperationView } from '#runtime/contract/rest'
+import {
+  subtaskKey,
+  type Deployment,
+  type FromJobManager,
+  type FromTaskManager,
+  type SubtaskPlace,
+  type SubtaskRef,
+} from '#runtime/contract/rpc'
+import type { CommitLog } from '#runtime/checkpoint/commit-log'
+import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
+import { nextAttempt } from '#runtime/checkpoint/log-state'
+import type { LogRecordOf, RestorePoint } from '#runtime/checkpoint/records'
+import { checkRestorable, openRestorePoint } from '#runtime/checkpoint/restore-point'
+import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { openStoreAt } from '#runtime/storage/storage-url'
+import { assertTransition, isFinal } from './job-lifecycle.ts'
+import { Operations } from './operations.ts'
+import type { PlannedJob } from './plan-job.ts'
+import { Recoveries } from './recoveries.ts'
+import { decideRestart, noFailures, type FailureHistory } from './restart-strategy.ts'
+import { assignSlots, slotsWanted } from './scheduler.ts'
+import type { RegisteredTaskManager, RegistryEvents, TaskManagerRegistry } from './task-manager-registry.ts'
+
+const DEPLOY_LIMIT_MS = 60_000
+const COMMIT_LIMIT_MS = 60_000
+/** Less than the 10 s that a leaving TaskManager waits to be relieved. */
+const HAND_OVER_LIMIT_MS = 8000
+const FINAL_CHECKPOINT_TRIES = 5
+const EXCEPTIONS_KEPT = 20
+
+export interface JobMasterOptions {
+  readonly config: JobManagerConfig
+  readonly planned: PlannedJob
+  readonly epoch: number
+  /** From the loss of the previous leader to this one's epoch, as far as known; 0 for the first. */
+  readonly electMs: number
+  readonly log: CommitLog
+  readonly store: CheckpointStore
+  readonly s3: S3Access | undefined
+  readonly registry: TaskManagerRegistry
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  onChange(): void
+  /** A newer epoch exists: this leadership is over. */
+  onFenced(error: WeirError): void
+}
+
+interface Attempt {
+  readonly id: string
+  readonly places: readonly SubtaskPlace[]
+  readonly taskManagers: ReadonlyMap<string, RegisteredTaskManager>
+  readonly deployed: Set<string>
+  readonly finished: Set<string>
+  readonly committed: Map<string, number>
+  started: boolean
+}
+
+/**
+ * The job under one leadership: schedules attempts, restarts them, lets the coordinator checkpoint them, ends them.
+ * M1 A DEPLOY record is in the log before any deploy command leaves.
+ * M2 Messages of another attempt than the current one are dropped.
+ * M3 A job is closed only after every sink has said that it committed the last checkpoint.
+ */
+export class JobMaster implements RegistryEvents {
+  readonly #options: JobMasterOptions
+  readonly coordinator: CheckpointCoordinator
+  readonly operations: Operations
+  readonly recoveries: Recoveries
+  #state: JobState = 'Created'
+  #stateSince: number
+  #why = 'this JobManager leads'
+  #error: ErrorData | undefined
+  #exceptions: ExceptionView[] = []
+  #attempt: Attempt | undefined
+  #restarts = 0
+  #history: FailureHistory = noFailures
+  #restoredFrom: string | undefined
+  #timer: Timer | undefined
+  #moving: { readonly attempt: Attempt; readonly cause: string } | undefined
+  #commitWaiters: { readonly id: number; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
+  #closed = false
+
+  constructor(options: JobMasterOptions) {
+    this.#options = options
+    const { clock, random, logger, store, log, config } = options
+    this.#stateSince = clock.now()
+    this.recoveries = new Recoveries(clock)
+    this.operations = new Operations(clock, () => options.onChange())
+    this.coordinator = new CheckpointCoordinator({
+      clock,
+      random,
+      logger,
+      store,
+      log,
+      job: config.job,
+      options: config.checkpoint,
+      send: {
+        trigger: (attempt, barrier) => this.#toAttempt(attempt, { type: 'trigger', epoch: options.epoch, attempt, barrier }),
+        complete: (attempt, permit) => this.#toAttempt(attempt, { type: 'complete', epoch: options.epoch, attempt, permit }),
+        abort: (attempt, checkpointId) => this.#toAttempt(attempt, { type: 'abort', epoch: options.epoch, attempt, checkpointId }),
+      },
+      openSavepointStore: (url) => openStoreAt(url, options.s3),
+      onFailureLimit: (error) => this.#onFailure(error, undefined, undefined, false),
+      onFenced: (error) => this.#fenced(error),
+      onChange: () => options.onChange(),
+    })
+  }
+
+  get state(): JobState {
+    return this.#state
+  }
+  get stateSince(): number {
+    return this.#stateSince
+  }
+  /** In words, why the state is what it is. */
+  get why(): string {
+    return this.#why
+  }
+  get error(): ErrorData | undefined {
+    return this.#error
+  }
+  get restarts(): number {
+    return this.#restarts
+  }
+  get attempt(): string | undefined {
+    return this.#attempt?.id
+  }
+  get places(): readonly SubtaskPlace[] {
+    return this.#attempt?.places ?? []
+  }
+  get finishedSubtasks(): ReadonlySet<string> {
+    return this.#attempt?.finished ?? new Set()
+  }
+  get restoredFrom(): string | undefined {
+    return this.#restoredFrom
+  }
+  get exceptions(): readonly ExceptionView[] {
+    return this.#exceptions
+  }
+
+  start(): void {
+    const previous = this.#options.log.state.deploy
+    if (previous !== undefined && previous.run === this.#options.config.run)
+      this.recoveries.begin(`JobManager replaced; epoch ${this.#options.epoch}`, 0, this.#options.electMs)
+    this.#to('WaitingForSlots', 'waiting for TaskManagers')
+    this.#options.registry.lead(this.#options.epoch, this)
+    this.#deployIfPossible()
+  }
+
+  /** Leadership or process ends; running tasks are left alone for the next leader. */
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#options.registry.standBy()
+    this.coordinator.close()
+  }
+
+  registered(): void {
+    this.#options.onChange()
+    this.#move(false)
+    this.#deployIfPossible()
+  }
+
+  lost(taskManager: RegisteredTaskManager, why: string): void {
+    this.#options.onChange()
+    if (this.#attempt?.taskManagers.get(taskManager.id) !== taskManager) return
+    this.#onFailure(new WeirError('NET_LOST', `TaskManager ${taskManager.id} was lost: ${why}`), undefined, taskManager.id, true)
+  }
+
+  checkpoint(triggerId: string): OperationView {
+    return this.operations.start(triggerId, 'checkpoint', async () =>
+      this.#completed(await this.coordinator.request({ triggerId, type: 'checkpoint' })),
+    )
+  }
+
+  savepoint(triggerId: string, path: string | undefined): OperationView {
+    return this.operations.start(triggerId, 'savepoint', async () =>
+      this.#completed(await this.coordinator.request({ triggerId, type: 'savepoint', ...(path === undefined ? {} : { path }) })),
+    )
+  }
+
+  /** Stops the run with a last checkpoint or savepoint; closed when the operation completes. A failed one leaves the job running. */
+  stop(triggerId: string, mode: 'checkpoint' | 'savepoint', path: string | undefined, drain: boolean): OperationView {
+    return this.operations.start(triggerId, 'stop', async () => {
+      if (isFinal(this.#state)) return {}
+      if (this.#state !== 'Running') return this.#stopIdle()
+      this.#to('Stopping', `stopping with a ${mode}`)
+      const attempt = this.#attempt
+      try {
+        const done = await this.coordinator.request({ triggerId, type: 'stop', mode, drain, ...(path === undefined ? {} : { path }) })
+        await this.#commitsUpTo(done.id)
+        await this.#end(drain ? 'Drained' : 'Suspended', `stopped with ${mode} ${done.id}`)
+        return this.#completed(done)
+      } catch (error) {
+        if ((this.#state as JobState) === 'Stopping' && this.#attempt === attempt) this.#onFailure(error, undefined, undefined, false)
+        throw error
+      }
+    })
+  }
+
+  message(taskManager: RegisteredTaskManager, message: FromTaskManager): void {
+    if (message.type === 'fenced') return this.#fencedBy(message.epoch)
+    if (message.type === 'leaving') return this.#leaving(taskManager, message.why)
+    const attempt = this.#attempt
+    if (attempt === undefined) return
+    if (message.type === 'ack') return this.coordinator.onAck(message.ack)
+    if (message.type === 'decline') return this.coordinator.onDecline(message.decline)
+    if (!('attempt' in message) || message.attempt !== attempt.id) return
+    switch (message.type) {
+      case 'deployed':
+        attempt.deployed.add(taskManager.id)
+        return this.#maybeStart(attempt)
+      case 'deployFailed':
+        return this.#onFailure(fromErrorData(message.error), undefined, taskManager.id, false)
+      case 'failed':
+        return this.#onFailure(fromErrorData(message.error), message.subtask, taskManager.id, false)
+      case 'firstRecord':
+        this.recoveries.firstRecord()
+        return this.#options.onChange()
+      case 'finished':
+        attempt.finished.add(subtaskKey(message.subtask))
+        return this.#maybeFinal(attempt)
+      case 'committed':
+        attempt.committed.set(subtaskKey(message.subtask), message.checkpointId)
+        return this.#resolveCommits(attempt)
+    }
+  }
+
+  #deployIfPossible(): void {
+    if (this.#state !== 'WaitingForSlots' || this.#closed) return
+    const wanted = slotsWanted(this.#options.planned.plan)
+    const available = this.#available()
+    const places = this.#findPlaces()
+    if (places === undefined) {
+      const have = available.reduce((sum, t) => sum + t.slots, 0)
+      this.#why = `waiting for slots: ${wanted} wanted, ${have} registered by ${available.length} TaskManager(s)`
+      return this.#options.onChange()
+    }
+    this.#to('Deploying', 'deploying')
+    this.#deploy(places, available).catch((error: unknown) => this.#onFailure(error, undefined, undefined, false))
+  }
+
+  #available(): readonly RegisteredTaskManager[] {
+    return this.#options.registry.list.filter((t) => !t.leaving)
+  }
+
+  #findPlaces(): readonly SubtaskPlace[] | undefined {
+    return assignSlots(
+      this.#options.planned.plan,
+      this.#available().map((t) => ({ taskManager: t.id, slots: t.slots })),
+    )
+  }
+
+  async #deploy(places: readonly SubtaskPlace[], available: readonly RegisteredTaskManager[]): Promise<void> {
+    const { log, epoch, config, planned, clock } = this.#options
+    const used = new Set(places.map((p) => p.taskManager))
+    const attempt: Attempt = {
+      id: nextAttempt(log.state, epoch),
+      places,
+      taskManagers: new Map(available.filter((t) => used.has(t.id)).map((t) => [t.id, t])),
+      deployed: new Set(),
+      finished: new Set(),
+      committed: new Map(),
+      started: false,
+    }
+    this.#attempt = attempt
+    const restore = await this.#chooseRestorePoint()
+    if (this.#attempt !== attempt) return
+    this.recoveries.deploying(restore.kind === 'checkpoint' ? restore.id : undefined)
+    await log.append({
+      kind: 'DEPLOY',
+      attempt: attempt.id,
+      run: config.run,
+      planHash: planned.plan.hash,
+      restoreFrom: restore,
+      why: this.#why,
+    })
+    if (this.#attempt !== attempt) return
+    const deployment: Deployment = {
+      attempt: attempt.id,
+      planHash: planned.plan.hash,
+      plan: planned.plan,
+      parallelism: planned.parallelism,
+      module: planned.module,
+      places,
+      dataAddresses: Object.fromEntries([...attempt.taskManagers.values()].map((t) => [t.id, t.dataAddress])),
+      restore,
+    }
+    this.#toAttempt(attempt.id, { type: 'deploy', epoch, deployment })
+    this.#timer = clock.after(DEPLOY_LIMIT_MS, () => {
+      const missing = [...attempt.taskManagers.keys()].filter((id) => !attempt.deployed.has(id))
+      this.#onFailure(
+        new WeirError('DEADLINE', `Deployment ${attempt.id} was not ready within ${DEPLOY_LIMIT_MS} ms on ${missing.join(', ')}`),
+        undefined,
+        undefined,
+        false,
+      )
+    })
+  }
+
+  /** The restore block acts at the first deployment of its run; after that the log decides alone. */
+  async #chooseRestorePoint(): Promise<RestorePoint> {
+    const { log, config, store, s3, planned } = this.#options
+    const { restore, run } = config
+    const first = log.state.deploy?.run !== run
+    const asked: RestorePoint | undefined =
+      !first || restore === undefined
+        ? undefined
+        : restore.path === undefined
+          ? { kind: 'empty' }
+          : { kind: 'savepoint', path: restore.path }
+    const point = asked ?? log.state.restorePoint
+    const open = await openRestorePoint(point, store, s3)
+    if (open === undefined) {
+      this.#restoredFrom = undefined
+      return point
+    }
+    try {
+      checkRestorable(open.manifest, open.url, planned.plan, restore?.allowNonRestoredState ?? false)
+      this.#restoredFrom = open.url
+      return point
+    } finally {
+      await open.close()
+    }
+  }
+
+  #maybeStart(attempt: Attempt): void {
+    if (attempt.started || attempt.deployed.size < attempt.taskManagers.size) return
+    attempt.started = true
+    this.#timer?.cancel()
+    this.#error = undefined
+    this.#to('Running', this.#restoredFrom === undefined ? 'running, started empty' : `running, restored from ${this.#restoredFrom}`)
+    this.recoveries.running()
+    const { plan } = this.#options.planned
+    this.coordinator.start({
+      attempt: attempt.id,
+      planHash: plan.hash,
+      maxParallelism: plan.maxParallelism,
+      vertices: plan.vertices.map((v) => ({ id: v.id, uids: v.operators.map((o) => o.uid), parallelism: v.parallelism })),
+    })
+    this.#toAttempt(attempt.id, { type: 'start', epoch: this.#options.epoch, attempt: attempt.id })
+  }
+
+  /** Every subtask has seen the end of its data: one last checkpoint, its commits, the end. */
+  #maybeFinal(attempt: Attempt): void {
+    if (attempt.finished.size < attempt.places.length || this.#state !== 'Running') return
+    this.#to('Stopping', 'end of data: last checkpoint')
+    const finish = async () => {
+      const id = await this.#finalCheckpoint(attempt, 1)
+      await this.#commitsUpTo(id)
+      await this.#end('Finished', `finished; everything is committed with checkpoint ${id}`)
+    }
+    finish().catch((error: unknown) => {
+      if (this.#attempt === attempt) this.#onFailure(error, undefined, undefined, false)
+    })
+  }
+
+  async #finalCheckpoint(attempt: Attempt, tries: number): Promise<number> {
+    try {
+      const done = await this.coordinator.request({ triggerId: `final-${attempt.id}-${tries}`, type: 'checkpoint', final: true })
+      return done.id
+    } catch (error) {
+      const again =
+        error instanceof WeirError &&
+        error.retry === 'backoff' &&
+        tries < FINAL_CHECKPOINT_TRIES &&
+        this.#attempt === attempt &&
+        this.#state === 'Stopping'
+      if (!again) throw error
+      return this.#finalCheckpoint(attempt, tries + 1)
+    }
+  }
+
+  /** Resolves when every subtask of the current attempt has committed `id`. @throws {WeirError} DEADLINE, or what ended the attempt. */
+  async #commitsUpTo(id: number): Promise<void> {
+    const attempt = this.#attempt
+    if (attempt === undefined) return
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#commitWaiters.push({ id, resolve, reject })
+    const limit = this.#options.clock.after(COMMIT_LIMIT_MS, () => {
+      const missing = attempt.places.map(subtaskKey).filter((key) => (attempt.committed.get(key) ?? 0) < id)
+      reject(new WeirError('DEADLINE', `Sinks did not commit checkpoint ${id} within ${COMMIT_LIMIT_MS} ms: ${missing.join(', ')}`))
+    })
+    this.#resolveCommits(attempt)
+    try {
+      await promise
+    } finally {
+      limit.cancel()
+    }
+  }
+
+  #resolveCommits(attempt: Attempt): void {
+    const upTo = Math.min(...attempt.places.map((p) => attempt.committed.get(subtaskKey(p)) ?? 0))
+    for (const waiter of this.#commitWaiters) if (waiter.id <= upTo) waiter.resolve()
+    this.#commitWaiters = this.#commitWaiters.filter((w) => w.id > upTo)
+  }
+
+  /** Stop of a job that runs nothing at the moment: what the log has is what there is. */
+  async #stopIdle(): Promise<Partial<OperationView>> {
+    const { lastCheckpoint } = this.#options.log.state
+    await this.#end(
+      'Suspended',
+      lastCheckpoint === undefined
+        ? 'stopped before its first checkpoint'
+        : `stopped while not running; checkpoint ${lastCheckpoint.id} is the newest`,
+    )
+    return lastCheckpoint === undefined
+      ? {}
+      : { checkpointId: lastCheckpoint.id, path: lastCheckpoint.manifest, sizeBytes: lastCheckpoint.sizeBytes }
+  }
+
+  #completed(done: { readonly id: number; readonly path: string; readonly sizeBytes: number }): Partial<OperationView> {
+    return { checkpointId: done.id, path: done.path, sizeBytes: done.sizeBytes, maxParallelism: this.#options.planned.plan.maxParallelism }
+  }
+
+  async #end(status: LogRecordOf<'CLOSE'>['status'] & JobState, message: string): Promise<void> {
+    const { log, config } = this.#options
+    this.#timer?.cancel()
+    await this.coordinator.stop('COORDINATOR_SHUTDOWN')
+    await log.append({ kind: 'CLOSE', run: config.run, status })
+    this.#cancelAttempt(message)
+    this.#to(status, message)
+  }
+
+  #onFailure(error: unknown, subtask: SubtaskRef | undefined, taskManager: string | undefined, processLost: boolean): void {
+    if (this.#closed || isFinal(this.#state) || this.#state === 'Restarting') return
+    if (error instanceof WeirError && error.code === 'FENCED') return this.#fenced(error)
+    const { config, clock, random, logger } = this.#options
+    const data = toErrorData(error)
+    this.#error = data
+    this.#exceptions = [
+      { at: clock.now(), attempt: this.attempt, vertex: subtask?.vertex, subtask: subtask?.subtask, taskManager, error: data },
+      ...this.#exceptions,
+    ].slice(0, EXCEPTIONS_KEPT)
+    this.#timer?.cancel()
+    this.recoveries.begin(data.message, 0, 0)
+    const settled = this.coordinator.stop('TASK_FAILURE')
+    this.#cancelAttempt(data.message)
+    const { decision, history } = decideRestart(config.restart, this.#history, { now: clock.monotonic(), processLost, random: random() })
+    this.#history = history
+    if (data.retry === 'never') return this.#fail(data.message, settled)
+    if (decision.kind === 'fail') return this.#fail(`${data.message} (${decision.why})`, settled)
+    this.#restarts++
+    logger.warn({ error: data, delayMs: decision.delayMs, restarts: this.#restarts }, 'job restarts')
+    this.#to('Restarting', `restarting: ${data.message}`)
+    this.#timer = clock.after(decision.delayMs, () => void this.#restart(settled))
+  }
+
+  /** A checkpoint whose record may be in the log already must be settled before the restore point is chosen. */
+  async #restart(settled: Promise<void>): Promise<void> {
+    await settled
+    if (this.#closed || this.#state !== 'Restarting') return
+    this.#to('WaitingForSlots', 'waiting for TaskManagers')
+    this.#deployIfPossible()
+  }
+
+  #fail(message: string, settled: Promise<void>): void {
+    const { log, config, logger } = this.#options
+    this.#to('Failed', message)
+    settled
+      .then(() => log.append({ kind: 'CLOSE', run: config.run, status: 'Failed' }))
+      .catch((error: unknown) => logger.error({ err: error }, 'cannot close the failed run in the log'))
+  }
+
+  #cancelAttempt(why: string): void {
+    const attempt = this.#attempt
+    if (attempt === undefined) return
+    this.#toAttempt(attempt.id, { type: 'cancel', epoch: this.#options.epoch, attempt: attempt.id, why })
+    this.#attempt = undefined
+    this.#moving = undefined
+    const waiters = this.#commitWaiters
+    this.#commitWaiters = []
+    for (const waiter of waiters)
+      waiter.reject(new WeirError('NET_LOST', `Attempt ${attempt.id} ended before its sinks had committed: ${why}`))
+  }
+
+  /**
+   * A TaskManager shuts down in an orderly way. The job runs on until the others (perhaps its replacement) have slots for it, or the limit passes; then a last
+   * checkpoint is taken and the job moves, so that next to nothing is replayed.
+   */
+  #leaving(taskManager: RegisteredTaskManager, why: string): void {
+    const attempt = this.#attempt
+    this.#options.logger.info({ taskManager: taskManager.id, why }, 'task manager leaves')
+    if (attempt?.taskManagers.get(taskManager.id) !== taskManager || this.#state !== 'Running') return
+    this.#moving = { attempt, cause: `TaskManager ${taskManager.id} leaves: ${why}` }
+    this.#timer = this.#options.clock.after(HAND_OVER_LIMIT_MS, () => this.#move(true))
+    this.#move(false)
+  }
+
+  #move(atOnce: boolean): void {
+    const moving = this.#moving
+    if (moving === undefined || (!atOnce && this.#findPlaces() === undefined)) return
+    this.#moving = undefined
+    this.#timer?.cancel()
+    const { attempt, cause } = moving
+    const leave = () => {
+      if (this.#attempt === attempt && this.#state === 'Running')
+        this.#onFailure(new WeirError('NET_LOST', cause), undefined, undefined, true)
+    }
+    this.coordinator.request({ triggerId: `move-${attempt.id}`, type: 'checkpoint' }).then(leave, leave)
+  }
+
+  #toAttempt(attemptId: string, message: FromJobManager): void {
+    if (this.#attempt?.id !== attemptId) return
+    for (const taskManager of this.#attempt.taskManagers.values()) taskManager.send(message)
+  }
+
+  #fencedBy(epoch: number): void {
+    if (epoch > this.#options.epoch)
+      this.#fenced(new WeirError('FENCED', `A TaskManager has seen epoch ${epoch}; this leader's is ${this.#options.epoch}`))
+  }
+
+  #fenced(error: WeirError): void {
+    if (this.#closed) return
+    this.close()
+    this.#options.onFenced(error)
+  }
+
+  #to(state: JobState, message: string): void {
+    if (this.#state !== state) assertTransition(this.#state, state)
+    this.#options.logger.info({ from: this.#state, state, why: message }, 'job state')
+    this.#state = state
+    this.#stateSince = this.#options.clock.now()
+    this.#why = message
+    this.#options.onChange()
+  }
+}

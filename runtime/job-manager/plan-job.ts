@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { entryUrl } from '#runtime/base/entry'
+import { systemClock } from '#runtime/base/clock'
+import { WeirError, fromErrorData, messageOf, type ErrorData } from '#runtime/base/errors'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import type { Deployment } from '#runtime/contract/rpc'
+
+/** What a plan is made from. */
+export interface PlanInput {
+  readonly module: Deployment['module']
+  readonly parallelism: number
+  readonly maxParallelism: number
+}
+export interface PlannedJob extends PlanInput {
+  readonly plan: ExecutionPlan
+}
+export type PlanAnswer = { readonly plan: ExecutionPlan } | { readonly error: ErrorData }
+
+const PLAN_LIMIT_MS = 30_000
+
+/** Reads the job's module once; every slot runs these very bytes, so a file that changes later changes nothing. @throws {WeirError} CFG_MODULE */
+export async function readModule(path: string, args: Readonly<Record<string, unknown>>): Promise<Deployment['module']> {
+  try {
+    const source = await readFile(path, 'utf8')
+    return { name: basename(path), source, sha256: createHash('sha256').update(source).digest('hex'), args }
+  } catch (cause) {
+    throw new WeirError('CFG_MODULE', `Cannot read the job module ${path}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** Evaluates the user's module in a thread of its own, with a time limit. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+export async function planJob(input: PlanInput): Promise<PlannedJob> {
+  const worker = new Worker(entryUrl('./plan-thread', import.meta.url), { workerData: input, name: 'plan' })
+  const { promise, resolve, reject } = Promise.withResolvers<PlanAnswer>()
+  const limit = systemClock.after(PLAN_LIMIT_MS, () =>
+    reject(
+      new WeirError(
+        'USR_TIMEOUT',
+        `${input.module.name} did not finish building its graph within ${PLAN_LIMIT_MS} ms. The function given to defineJob must only build the graph.`,
+      ),
+    ),
+  )
+  worker.once('message', resolve)
+  worker.once('error', (error) =>
+    reject(new WeirError('CFG_MODULE', `${input.module.name} failed while building its graph: ${messageOf(error)}`, { cause: error })),
+  )
+  worker.once('exit', (code) =>
+    reject(new WeirError('CFG_MODULE', `${input.module.name} ended the process (code ${code}) while building its graph`)),
+  )
+  try {
+    const answer = await promise
+    if ('error' in answer) throw fromErrorData(answer.error)
+    return { ...input, plan: answer.plan }
+  } finally {
+    limit.cancel()
+    await worker.terminate()
+  }
+}

@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto'
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import * as z from 'zod'
+import type { Clock, Timer } from '#runtime/base/clock'
+import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import type { JobFacts, SavepointView } from '#runtime/contract/rest'
+import { tokenMatches } from '#runtime/net/token'
+import { checkpointsView, vertexViews } from './facts.ts'
+import type { JobMaster } from './job-master.ts'
+import type { JobMetrics } from './metrics.ts'
+import type { TaskManagerRegistry } from './task-manager-registry.ts'
+
+/** What the REST server shows; read at each request. */
+export interface RestSource {
+  facts(): JobFacts
+  readonly plan: ExecutionPlan | undefined
+  readonly master: JobMaster | undefined
+  readonly registry: TaskManagerRegistry
+  readonly metrics: JobMetrics
+  isReady(): boolean
+  savepoints(): readonly SavepointView[]
+}
+
+export interface RestServerOptions {
+  readonly host: string
+  readonly port: number
+  readonly token: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly source: RestSource
+}
+
+const OPEN_PATHS = new Set(['/healthz', '/readyz', '/metrics'])
+const EVENT_DEBOUNCE_MS = 50
+const KEEP_ALIVE_MS = 5000
+
+const triggerBody = z.strictObject({ triggerId: z.string().min(1).max(200).optional(), path: z.string().min(1).optional() })
+const stopBody = triggerBody.extend({ mode: z.enum(['checkpoint', 'savepoint']).default('checkpoint'), drain: z.boolean().default(false) })
+
+/** REST of contract/rest.ts. Loopback callers need no token: who is on the machine already may read the token file. */
+export class RestServer {
+  readonly #options: RestServerOptions
+  readonly #app: FastifyInstance
+  readonly #streams = new Set<FastifyReply['raw']>()
+  #pending: Timer | undefined
+  #keepAlive: Timer | undefined
+
+  constructor(options: RestServerOptions) {
+    this.#options = options
+    this.#app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true })
+    this.#routes()
+  }
+
+  /** The port it listens on. */
+  async listen(): Promise<number> {
+    const { host, port } = this.#options
+    try {
+      await this.#app.listen({ host, port })
+    } catch (cause) {
+      throw new WeirError('CFG_INVALID', `Cannot listen for REST on ${host}:${port}: ${messageOf(cause)}`, { cause })
+    }
+    this.#beat()
+    return (this.#app.server.address() as { port: number }).port
+  }
+
+  /** Something in the facts changed: tell the event streams soon, once for many changes. */
+  changed(): void {
+    this.#pending ??= this.#options.clock.after(EVENT_DEBOUNCE_MS, () => {
+      this.#pending = undefined
+      this.#broadcast()
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#pending?.cancel()
+    this.#keepAlive?.cancel()
+    if (this.#streams.size > 0) this.#broadcast()
+    for (const stream of this.#streams) stream.end()
+    await this.#app.close()
+  }
+
+  #routes(): void {
+    const app = this.#app
+    const { source } = this.#options
+    app.addHook('onRequest', async (request, reply) => this.#authenticate(request, reply))
+    app.setErrorHandler((error, _request, reply) => this.#fail(reply, error))
+    app.setNotFoundHandler((request, reply) =>
+      reply.code(404).send({ code: 'CFG_INVALID', message: `No such resource: ${request.method} ${request.url}` }),
+    )
+    app.get('/healthz', async () => ({ ok: true }))
+    app.get('/readyz', async (_request, reply) =>
+      source.isReady() ? { ok: true } : reply.code(503).send({ ok: false, message: source.facts().message }),
+    )
+    app.get('/metrics', async (_request, reply) => {
+      const text = await source.metrics.render(
+        source.facts(),
+        vertexViews(source.plan, source.master, source.registry),
+        this.#options.clock.now(),
+      )
+      return reply.type(source.metrics.contentType).send(text)
+    })
+    app.get('/overview', async () => source.facts())
+    app.get('/events', (_request, reply) => this.#stream(reply))
+    app.get('/taskmanagers', async () => source.registry.views())
+    app.get('/jobs/:job/plan', async () => source.plan ?? notYet('a plan'))
+    app.get('/jobs/:job/vertices', async () => vertexViews(source.plan, source.master, source.registry))
+    app.get('/jobs/:job/exceptions', async () => source.master?.exceptions ?? [])
+    app.get('/jobs/:job/checkpoints', async () => checkpointsView(source.master?.coordinator))
+    app.get<{ Params: { id: string } }>(
+      '/jobs/:job/checkpoints/details/:id',
+      async ({ params }) => this.#leader().coordinator.details(Number(params.id)) ?? notFound(`checkpoint ${params.id}`),
+    )
+    app.get<{ Params: { triggerId: string } }>('/jobs/:job/checkpoints/:triggerId', async ({ params }) => this.#operation(params.triggerId))
+    app.post('/jobs/:job/checkpoints', async ({ body }) => {
+      const { triggerId = randomUUID() } = parse(triggerBody, body)
+      return { triggerId: this.#leader().checkpoint(triggerId).triggerId }
+    })
+    app.get('/jobs/:job/savepoints', async () => source.savepoints())
+    app.get<{ Params: { triggerId: string } }>('/jobs/:job/savepoints/:triggerId', async ({ params }) => this.#operation(params.triggerId))
+    app.post('/jobs/:job/savepoints', async ({ body }) => {
+      const { triggerId = randomUUID(), path } = parse(triggerBody, body)
+      return { triggerId: this.#leader().savepoint(triggerId, path).triggerId }
+    })
+    app.post('/jobs/:job/stop', async ({ body }) => {
+      const { triggerId = randomUUID(), mode, path, drain } = parse(stopBody, body)
+      return { triggerId: this.#leader().stop(triggerId, mode, path, drain).triggerId }
+    })
+  }
+
+  async #authenticate(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const path = request.url.split('?')[0] as string
+    if (OPEN_PATHS.has(path) || isLoopback(request.ip)) return undefined
+    const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+    if (given !== undefined && tokenMatches(this.#options.token, given)) return undefined
+    return reply.code(401).send({ code: 'NET_REFUSED', message: 'Authorization is needed: Bearer and the token of this job' })
+  }
+
+  #leader(): JobMaster {
+    const { source } = this.#options
+    if (source.master !== undefined) return source.master
+    const { leader, message } = source.facts()
+    throw new WeirError(
+      'NET_REFUSED',
+      leader === undefined ? `This JobManager does not lead: ${message}` : `This JobManager is a stand-by; ${leader} leads`,
+    )
+  }
+
+  #operation(triggerId: string) {
+    return this.#leader().operations.find(triggerId) ?? notFound(`operation ${triggerId}`)
+  }
+
+  #fail(reply: FastifyReply, error: unknown): FastifyReply {
+    if (error instanceof NotFound) return reply.code(404).send({ code: 'CFG_INVALID', message: error.message })
+    const data = toErrorData(error)
+    const clientError =
+      typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number'
+        ? error.statusCode
+        : undefined
+    const status = data.code === 'NET_REFUSED' ? 421 : data.code === 'CFG_INVALID' ? 400 : (clientError ?? 500)
+    if (status === 500) this.#options.logger.error({ err: error }, 'REST request failed')
+    return reply.code(status).send({ code: clientError === undefined ? data.code : 'CFG_INVALID', message: data.message })
+  }
+
+  #stream(reply: FastifyReply): void {
+    reply.hijack()
+    const raw = reply.raw
+    raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
+    raw.write(`${JSON.stringify(this.#options.source.facts())}\n`)
+    this.#streams.add(raw)
+    raw.on('close', () => this.#streams.delete(raw))
+  }
+
+  #broadcast(): void {
+    const line = `${JSON.stringify(this.#options.source.facts())}\n`
+    for (const stream of this.#streams) stream.write(line)
+  }
+
+  /** Rates and counters move without an event; the line also tells readers that the connection lives. */
+  #beat(): void {
+    this.#keepAlive = this.#options.clock.after(KEEP_ALIVE_MS / 5, () => {
+      this.#broadcast()
+      this.#beat()
+    })
+  }
+}
+
+class NotFound extends Error {}
+function notFound(what: string): never {
+  throw new NotFound(`There is no ${what}`)
+}
+function notYet(what: string): never {
+  throw new NotFound(`There is no ${what} yet`)
+}
+
+function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body ?? {})
+  if (result.success) return result.data
+  throw new WeirError('CFG_INVALID', `The request body is not valid: ${z.prettifyError(result.error)}`)
+}
+
+const isLoopback = (ip: string): boolean => ip === '127.0.0.1' || ip === '::1' || ip === '::ffff:127.0.0.1'

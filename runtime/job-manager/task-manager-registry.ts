@@ -1,0 +1,217 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Clock, Timer } from '#runtime/base/clock'
+import { WeirError, messageOf } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { FromJobManager, FromTaskManager, SubtaskMetrics } from '#runtime/contract/rpc'
+import type { TaskManagerView } from '#runtime/contract/rest'
+import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
+import { FrameSocket } from '#runtime/net/frame-socket'
+import { decodeMessage, sendMessage } from '#runtime/net/messages'
+import { tokenMatches } from '#runtime/net/token'
+
+type Hello = Extract<FromTaskManager, { type: 'hello' }>
+
+/** A connected TaskManager that said a valid hello. */
+export interface RegisteredTaskManager {
+  readonly id: string
+  readonly slots: number
+  readonly dataAddress: string
+  readonly address: string
+  /** It said that it is going away: nothing new is placed on it. */
+  readonly leaving: boolean
+  readonly metrics: readonly SubtaskMetrics[]
+  send(message: FromJobManager): void
+}
+
+export interface RegistryEvents {
+  registered(taskManager: RegisteredTaskManager): void
+  lost(taskManager: RegisteredTaskManager, why: string): void
+  message(taskManager: RegisteredTaskManager, message: Exclude<FromTaskManager, Hello>): void
+}
+
+export interface RegistryOptions {
+  readonly host: string
+  readonly port: number
+  readonly token: string
+  readonly jobUid: string
+  readonly run: number
+  readonly id: string
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+const HELLO_LIMIT_MS = 10_000
+const HEARTBEAT_LIMIT_MS = 10_000
+
+interface Entry extends RegisteredTaskManager {
+  leaving: boolean
+  metrics: readonly SubtaskMetrics[]
+  freeSlots: number
+  lastHeardMs: number
+  readonly socket: FrameSocket
+}
+
+/**
+ * Accepts TaskManagers' control connections, for leaders and stand-bys alike; a stand-by keeps them connected so that it can deploy at once when it leads.
+ * A TaskManager is lost when its connection closes, or says nothing for 10 s.
+ */
+export class TaskManagerRegistry {
+  readonly #options: RegistryOptions
+  readonly #entries = new Map<string, Entry>()
+  #server: Server | undefined
+  #watch: Timer | undefined
+  #events: RegistryEvents | undefined
+  #leading = false
+  #epoch = 0
+
+  constructor(options: RegistryOptions) {
+    this.#options = options
+  }
+
+  async listen(): Promise<number> {
+    const { host, port } = this.#options
+    const server = createServer((socket) => this.#accept(socket))
+    this.#server = server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) =>
+        reject(new WeirError('CFG_INVALID', `Cannot listen for TaskManagers on ${host}:${port}: ${messageOf(error)}`, { cause: error })),
+      )
+      server.listen(port, host, resolve)
+    })
+    this.#watchHeartbeats()
+    return (server.address() as AddressInfo).port
+  }
+
+  /** From now on events go to `events`, and TaskManagers know who leads. Those connected already are announced at once. */
+  lead(epoch: number, events: RegistryEvents): void {
+    this.#leading = true
+    this.#epoch = epoch
+    this.#events = events
+    for (const entry of this.#entries.values()) {
+      this.#welcome(entry.socket)
+      events.registered(entry)
+    }
+  }
+
+  standBy(): void {
+    this.#leading = false
+    this.#events = undefined
+  }
+
+  get list(): readonly RegisteredTaskManager[] {
+    return [...this.#entries.values()]
+  }
+
+  views(): TaskManagerView[] {
+    const now = this.#options.clock.monotonic()
+    return [...this.#entries.values()].map((e) => ({
+      id: e.id,
+      address: e.dataAddress,
+      slots: e.slots,
+      freeSlots: e.freeSlots,
+      lastHeartbeatAgoMs: Math.round(now - e.lastHeardMs),
+    }))
+  }
+
+  async close(): Promise<void> {
+    this.#watch?.cancel()
+    this.standBy()
+    for (const entry of this.#entries.values()) entry.socket.close()
+    const server = this.#server
+    if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
+  }
+
+  #accept(raw: Socket): void {
+    const { clock, logger } = this.#options
+    let entry: Entry | undefined
+    const limit = clock.after(HELLO_LIMIT_MS, () => raw.destroy())
+    const socket: FrameSocket = new FrameSocket(raw, {
+      onFrame: (frame) => {
+        try {
+          const message = decodeMessage<FromTaskManager>(frame)
+          if (message.type === 'hello') {
+            limit.cancel()
+            entry = this.#register(socket, message)
+          } else if (entry !== undefined) this.#handle(entry, message)
+        } catch (error) {
+          logger.warn({ err: error, remote: socket.remote }, 'TaskManager refused')
+          socket.destroy()
+        }
+      },
+      onClose: (error) => {
+        limit.cancel()
+        if (entry !== undefined)
+          this.#remove(entry, error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`)
+      },
+    })
+  }
+
+  #register(socket: FrameSocket, hello: Hello): Entry {
+    const { token, jobUid, run, clock, logger } = this.#options
+    if (hello.wire !== WIRE_VERSION)
+      throw new WeirError(
+        'NET_REFUSED',
+        `TaskManager ${hello.id} speaks wire version ${hello.wire} (Weir ${hello.version}), this JobManager ${WIRE_VERSION} (Weir ${VERSION})`,
+      )
+    if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
+      throw new WeirError('NET_REFUSED', `TaskManager ${hello.id} belongs to another job or has another token`)
+    if (hello.run !== run)
+      throw new WeirError('NET_REFUSED', `TaskManager ${hello.id} is of run ${hello.run}, this JobManager of run ${run}`)
+    const old = this.#entries.get(hello.id)
+    if (old !== undefined) {
+      this.#remove(old, 'it connected again')
+      old.socket.destroy()
+    }
+    const entry: Entry = {
+      id: hello.id,
+      slots: hello.slots,
+      freeSlots: hello.slots,
+      dataAddress: hello.dataAddress,
+      address: socket.remote,
+      leaving: false,
+      metrics: [],
+      lastHeardMs: clock.monotonic(),
+      socket,
+      send: (message) => sendMessage(socket, message),
+    }
+    this.#entries.set(hello.id, entry)
+    this.#welcome(socket)
+    logger.info({ taskManager: hello.id, slots: hello.slots, address: hello.dataAddress }, 'task manager registered')
+    this.#events?.registered(entry)
+    return entry
+  }
+
+  #welcome(socket: FrameSocket): void {
+    sendMessage(socket, { type: 'welcome', leader: this.#leading, epoch: this.#epoch, id: this.#options.id } satisfies FromJobManager)
+  }
+
+  #handle(entry: Entry, message: Exclude<FromTaskManager, Hello>): void {
+    entry.lastHeardMs = this.#options.clock.monotonic()
+    if (message.type === 'heartbeat') {
+      entry.freeSlots = message.freeSlots
+      entry.metrics = message.subtasks
+    }
+    if (message.type === 'leaving') entry.leaving = true
+    this.#events?.message(entry, message)
+  }
+
+  #remove(entry: Entry, why: string): void {
+    if (this.#entries.get(entry.id) !== entry) return
+    this.#entries.delete(entry.id)
+    this.#options.logger.warn({ taskManager: entry.id, why }, 'task manager lost')
+    this.#events?.lost(entry, why)
+  }
+
+  #watchHeartbeats(): void {
+    const { clock } = this.#options
+    this.#watch = clock.after(HEARTBEAT_LIMIT_MS / 10, () => {
+      const now = clock.monotonic()
+      for (const entry of this.#entries.values()) {
+        if (now - entry.lastHeardMs <= HEARTBEAT_LIMIT_MS) continue
+        this.#remove(entry, `it sent no heartbeat for ${HEARTBEAT_LIMIT_MS} ms`)
+        entry.socket.destroy()
+      }
+      this.#watchHeartbeats()
+    })
+  }
+}

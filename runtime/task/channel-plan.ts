@@ -1,0 +1,25 @@
+import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
+import type { SubtaskRef } from '#runtime/contract/rpc'
+
+/** One channel of the plan. Ids are dense and follow from the plan alone, so every process computes the same ones. */
+export interface PlannedChannel {
+  readonly id: number
+  readonly edge: PlanEdge
+  readonly from: SubtaskRef
+  readonly to: SubtaskRef
+}
+
+export function planChannels(plan: ExecutionPlan): readonly PlannedChannel[] {
+  const parallelismOf = new Map(plan.vertices.map((v) => [v.id, v.parallelism]))
+  const channels: PlannedChannel[] = []
+  for (const edge of plan.edges) {
+    const upstream = parallelismOf.get(edge.from) as number
+    const downstream = parallelismOf.get(edge.to) as number
+    for (let f = 0; f < upstream; f++)
+      for (let t = 0; t < downstream; t++) {
+        if (edge.partition === 'forward' && f !== t) continue
+        channels.push({ id: channels.length, edge, from: { vertex: edge.from, subtask: f }, to: { vertex: edge.to, subtask: t } })
+      }
+  }
+  return channels
+}

@@ -1,0 +1,109 @@
+import type { MessagePort } from 'node:worker_threads'
+import { decodeElement } from '#runtime/element/frame'
+import type { SubtaskPlace } from '#runtime/contract/rpc'
+import { InputChannel, LocalOutputChannel, RemoteOutputChannel, type OutputChannel } from './channel.ts'
+import type { PlannedChannel } from './channel-plan.ts'
+import type { ExchangeParcel, FromSlot } from './slot-messages.ts'
+
+interface Route {
+  readonly frames: Uint8Array[]
+  readonly credits: number[]
+  readonly send: (parcel: ExchangeParcel, transfer: ArrayBuffer[]) => void
+}
+
+/**
+ * The channels of one slot: same thread by reference, other slots of this process by message ports, other processes through the main thread.
+ * What leaves the slot is collected and posted once per turn (`flush`).
+ */
+export class Exchange {
+  readonly #inputs = new Map<number, InputChannel>()
+  readonly #outputs = new Map<number, OutputChannel>()
+  readonly #routes = new Map<string, Route>()
+  readonly #dirty = new Set<Route>()
+
+  constructor(
+    channels: readonly PlannedChannel[],
+    placeOf: (ref: { vertex: string; subtask: number }) => SubtaskPlace,
+    self: { readonly taskManager: string; readonly slot: number },
+    siblings: ReadonlyMap<number, MessagePort>,
+    post: (message: FromSlot, transfer: ArrayBuffer[]) => void,
+  ) {
+    const isHere = (p: SubtaskPlace) => p.taskManager === self.taskManager && p.slot === self.slot
+    const routeTo = (place: SubtaskPlace): Route => {
+      const key = `${place.taskManager}/${place.slot}`
+      const known = this.#routes.get(key)
+      if (known !== undefined) return known
+      const port = place.taskManager === self.taskManager ? siblings.get(place.slot) : undefined
+      const send: Route['send'] =
+        port === undefined
+          ? (parcel, transfer) => post({ type: 'parcel', taskManager: place.taskManager, slot: place.slot, parcel }, transfer)
+          : (parcel, transfer) => port.postMessage(parcel, transfer)
+      const route: Route = { frames: [], credits: [], send }
+      this.#routes.set(key, route)
+      return route
+    }
+    for (const channel of channels) {
+      const from = placeOf(channel.from)
+      const to = placeOf(channel.to)
+      if (isHere(to)) {
+        const route = isHere(from) ? undefined : routeTo(from)
+        const returnCredit = route === undefined ? () => {} : () => this.#credit(route, channel.id)
+        this.#inputs.set(channel.id, new InputChannel(returnCredit))
+      }
+    }
+    for (const channel of channels) {
+      if (!isHere(placeOf(channel.from))) continue
+      const to = placeOf(channel.to)
+      if (isHere(to)) this.#outputs.set(channel.id, new LocalOutputChannel(this.input(channel.id)))
+      else {
+        const route = routeTo(to)
+        this.#outputs.set(channel.id, new RemoteOutputChannel(channel.id, (frame) => this.#frame(route, frame)))
+      }
+    }
+  }
+
+  input(id: number): InputChannel {
+    return this.#inputs.get(id) as InputChannel
+  }
+
+  output(id: number): OutputChannel {
+    return this.#outputs.get(id) as OutputChannel
+  }
+
+  receive(parcel: ExchangeParcel): void {
+    for (const frame of parcel.frames) {
+      const { channel, element } = decodeElement(frame)
+      this.#inputs.get(channel)?.put(element)
+    }
+    for (let i = 0; i < parcel.credits.length; i += 2) {
+      const output = this.#outputs.get(parcel.credits[i] as number)
+      if (output instanceof RemoteOutputChannel) output.addCredits(parcel.credits[i + 1] as number)
+    }
+  }
+
+  /** Posts what has gathered since the last call. Frame buffers are transferred. */
+  flush(): void {
+    if (this.#dirty.size === 0) return
+    for (const route of this.#dirty) {
+      const frames = route.frames.splice(0)
+      const credits = route.credits.splice(0)
+      route.send(
+        { frames, credits },
+        frames.map((f) => f.buffer as ArrayBuffer),
+      )
+    }
+    this.#dirty.clear()
+  }
+
+  #frame(route: Route, frame: Uint8Array): void {
+    route.frames.push(frame.byteLength === frame.buffer.byteLength ? frame : frame.slice())
+    this.#dirty.add(route)
+  }
+
+  #credit(route: Route, channel: number): void {
+    const { credits } = route
+    if (credits.at(-2) === channel) (credits[credits.length - 1] as number)++
+    else credits.push(channel, 1)
+    this.#dirty.add(route)
+  }
+}

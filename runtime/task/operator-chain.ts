@@ -1,0 +1,148 @@
+import type { Clock } from '#runtime/base/clock'
+import { WeirError, messageOf } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { PlanVertex } from '#runtime/contract/job-plan'
+import type { S3Access } from '#runtime/contract/process-config'
+import type { JobIdentity } from '#runtime/contract/job-options'
+import type { Receiver } from '#runtime/element/receiver'
+import { keyGroupRange } from '#runtime/element/key-group'
+import type { CommitPermit, OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
+import { HeapBackend } from '#runtime/state/heap-backend'
+import type { KeyedStateBackend } from '#runtime/state/keyed-state'
+import { nowhere, TeeReceiver, type EdgeOutput } from './partitioned-output.ts'
+import type { SubtaskRestore } from './restore.ts'
+
+/** What a chain needs to know of the slot that runs it. */
+export interface ChainEnvironment {
+  readonly job: JobIdentity
+  readonly attempt: string
+  readonly maxParallelism: number
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly s3: S3Access | undefined
+  wake(): void
+  fail(error: unknown): void
+}
+
+export interface ListStateHook {
+  readonly name: string
+  readonly mode: 'split' | 'union'
+  readonly snapshot: (checkpointId: number) => readonly unknown[] | Promise<readonly unknown[]>
+}
+
+/** One operator of the chain with what it registered while opening. */
+export interface ChainedOperator {
+  readonly uid: string
+  readonly operator: StreamOperator
+  readonly lists: ListStateHook[]
+  /** Undefined until the operator asks for it. */
+  keyed: HeapBackend | undefined
+  readonly counters: { lateDropped: number; badRecords: number; committed: number }
+}
+
+/**
+ * The operators of one vertex in one subtask, wired so that a record passes from one to the next by a plain call. Output edges hang on the operator that
+ * feeds them. Errors thrown by an operator name it.
+ */
+export class OperatorChain {
+  readonly operators: readonly ChainedOperator[]
+  readonly #outputsOf: (index: number) => readonly EdgeOutput[]
+
+  constructor(vertex: PlanVertex, create: readonly (() => StreamOperator)[], outputsOf: (index: number) => readonly EdgeOutput[]) {
+    this.#outputsOf = outputsOf
+    this.operators = vertex.operators.map((o, i) => ({
+      uid: o.uid,
+      operator: (create[i] as () => StreamOperator)(),
+      lists: [],
+      keyed: undefined,
+      counters: { lateDropped: 0, badRecords: 0, committed: 0 },
+    }))
+  }
+
+  get head(): StreamOperator {
+    return (this.operators[0] as ChainedOperator).operator
+  }
+
+  /** Opens the last operator first, so that whatever an operator emits while opening finds the next one ready. */
+  async open(subtask: number, parallelism: number, environment: ChainEnvironment, restore: SubtaskRestore): Promise<void> {
+    for (let i = this.operators.length - 1; i >= 0; i--) {
+      const chained = this.operators[i] as ChainedOperator
+      try {
+        await chained.operator.open(this.#context(i, subtask, parallelism, environment, restore))
+      } catch (cause) {
+        throw operatorError(chained.uid, subtask, cause)
+      }
+    }
+  }
+
+  onBatchEnd(): void {
+    for (const { operator } of this.operators) operator.onBatchEnd?.()
+  }
+
+  onEnd(): void {
+    for (const { operator } of this.operators) operator.onEnd?.()
+  }
+
+  async onCheckpointComplete(permit: CommitPermit): Promise<void> {
+    for (const { operator } of this.operators) await operator.onCheckpointComplete?.(permit)
+  }
+
+  async close(): Promise<void> {
+    for (const { operator } of this.operators) await operator.close?.()
+  }
+
+  #context(index: number, subtask: number, parallelism: number, environment: ChainEnvironment, restore: SubtaskRestore): OperatorContext {
+    const chained = this.operators[index] as ChainedOperator
+    const { uid } = chained
+    const { maxParallelism } = environment
+    return {
+      job: environment.job,
+      uid,
+      subtask,
+      parallelism,
+      attempt: environment.attempt,
+      restoredFrom: restore.checkpointId,
+      out: this.#receiverAfter(index),
+      get keyed(): KeyedStateBackend {
+        if (chained.keyed === undefined) {
+          chained.keyed = new HeapBackend({
+            uid,
+            keyGroups: keyGroupRange(subtask, parallelism, maxParallelism),
+            maxParallelism,
+            monotonic: () => environment.clock.monotonic(),
+          })
+          restore.keyed(uid, chained.keyed)
+        }
+        return chained.keyed
+      },
+      listState<T>(name: string, mode: 'split' | 'union', snapshot: (checkpointId: number) => readonly T[] | Promise<readonly T[]>) {
+        chained.lists.push({ name, mode, snapshot })
+        return { restored: restore.list(uid, name, subtask, parallelism) as readonly T[] }
+      },
+      wake: environment.wake,
+      fail: (error) => environment.fail(operatorError(uid, subtask, error)),
+      clock: environment.clock,
+      random: environment.random,
+      logger: environment.logger.child({ uid, subtask }),
+      s3: environment.s3,
+      counters: chained.counters,
+    }
+  }
+
+  #receiverAfter(index: number): Receiver {
+    const targets: Receiver[] = [...this.#outputsOf(index)]
+    const next = this.operators[index + 1]
+    if (next !== undefined) targets.unshift(next.operator)
+    return targets.length === 0 ? nowhere : targets.length === 1 ? (targets[0] as Receiver) : new TeeReceiver(targets)
+  }
+}
+
+/** Names the operator in what user code threw; Weir's own errors pass as they are. */
+export function operatorError(uid: string, subtask: number, cause: unknown): WeirError {
+  if (cause instanceof WeirError) return cause
+  return new WeirError('USR_FAILED', `Operator ${uid}, subtask ${subtask} failed: ${messageOf(cause)}`, {
+    cause,
+    context: { uid, subtask },
+  })
+}

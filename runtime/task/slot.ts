@@ -1,0 +1,284 @@
+import type { Clock } from '#runtime/base/clock'
+import { WeirError, toErrorData, type ErrorData } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import { retrying } from '#runtime/base/backoff'
+import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
+import { instantiate, type VertexInstance } from '#runtime/graph/instantiate'
+import type { CommitPermit } from '#runtime/operators/stream-operator'
+import { planChannels, type PlannedChannel } from './channel-plan.ts'
+import { Exchange } from './exchange.ts'
+import { InputGate } from './input-gate.ts'
+import { OperatorChain, type ChainEnvironment } from './operator-chain.ts'
+import { createEdgeOutput, type EdgeOutput } from './partitioned-output.ts'
+import { SubtaskRestore } from './restore.ts'
+import type { ExchangeParcel, FromSlot, SlotAssignment } from './slot-messages.ts'
+import type { SubtaskSnapshot } from './subtask-snapshot.ts'
+import { Task, type TaskEvents } from './task.ts'
+
+/** How long a turn runs tasks before the thread's event loop (messages, I/O) gets its say. */
+const TURN_MS = 2
+const SNAPSHOT_SLICE_MS = 1
+const TICK_MS = 100
+const COMMIT_LIMIT_MS = 60_000
+
+/**
+ * One slot: one subtask of each vertex placed here, run in turns on this thread. Whatever fails fails the slot once; after that nothing runs.
+ */
+export class Slot implements TaskEvents {
+  readonly #assignment: SlotAssignment
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #logger: Logger
+  readonly #post: (message: FromSlot, transfer?: ArrayBuffer[]) => void
+  readonly #exchange: Exchange
+  readonly #tasks: Task[] = []
+  readonly #snapshots: { readonly task: Task; readonly snapshot: SubtaskSnapshot }[] = []
+  readonly #commits = new Map<Task, Promise<void>>()
+  #running = false
+  #scheduled = false
+  #failed = false
+  #firstRecordSeen = false
+
+  constructor(
+    assignment: SlotAssignment,
+    clock: Clock,
+    random: () => number,
+    logger: Logger,
+    post: (message: FromSlot, transfer?: ArrayBuffer[]) => void,
+  ) {
+    this.#assignment = assignment
+    this.#clock = clock
+    this.#random = random
+    this.#logger = logger
+    this.#post = post
+    const { deployment, taskManager, slot, siblings } = assignment
+    const places = new Map(deployment.places.map((p) => [subtaskKey(p), p]))
+    const placeOf = (ref: SubtaskRef) => {
+      const place = places.get(subtaskKey(ref))
+      if (place === undefined) throw new WeirError('BUG', `Deployment ${deployment.attempt} places no subtask ${subtaskKey(ref)}`)
+      return place
+    }
+    this.#exchange = new Exchange(planChannels(deployment.plan), placeOf, { taskManager, slot }, siblings, post)
+    for (const port of siblings.values()) port.on('message', (parcel: ExchangeParcel) => this.receive(parcel))
+  }
+
+  /** Builds the tasks from the job module, restores and opens them. @throws {WeirError} what the module, the plan or an operator says. */
+  async open(): Promise<void> {
+    const { deployment, taskManager, slot } = this.#assignment
+    const own = deployment.places.filter((p) => p.taskManager === taskManager && p.slot === slot)
+    const channels = planChannels(deployment.plan)
+    const vertices = await instantiate(
+      deployment.module,
+      { parallelism: deployment.parallelism, maxParallelism: deployment.plan.maxParallelism },
+      deployment.planHash,
+    )
+    for (const place of own) {
+      const vertex = vertices.get(place.vertex)
+      if (vertex === undefined) throw new WeirError('BUG', `The plan has no vertex ${place.vertex}`)
+      this.#tasks.push(await this.#createTask({ vertex: place.vertex, subtask: place.subtask }, vertex, channels))
+    }
+  }
+
+  start(): void {
+    this.#running = true
+    this.#tick()
+    this.wake()
+  }
+
+  receive(parcel: ExchangeParcel): void {
+    this.#attempt(() => this.#exchange.receive(parcel))
+    this.wake()
+  }
+
+  trigger(barrier: Barrier): void {
+    for (const task of this.#tasks) if (task.isSource) task.trigger(barrier)
+  }
+
+  /** Permits are honoured in order, one at a time per task; a transient failure of the outside system is tried again here and nowhere else. */
+  complete(permit: CommitPermit): void {
+    for (const task of this.#tasks) {
+      const before = this.#commits.get(task) ?? Promise.resolve()
+      const commit = before.then(() => this.#commit(task, permit))
+      this.#commits.set(
+        task,
+        commit.catch((error: unknown) => this.#fail(error, task.ref)),
+      )
+    }
+  }
+
+  abort(epoch: number, checkpointId: number): void {
+    for (const task of this.#tasks) task.abort(epoch, checkpointId)
+    for (const { snapshot } of this.#snapshots)
+      if (snapshot.barrier.epoch === epoch && snapshot.barrier.id === checkpointId) snapshot.cancel()
+  }
+
+  reportMetrics(): void {
+    this.#post({ type: 'metrics', subtasks: this.#tasks.map((t) => t.metrics()) })
+  }
+
+  wake(): void {
+    if (this.#scheduled || !this.#running || this.#failed) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#attempt(() => this.#turn())
+    })
+  }
+
+  snapshotStarted(task: Task, snapshot: SubtaskSnapshot): void {
+    this.#snapshots.push({ task, snapshot })
+  }
+
+  firstRecord(): void {
+    if (this.#firstRecordSeen) return
+    this.#firstRecordSeen = true
+    this.#post({ type: 'firstRecord' })
+  }
+
+  finished(task: Task): void {
+    this.#post({ type: 'finished', subtask: task.ref })
+  }
+
+  async #createTask(ref: SubtaskRef, instance: VertexInstance, channels: readonly PlannedChannel[]): Promise<Task> {
+    const { deployment, job, s3, restore } = this.#assignment
+    const { maxParallelism } = deployment.plan
+    const key = subtaskKey(ref)
+    const outputs: { readonly fromOperator: number; readonly output: EdgeOutput }[] = []
+    for (const edge of deployment.plan.edges.filter((e) => e.from === ref.vertex)) {
+      const own = channels.filter((c) => c.edge === edge && c.from.subtask === ref.subtask)
+      const keyOf = instance.keyOf(edge.id)
+      const partitioning = edge.partition === 'hash' ? { kind: 'hash' as const, keyOf, maxParallelism } : { kind: edge.partition }
+      outputs.push({
+        fromOperator: edge.fromOperator,
+        output: createEdgeOutput(
+          partitioning,
+          own.map((c) => this.#exchange.output(c.id)),
+        ),
+      })
+    }
+    const chain = new OperatorChain(instance.vertex, instance.create, (i) =>
+      outputs.filter((o) => o.fromOperator === i).map((o) => o.output),
+    )
+    const environment: ChainEnvironment = {
+      job,
+      attempt: deployment.attempt,
+      maxParallelism,
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#logger.child({ vertex: ref.vertex }),
+      s3,
+      wake: () => this.wake(),
+      fail: (error) => this.#fail(error, ref),
+    }
+    const inputs = channels.filter((c) => subtaskKey(c.to) === key).map((c) => this.#exchange.input(c.id))
+    const monotonic = () => this.#clock.monotonic()
+    const gate = inputs.length === 0 ? undefined : new InputGate(inputs, monotonic)
+    const task = new Task(
+      ref,
+      chain,
+      gate,
+      outputs.map((o) => o.output),
+      monotonic,
+      this,
+    )
+    await chain.open(ref.subtask, instance.vertex.parallelism, environment, new SubtaskRestore(restore[key]))
+    return task
+  }
+
+  #turn(): void {
+    const deadline = this.#clock.monotonic() + TURN_MS
+    let progressed: boolean
+    do {
+      progressed = false
+      for (const task of this.#tasks) if (this.#stepOf(task)) progressed = true
+    } while (progressed && !this.#failed && this.#clock.monotonic() < deadline)
+    const snapshotting = this.#stepSnapshots()
+    this.#exchange.flush()
+    if (progressed || snapshotting) this.wake()
+  }
+
+  #stepOf(task: Task): boolean {
+    if (this.#failed) return false
+    try {
+      return task.step() === 'progressed'
+    } catch (error) {
+      this.#fail(error, task.ref)
+      return false
+    }
+  }
+
+  /** One slice of the oldest snapshot that still has something to encode; those that only wait for a sink do not hold up the others. */
+  #stepSnapshots(): boolean {
+    if (this.#failed) return false
+    let budgetMs = SNAPSHOT_SLICE_MS
+    let more = false
+    for (const active of this.#snapshots.splice(0)) {
+      const { task, snapshot } = active
+      if (snapshot.cancelled) continue
+      if (snapshot.encoded || budgetMs > 0) {
+        if (!snapshot.encoded) budgetMs = 0
+        if (snapshot.step(SNAPSHOT_SLICE_MS)) {
+          this.#answer(task, snapshot)
+          continue
+        }
+      }
+      if (!snapshot.encoded) more = true
+      this.#snapshots.push(active)
+    }
+    return more
+  }
+
+  #answer(task: Task, snapshot: SubtaskSnapshot): void {
+    const { barrier } = snapshot
+    const refuse = (error: ErrorData) => this.#post({ type: 'snapshotFailed', subtask: task.ref, barrier, error })
+    if (snapshot.error !== undefined) return refuse(snapshot.error)
+    snapshot.finish().then(
+      (encoded) => {
+        const bytes =
+          encoded.bytes === undefined || encoded.bytes.byteLength === encoded.bytes.buffer.byteLength
+            ? encoded.bytes
+            : encoded.bytes.slice()
+        this.#post({ type: 'snapshot', subtask: task.ref, ...encoded, bytes }, bytes === undefined ? [] : [bytes.buffer as ArrayBuffer])
+      },
+      (error: unknown) => refuse(toErrorData(error)),
+    )
+  }
+
+  async #commit(task: Task, permit: CommitPermit): Promise<void> {
+    await retrying(() => task.complete(permit), {
+      what: `commit of checkpoint ${permit.checkpointId}`,
+      limitMs: COMMIT_LIMIT_MS,
+      clock: this.#clock,
+      random: this.#random,
+      initialMs: 50,
+      maxMs: 2000,
+      multiplier: 2,
+      jitter: 0.2,
+    })
+    this.#post({ type: 'committed', subtask: task.ref, checkpointId: permit.checkpointId })
+  }
+
+  #tick(): void {
+    this.#clock.after(TICK_MS, () => {
+      if (this.#failed) return
+      for (const task of this.#tasks) this.#attempt(() => task.tick(), task.ref)
+      this.#exchange.flush()
+      this.wake()
+      this.#tick()
+    })
+  }
+
+  #attempt(work: () => void, ref?: SubtaskRef): void {
+    try {
+      work()
+    } catch (error) {
+      this.#fail(error, ref)
+    }
+  }
+
+  #fail(error: unknown, subtask: SubtaskRef | undefined): void {
+    if (this.#failed) return
+    this.#failed = true
+    this.#post({ type: 'failed', subtask, error: toErrorData(error) })
+  }
+}
