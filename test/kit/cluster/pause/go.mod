@@ -1,0 +1,3 @@
+module weir.dev/test/pause
+
+go 1.21
