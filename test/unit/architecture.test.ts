@@ -110,7 +110,9 @@ const EDGES: readonly { readonly what: string; readonly pattern: RegExp; readonl
 
 describe('edges of the process', () => {
   test.each(EDGES)('$what occurs only where it is listed', ({ pattern, allowed }) => {
-    const found = files.filter((file) => pattern.test(withoutTexts(file.code)) && !allowed.some((place) => place.test(file.path)))
+    const found = files.filter(
+      (file) => pattern.test(withoutDefaults(withoutTexts(file.code))) && !allowed.some((place) => place.test(file.path)),
+    )
     expect(found.map((file) => file.path)).toEqual([])
   })
 })
@@ -162,3 +164,5 @@ const violations = (of: readonly SourceFile[], isWrong: (file: SourceFile, it: I
   )
 
 const withoutTexts = (code: string): string => code.replaceAll(/'(?:[^'\\\n]|\\.)*'/g, "''")
+/** `random = Math.random`: a parameter that is passed in, and has the real thing for a default. */
+const withoutDefaults = (code: string): string => code.replaceAll(/\b(random|now)(: [^=,]+(=> \w+)?)? = (Math\.random|Date\.now)\b/g, '$1')

@@ -1,0 +1,21 @@
+/** Writes the reference pages that are made from code; with --check only compares, and fails when a page differs. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errorReference } from './error-reference.ts'
+import { root } from './root.ts'
+
+const PAGES: Readonly<Record<string, () => string>> = { 'docs/errors.md': errorReference }
+const isCheck = process.argv.includes('--check')
+
+for (const [path, render] of Object.entries(PAGES)) {
+  const current = await readFile(join(root, path), 'utf8').catch(() => undefined)
+  const wanted = render()
+  if (current === wanted) continue
+  if (isCheck) {
+    console.error(`${path} differs from the code it is made from. Run npm run gen and commit the page.`)
+    process.exitCode = 1
+  } else {
+    await writeFile(join(root, path), wanted)
+    console.log(`wrote ${path}`)
+  }
+}

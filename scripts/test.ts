@@ -1,0 +1,121 @@
+/**
+ * `npm test`: the unit, property, simulation and integration tests in turn: everything that this machine can run in about ten minutes. Servers that tests run
+ * against are found or installed first; tests whose server cannot be had are skipped, counted, and named with what to do. The last line is the sum.
+ *
+ *   npm test                            all four
+ *   npm test -- --only unit,property    some
+ *   npm test -- --with cluster          and the tests on a real Kubernetes cluster
+ */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { runNode, seconds, tool } from './program.ts'
+import { type MissingServer, prepareServers, reaches } from './test-servers.ts'
+import { sum, type Tally, tallyLine, tallyOf, type VitestReport } from './test-report.ts'
+
+const DEFAULT_PROJECTS = ['unit', 'property', 'simulation', 'integration']
+const PROJECTS = [...DEFAULT_PROJECTS, 'cluster']
+const VITEST = tool('vitest/vitest.mjs')
+
+interface ListedTest {
+  readonly file: string
+  readonly projectName: string
+}
+
+interface Skip {
+  readonly count: number
+  readonly what: string
+  readonly remedy: string
+}
+
+async function main(): Promise<void> {
+  const chosen = chosenProjects()
+  const started = performance.now()
+  const listed = await listTests(PROJECTS)
+  const missing = await prepareServers([...new Set(listed.filter((it) => chosen.includes(it.projectName)).map((it) => it.file))])
+  const skips = [...skippedForServers(listed, chosen, missing), ...skippedProjects(listed, chosen)]
+  const reports = await mkdtemp(join(tmpdir(), 'weir-test-'))
+  const tallies: Tally[] = []
+  try {
+    for (const project of chosen) tallies.push(await runTests(project, listed, missing, join(reports, `${project}.json`)))
+  } finally {
+    await rm(reports, { recursive: true, force: true })
+  }
+  for (const { count, what, remedy } of skips) console.log(`SKIPPED ${count} tests ${what}. ${remedy}`)
+  const total = sum([...tallies, { passed: 0, failed: 0, skipped: skips.reduce((n, skip) => n + skip.count, 0) }])
+  if (total.skipped > 0) console.log(`${total.skipped} tests were skipped in all; the lines above say why.`)
+  console.log(`took ${seconds(performance.now() - started)}`)
+  console.log(tallyLine(total))
+  process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
+}
+
+function chosenProjects(): string[] {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, with: { type: 'string', multiple: true } } })
+  const names = [...(values.only?.split(',') ?? DEFAULT_PROJECTS), ...(values.with?.flatMap((text) => text.split(',')) ?? [])]
+  const unknown = names.filter((name) => !PROJECTS.includes(name))
+  if (unknown.length > 0) throw new Error(`There is no test project ${unknown.join(', ')}. There are: ${PROJECTS.join(', ')}.`)
+  return PROJECTS.filter((name) => names.includes(name))
+}
+
+async function listTests(projects: readonly string[]): Promise<ListedTest[]> {
+  const { output, code } = await runNode([VITEST, 'list', '--json', ...projects.flatMap((name) => ['--project', name])])
+  const json = output.slice(output.indexOf('[\n'), output.lastIndexOf(']') + 1)
+  try {
+    return JSON.parse(json === '' ? '[]' : json) as ListedTest[]
+  } catch {
+    console.log(`Cannot list the tests (exit code ${code}); what is skipped will not be counted:\n${output.slice(0, 2000)}`)
+    return []
+  }
+}
+
+const skippedForServers = (listed: readonly ListedTest[], chosen: readonly string[], missing: readonly MissingServer[]): Skip[] =>
+  missing.map(({ name, module, reason }) => ({
+    count: listed.filter((it) => chosen.includes(it.projectName) && firstMissing(it.file, missing)?.module === module).length,
+    what: `that need ${name}`,
+    remedy: reason,
+  }))
+
+const skippedProjects = (listed: readonly ListedTest[], chosen: readonly string[]): Skip[] =>
+  PROJECTS.filter((name) => !chosen.includes(name))
+    .map((name) => ({
+      count: listed.filter((it) => it.projectName === name).length,
+      what: `of project ${name}`,
+      remedy: `Run them with: npm test -- --with ${name}${name === 'cluster' ? ' (Linux, root, about ten minutes; or set WEIR_TEST_KUBECONFIG)' : ''}.`,
+    }))
+    .filter((skip) => skip.count > 0)
+
+const firstMissing = (file: string, missing: readonly MissingServer[]): MissingServer | undefined =>
+  missing.find(({ module }) => reaches(file, module))
+
+async function runTests(project: string, listed: readonly ListedTest[], missing: readonly MissingServer[], report: string): Promise<Tally> {
+  const files = [...new Set(listed.filter((it) => it.projectName === project).map((it) => it.file))]
+  const left = files.filter((file) => firstMissing(file, missing) !== undefined)
+  console.log(`\n== ${project}`)
+  const { code } = await runNode(
+    [
+      VITEST,
+      'run',
+      '--project',
+      project,
+      '--passWithNoTests',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+      ...left.map((file) => `--exclude=${file}`),
+    ],
+    { show: true },
+  )
+  const tally = tallyOf(existsSync(report) ? (JSON.parse(await readFile(report, 'utf8')) as VitestReport) : undefined, code)
+  console.log(`${project}: ${tallyLine(tally)}`)
+  return tally
+}
+
+try {
+  await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  console.log(tallyLine({ passed: 0, failed: 1, skipped: 0 }))
+  process.exitCode = 1
+}

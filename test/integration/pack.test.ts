@@ -1,0 +1,92 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '#runtime/contract/version'
+import { repositoryRoot } from '#test/kit/source-file'
+import { tempDir } from '#test/kit/temp-dir'
+import { type ProgramResult, runProgram } from '../../scripts/program.ts'
+
+const JOB = `import { defineJob, files } from 'weir-stream'
+
+export default defineJob(({ env, args }) => {
+  env
+    .source('lines', files.lines(args.input))
+    .flatMap('words', (line: string) => line.toLowerCase().match(/[a-z]+/g) ?? [])
+    .keyBy((word) => word)
+    .count('count')
+    .sink('out', files.jsonl(args.output))
+})
+`
+const TEXT = 'the quick brown fox\njumps over the lazy dog\nthe end\n'
+
+describe('the packed package, installed elsewhere', () => {
+  let dir: { path: string; remove(): Promise<void> }
+  const run = (file: string, args: readonly string[], cwd = dir.path): Promise<ProgramResult> => runProgram(file, args, { cwd })
+  const weir = (args: readonly string[]): Promise<ProgramResult> =>
+    run(process.execPath, [join(dir.path, 'node_modules/.bin/weir'), ...args])
+
+  beforeAll(async () => {
+    dir = await tempDir('pack')
+    expectSuccess(await run('npm', ['pack', '--pack-destination', dir.path], repositoryRoot))
+    const tarball = (await readdir(dir.path)).find((name) => name.endsWith('.tgz')) ?? 'no tarball'
+    await writeFile(join(dir.path, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+    expectSuccess(await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(dir.path, tarball)]))
+  })
+  afterAll(() => dir.remove())
+
+  test('knows its version', async () => {
+    expect((await weir(['--version'])).output.trim()).toContain(VERSION)
+  })
+
+  test('runs a bounded job with its own command and interface', async () => {
+    await writeFile(join(dir.path, 'job.ts'), JOB)
+    await writeFile(join(dir.path, 'input.txt'), TEXT)
+    expectSuccess(await weir(['run', 'job.ts', '--arg', 'input=input.txt', '--arg', 'output=out/']))
+    expect(await counts(join(dir.path, 'out'))).toEqual(countWords(TEXT))
+  })
+
+  test('brings types that a strict project accepts', async () => {
+    await writeFile(join(dir.path, 'typed.ts'), JOB)
+    const options = {
+      strict: true,
+      module: 'nodenext',
+      moduleResolution: 'nodenext',
+      target: 'es2024',
+      noEmit: true,
+      skipLibCheck: false,
+      types: [],
+    }
+    await writeFile(
+      join(dir.path, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: { ...options, skipLibCheck: true }, files: ['typed.ts'] }),
+    )
+    expectSuccess(await run(process.execPath, [join(repositoryRoot, 'node_modules/typescript/bin/tsc'), '-p', dir.path]))
+  })
+
+  test('contains no sources, tests or scripts', async () => {
+    const top = await readdir(join(dir.path, 'node_modules/weir-stream'))
+    expect(top.filter((name) => ['runtime', 'operator', 'cli', 'sim', 'test', 'scripts', 'bench'].includes(name))).toEqual([])
+    expect(top).toContain('LICENSE')
+  })
+})
+
+function expectSuccess({ code, output }: ProgramResult): void {
+  if (code !== 0) throw new Error(`exit code ${code}\n${output}`)
+}
+
+/** The last count of each word in committed files. */
+async function counts(output: string): Promise<Record<string, number>> {
+  const found: Record<string, number> = {}
+  for (const name of (await readdir(output, { recursive: true })).filter((path) => path.endsWith('.jsonl')))
+    for (const line of (await readFile(join(output, name), 'utf8')).split('\n').filter((text) => text !== '')) {
+      const { key, count } = JSON.parse(line) as { key: string; count: number }
+      found[key] = Math.max(found[key] ?? 0, count)
+    }
+  return found
+}
+
+const countWords = (text: string): Record<string, number> => {
+  const found: Record<string, number> = {}
+  for (const word of text.toLowerCase().match(/[a-z]+/g) ?? []) found[word] = (found[word] ?? 0) + 1
+  return found
+}
