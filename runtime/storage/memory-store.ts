@@ -56,7 +56,7 @@ export class MemoryStore implements CheckpointStore {
   readonly #hooks: MemoryHooks
   #closed = false
   constructor(options: MemoryStoreOptions = {}) {
-    this.url = options.url ?? 'memory://'
+    this.url = options.url ?? 'memory://store'
     this.objects = options.objects ?? new MemoryObjects()
     this.#hooks = options.hooks ?? {}
   }

@@ -30,7 +30,9 @@ export interface MultipartRequest {
  */
 export async function createMultipart(request: MultipartRequest): Promise<void> {
   const { once, target, run } = request
-  const started = await run(0, (abortSignal) => once.send(new CreateMultipartUploadCommand(target), { abortSignal }))
+  const started = await run(0, (abortSignal) =>
+    once.send(new CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: 'CRC32' }), { abortSignal }),
+  )
   const upload = { ...target, UploadId: started.UploadId }
   if (upload.UploadId === undefined)
     throw new WeirError('STO_UNSAFE', `The server started a multipart upload of ${target.Key} without an upload id.`)
@@ -58,7 +60,7 @@ async function uploadParts({ client, target, bytes, run }: MultipartRequest, Upl
       const PartNumber = index + 1
       try {
         const { ETag, ChecksumCRC32 } = await run(Body.byteLength, (abortSignal) =>
-          client.send(new UploadPartCommand({ ...target, UploadId, PartNumber, Body }), { abortSignal }),
+          client.send(new UploadPartCommand({ ...target, UploadId, PartNumber, Body, ChecksumAlgorithm: 'CRC32' }), { abortSignal }),
         )
         parts[index] = { PartNumber, ...(ETag === undefined ? {} : { ETag }), ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) }
       } catch (error) {
