@@ -19,16 +19,19 @@ export interface Sink<T, C = any> {
 
 export type SinkContext = Pick<
   OperatorContext,
-  'job' | 'uid' | 'subtask' | 'parallelism' | 'attempt' | 'clock' | 'logger' | 's3' | 'fail' | 'counters'
+  'job' | 'uid' | 'subtask' | 'parallelism' | 'attempt' | 'clock' | 'random' | 'logger' | 's3' | 'wake' | 'fail' | 'counters'
 >
 
 export interface SinkWriter<T, C> {
-  /** Before the first record, after restored transactions were committed. `attempt` of the context is this execution's. */
-  recover(): void | Promise<void>
+  /**
+   * Before the first record, after this subtask's share of the restored transactions was committed. `restored` are those of all subtasks: another subtask may be
+   * about to commit one of them, so they are not dangling. `attempt` of the context is this execution's.
+   */
+  recover(restored: readonly C[]): void | Promise<void>
   write(value: T, timestamp: number): void
   /** Called per batch; starts I/O in the background. */
   flush?(): void
-  /** True while the writer holds so much unwritten data that the task should not give it more; calls `context.wake` through the operator when it clears. */
+  /** True while the writer holds so much unwritten data that the task should not give it more; it calls `context.wake` when that clears. */
   isBusy?(): boolean
   /** Closes the current transaction (synchronously cut) and resolves with its committable once everything is durable; undefined when nothing was written. */
   prepare(checkpointId: number): Promise<C | undefined>

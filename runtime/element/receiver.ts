@@ -12,4 +12,6 @@ export interface Receiver<T = any> {
   onRecord(value: T, timestamp: number): void
   /** No later record of this input has a timestamp <= `watermark` unless it is late. Never goes back. */
   onWatermark(watermark: number): void
+  /** This input has no records for now and does not hold back event time, until its next record or watermark. Pass-through operators forward it at once. */
+  onIdle?(): void
 }

@@ -12,7 +12,8 @@ import type { S3Access } from '#runtime/contract/process-config'
  *
  * - `onRecord` is synchronous and does one record; it emits by `out.onRecord`. It must not await, log, or allocate more than its result.
  * - `onWatermark` must forward the watermark by `out.onWatermark` after emitting what it completes. Pass-through operators forward at once.
- * - `onBatchEnd` is called after each batch of input (or each poll), for work done per batch rather than per record.
+ * - `onBatchEnd` is called after each batch of input (or each poll) and a few times a second without any, for work done per batch or by the clock rather than per
+ *   record. It may emit.
  * - A throw fails the task: the error is reported with the operator's uid as USR_FAILED unless it is a WeirError. Nothing emitted since the last
  *   checkpoint becomes visible through exactly-once sinks.
  * - At a barrier the task calls, in chain order, every state's snapshot function synchronously; promises they return delay the acknowledgement, not the records.
@@ -25,6 +26,8 @@ export interface StreamOperator<I = any, O = any> extends Receiver<I> {
   onBatchEnd?(): void
   poll?(): PollResult
   onEnd?(): void
+  /** True while the operator should be given no more input (a sink with too much unwritten data). It calls `context.wake()` when that has changed. */
+  isBusy?(): boolean
   /** Every id <= `checkpointId` is in the log: sinks commit. Idempotent; may come late, repeated, or only after a restore. The permit proves the log append. */
   onCheckpointComplete?(permit: CommitPermit): void | Promise<void>
   close?(): void | Promise<void>

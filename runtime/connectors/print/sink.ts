@@ -1,0 +1,36 @@
+import type { Sink, SinkWriter } from '#runtime/connectors/sink'
+
+export interface PrintOptions {
+  /** Stands before each line. */
+  readonly prefix?: string
+}
+
+/** Writes each record as a line to standard output: strings as they are, everything else as JSON. What a restart repeats is printed again. */
+export function print<T>(options: PrintOptions = {}): Sink<T, never> {
+  const prefix = options.prefix ?? ''
+  return {
+    description: 'print',
+    guarantee: 'at-least-once',
+    createWriter(): SinkWriter<T, never> {
+      let lines = ''
+      const flush = () => {
+        if (lines === '') return
+        process.stdout.write(lines)
+        lines = ''
+      }
+      return {
+        recover() {},
+        write(value) {
+          lines += `${prefix}${typeof value === 'string' ? value : JSON.stringify(value)}\n`
+        },
+        flush,
+        prepare() {
+          flush()
+          return Promise.resolve(undefined)
+        },
+        commit: () => Promise.resolve(),
+        close: flush,
+      }
+    },
+  }
+}

@@ -1,0 +1,110 @@
+import { WeirError, messageOf } from '#runtime/base/errors'
+import { Environment } from './environment.ts'
+import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
+import type { InferOutput, StandardSchema } from './standard-schema.ts'
+import { validateGraph } from './validate.ts'
+
+/** Shared by all copies of the package in a process, so that a job made by one is known to another. */
+const JOB: unique symbol = Symbol.for('weir-stream.job') as never
+
+export interface JobContext<A> {
+  readonly env: Environment
+  readonly args: A
+}
+
+/** What a job module exports by default; made by `defineJob`. */
+export interface JobDefinition<A = any> {
+  readonly [JOB]: true
+  readonly schema: StandardSchema | undefined
+  readonly build: (context: JobContext<A>) => void
+}
+
+/**
+ * Defines a job: `build` only makes the graph, and must make the same one each time: it runs in the JobManager and again in every slot.
+ * With `{ args: schema }` (zod, valibot, arktype: any Standard Schema) the arguments are checked before it runs.
+ */
+export function defineJob(build: (context: JobContext<Readonly<Record<string, any>>>) => void): JobDefinition
+export function defineJob<S extends StandardSchema>(
+  options: { readonly args: S },
+  build: (context: JobContext<InferOutput<S>>) => void,
+): JobDefinition<InferOutput<S>>
+export function defineJob(first: unknown, second?: unknown): JobDefinition {
+  const build = typeof first === 'function' ? first : second
+  const schema = typeof first === 'function' ? undefined : (first as { args?: unknown } | undefined)?.args
+  if (typeof build !== 'function')
+    throw new WeirError(
+      'CFG_MODULE',
+      'defineJob got no function. Expected defineJob(({ env, args }) => { ... }) or defineJob({ args: schema }, ({ env, args }) => { ... }).',
+    )
+  if (typeof first !== 'function' && !isStandardSchema(schema))
+    throw new WeirError(
+      'CFG_MODULE',
+      'The option args of defineJob is not a Standard Schema. Expected a schema of zod, valibot, arktype or another library that has "~standard".',
+    )
+  return { [JOB]: true, schema: schema as StandardSchema | undefined, build: build as JobDefinition['build'] }
+}
+
+export function isJobDefinition(value: unknown): value is JobDefinition {
+  return typeof value === 'object' && value !== null && JOB in value
+}
+
+/**
+ * Checks the arguments, runs the job's function and validates what it built.
+ * @throws {WeirError} CFG_INVALID with every issue of the arguments; CFG_GRAPH; CFG_MODULE when the function throws.
+ */
+export function buildGraph(definition: JobDefinition, args: Readonly<Record<string, unknown>>): LogicalGraph {
+  const checked = definition.schema === undefined ? args : checkArgs(definition.schema, args)
+  const builder = new GraphBuilder()
+  let returned: unknown
+  try {
+    returned = definition.build({ env: new Environment(builder), args: checked })
+  } catch (cause) {
+    if (cause instanceof WeirError) throw cause
+    throw new WeirError('CFG_MODULE', `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}`, {
+      cause,
+    })
+  }
+  if (returned instanceof Promise) {
+    returned.catch(() => undefined)
+    throw new WeirError(
+      'CFG_GRAPH',
+      "The job's function is asynchronous. Expected a function that builds the graph at once: it runs in every slot and must give the same graph each time.",
+    )
+  }
+  const graph = builder.graph()
+  validateGraph(graph)
+  return graph
+}
+
+function checkArgs(schema: StandardSchema, args: unknown): unknown {
+  const result = schema['~standard'].validate(args)
+  if (result instanceof Promise) {
+    result.catch(() => undefined)
+    throw new WeirError('CFG_INVALID', 'The schema of the arguments checks asynchronously. Expected a schema that answers at once.')
+  }
+  if (result.issues === undefined) return result.value
+  const issues = result.issues.map(({ path, message }) => `args${(path ?? []).map(pathStep).join('')}: ${message}`)
+  throw new WeirError(
+    'CFG_INVALID',
+    issues.length === 1
+      ? `The job's arguments are not valid: ${issues[0]}`
+      : `The job's arguments have ${issues.length} problems:\n- ${issues.join('\n- ')}`,
+    {
+      context: { issues },
+    },
+  )
+}
+
+function pathStep(step: PropertyKey | { readonly key: PropertyKey }): string {
+  const key = typeof step === 'object' ? step.key : step
+  return typeof key === 'number' ? `[${key}]` : `.${String(key)}`
+}
+
+function isStandardSchema(value: unknown): value is StandardSchema {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
+}
+
+function firstFrame(cause: unknown): string {
+  const frame = cause instanceof Error ? cause.stack?.split('\n').find((line) => /^\s*at /.test(line)) : undefined
+  return frame === undefined ? '' : ` (${frame.trim()})`
+}

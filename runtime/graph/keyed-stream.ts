@@ -1,0 +1,95 @@
+import { WeirError } from '#runtime/base/errors'
+import { AggregateOperator } from '#runtime/operators/aggregate'
+import { counting, greatest, least, summing, type Aggregator } from '#runtime/operators/aggregator'
+import { ReduceOperator } from '#runtime/operators/reduce'
+import type { DataStream } from './data-stream.ts'
+import type { NodeSpec } from './logical-graph.ts'
+import type { SideOutput } from './side-output.ts'
+import { captureLocation } from './source-location.ts'
+import type { StatefulOptions } from './step-options.ts'
+import { checkUid } from './validate.ts'
+
+export type StepSpec = NodeSpec & { readonly uid: string }
+
+/** How a keyed stream adds its steps; keeps it independent of DataStream. */
+export interface KeyedSteps {
+  add(spec: StepSpec): DataStream<any>
+  addWithSide(spec: StepSpec, side: SideOutput<any>): DataStream<any>
+}
+
+/** An aggregate of one key so far; `add` may change and return its first argument. `merge` is needed in windows only. */
+export type RunningAggregator<T, A, R> = Omit<Aggregator<T, A, R>, 'merge'> & Partial<Pick<Aggregator<T, A, R>, 'merge'>>
+
+/**
+ * A stream partitioned by key. Its steps hold state per key; the first argument of each is its uid, under which the state is found again after a restart, an upgrade or
+ * a change of parallelism. Running steps emit one record for each record that comes in.
+ */
+export class KeyedStream<K, T> {
+  readonly #keyOf: (value: T) => K
+  readonly #steps: KeyedSteps
+
+  /** Made by `keyBy`; not by users. */
+  constructor(keyOf: (value: T) => K, steps: KeyedSteps) {
+    this.#keyOf = keyOf
+    this.#steps = steps
+  }
+
+  /** Combines the records of a key; emits the value so far. */
+  reduce(uid: string, reduce: (reduced: T, value: T) => T, options: StatefulOptions = {}): DataStream<T> {
+    const keyOf = this.#keyOf
+    return this.#step('reduce', this.reduce, uid, options, () => new ReduceOperator(keyOf, reduce))
+  }
+
+  /** Counts the records of a key. */
+  count(uid: string, options: StatefulOptions = {}): DataStream<{ key: K; count: number }> {
+    return this.#running('count', this.count, uid, options, counting, (key, count) => ({ key, count }))
+  }
+
+  /** Sums `of` over the records of a key. */
+  sum(uid: string, of: (value: T) => number, options: StatefulOptions = {}): DataStream<{ key: K; sum: number }> {
+    return this.#running('sum', this.sum, uid, options, summing(of), (key, sum) => ({ key, sum }))
+  }
+
+  /** The least `of` of a key. */
+  min(uid: string, of: (value: T) => number, options: StatefulOptions = {}): DataStream<{ key: K; min: number }> {
+    return this.#running('min', this.min, uid, options, least(of), (key, min) => ({ key, min }))
+  }
+
+  /** The greatest `of` of a key. */
+  max(uid: string, of: (value: T) => number, options: StatefulOptions = {}): DataStream<{ key: K; max: number }> {
+    return this.#running('max', this.max, uid, options, greatest(of), (key, max) => ({ key, max }))
+  }
+
+  /** Aggregates the records of a key by user code. */
+  aggregate<A, R>(uid: string, aggregator: RunningAggregator<T, A, R>, options: StatefulOptions = {}): DataStream<{ key: K; value: R }> {
+    return this.#running('aggregate', this.aggregate, uid, options, { merge: noMerge, ...aggregator }, (key, value) => ({ key, value }))
+  }
+
+  #running<A, R, O>(
+    kind: string,
+    method: (...args: any[]) => unknown,
+    uid: string,
+    options: StatefulOptions,
+    aggregator: Aggregator<T, A, R>,
+    emit: (key: K, result: R) => O,
+  ): DataStream<O> {
+    const keyOf = this.#keyOf
+    return this.#step(kind, method, uid, options, () => new AggregateOperator(keyOf, aggregator, emit))
+  }
+
+  #step(
+    kind: string,
+    method: (...args: any[]) => unknown,
+    uid: string,
+    options: StatefulOptions,
+    create: NodeSpec['create'],
+  ): DataStream<any> {
+    const location = captureLocation(method)
+    checkUid(uid, location)
+    return this.#steps.add({ uid, kind, stateful: true, formerly: options.formerly, location, create })
+  }
+}
+
+function noMerge(): never {
+  throw new WeirError('BUG', 'A running aggregate was asked to merge.')
+}

@@ -1,0 +1,144 @@
+import { isBuiltin, registerHooks, type ResolveHookContext } from 'node:module'
+import { dirname, isAbsolute, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { WeirError, messageOf } from '#runtime/base/errors'
+import * as api from './api.ts'
+import { isJobDefinition, type JobDefinition } from './job-definition.ts'
+import { atLine, lineOf, syntaxErrorLocation } from './module-diagnostics.ts'
+import { locationOfFrame } from './source-location.ts'
+import { stripTypes } from './strip-types.ts'
+
+/** A job module as text. `name` is its path as the user knows it: it stands in messages and stacks, and bare packages are looked up beside it first. */
+export interface JobModule {
+  readonly name: string
+  readonly source: string
+}
+
+const JOB_SCHEME = 'weir-job:'
+const API_URL = 'weir-api:'
+/** Where the module behind API_URL finds this copy of the package, so that job and runtime share one of each class. */
+const API_GLOBAL = 'weir-stream.api'
+
+/** Modules being loaded or loaded in this thread, by their in-memory URL. */
+const modules = new Map<string, JobModule>()
+let hooks: object | undefined
+
+/**
+ * Evaluates a job module and returns its default export. TypeScript is stripped, `weir-stream` is this package. May be called repeatedly; each call evaluates anew.
+ * @throws {WeirError} CFG_MODULE with the user's line: syntax, imports, evaluation, default export.
+ */
+export async function loadJobModule(module: JobModule): Promise<JobDefinition> {
+  const javascript = stripTypes(module)
+  hooks ??= install()
+  const url = `${JOB_SCHEME}${modules.size + 1}/${encodeURI(module.name)}`
+  modules.set(url, { ...module, source: `${javascript}\n//# sourceURL=${module.name}` })
+  let exported: { readonly default?: unknown }
+  try {
+    exported = await evaluate(url)
+  } catch (cause) {
+    throw evaluationError(module, javascript, cause)
+  } finally {
+    modules.set(url, { name: module.name, source: '' })
+  }
+  if (!isJobDefinition(exported.default))
+    throw new WeirError(
+      'CFG_MODULE',
+      `${module.name}: the default export is ${exported.default === undefined ? 'missing' : 'not a job'}. Expected: export default defineJob(({ env, args }) => { ... }).`,
+    )
+  return exported.default
+}
+
+/** Through a data: URL, because that is what every loader, also that of test runners and bundlers, hands to Node as it is. */
+async function evaluate(url: string): Promise<{ readonly default?: unknown }> {
+  const shim = `import * as job from ${JSON.stringify(url)}; export { job }`
+  const loaded = (await import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(shim)}`)) as {
+    readonly job: { readonly default?: unknown }
+  }
+  return loaded.job
+}
+
+function install(): object {
+  Object.defineProperty(globalThis, Symbol.for(API_GLOBAL), { value: api, configurable: true })
+  return registerHooks({
+    resolve(specifier, context, next) {
+      if (specifier.startsWith(JOB_SCHEME)) return { url: specifier, format: 'module', shortCircuit: true }
+      if (specifier === 'weir-stream') return { url: API_URL, format: 'module', shortCircuit: true }
+      const parent = context.parentURL === undefined ? undefined : modules.get(context.parentURL)
+      if (parent === undefined) return next(specifier, context)
+      return {
+        ...resolveImport(specifier, parent, (from) => next(specifier, { ...context, parentURL: from } as ResolveHookContext)),
+        shortCircuit: true,
+      }
+    },
+    load(url, context, next) {
+      if (url === API_URL) return { format: 'module', source: apiSource(), shortCircuit: true }
+      const module = modules.get(url)
+      return module === undefined ? next(url, context) : { format: 'module', source: module.source, shortCircuit: true }
+    },
+  })
+}
+
+/** The package's exports by name, bound to the copy that runs. */
+function apiSource(): string {
+  const names = Object.keys(api).filter((name) => name !== 'default')
+  return `const api = globalThis[Symbol.for(${JSON.stringify(API_GLOBAL)})]\nexport const { ${names.join(', ')} } = api\n`
+}
+
+/** `node:` modules and packages, looked up beside the module, then in the working directory, then beside Weir. */
+function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (parentUrl: string) => R): R {
+  if (isBuiltin(specifier)) return resolveFrom(import.meta.url)
+  if (/^(\.|\/|file:)/.test(specifier))
+    throw importError(
+      module,
+      specifier,
+      'a job is one file. Bundle the job into a single module, or make the import a package that is installed',
+    )
+  if (/^[a-z][a-z0-9+.-]*:/i.test(specifier))
+    throw importError(module, specifier, 'expected "weir-stream", a node: module or an installed package')
+  const directory = isAbsolute(module.name) ? dirname(module.name) : dirname(resolve(module.name))
+  let first: unknown
+  for (const from of [directory, process.cwd()].map((d) => pathToFileURL(`${d}/job.mjs`).href).concat(import.meta.url)) {
+    try {
+      return resolveFrom(from)
+    } catch (error) {
+      first ??= error
+    }
+  }
+  const known = specifier.startsWith('weir-stream/')
+    ? `this version of weir-stream has no such part`
+    : `no such package is installed beside the module, in ${process.cwd()} or beside Weir`
+  throw importError(module, specifier, known, first)
+}
+
+function importError(module: JobModule, specifier: string, why: string, cause?: unknown): WeirError {
+  const line = lineOf(module.source, new RegExp(`['"]${specifier.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}['"]`))
+  return new WeirError(
+    'CFG_MODULE',
+    `${module.name}${line === undefined ? '' : `:${line}`}: cannot import ${JSON.stringify(specifier)}: ${why}.`,
+    { cause },
+  )
+}
+
+function evaluationError(module: JobModule, javascript: string, cause: unknown): WeirError {
+  if (cause instanceof WeirError) {
+    return cause
+  }
+  if (cause instanceof SyntaxError) {
+    const location = syntaxErrorLocation(module.name, javascript, cause)
+    return new WeirError('CFG_MODULE', `${atLine(module, location)}: ${cause.message}`, { cause })
+  }
+  const frames = cause instanceof Error ? (cause.stack ?? '').split('\n').map(locationOfFrame) : []
+  const own = frames.find((f) => f?.startsWith(`${module.name}:`))
+  const [line, column] =
+    own === undefined
+      ? []
+      : own
+          .slice(module.name.length + 1)
+          .split(':')
+          .map(Number)
+  return new WeirError(
+    'CFG_MODULE',
+    `${atLine(module, line === undefined ? undefined : { line, column })}: the module failed when it was evaluated: ${messageOf(cause)}`,
+    { cause },
+  )
+}

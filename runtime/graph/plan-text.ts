@@ -1,0 +1,32 @@
+import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
+
+/**
+ * The plan for people:
+ *
+ *     2 vertices, 3 tasks, exactly-once, max parallelism 128, hash 0f3c9a12
+ *     lines.discover x1   discover files.lines(in/)
+ *     lines x2            read files.lines(in/) -> words    <- rebalance lines.discover
+ */
+export function formatPlan(plan: ExecutionPlan): string {
+  const tasks = plan.vertices.reduce((sum, v) => sum + v.parallelism, 0)
+  const head = `${count(plan.vertices.length, 'vertex', 'vertices')}, ${count(tasks, 'task', 'tasks')}, ${plan.guarantee}, max parallelism ${plan.maxParallelism}, hash ${plan.hash.slice(0, 8)}`
+  const labels = plan.vertices.map((v) => `${v.id} x${v.parallelism}`)
+  const width = Math.max(0, ...labels.map((l) => l.length))
+  const rows = plan.vertices.map((v, i) => {
+    const inputs = plan.edges.filter((e) => e.to === v.id).map((e) => describeEdge(plan, e))
+    const stateful = v.operators.filter((o) => o.stateful).map((o) => o.uid)
+    return (
+      `${(labels[i] as string).padEnd(width)}  ${v.name}` +
+      (stateful.length === 0 ? '' : `  [state: ${stateful.join(', ')}]`) +
+      (inputs.length === 0 ? '' : `  <- ${inputs.join(', ')}`)
+    )
+  })
+  return [head, ...rows].join('\n')
+}
+
+function describeEdge(plan: ExecutionPlan, edge: PlanEdge): string {
+  const chain = plan.vertices.find((v) => v.id === edge.from)?.operators ?? []
+  return `${edge.partition} ${chain[edge.fromOperator]?.uid ?? edge.from}`
+}
+
+const count = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`

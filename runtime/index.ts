@@ -1,0 +1,2 @@
+/** The public interface: `import { defineJob, files } from 'weir-stream'`. Nothing else is promised to stay. */
+export * from '#runtime/graph/api'

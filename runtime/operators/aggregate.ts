@@ -1,0 +1,35 @@
+import type { StateTable } from '#runtime/state/keyed-state'
+import type { Aggregator } from './aggregator.ts'
+import { PassThroughOperator } from './pass-through.ts'
+import { RUNNING_TABLE } from './reduce.ts'
+import type { OperatorContext } from './stream-operator.ts'
+
+/** Running aggregate of a key: emits `emit(key, result)` for each record. One look-up a record. */
+export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
+  readonly #keyOf: (value: T) => K
+  readonly #aggregator: Aggregator<T, A, R>
+  readonly #emit: (key: K, result: R) => O
+  #table!: StateTable<K, A>
+
+  constructor(keyOf: (value: T) => K, aggregator: Aggregator<T, A, R>, emit: (key: K, result: R) => O) {
+    super()
+    this.#keyOf = keyOf
+    this.#aggregator = aggregator
+    this.#emit = emit
+  }
+
+  override open(context: OperatorContext<O>): void {
+    super.open(context)
+    this.#table = context.keyed.table(RUNNING_TABLE)
+  }
+
+  override onRecord(value: T, timestamp: number): void {
+    const table = this.#table
+    const aggregator = this.#aggregator
+    const key = this.#keyOf(value)
+    const cell = table.cell(key)
+    const next = aggregator.add(table.read(cell) ?? aggregator.create(), value)
+    table.write(cell, next)
+    this.out.onRecord(this.#emit(key, aggregator.result(next)), timestamp)
+  }
+}

@@ -1,0 +1,15 @@
+import { PassThroughOperator } from './pass-through.ts'
+
+/** Passes the records for which the predicate is true. */
+export class FilterOperator<T> extends PassThroughOperator<T, T> {
+  readonly #keep: (value: T) => boolean
+
+  constructor(keep: (value: T) => boolean) {
+    super()
+    this.#keep = keep
+  }
+
+  override onRecord(value: T, timestamp: number): void {
+    if (this.#keep(value)) this.out.onRecord(value, timestamp)
+  }
+}

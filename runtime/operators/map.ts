@@ -1,0 +1,15 @@
+import { PassThroughOperator } from './pass-through.ts'
+
+/** One record in, one out, with the same timestamp. */
+export class MapOperator<I, O> extends PassThroughOperator<I, O> {
+  readonly #fn: (value: I) => O
+
+  constructor(fn: (value: I) => O) {
+    super()
+    this.#fn = fn
+  }
+
+  override onRecord(value: I, timestamp: number): void {
+    this.out.onRecord(this.#fn(value), timestamp)
+  }
+}

@@ -1,0 +1,33 @@
+import type { StateTable } from '#runtime/state/keyed-state'
+import { PassThroughOperator } from './pass-through.ts'
+import type { OperatorContext } from './stream-operator.ts'
+
+/** Table of running values of a key. Part of the stored format. */
+export const RUNNING_TABLE = 'running'
+
+/** Running reduction of a key: emits the reduced value for each record. The first record of a key is its first value. */
+export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {
+  readonly #keyOf: (value: T) => K
+  readonly #reduce: (reduced: T, value: T) => T
+  #table!: StateTable<K, T>
+
+  constructor(keyOf: (value: T) => K, reduce: (reduced: T, value: T) => T) {
+    super()
+    this.#keyOf = keyOf
+    this.#reduce = reduce
+  }
+
+  override open(context: OperatorContext<T>): void {
+    super.open(context)
+    this.#table = context.keyed.table(RUNNING_TABLE)
+  }
+
+  override onRecord(value: T, timestamp: number): void {
+    const table = this.#table
+    const cell = table.cell(this.#keyOf(value))
+    const reduced = table.read(cell)
+    const next = reduced === undefined ? value : this.#reduce(reduced, value)
+    table.write(cell, next)
+    this.out.onRecord(next, timestamp)
+  }
+}

@@ -1,0 +1,71 @@
+import type { Source, SplitReader } from '#runtime/connectors/source'
+import type { Receiver } from '#runtime/element/receiver'
+import type { OperatorContext, PollResult, StreamOperator } from './stream-operator.ts'
+
+interface SplitPosition<S, P> {
+  readonly split: S
+  readonly position: P
+}
+
+/**
+ * Reads the splits that discovery sends, and keeps where each one stands. Its input carries no event time, so the only watermark it is ever given is the last one: when
+ * all splits are read, or when the job is drained.
+ */
+export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
+  readonly #source: Source<T, S, P>
+  #reader!: SplitReader<T, S, P>
+  #out!: CountingReceiver<T>
+  #wake!: () => void
+
+  constructor(source: Source<T, S, P>) {
+    this.#source = source
+  }
+
+  /** Records read so far. */
+  get emitted(): number {
+    return this.#out?.count ?? 0
+  }
+
+  open(context: OperatorContext<T>): void {
+    this.#out = new CountingReceiver(context.out)
+    this.#wake = () => context.wake()
+    this.#reader = this.#source.createReader(context)
+    const { restored } = context.listState<SplitPosition<S, P>>('splits', 'split', () => this.#reader.snapshot())
+    for (const { split, position } of restored) this.#reader.addSplit(split, position)
+  }
+
+  onRecord(split: S): void {
+    this.#reader.addSplit(split, undefined)
+    this.#wake()
+  }
+
+  poll(): PollResult {
+    return this.#reader.poll(this.#out)
+  }
+
+  onWatermark(watermark: number): void {
+    this.#out.onWatermark(watermark)
+  }
+
+  close(): void | Promise<void> {
+    return this.#reader?.close?.()
+  }
+}
+
+class CountingReceiver<T> implements Receiver<T> {
+  readonly #out: Receiver<T>
+  count = 0
+  constructor(out: Receiver<T>) {
+    this.#out = out
+  }
+  onRecord(value: T, timestamp: number): void {
+    this.count++
+    this.#out.onRecord(value, timestamp)
+  }
+  onWatermark(watermark: number): void {
+    this.#out.onWatermark(watermark)
+  }
+  onIdle(): void {
+    this.#out.onIdle?.()
+  }
+}
