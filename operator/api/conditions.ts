@@ -1,0 +1,100 @@
+import type { Condition } from './schema.ts'
+
+/** Types and reasons of conditions: constants, one sentence each; the same words appear in conditions, events and logs. */
+export const CONDITION_TYPES = {
+  Ready: 'The object is as its spec asks.',
+  Reconciling: 'The operator is still working towards the spec.',
+  Stalled: 'The operator cannot get further without a change by somebody.',
+  Complete: 'The job has ended and will do nothing more.',
+  CheckpointHealthy: 'Checkpoints complete.',
+  CoordinatorElected: 'A JobManager leads.',
+  RuntimeOutdated: "The pods run another image than the operator's default; the next run takes the new one.",
+} as const
+export type ConditionType = keyof typeof CONDITION_TYPES
+
+export const REASONS = {
+  Running: 'The job processes records.',
+  Suspended: 'The job is stopped as spec.state asks and continues where it was.',
+  Drained: 'The job was drained as spec.state asks.',
+  Finished: 'All sources of the job have ended.',
+  Starting: 'The pods of the run are being made, or the job is being deployed on them.',
+  WaitingForSlots: 'The job waits for TaskManagers.',
+  Restarting: 'The job failed and is being restarted.',
+  Stopping: 'The run is being stopped to make place for the next one, or because spec.state asks.',
+  JobFailed: 'The job failed and is not restarted any more.',
+  SpecInvalid: 'The spec of the stored object does not fit the schema of this operator.',
+  ModuleNotFound: 'The ConfigMap with the source of the job, or its key, does not exist.',
+  StorageMissing: 'Neither the spec nor the defaults of the operator name a storage.',
+  RedisMissing: 'More than one JobManager is asked for, and neither the spec nor the defaults of the operator name a Redis.',
+  CredentialsMissing: 'The Secret that the defaults of the operator name does not exist.',
+  RestoreNotReady: 'The Savepoint to restore from does not exist or is not Ready.',
+  RestoreImpossible: 'The Savepoint to restore from does not fit the job.',
+  PodTemplateInvalid: 'The API server refused the pods that podTemplate leads to.',
+  NameTaken: 'An object with a name that the operator needs exists and belongs to somebody else.',
+  QuotaExceeded: 'A quota of the namespace or an admission policy refused an object.',
+  ImagePullFailed: 'The image of a pod cannot be pulled.',
+  ContainerFailing: 'A container of the job ends again and again.',
+  OutOfMemory: 'A container of the job was killed because it used more memory than its limit.',
+  Unschedulable: 'No node has room for a pod of the job.',
+  ContainerConfigInvalid: 'A container cannot be created from its configuration.',
+  StopTimedOut: 'The run did not stop in time; the next one continues from the last completed checkpoint.',
+  StopFailed: 'The run could not be stopped with a checkpoint or savepoint; the next one continues from the last completed checkpoint.',
+  StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
+  RunStarted: 'A new run was begun.',
+  RunEnded: 'A run has ended.',
+  RestoreApplied: 'The restore block was applied and will not act again until it changes.',
+  LeaderChanged: 'Another JobManager leads.',
+  Recovered: 'The job came back after a failure.',
+  NoLeader: 'No JobManager leads at the moment.',
+  LeaderElected: 'A JobManager leads.',
+  CheckpointsCompleting: 'The last checkpoint completed.',
+  CheckpointsFailing: 'The last checkpoint failed.',
+  NoCheckpointYet: 'No checkpoint has completed or failed in this run yet.',
+  NotRunning: 'The job does not run.',
+  UpToDate: 'Nothing is left to do.',
+  DefaultImageChanged: "The operator's default image is newer than the one of the run.",
+  Progressing: 'Nothing stands in the way.',
+  JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
+  JobNotRunning: 'The StreamJob does not run, so no savepoint can be taken now.',
+  InProgress: 'The savepoint is being taken.',
+  Completed: 'The savepoint is complete.',
+  Imported: 'The path was recorded; its files are checked when a job is restored from it.',
+  Retrying: 'A try failed and another one follows.',
+  BackoffLimitExceeded: 'As many tries as spec.backoffLimit allows have failed.',
+} as const
+export type Reason = keyof typeof REASONS
+
+export interface ConditionValue {
+  readonly type: ConditionType
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: Reason
+  readonly message: string
+}
+
+const MESSAGE_LIMIT = 2048
+
+/** Conditions with `values` set: lastTransitionTime moves only where the status changes, types that are not given are kept. Pure. */
+export function mergeConditions(
+  existing: readonly Condition[] | undefined,
+  values: readonly ConditionValue[],
+  observedGeneration: number,
+  now: string,
+): Condition[] {
+  const before = new Map((existing ?? []).map((c) => [c.type, c]))
+  const merged = values.map((value): Condition => {
+    const old = before.get(value.type)
+    before.delete(value.type)
+    const message = value.message.length > MESSAGE_LIMIT ? `${value.message.slice(0, MESSAGE_LIMIT - 1)}…` : value.message
+    return {
+      ...value,
+      message,
+      observedGeneration,
+      lastTransitionTime: old !== undefined && old.status === value.status ? old.lastTransitionTime : now,
+    }
+  })
+  return [...merged, ...before.values()]
+}
+
+export function findCondition(existing: readonly Condition[] | undefined, type: ConditionType): Condition | undefined {
+  return existing?.find((c) => c.type === type)
+}

@@ -1,0 +1,125 @@
+import { DURATION_PATTERN, parseDuration } from '#runtime/base/units'
+import * as z from 'zod'
+
+/**
+ * Building blocks of the API's schemas. A rule is written twice, as CEL for the API server and as a predicate for `weir run` and the operator, side by side so that
+ * they cannot drift unseen; a test compares the two on examples.
+ */
+export interface Rule<T> {
+  readonly cel: string
+  readonly message: string
+  /** Absent for rules that only a change can break (`oldSelf`). */
+  readonly holds?: (value: T) => boolean
+  /** Field that the error is reported at, relative to the object that has the rule. */
+  readonly field?: string
+}
+
+/** Adds rules to a schema: CEL into the generated CRD, predicates into `parse`. */
+export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rule<z.output<S>>[]): S {
+  const existing = (z.globalRegistry.get(schema)?.['x-kubernetes-validations'] ?? []) as readonly object[]
+  let checked: z.ZodType = schema
+  for (const rule of rules) {
+    const { holds } = rule
+    if (holds !== undefined)
+      checked = checked.refine((value) => holds(value as z.output<S>), {
+        message: rule.message,
+        path: rule.field === undefined ? [] : rule.field.split('.'),
+      })
+  }
+  const validations = rules.map((r) => ({
+    rule: r.cel,
+    message: r.message,
+    ...(r.field === undefined ? {} : { fieldPath: `.${r.field}` }),
+  }))
+  return checked.meta({ 'x-kubernetes-validations': [...existing, ...validations] }) as unknown as S
+}
+
+export const immutable = (what: string): Rule<never> => ({
+  cel: 'self == oldSelf',
+  message: `${what} cannot be changed after creation; make a new object instead`,
+})
+
+const isDuration = (text: string): boolean => new RegExp(DURATION_PATTERN).test(text)
+
+/** Text such as "500ms", "10s" or "1h30m". */
+export const duration = (minMs = 0, maxMs = 365 * 24 * 3_600_000) =>
+  withRules(
+    z.string().max(32),
+    {
+      cel: `self.matches('${DURATION_PATTERN}')`,
+      message: 'must be a duration of ms, s, m, h parts such as "500ms", "10s" or "1h30m"',
+      holds: isDuration,
+    },
+    {
+      cel: `!self.matches('${DURATION_PATTERN}') || (duration(self) >= duration('${minMs}ms') && duration(self) <= duration('${maxMs}ms'))`,
+      message: `must be between ${minMs}ms and ${maxMs / 3_600_000}h`,
+      holds: (text) => !isDuration(text) || (parseDuration(text) >= minMs && parseDuration(text) <= maxMs),
+    },
+  )
+
+const QUANTITY = /^[+-]?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/
+
+export const quantity = () =>
+  withRules(z.union([z.string(), z.int()]).meta({ 'x-kubernetes-int-or-string': true }), {
+    cel: 'isQuantity(string(self))',
+    message: 'must be a quantity such as "500m", "2" or "1Gi"',
+    holds: (value) => typeof value === 'number' || QUANTITY.test(value),
+  })
+
+const resourceList = (what: string) =>
+  z.record(z.string(), quantity()).meta({ maxProperties: 8 }).optional().describe(`${what}, by resource name (cpu, memory, ...).`)
+
+export const resources = () =>
+  z.strictObject({
+    requests: resourceList('What the scheduler reserves'),
+    limits: resourceList('What the container may use at most'),
+  })
+
+const DNS_LABEL = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')"
+export const objectName = () =>
+  withRules(z.string().min(1).max(253), {
+    cel: DNS_LABEL,
+    message: 'must be the name of an object: lower-case letters, digits, "-" and "."',
+    holds: (name) => /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name),
+  })
+
+/** An object in the same namespace, never across. */
+export const objectRef = (what: string) => z.strictObject({ name: objectName().describe(`Name of the ${what}, in the same namespace.`) })
+
+export const keyRef = (what: string, key: string) =>
+  z.strictObject({
+    name: objectName().describe(`Name of the ${what}, in the same namespace.`),
+    key: z.string().min(1).max(253).default(key).describe(`Key in the ${what}.`),
+  })
+
+/** A list that server-side apply merges by `key`. */
+export const listMap = <S extends z.ZodType>(item: S, key: string, maxItems: number) =>
+  z
+    .array(item)
+    .max(maxItems)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] })
+
+/** An open object that the API server keeps as it is. */
+export const preserved = () => z.looseObject({})
+
+export const time = () => z.iso.datetime({ offset: true }).meta({ format: 'date-time' })
+
+export const condition = z.object({
+  type: z.string().max(316).describe('Type of the condition in CamelCase.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
+  observedGeneration: z.int().min(0).optional().describe('Generation of the object that it was computed for.'),
+  lastTransitionTime: time().describe('When its status changed last.'),
+  reason: z.string().min(1).max(1024).describe('One CamelCase word that says why; see the reference of reasons.'),
+  message: z.string().max(32_768).describe('The same as a sentence, with values.'),
+})
+export type Condition = z.infer<typeof condition>
+
+export const conditions = () => listMap(condition, 'type', 16).describe('The state of the object, for machines.')
+
+/** Metadata as far as manifests may set it. */
+export const objectMeta = z.looseObject({
+  name: z.string(),
+  namespace: z.string().optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+})
