@@ -85,7 +85,7 @@ export class LocalCluster {
     this.#job = options.job
     this.#clock = options.clock ?? systemClock
     this.#random = options.random ?? Math.random
-    this.#identity = { state: run.state, record: run.record, run: run.run, logLevel: options.logLevel ?? 'Info' }
+    this.#identity = { state: run.state, record: run.record, run: run.run, restore: run.restore, logLevel: options.logLevel ?? 'Info' }
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve))
   }
 

@@ -18,13 +18,13 @@ export interface TargetOptions extends ClusterOptions {
 
 export const STATE_ROOT = '.weir'
 
-/** RFC 1123 label: what Kubernetes takes as a name, so that a local job can move to a cluster under its own. */
-const NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+/** As of a StreamJob (operator/api/v1alpha1/stream-job.ts), so that a local job can move to a cluster under its name. */
+const NAME = /^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$/
 
 export function checkJobName(name: string): string {
   if (NAME.test(name)) return name
   throw badInput(
-    `Not a job name: ${JSON.stringify(name)}. Expected at most 63 lower-case letters, digits and dashes, beginning and ending with a letter or digit.`,
+    `Not a job name: ${JSON.stringify(name)}. Expected at most 45 lower-case letters, digits and dashes, beginning with a letter and not ending in a dash.`,
   )
 }
 

@@ -17,7 +17,6 @@ export function statusText(job: StreamJobObject, now: number): string {
   const { status, spec } = job
   const ready = conditionOf(job, 'Ready')
   const stalled = conditionOf(job, 'Stalled')
-  const last = status?.lastCheckpoint
   const head = fields([
     ['job', `${job.metadata.namespace ?? 'default'}/${job.metadata.name}`],
     ['phase', status?.phase ?? 'the operator has not seen it yet'],
@@ -25,23 +24,11 @@ export function statusText(job: StreamJobObject, now: number): string {
     ['stalled', stalled?.status === 'True' ? sentence(stalled) : undefined],
     ['wanted', spec.state ?? 'Running'],
     ['run', status?.runId === undefined ? undefined : `${status.runId}, attempt ${status.attempt ?? '-'}`],
-    ['task managers', `${status?.replicas ?? 0} of ${spec.taskManager?.replicas ?? 1}, parallelism ${status?.parallelism ?? '-'}`],
+    ['task managers', taskManagersText(job)],
     ['leader', status?.leader],
     ['restarts', status?.restarts],
     ['restored from', status?.restoredFrom],
-    [
-      'last checkpoint',
-      last?.id === undefined
-        ? 'none yet'
-        : [
-            `${last.id}, ${ageOf(last.completedAt, now)} ago`,
-            last.sizeBytes === undefined
-              ? undefined
-              : `${formatBytes(last.sizeBytes)}${last.duration === undefined ? '' : ` in ${last.duration}`}`,
-          ]
-            .filter((part) => part !== undefined)
-            .join(': '),
-    ],
+    ['last checkpoint', lastCheckpointText(job, now)],
     ['last savepoint', status?.lastSavepoint?.path],
     ['storage', status?.storagePath],
   ])
@@ -64,3 +51,13 @@ const sentence = (c: { readonly status: string; readonly reason?: string; readon
   [c.status, c.reason, c.message].filter((part) => part !== undefined && part !== '').join(', ')
 
 export const ageOf = (time: string | undefined, now: number): string => (time === undefined ? '-' : formatAge(now - Date.parse(time)))
+
+const taskManagersText = ({ status, spec }: StreamJobObject): string =>
+  `${status?.replicas ?? 0} of ${spec.taskManager?.replicas ?? 1}, parallelism ${status?.parallelism ?? '-'}`
+
+function lastCheckpointText({ status }: StreamJobObject, now: number): string {
+  const last = status?.lastCheckpoint
+  if (last?.id === undefined) return 'none yet'
+  const size = last.sizeBytes === undefined ? '' : `: ${formatBytes(last.sizeBytes)}`
+  return `${last.id}, ${ageOf(last.completedAt, now)} ago${size}${last.duration === undefined ? '' : ` in ${last.duration}`}`
+}

@@ -19,7 +19,7 @@ export function registerPlan(program: Command, cli: CliContext): void {
     .option('--from <savepoint>', 'check that this savepoint or checkpoint can be restored into the job')
     .option('--allow-non-restored-state', 'with --from: state that no operator takes over may be dropped')
     .action(async (file: string, options: PlanOptions) => {
-      const { planJob } = await import('#cli/local/plan')
-      await planJob(cli.output(options), file, options, cli.cwd)
+      const { showPlan } = await import('#cli/local/plan')
+      await showPlan(cli.output(options), file, options, cli.cwd)
     })
 }

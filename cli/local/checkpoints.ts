@@ -12,7 +12,7 @@ import { fields, table } from '#cli/table'
 import type { Target } from '#cli/target'
 import { openJobStore, readJobLog } from './job-log.ts'
 import { openLocal } from './local-target.ts'
-import { storageUrl } from './storage-path.ts'
+import { environmentS3, storageUrl } from './storage-path.ts'
 
 type LocalName = Extract<Target, { kind: 'local' }>
 
@@ -147,17 +147,12 @@ export async function verifyLocal(output: Output, target: LocalName, id: number 
 export async function verifyAt(output: Output, path: string, cwd: string): Promise<number> {
   const url = storageUrl(path, cwd)
   const place = locateManifest(url)
-  const store = openStoreAt(place.root, { region: process.env['AWS_REGION'] ?? 'us-east-1', forcePathStyle: false, ...endpoint() })
+  const store = openStoreAt(place.root, environmentS3())
   try {
     return await verify(output, store, url, () => readManifest(store, place.key))
   } finally {
     await store.close()
   }
-}
-
-function endpoint(): { endpoint?: string } {
-  const url = process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL']
-  return url === undefined ? {} : { endpoint: url }
 }
 
 async function verify(output: Output, store: CheckpointStore, what: string, read: () => Promise<Manifest>): Promise<number> {

@@ -48,20 +48,20 @@ const moduleJob = (path: string, name: string | undefined): LocalJob => ({
   taskManagers: LOCAL_DEFAULTS.taskManagers,
   slots: LOCAL_DEFAULTS.slots,
   checkpoint: LOCAL_DEFAULTS.checkpoint,
-  restart: {},
+  restart: LOCAL_DEFAULTS.restart,
 })
 
-/** `My_Job.v2.ts` -> `my-job-v2`. */
-export const nameOf = (path: string): string =>
-  basename(path, extname(path))
+/** `My_Job.v2.ts` -> `my-job-v2`, `2024.ts` -> `job-2024`. */
+export function nameOf(path: string): string {
+  const words = basename(path, extname(path))
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 63)
+  return `${/^-?[a-z]/.test(words) ? '' : 'job-'}${words}`.replace(/^-+/, '').slice(0, 45).replace(/-+$/, '')
+}
 
 function withOptions(job: LocalJob, options: JobFileOptions, cwd: string): LocalJob {
   const { parallelism, checkpointInterval, from } = options
-  return {
+  const overridden: LocalJob = {
     ...job,
     name: checkJobName(options.name ?? job.name),
     args: parseJobArguments(options.arg ?? [], job.args),
@@ -69,8 +69,8 @@ function withOptions(job: LocalJob, options: JobFileOptions, cwd: string): Local
     slots: options.slots ?? job.slots,
     ...(parallelism === undefined ? {} : { parallelism }),
     checkpoint: checkpointInterval === undefined ? job.checkpoint : { ...job.checkpoint, intervalMs: checkpointInterval },
-    ...(from === undefined
-      ? {}
-      : { restore: { path: storageUrl(from, cwd), allowNonRestoredState: options.allowNonRestoredState ?? false } }),
   }
+  if (from === undefined) return overridden
+  const { restoreKey: _, ...rest } = overridden
+  return { ...rest, restore: { path: storageUrl(from, cwd), allowNonRestoredState: options.allowNonRestoredState ?? false } }
 }

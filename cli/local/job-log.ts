@@ -12,7 +12,7 @@ export const openJobStore = (state: StateDir, record: LocalRecord): CheckpointSt
 export async function readJobLog(state: StateDir, record: LocalRecord): Promise<LogState | undefined> {
   const store = openJobStore(state, record)
   try {
-    const log = await readLog(store)
+    const { state: log } = await readLog(store)
     return log.head < 0 ? undefined : log
   } finally {
     await store.close()

@@ -16,9 +16,19 @@ export interface LocalJob {
   readonly checkpoint: Partial<CheckpointOptions>
   readonly restart: Partial<RestartOptions>
   readonly restore?: RestoreOptions
+  /** Of a restore block that stays in a manifest: it acts once for each value of this. Absent: it acts now, as an option does. */
+  readonly restoreKey?: string
   /** For `s3://` paths in connectors; checkpoints of a local job are files. */
   readonly s3?: S3Access
 }
 
-/** What a laptop can take without being told: two TaskManagers with two slots each, a checkpoint every second. */
-export const LOCAL_DEFAULTS = { taskManagers: 2, slots: 2, checkpoint: { intervalMs: 1000, minPauseMs: 100 } } as const
+/**
+ * What a laptop can take without being told: two TaskManagers with two slots each, a checkpoint every second. A module that fails again and again ends
+ * with its error after a few tries, because somebody is looking; a manifest says itself what it wants.
+ */
+export const LOCAL_DEFAULTS = {
+  taskManagers: 2,
+  slots: 2,
+  checkpoint: { intervalMs: 1000, minPauseMs: 100 },
+  restart: { strategy: 'FailureRate', delayMs: 500, windowMs: 60_000, maxAttempts: 3 },
+} as const

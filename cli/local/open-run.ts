@@ -2,6 +2,7 @@ import { CliError, failed } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import { clockTime } from '#cli/age'
 import type { LogState } from '#runtime/checkpoint/log-state'
+import type { RestoreOptions } from '#runtime/contract/job-options'
 import { readJobLog } from './job-log.ts'
 import { type LocalJob, LOCAL_DEFAULTS } from './local-job.ts'
 import { LockFile } from './lock.ts'
@@ -14,6 +15,8 @@ export interface OpenedRun {
   readonly run: number
   /** What earlier runs left; undefined on an empty start. */
   readonly log: LogState | undefined
+  /** What this run starts from; undefined: from where the last one was. */
+  readonly restore: RestoreOptions | undefined
   /** Gives the directory back. Idempotent. */
   close(): void
 }
@@ -41,25 +44,32 @@ export async function openRun(
         next: 'Choose another by --state-dir, or give the name it has by --name.',
       })
     const log = previous === record ? await readJobLog(state, record) : undefined
-    refuseFinished(job, log)
+    const restore = job.restoreKey !== undefined && job.restoreKey === record.restoreKey ? undefined : job.restore
+    if (restore === undefined) refuseFinished(job.name, log)
     const run = Math.max(previous === record ? record.run : 0, log?.run ?? 0) + 1
-    const current: LocalRecord = { ...record, run, rest: undefined, job: rememberedJob(job) }
+    const current: LocalRecord = {
+      ...record,
+      run,
+      rest: undefined,
+      restoreKey: job.restoreKey ?? record.restoreKey,
+      job: rememberedJob(job),
+    }
     state.token()
     if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
     state.write(current)
-    return { state, record: current, run, log, close: () => lock.release() }
+    return { state, record: current, run, log, restore, close: () => lock.release() }
   } catch (error) {
     lock.release()
     throw error
   }
 }
 
-function refuseFinished(job: LocalJob, log: LogState | undefined): void {
-  if (log?.closed === undefined || job.restore !== undefined) return
+function refuseFinished(name: string, log: LogState | undefined): void {
+  if (log?.closed === undefined) return
   const { status, run } = log.closed
   if (status !== 'Finished' && status !== 'Drained') return
   throw failed(
-    `${job.name} has ${status === 'Finished' ? 'finished' : 'been drained'} (run ${run}): there is nothing left to resume.`,
+    `${name} has ${status === 'Finished' ? 'finished' : 'been drained'} (run ${run}): there is nothing left to resume.`,
     'Start it again from nothing with --fresh, or from a savepoint with --from SAVEPOINT.',
   )
 }

@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import type { LogLevel } from '#runtime/base/logger'
+import type { RestoreOptions } from '#runtime/contract/job-options'
 import type { jobManagerConfig, taskManagerConfig } from '#runtime/contract/process-config'
 import type { LocalJob } from './local-job.ts'
 import type { LocalRecord, StateDir } from './state-dir.ts'
@@ -8,6 +9,7 @@ export interface RunIdentity {
   readonly state: StateDir
   readonly record: LocalRecord
   readonly run: number
+  readonly restore: RestoreOptions | undefined
   readonly logLevel: LogLevel
 }
 
@@ -41,7 +43,7 @@ export function jobManagerConfigOf(identity: RunIdentity, job: LocalJob, ports: 
     expectedSlots: job.taskManagers * job.slots,
     checkpoint: job.checkpoint,
     restart: job.restart,
-    ...(job.restore === undefined ? {} : { restore: job.restore }),
+    ...(identity.restore === undefined ? {} : { restore: identity.restore }),
     rpc: { host: LOOPBACK, port: ports.rpc },
     rest: { host: LOOPBACK, port: ports.rest },
     readyFile: identity.state.ready(JOB_MANAGER),

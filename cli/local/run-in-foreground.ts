@@ -1,6 +1,6 @@
 import { systemClock } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
-import { clockTime } from '#cli/age'
+import { clockTime, formatAge } from '#cli/age'
 import { failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
@@ -8,7 +8,6 @@ import { exitText, type JobOutcome, LocalCluster, type ProcessEvent } from '#cli
 import { eventLines } from '#cli/progress/event-lines'
 import { LiveBlock } from '#cli/progress/live-block'
 import { count, statusBlock } from '#cli/progress/status-block'
-import { formatAge } from '#cli/age'
 import { resolve } from 'node:path'
 import { STATE_ROOT } from '#cli/target'
 import { checkPlan } from './plan.ts'
@@ -89,8 +88,9 @@ class RunView {
   }
 
   begin(cluster: LocalCluster): void {
-    const { run, log, state } = cluster.run
-    const from = this.#job.restore?.path ?? (log?.lastCheckpoint === undefined ? undefined : `checkpoint ${log.lastCheckpoint.id}`)
+    const { run, log, state, restore } = cluster.run
+    const from =
+      restore?.path ?? (restore !== undefined || log?.lastCheckpoint === undefined ? undefined : `checkpoint ${log.lastCheckpoint.id}`)
     this.line(
       `${this.#job.name} run ${run} starts${from === undefined ? '' : ` from ${from}`}; REST on ${cluster.client.url}; state in ${state.path}`,
     )
@@ -123,10 +123,10 @@ export function processLine({ name, kind, exit }: ProcessEvent, lastCheckpoint: 
 }
 
 function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; wasInterrupted(): boolean } {
-  let count = 0
+  let signals = 0
   const onSignal = () => {
-    count++
-    if (count > 1) {
+    signals++
+    if (signals > 1) {
       void cluster.kill()
       return
     }
@@ -143,6 +143,6 @@ function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; was
       process.off('SIGINT', onSignal)
       process.off('SIGTERM', onSignal)
     },
-    wasInterrupted: () => count > 0,
+    wasInterrupted: () => signals > 0,
   }
 }

@@ -37,6 +37,8 @@ const localRecord = z.object({
   /** Of the newest start; the log stands where the two differ. */
   run: z.int().nonnegative(),
   rest: z.string().optional(),
+  /** Restore block of a manifest that has acted. */
+  restoreKey: z.string().optional(),
 })
 export type LocalRecord = z.infer<typeof localRecord>
 

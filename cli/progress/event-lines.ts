@@ -6,7 +6,7 @@ export const hasEnded = (facts: JobFacts | undefined): boolean => facts !== unde
 
 /** What is worth a line between two readings of a job's facts, oldest first. The facts are levels: several changes may have passed between them. Pure. */
 export function eventLines(before: JobFacts | undefined, now: JobFacts): string[] {
-  return [...checkpointLines(before, now), ...operationLines(before, now), ...stateLines(before, now), ...recoveryLines(before, now)]
+  return [...checkpointLines(before, now), ...operationLines(before, now), ...recoveryLines(before, now), ...stateLines(before, now)]
 }
 
 function checkpointLines(before: JobFacts | undefined, now: JobFacts): string[] {
@@ -32,19 +32,13 @@ function operationLines(before: JobFacts | undefined, now: JobFacts): string[] {
 }
 
 function stateLines(before: JobFacts | undefined, now: JobFacts): string[] {
-  if (before?.state === now.state && before.attempt === now.attempt) return []
+  if (before !== undefined && now.restarts > before.restarts && now.state !== 'Failed') return [restartLine(now)]
+  if (before?.state === now.state) return []
   switch (now.state) {
     case 'Running': {
-      if (before?.state === 'Running') return []
-      const from = now.restoredFrom === undefined ? '' : `, restored from ${now.restoredFrom}`
-      return now.restarts > 0 && before !== undefined
-        ? []
-        : [`running: parallelism ${now.parallelism} on ${plural(now.taskManagers, 'task manager')}${from}`]
-    }
-    case 'Restarting': {
-      if (before?.state === 'Restarting') return []
-      const point = now.checkpoint.last === undefined ? 'from the beginning' : `from checkpoint ${now.checkpoint.last.id}`
-      return [`restarting ${point}: ${now.message}`]
+      if (now.restarts > 0 && before !== undefined) return []
+      const from = now.restoredFrom === undefined ? '' : `, restored from ${restorePointName(now.restoredFrom)}`
+      return [`running: parallelism ${now.parallelism} on ${plural(now.taskManagers, 'task manager')}${from}`]
     }
     case 'Failed':
       return [`failed: ${now.error?.message ?? now.message}`]
@@ -56,10 +50,19 @@ function stateLines(before: JobFacts | undefined, now: JobFacts): string[] {
     case 'Created':
     case 'WaitingForSlots':
     case 'Deploying':
+    case 'Restarting':
     case 'Stopping':
       return []
   }
 }
+
+function restartLine(now: JobFacts): string {
+  const point = now.checkpoint.last === undefined ? 'from the beginning' : `from checkpoint ${now.checkpoint.last.id}`
+  return `restarting ${point}: ${now.error?.message ?? now.message}`
+}
+
+/** `.../chk/7-1/manifest.json` -> `checkpoint 7`; a savepoint keeps its URL. */
+const restorePointName = (url: string): string => url.replace(/^.*\/chk\/([0-9]+)-[0-9]+\/manifest\.json$/, 'checkpoint $1')
 
 function recoveryLines(before: JobFacts | undefined, now: JobFacts): string[] {
   if (before === undefined) return []

@@ -45,7 +45,7 @@ const completed = (id: number): JobFacts['checkpoint'] => ({
 describe('eventLines()', () => {
   test('says that the job runs, and from what', () => {
     const waiting = facts({ state: 'WaitingForSlots' })
-    expect(eventLines(waiting, facts({ restoredFrom: 'checkpoint 7' }))).toEqual([
+    expect(eventLines(waiting, facts({ restoredFrom: 'file:///x/chk/7-2/manifest.json' }))).toEqual([
       'running: parallelism 4 on 2 task managers, restored from checkpoint 7',
     ])
   })
@@ -62,7 +62,7 @@ describe('eventLines()', () => {
     expect(eventLines(facts(), facts({ checkpoint: failed }))).toEqual(['checkpoint 8 failed: CHECKPOINT_EXPIRED, 3 of 4 acknowledged'])
   })
   test('tells a restart with its restore point and cause', () => {
-    const now = facts({ state: 'Restarting', checkpoint: completed(7), message: 'task manager tm-2 was lost' })
+    const now = facts({ state: 'Restarting', restarts: 1, checkpoint: completed(7), message: 'task manager tm-2 was lost' })
     expect(eventLines(facts({ checkpoint: completed(7) }), now)).toEqual(['restarting from checkpoint 7: task manager tm-2 was lost'])
   })
   test('tells a recovery once, when its first record has passed', () => {

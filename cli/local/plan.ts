@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto'
+import { checkRestorable, matchUids, openRestorePoint } from '#runtime/checkpoint/restore-point'
+import type { Manifest } from '#runtime/checkpoint/records'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import type { S3Access } from '#runtime/contract/process-config'
+import { formatPlan } from '#runtime/graph/plan-text'
+import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
+import { MemoryStore } from '#runtime/storage/memory-store'
+import type { PlanOptions } from '#cli/commands/plan'
+import type { Output } from '#cli/output'
+import { readLocalJob } from './job-file.ts'
+import type { LocalJob } from './local-job.ts'
+import { environmentS3 } from './storage-path.ts'
+
+/** `weir plan`: the plan, and with --from what of the savepoint's state it takes over. @throws {WeirError} when the job or the restore is not valid */
+export async function showPlan(output: Output, file: string, options: PlanOptions, cwd: string): Promise<void> {
+  const job = await readLocalJob(file, options, cwd)
+  const plan = await checkPlan(job)
+  const path = job.restore?.path
+  if (path === undefined) return output.result(plan, formatPlan(plan))
+  const manifest = await manifestAt(path, job.s3 ?? environmentS3())
+  checkRestorable(manifest, path, plan, job.restore?.allowNonRestoredState ?? false)
+  const { stored, unmatched } = matchUids(manifest, plan)
+  const lines = Object.entries(stored).map(([uid, from]) => `  ${uid}${uid === from ? '' : ` (was ${from})`}`)
+  output.result(
+    { plan, restore: { path, stored, dropped: unmatched } },
+    [
+      formatPlan(plan),
+      '',
+      `${path} can be restored; state taken over by:`,
+      ...(lines.length === 0 ? ['  nothing'] : lines),
+      ...(unmatched.length === 0 ? [] : [`state dropped: ${unmatched.join(', ')}`]),
+    ].join('\n'),
+  )
+}
+
+/** Builds the plan as the JobManager will, in a thread with a time limit. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
+  const { plan } = await planJob({
+    module: await moduleOf(job),
+    parallelism: job.parallelism ?? job.taskManagers * job.slots,
+    maxParallelism: job.maxParallelism ?? 128,
+  })
+  return plan
+}
+
+async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
+  if ('path' in job.module) return await readModule(job.module.path, job.args)
+  const { source } = job.module
+  return { name: `${job.name}.ts`, source, sha256: createHash('sha256').update(source).digest('hex'), args: job.args }
+}
+
+async function manifestAt(path: string, access: S3Access): Promise<Manifest> {
+  const point = await openRestorePoint({ kind: 'savepoint', path }, new MemoryStore(), access)
+  if (point === undefined) throw new Error(`no manifest at ${path}`)
+  await point.close()
+  return point.manifest
+}
