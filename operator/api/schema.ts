@@ -34,7 +34,7 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rul
   return checked.meta({ 'x-kubernetes-validations': [...existing, ...validations] }) as unknown as S
 }
 
-export const immutable = (what: string): Rule<never> => ({
+export const immutable = (what: string): Rule<unknown> => ({
   cel: 'self == oldSelf',
   message: `${what} cannot be changed after creation; make a new object instead`,
 })

@@ -1,0 +1,128 @@
+import { invariant } from '#runtime/base/errors'
+import { parseDuration } from '#runtime/base/units'
+import {
+  jobManagerConfig,
+  taskManagerConfig,
+  type JobManagerConfig,
+  type RedisConfig,
+  type StorageConfig,
+  type TaskManagerConfig,
+} from '#runtime/contract/process-config'
+import { LABEL_RUN } from './labels.ts'
+import { configKeys, mounts, names, ports, storageRoot, TOKEN_KEY } from './names.ts'
+import type { KubeObject } from './object.ts'
+import { ownedMeta, resolveRedis, resolveStorage, type CaSource, type RunContext } from './run-context.ts'
+
+/**
+ * The ConfigMap of one run. It is made once and never changes, so that a pod that is replaced later finds what its run was made from. `$(POD_NAME)` and `$(POD_IP)`
+ * are put in by the process from its environment.
+ */
+export function runConfigMap(context: RunContext): KubeObject {
+  const storage = resolveStorage(context.job, context.spec, context.defaults)
+  const redis = resolveRedis(context.job, context.spec, context.defaults)
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: ownedMeta(context.job, names.runConfig(context.job.name, context.run), { [LABEL_RUN]: String(context.run) }),
+    immutable: true,
+    data: {
+      [configKeys.jobManager]: toText(jobManagerProcess(context)),
+      [configKeys.taskManager]: toText(taskManagerProcess(context)),
+      ...(context.module.kind === 'source' ? { [configKeys.module]: context.module.source } : {}),
+      ...(storage?.ca?.kind === 'pem' ? { [configKeys.storageCa]: storage.ca.pem } : {}),
+      ...(redis?.ca?.kind === 'pem' ? { [configKeys.redisCa]: redis.ca.pem } : {}),
+    },
+  }
+}
+
+const toText = (config: object): string => `${JSON.stringify(config, null, 2)}\n`
+
+export function jobManagerProcess(context: RunContext): JobManagerConfig {
+  const { spec } = context
+  const redis = redisConfig(context)
+  return jobManagerConfig.parse({
+    ...common(context),
+    id: '$(POD_NAME)',
+    module: {
+      path: context.module.kind === 'path' ? context.module.path : `${mounts.config}/${configKeys.module}`,
+      args: spec.job.args,
+    },
+    ...(spec.parallelism === undefined ? {} : { parallelism: spec.parallelism }),
+    maxParallelism: spec.maxParallelism,
+    expectedSlots: spec.taskManager.replicas * spec.taskManager.slots,
+    checkpoint: {
+      intervalMs: parseDuration(spec.checkpoint.interval),
+      timeoutMs: parseDuration(spec.checkpoint.timeout),
+      minPauseMs: parseDuration(spec.checkpoint.minPause),
+      tolerableFailures: spec.checkpoint.tolerableFailures,
+      retain: spec.checkpoint.retain,
+    },
+    restart: {
+      strategy: spec.restart.strategy,
+      delayMs: parseDuration(spec.restart.delay),
+      maxDelayMs: parseDuration(spec.restart.maxDelay),
+      windowMs: parseDuration(spec.restart.window),
+      ...(spec.restart.maxAttempts === undefined ? {} : { maxAttempts: spec.restart.maxAttempts }),
+    },
+    ...(context.restore === undefined ? {} : { restore: context.restore }),
+    ...(redis === undefined ? {} : { redis }),
+    rpc: { host: '0.0.0.0', port: ports.rpc },
+    rest: { host: '0.0.0.0', port: ports.rest },
+  })
+}
+
+export function taskManagerProcess(context: RunContext): TaskManagerConfig {
+  const { job, spec } = context
+  return taskManagerConfig.parse({
+    ...common(context),
+    id: '$(POD_NAME)',
+    slots: spec.taskManager.slots,
+    jobManagers: [`${names.jobManager(job.name)}.${job.namespace}.svc:${ports.rpc}`],
+    data: { host: '0.0.0.0', port: ports.data, advertise: '$(POD_IP)' },
+  })
+}
+
+function common(context: RunContext) {
+  return {
+    job: { cluster: context.cluster, ...context.job },
+    run: context.run,
+    logLevel: context.spec.logLevel,
+    tokenFile: `${mounts.token}/${TOKEN_KEY}`,
+    storage: storageConfig(context),
+  }
+}
+
+function storageConfig(context: RunContext): StorageConfig {
+  const storage = resolveStorage(context.job, context.spec, context.defaults)
+  invariant(storage !== undefined, 'a run is built only for a job with storage')
+  const caFile = caPath(storage.ca, mounts.s3Ca, configKeys.storageCa)
+  return {
+    type: 's3',
+    bucket: storage.bucket,
+    root: storageRoot(storage.prefix, context.job.namespace, context.job.name, context.job.uid),
+    access: {
+      ...(storage.endpoint === undefined ? {} : { endpoint: storage.endpoint }),
+      region: storage.region,
+      forcePathStyle: storage.forcePathStyle,
+      ...(storage.secretName === undefined ? {} : { credentialsDir: mounts.s3 }),
+      ...(caFile === undefined ? {} : { caFile }),
+    },
+  }
+}
+
+function redisConfig(context: RunContext): Omit<RedisConfig, 'ttlMs'> | undefined {
+  const redis = resolveRedis(context.job, context.spec, context.defaults)
+  if (redis === undefined) return undefined
+  const caFile = caPath(redis.ca, mounts.redisCa, configKeys.redisCa)
+  return {
+    url: redis.url,
+    keyPrefix: redis.keyPrefix,
+    ...(redis.secretName === undefined ? {} : { credentialsDir: mounts.redis }),
+    ...(caFile === undefined ? {} : { caFile }),
+  }
+}
+
+function caPath(ca: CaSource | undefined, mount: string, key: string): string | undefined {
+  if (ca === undefined) return undefined
+  return ca.kind === 'pem' ? `${mounts.config}/${key}` : `${mount}/ca.crt`
+}

@@ -1,0 +1,38 @@
+export const LABEL_JOB = 'weir.dev/job'
+export const LABEL_COMPONENT = 'weir.dev/component'
+export const LABEL_RUN = 'weir.dev/run'
+/** `true` on the pod of the leading JobManager; set by the operator, selected by the REST Service. */
+export const LABEL_LEADER = 'weir.dev/leader'
+/** Why a Savepoint was made by the operator: Upgrade or Suspend. */
+export const ANNOTATION_TRIGGER = 'weir.dev/trigger'
+/** Any change makes the operator look at the object at once. */
+export const ANNOTATION_RECONCILE = 'weir.dev/reconcile-at'
+
+export type Component = 'job-manager' | 'task-manager'
+export const MANAGER = 'weir-operator'
+
+/** Labels of every object of a job. Labels of GitOps tools are never copied from the job. */
+export function jobLabels(job: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'weir-job',
+    'app.kubernetes.io/instance': job,
+    'app.kubernetes.io/part-of': 'weir',
+    'app.kubernetes.io/managed-by': MANAGER,
+    [LABEL_JOB]: job,
+  }
+}
+
+export function podLabels(job: string, component: Component, run: number): Record<string, string> {
+  return { ...jobLabels(job), 'app.kubernetes.io/component': component, [LABEL_COMPONENT]: component, [LABEL_RUN]: String(run) }
+}
+
+/** What workloads and Services select by; never changes for an object. */
+export function componentSelector(job: string, component: Component): Record<string, string> {
+  return { [LABEL_JOB]: job, [LABEL_COMPONENT]: component }
+}
+
+export function selectorText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+}

@@ -1,0 +1,48 @@
+/** The only place where names of objects, ports and paths in pods are made. */
+export const names = {
+  /** Deployment of JobManagers and the headless Service that TaskManagers resolve. */
+  jobManager: (job: string) => `${job}-jm`,
+  /** Service that selects the leading JobManager's pod. */
+  restService: (job: string) => `${job}-rest`,
+  /** ReplicaSet of one run. */
+  taskManager: (job: string, run: number) => `${job}-tm-${run}`,
+  /** ConfigMap of one run: both process configurations and the source of the module. */
+  runConfig: (job: string, run: number) => `${job}-run-${run}`,
+  serviceAccount: (job: string) => `${job}-weir`,
+  networkPolicy: (job: string) => `${job}-weir`,
+  /** Secret with key `token`, which authenticates RPC, data and REST connections of the job. */
+  tokenSecret: (job: string) => `${job}-weir-token`,
+  storageSecret: (job: string) => `${job}-weir-s3`,
+  redisSecret: (job: string) => `${job}-weir-redis`,
+  /** Savepoint made when a run is stopped with one. */
+  stopSavepoint: (job: string, run: number, why: 'Upgrade' | 'Suspend') => `${job}-${why.toLowerCase()}-${run}`,
+} as const
+
+export const ports = { rpc: 6123, data: 6124, rest: 8081 } as const
+
+const MOUNT = '/etc/weir'
+export const mounts = {
+  config: `${MOUNT}/config`,
+  token: `${MOUNT}/token`,
+  s3: `${MOUNT}/s3`,
+  s3Ca: `${MOUNT}/s3-ca`,
+  redis: `${MOUNT}/redis`,
+  redisCa: `${MOUNT}/redis-ca`,
+  tmp: '/tmp',
+} as const
+
+/** Keys of the run's ConfigMap. */
+export const configKeys = {
+  jobManager: 'job-manager.json',
+  taskManager: 'task-manager.json',
+  module: 'job.ts',
+  storageCa: 'storage-ca.crt',
+  redisCa: 'redis-ca.crt',
+} as const
+
+export const TOKEN_KEY = 'token'
+
+/** Key prefix of all files of a job in its bucket. */
+export function storageRoot(prefix: string, namespace: string, name: string, uid: string): string {
+  return [prefix, namespace, name, uid].filter((part) => part !== '').join('/')
+}

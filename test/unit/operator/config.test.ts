@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { parseOperatorConfig } from '#operator/config'
+
+test('parseOperatorConfig() fills defaults', () => {
+  expect(parseOperatorConfig('{"defaults":{"image":"weir:1"}}', 'c.json')).toMatchObject({
+    watchNamespaces: [],
+    server: { port: 8080 },
+    lease: { enabled: true, durationMs: 15_000 },
+    defaults: { image: 'weir:1', imagePullSecrets: [], resources: {} },
+  })
+})
+
+test('parseOperatorConfig() reports all problems at once', () => {
+  expect(() => parseOperatorConfig('{"workers":0,"nonsense":1,"defaults":{}}', 'c.json')).toThrow(
+    /c\.json is not valid:[^]*workers[^]*defaults\.image[^]*nonsense: unknown field/,
+  )
+  expect(() => parseOperatorConfig('{', 'c.json')).toThrow('c.json is not JSON')
+})
