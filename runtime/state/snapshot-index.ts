@@ -1,16 +1,17 @@
-import { Packr } from 'msgpackr'
 import * as z from 'zod'
 import { messageOf, WeirError } from '#runtime/base/errors'
+import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
 import type { StateSection } from './keyed-state.ts'
 
 /**
- * The index of a state file: one entry a block, in the blocks' order. PERSISTED: a msgpack map (no extensions) of columns of equal length.
+ * The index of a state file: one entry a block, in the blocks' order. PERSISTED: a batch (element/batch-codec.ts)
+ * of one row, an object of columns of equal length.
  *
  * | key | column |
  * | --- | ------ |
  * | names | strings that the next two columns point into |
  * | uid, table | number of the name |
- * | ns | namespace, or nil |
+ * | ns | namespace, or null |
  * | group | key group, -1 for operator lists |
  * | kind | 0 entries, 1 list-split, 2 list-union, 3 drop |
  * | count | entries in the block |
@@ -39,8 +40,6 @@ const indexColumns = z.object({
   zstd: z.array(z.union([z.literal(0), z.literal(1)])),
   crc: z.array(count),
 })
-
-const packr = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
 
 export interface IndexEntry {
   readonly section: Omit<StateSection, 'bytes'>
@@ -71,14 +70,14 @@ export function encodeIndex(entries: readonly IndexEntry[]): Uint8Array {
     crc: entries.map((e) => e.crc),
     names: [...names.keys()],
   }
-  return packr.pack(columns)
+  return encodeBatch([columns], undefined, 1)
 }
 
 /** @throws {WeirError} STO_CORRUPT when the bytes are not an index. */
 export function decodeIndex(bytes: Uint8Array): IndexEntry[] {
   let columns: z.infer<typeof indexColumns>
   try {
-    columns = indexColumns.parse(packr.unpack(bytes))
+    columns = indexColumns.parse(decodeBatch(bytes).rows[0])
   } catch (error) {
     throw new WeirError('STO_CORRUPT', `Cannot decode the index of a state file: ${messageOf(error)}`, { cause: error })
   }

@@ -38,7 +38,8 @@ const command = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('cell' as const), place, key, value }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), place, key }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('get' as const), place, key }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('drop' as const), place }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('drop' as const), place }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('checkpoint' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('snapshot' as const), base: fc.integer({ min: 0, max: 2 }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const) }) },
@@ -112,6 +113,10 @@ class Job {
         this.#running = { id, base, frozen: structuredClone(this.model), snapshots: this.#backends.map((b) => b.snapshot(id, base)) }
         return
       }
+      case 'checkpoint':
+        this.run({ do: 'snapshot', base: 1 })
+        while (this.#running !== undefined) this.#step()
+        return
       case 'step':
         for (let i = 0; i < c.steps; i++) this.#step()
         return
@@ -188,6 +193,7 @@ const prefill: Command[] = places.flatMap((_, at) =>
 describe('HeapBackend', () => {
   test('every completed checkpoint restores, at any parallelism, to the state at its freeze', () => {
     const seen = new Set<string>()
+    const kinds = new Set<string>()
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 3 }),
@@ -196,9 +202,10 @@ describe('HeapBackend', () => {
         fc.array(command, { minLength: 5, maxLength: 120 }),
         (parallelism, restoredParallelism, isPrefilled, commands) => {
           const job = new Job(parallelism)
-          for (const c of isPrefilled ? [...prefill, ...commands] : commands) job.run(c)
+          for (const c of isPrefilled ? [...prefill, { do: 'checkpoint' } as const, ...commands] : commands) job.run(c)
           job.finish()
           for (const mode of job.modes) seen.add(mode)
+          for (const { chains } of job.completed) for (const file of chains.flat()) for (const { kind } of file.index) kinds.add(kind)
           for (const { frozen, chains } of job.completed) {
             const restored = backends(restoredParallelism)
             for (const b of restored) for (const chain of chains) for (const file of chain) b.restore(file, UID)
@@ -210,5 +217,6 @@ describe('HeapBackend', () => {
       { numRuns: 250 },
     )
     expect(seen).toEqual(new Set(['full', 'delta']))
+    expect(kinds).toEqual(new Set(['entries', 'drop']))
   })
 })
