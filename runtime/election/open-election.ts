@@ -1,22 +1,17 @@
-import type { Clock } from '#runtime/base/clock'
-import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import type { JobIdentity } from '#runtime/contract/job-options'
 import type { RedisConfig } from '#runtime/contract/process-config'
-import { SingleElection, type Election } from './election.ts'
-
-export type { Election }
+import type { Election } from './lease.ts'
+import { RedisLease } from './redis-lease.ts'
+import { SingleCandidate } from './single.ts'
 
 export interface ElectionOptions {
+  /** Absent: there is no other candidate. */
   readonly redis: RedisConfig | undefined
-  readonly job: JobIdentity
-  /** Of this candidate, for people. */
+  readonly uid: string
   readonly id: string
-  readonly clock: Clock
   readonly logger: Logger
 }
 
-export function openElection(options: ElectionOptions): Election {
-  if (options.redis === undefined) return new SingleElection(options.id)
-  throw new WeirError('BUG', 'Redis election is not wired yet')
+export function openElection({ redis, uid, id, logger }: ElectionOptions): Election {
+  return redis === undefined ? new SingleCandidate() : new RedisLease({ redis, uid, id, logger })
 }

@@ -122,38 +122,44 @@ export function vertexViews(plan: ExecutionPlan | undefined, master: JobMaster |
   }))
 }
 
+/** Kinds of plan operators by which records are counted (graph/logical-graph.ts). */
+const SOURCE_KIND = 'read'
+const SINK_KIND = 'sink'
 const REPORT_MS = 500
 const ratio = (ms: number | undefined): number => Math.min(1, Math.round(((ms ?? 0) / REPORT_MS) * 100) / 100)
 const sum = <T>(items: readonly T[], of: (item: T) => number): number => items.reduce((total, item) => total + of(item), 0)
 
-/** Records that entered and left the job, and how many enter a second, smoothed over a few reports. */
+/** Records that entered and left the running attempt, and how many enter a second, smoothed over a few reports. What an attempt did stays until the next one reports. */
 export class RecordRates {
   readonly #monotonic: () => number
-  #in = 0
-  #out = 0
+  #totals = { in: 0, out: 0 }
+  #sampled = { in: 0, at: 0 }
   #perSecond = 0
-  #at: number
 
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic
-    this.#at = monotonic()
+    this.#sampled.at = monotonic()
   }
 
   update(plan: ExecutionPlan | undefined, metrics: readonly SubtaskMetrics[]): JobFacts['records'] {
     if (plan !== undefined && metrics.length > 0) {
-      const sources = new Set(plan.vertices.filter((v) => v.operators[0]?.kind === 'source').map((v) => v.id))
-      const sinks = new Set(plan.vertices.filter((v) => v.operators.some((o) => o.kind === 'sink')).map((v) => v.id))
-      const entered = sum(metrics, (m) => (sources.has(m.vertex) ? m.recordsIn : 0))
-      const now = this.#monotonic()
-      const elapsedMs = now - this.#at
-      if (elapsedMs >= REPORT_MS) {
-        const rate = Math.max(0, ((entered - this.#in) * 1000) / elapsedMs)
-        this.#perSecond = entered < this.#in ? rate : 0.5 * this.#perSecond + 0.5 * rate
-        this.#in = entered
-        this.#at = now
+      const having = (kind: string) => new Set(plan.vertices.filter((v) => v.operators.some((o) => o.kind === kind)).map((v) => v.id))
+      const [sources, sinks] = [having(SOURCE_KIND), having(SINK_KIND)]
+      this.#totals = {
+        in: sum(metrics, (m) => (sources.has(m.vertex) ? m.recordsIn : 0)),
+        out: sum(metrics, (m) => (sinks.has(m.vertex) ? m.recordsIn : 0)),
       }
-      this.#out = sum(metrics, (m) => (sinks.has(m.vertex) ? m.recordsIn : 0))
     }
-    return { in: this.#in, out: this.#out, perSecond: Math.round(this.#perSecond) }
+    this.#sample()
+    return { ...this.#totals, perSecond: Math.round(this.#perSecond) }
+  }
+
+  #sample(): void {
+    const now = this.#monotonic()
+    const elapsedMs = now - this.#sampled.at
+    if (elapsedMs < REPORT_MS) return
+    const rate = Math.max(0, ((this.#totals.in - this.#sampled.in) * 1000) / elapsedMs)
+    this.#perSecond = 0.5 * this.#perSecond + 0.5 * rate
+    this.#sampled = { in: this.#totals.in, at: now }
   }
 }

@@ -6,7 +6,8 @@ import type { Logger } from '#runtime/base/logger'
 import type { JobManagerConfig } from '#runtime/contract/process-config'
 import type { JobFacts, JobState, SavepointView } from '#runtime/contract/rest'
 import { CommitLog } from '#runtime/checkpoint/commit-log'
-import { openElection, type Election } from '#runtime/election/open-election'
+import type { Election, ElectionState } from '#runtime/election/lease'
+import { openElection } from '#runtime/election/open-election'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { openStore } from '#runtime/storage/open-store'
 import { probeStore } from '#runtime/storage/probe'
@@ -140,17 +141,39 @@ export class JobManager {
     const { closed } = log.state
     if (log.state.run === run && closed !== undefined) return this.#over(closed.status)
     this.#setIdle('Created', 'standing by', undefined)
-    this.#election = openElection({ redis, job, id, clock: this.#clock, logger: this.#logger })
-    this.#election.campaign({
-      floor: () => log.state.epoch + 1,
-      leading: ({ epoch, electMs }) => void this.#lead(log, epoch, electMs),
-      lost: (why) => this.#lost(why),
-      observed: (leader) => this.#observe(leader),
+    this.#campaign(log)
+  }
+
+  /** An election serves one campaign; after its loss, or a step down, another begins. */
+  #campaign(log: CommitLog): void {
+    if (this.#abort.signal.aborted) return
+    const { redis, job, id } = this.#config
+    const election = openElection({ redis, uid: job.uid, id, logger: this.#logger })
+    this.#election = election
+    election.campaign(log.state.epoch + 1, (state) => {
+      if (this.#election === election) this.#elected(log, state)
     })
     this.#rest.changed()
   }
 
-  async #lead(log: CommitLog, floor: number, electMs: number): Promise<void> {
+  #elected(log: CommitLog, state: ElectionState): void {
+    switch (state.kind) {
+      case 'standby':
+        return this.#observe(state.leader)
+      case 'leading':
+        return void this.#lead(log, state.redisEpoch)
+      case 'lost':
+        this.#lost(state.why)
+        return this.#campaign(log)
+    }
+  }
+
+  async #stepDown(): Promise<void> {
+    await this.#election?.close()
+    this.#campaign(this.#log as CommitLog)
+  }
+
+  async #lead(log: CommitLog, floor: number): Promise<void> {
     const { config, planned } = { config: this.#config, planned: this.#planned as PlannedJob }
     try {
       const start = this.#clock.monotonic()
@@ -159,7 +182,7 @@ export class JobManager {
         config,
         planned,
         epoch: this.#epoch,
-        electMs: electMs + (this.#clock.monotonic() - start),
+        electMs: this.#clock.monotonic() - start,
         log,
         store: this.#store,
         s3: s3AccessOf(config),
@@ -177,13 +200,13 @@ export class JobManager {
       if (error instanceof WeirError && error.code === 'FENCED') return this.#fenced(error)
       if (error instanceof WeirError && error.retry === 'backoff') {
         this.#logger.warn({ err: error }, 'cannot open an epoch; stepping down to try again')
-        return this.#election?.stepDown()
+        return void this.#stepDown()
       }
       this.#failed(error)
     }
   }
 
-  /** The lease is gone: another candidate may lead. This one campaigns on. */
+  /** Leadership is gone: another candidate may lead. */
   #lost(why: string): void {
     this.#logger.warn({ why }, 'leadership lost')
     this.#master?.close()
@@ -197,7 +220,7 @@ export class JobManager {
     const { state } = this.#log as CommitLog
     if (state.run > this.#config.run) return this.#setIdle('Suspended', error.message, undefined)
     if (state.run === this.#config.run && state.closed !== undefined) return this.#over(state.closed.status)
-    this.#election?.stepDown()
+    void this.#stepDown()
   }
 
   /** A run that was closed stays closed; this process shows how it ended. */

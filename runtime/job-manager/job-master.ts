@@ -37,7 +37,7 @@ export interface JobMasterOptions {
   readonly config: JobManagerConfig
   readonly planned: PlannedJob
   readonly epoch: number
-  /** From the loss of the previous leader to this one's epoch, as far as known; 0 for the first. */
+  /** From the lease to the opened epoch. */
   readonly electMs: number
   readonly log: CommitLog
   readonly store: CheckpointStore

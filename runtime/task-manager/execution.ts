@@ -29,6 +29,8 @@ export interface ExecutionOptions {
   readonly logLevel: LogLevel
   /** A thread that has not been deployed to yet. */
   takeHost(): SlotHost
+  /** Metrics worth sending before the next heartbeat. */
+  metricsChanged(): void
   /** To the JobManager that deployed this attempt. */
   send(message: FromTaskManager): void
 }
@@ -114,12 +116,10 @@ export class Execution {
     this.#broadcast({ type: 'abort', epoch, checkpointId })
   }
 
-  /** The newest metrics; asks the slots for fresher ones. */
+  /** The newest metrics of every slot; asks for fresher ones. */
   metrics(): readonly SubtaskMetrics[] {
     this.#broadcast({ type: 'metrics' })
-    const metrics = [...this.#metrics.values()].flat()
-    this.#metrics.clear()
-    return metrics
+    return [...this.#metrics.values()].flat()
   }
 
   async cancel(): Promise<void> {
@@ -187,6 +187,7 @@ export class Execution {
       case 'firstRecord':
         return send({ type: 'firstRecord', attempt })
       case 'finished':
+        this.#options.metricsChanged()
         return send({ type: 'finished', attempt, subtask: message.subtask })
       case 'snapshot':
         return void this.#keep(message)

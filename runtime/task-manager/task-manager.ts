@@ -154,6 +154,7 @@ export class TaskManager {
       logger: this.#logger.child({ attempt: deployment.attempt }),
       logLevel: this.#config.logLevel,
       takeHost: () => this.#idleHosts.pop() ?? new SlotHost(),
+      metricsChanged: () => this.#sendHeartbeat(),
       send: (message) => link.send(message),
     })
     this.#execution = execution
@@ -192,14 +193,18 @@ export class TaskManager {
 
   #beat(): void {
     this.#heartbeat = this.#clock.after(HEARTBEAT_MS, () => {
-      const execution = this.#execution
-      this.#links.broadcast({
-        type: 'heartbeat',
-        freeSlots: this.#config.slots - (execution?.slotsUsed ?? 0),
-        attempt: execution?.attempt,
-        subtasks: execution?.metrics() ?? [],
-      })
+      this.#sendHeartbeat()
       this.#beat()
+    })
+  }
+
+  #sendHeartbeat(): void {
+    const execution = this.#execution
+    this.#links.broadcast({
+      type: 'heartbeat',
+      freeSlots: this.#config.slots - (execution?.slotsUsed ?? 0),
+      attempt: execution?.attempt,
+      subtasks: execution?.metrics() ?? [],
     })
   }
 

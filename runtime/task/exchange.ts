@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
+import { transferable } from '#runtime/base/bytes'
 import { decodeElement } from '#runtime/element/frame'
 import type { SubtaskPlace } from '#runtime/contract/rpc'
 import { InputChannel, LocalOutputChannel, RemoteOutputChannel, type OutputChannel } from './channel.ts'
@@ -6,7 +7,7 @@ import type { PlannedChannel } from './channel-plan.ts'
 import type { ExchangeParcel, FromSlot } from './slot-messages.ts'
 
 interface Route {
-  readonly frames: Uint8Array[]
+  readonly frames: Uint8Array<ArrayBuffer>[]
   readonly credits: number[]
   readonly send: (parcel: ExchangeParcel, transfer: ArrayBuffer[]) => void
 }
@@ -89,14 +90,14 @@ export class Exchange {
       const credits = route.credits.splice(0)
       route.send(
         { frames, credits },
-        frames.map((f) => f.buffer as ArrayBuffer),
+        frames.map((f) => f.buffer),
       )
     }
     this.#dirty.clear()
   }
 
   #frame(route: Route, frame: Uint8Array): void {
-    route.frames.push(frame.byteLength === frame.buffer.byteLength ? frame : frame.slice())
+    route.frames.push(transferable(frame))
     this.#dirty.add(route)
   }
 

@@ -10,6 +10,8 @@ export type GateEvent =
   | { readonly kind: 'watermark'; readonly watermark: number }
   /** The barrier has arrived on every channel; records taken next belong to the next checkpoint. */
   | { readonly kind: 'aligned'; readonly barrier: Barrier; readonly alignmentMs: number }
+  /** No channel has records for now. */
+  | { readonly kind: 'idle' }
   /** Every channel has ended: no record will come any more. Barriers still do, until the job ends. */
   | { readonly kind: 'ended' }
   /** An element was consumed that asks for nothing. */
@@ -63,11 +65,15 @@ export class InputGate {
   #handle(channel: number, element: StreamElement): GateEvent {
     switch (element.kind) {
       case 'batch':
+        this.#merger.onActive(channel)
         return { kind: 'batch', element }
       case 'watermark':
         return this.#watermark(this.#merger.onWatermark(channel, element.watermark))
-      case 'idle':
-        return this.#watermark(this.#merger.onIdle(channel))
+      case 'idle': {
+        const watermark = this.#merger.onIdle(channel)
+        if (watermark !== undefined) return { kind: 'watermark', watermark }
+        return { kind: this.#merger.isIdle ? 'idle' : 'absorbed' }
+      }
       case 'end': {
         const input = this.#channels[channel] as InputChannel
         if (input.ended) return { kind: 'absorbed' }

@@ -69,6 +69,7 @@ abstract class BufferedOutput implements EdgeOutput {
   readonly #channels: readonly OutputChannel[]
   #watermark = MIN_WATERMARK
   #sentWatermark = MIN_WATERMARK
+  #idle = false
   sent = 0
 
   constructor(channels: readonly OutputChannel[]) {
@@ -81,6 +82,11 @@ abstract class BufferedOutput implements EdgeOutput {
   /** Held back until the next flush: a watermark sent later than its records is always right, and batches stay whole. */
   onWatermark(watermark: number): void {
     this.#watermark = watermark
+    this.#idle = false
+  }
+
+  onIdle(): void {
+    this.#idle = true
   }
 
   flush(): void {
@@ -88,6 +94,10 @@ abstract class BufferedOutput implements EdgeOutput {
     if (this.#watermark > this.#sentWatermark) {
       this.#sentWatermark = this.#watermark
       for (const channel of this.#channels) channel.send({ kind: 'watermark', watermark: this.#watermark })
+    }
+    if (this.#idle) {
+      this.#idle = false
+      for (const channel of this.#channels) channel.send({ kind: 'idle' })
     }
   }
 
@@ -163,6 +173,9 @@ export class TeeReceiver implements Receiver {
   }
   onWatermark(watermark: number): void {
     for (const target of this.#targets) target.onWatermark(watermark)
+  }
+  onIdle(): void {
+    for (const target of this.#targets) target.onIdle?.()
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '#runtime/base/clock'
 import { WeirError, toErrorData, type ErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import { instantiate, type VertexInstance } from '#runtime/graph/instantiate'
@@ -135,7 +136,9 @@ export class Slot implements TaskEvents {
     this.#post({ type: 'firstRecord' })
   }
 
+  /** With the final counts, so that what a short job did is known before it is gone. */
   finished(task: Task): void {
+    this.reportMetrics()
     this.#post({ type: 'finished', subtask: task.ref })
   }
 
@@ -234,11 +237,8 @@ export class Slot implements TaskEvents {
     if (snapshot.error !== undefined) return refuse(snapshot.error)
     snapshot.finish().then(
       (encoded) => {
-        const bytes =
-          encoded.bytes === undefined || encoded.bytes.byteLength === encoded.bytes.buffer.byteLength
-            ? encoded.bytes
-            : encoded.bytes.slice()
-        this.#post({ type: 'snapshot', subtask: task.ref, ...encoded, bytes }, bytes === undefined ? [] : [bytes.buffer as ArrayBuffer])
+        const bytes = encoded.bytes === undefined ? undefined : transferable(encoded.bytes)
+        this.#post({ type: 'snapshot', subtask: task.ref, ...encoded, bytes }, bytes === undefined ? [] : [bytes.buffer])
       },
       (error: unknown) => refuse(toErrorData(error)),
     )

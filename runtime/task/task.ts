@@ -176,6 +176,9 @@ export class Task {
         this.#watermark = event.watermark
         this.#guard(() => this.chain.head.onWatermark(event.watermark))
         break
+      case 'idle':
+        this.#guard(() => this.chain.head.onIdle?.())
+        break
       case 'aligned':
         this.#checkpoint(event.barrier, event.alignmentMs)
         break
