@@ -54,11 +54,13 @@ export class ChangeHistory {
 
   #choose(from: Boundary | undefined, entryCount: number): Changes {
     const full: Changes = { mode: 'full', baseStamp: 0, changed: [], dropped: [] }
-    if (from === undefined || from.chainLength >= MAX_CHAIN_LENGTH) return full
+    if (from === undefined) return full
     const changed = this.#intervals.map((i) => i.dirty)
+    const dropped = this.#intervals.flatMap((i) => i.dropped)
     const count = changed.reduce((sum, list) => sum + list.length, 0)
-    if (from.chainEntries + count > entryCount) return full
-    return { mode: 'delta', baseStamp: from.stamp, changed, dropped: this.#intervals.flatMap((i) => i.dropped) }
+    const isChanged = count > 0 || dropped.length > 0
+    if (isChanged && (from.chainLength >= MAX_CHAIN_LENGTH || from.chainEntries + count > entryCount)) return full
+    return { mode: 'delta', baseStamp: from.stamp, changed, dropped }
   }
 
   #forgetUpTo(stamp: number): void {
