@@ -13,8 +13,8 @@ export interface LeaseLoopOptions {
   /** `<candidate's name>:<nonce>`: unique for this Election. */
   readonly token: string
   readonly onNotice?: (notice: LeaseNotice) => void
-  /** A command failed; the loop asks again. */
-  readonly onUnreachable?: (error: unknown) => void
+  /** Whether the last command was answered; called when that changes (true at the beginning). `error`: why it was not. The loop asks again by itself. */
+  readonly onReachable?: (reachable: boolean, error?: unknown) => void
 }
 
 type WithoutTime<E> = E extends unknown ? Omit<E, 'now' | 'random'> : never
@@ -27,6 +27,7 @@ export class LeaseLoop implements Election {
   #state: ElectionState = { kind: 'standby', leader: undefined }
   #onChange: (state: ElectionState) => void = () => undefined
   #timer: Timer | undefined
+  #reachable = true
   #inFlight: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
   constructor(options: LeaseLoopOptions) {
@@ -106,11 +107,23 @@ export class LeaseLoop implements Election {
   }
 
   #send(command: (sentAt: number) => Promise<WithoutTime<LeaseEvent>>): void {
-    const answer = command(this.#options.clock.monotonic()).catch((error: unknown): WithoutTime<LeaseEvent> => {
-      this.#options.onUnreachable?.(error)
-      return { type: 'unreachable' }
-    })
+    const answer = command(this.#options.clock.monotonic()).then(
+      (event) => {
+        this.#setReachable(true)
+        return event
+      },
+      (error: unknown): WithoutTime<LeaseEvent> => {
+        this.#setReachable(false, error)
+        return { type: 'unreachable' }
+      },
+    )
     this.#inFlight = answer.then((event) => this.#step(event))
+  }
+
+  #setReachable(reachable: boolean, error?: unknown): void {
+    if (reachable === this.#reachable) return
+    this.#reachable = reachable
+    this.#options.onReachable?.(reachable, error)
   }
 }
 

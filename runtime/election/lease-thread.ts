@@ -16,7 +16,7 @@ export type ToLeaseThread = { readonly type: 'campaign'; readonly floor: number 
 export type FromLeaseThread =
   | { readonly type: 'state'; readonly state: ElectionState }
   | { readonly type: 'notice'; readonly notice: LeaseNotice }
-  | { readonly type: 'unreachable'; readonly why: string }
+  | { readonly type: 'reachable'; readonly reachable: boolean; readonly why: string | undefined }
   | { readonly type: 'closed' }
 
 invariant(parentPort !== null, 'lease-thread runs as a worker thread')
@@ -32,7 +32,7 @@ const loop = new LeaseLoop({
   ttlMs: redis.ttlMs,
   token,
   onNotice: (notice) => post({ type: 'notice', notice }),
-  onUnreachable: (error) => post({ type: 'unreachable', why: messageOf(error) }),
+  onReachable: (reachable, error) => post({ type: 'reachable', reachable, why: error === undefined ? undefined : messageOf(error) }),
 })
 
 port.on('message', (message: ToLeaseThread) => {

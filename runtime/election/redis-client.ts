@@ -5,6 +5,8 @@ import { rootCertificates } from 'node:tls'
 import { messageOf, systemCode, WeirError } from '#runtime/base/errors'
 import type { RedisConfig } from '#runtime/contract/process-config'
 
+type ClientOptions = Omit<RedisOptions, 'replyMapping'>
+
 /** Where to connect; `config.url` without credentials. @throws {WeirError} CFG_INVALID */
 export function parseRedisUrl(url: string): { readonly host: string; readonly port: number; readonly db: number; readonly tls: boolean } {
   const expected = 'Expected redis://host:port or rediss://host:port, optionally /<database>, with credentials in files.'
@@ -28,9 +30,9 @@ export function parseRedisUrl(url: string): { readonly host: string; readonly po
  * A connection for commands that must fail fast: nothing is queued while disconnected, nothing is sent twice, a command has `timeoutMs`. Reconnects for ever; credentials
  * are read from their files again before every try, so that a rotation needs no restart. Does not connect before `connect()`.
  */
-export function createRedisClient(config: RedisConfig, timeoutMs: number, more: RedisOptions = {}): Redis {
+export function createRedisClient(config: RedisConfig, timeoutMs: number, more: ClientOptions = {}): Redis {
   const { host, port, db, tls } = parseRedisUrl(config.url)
-  const redis: Redis = new Redis({
+  const options: ClientOptions = {
     host,
     port,
     db,
@@ -45,7 +47,7 @@ export function createRedisClient(config: RedisConfig, timeoutMs: number, more: 
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    retryStrategy: (tries) => {
+    retryStrategy: (tries: number) => {
       try {
         Object.assign(redis.options, readCredentials(config.credentialsDir))
       } catch {
@@ -54,7 +56,8 @@ export function createRedisClient(config: RedisConfig, timeoutMs: number, more: 
       return Math.min(25 * tries, timeoutMs / 2)
     },
     ...more,
-  })
+  }
+  const redis = new Redis(options)
   return redis
 }
 

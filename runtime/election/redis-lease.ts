@@ -25,7 +25,6 @@ export class RedisLease implements Election {
   #state: ElectionState = { kind: 'standby', leader: undefined }
   #onChange: (state: ElectionState) => void = () => undefined
   #closed: Promise<void> | undefined
-  #reachable = true
   #flaps = 0
   constructor(options: RedisLeaseOptions) {
     parseRedisUrl(options.redis.url)
@@ -83,16 +82,14 @@ export class RedisLease implements Election {
     const { logger } = this.#options
     switch (message.type) {
       case 'state':
-        this.#reachable = true
         return this.#report(message.state)
       case 'notice':
         if (message.notice !== 'confirmed') this.#flaps++
-        this.#reachable = message.notice !== 'overdue'
         logger.warn({ notice: message.notice, flaps: this.#flaps }, 'lease unsteady')
         return
-      case 'unreachable':
-        if (this.#reachable) logger.warn({ why: message.why }, 'redis not reachable, asking again')
-        this.#reachable = false
+      case 'reachable':
+        if (message.reachable) logger.info('redis reachable again')
+        else logger.warn({ why: message.why }, 'redis not reachable, asking again')
         return
       case 'closed':
         return
