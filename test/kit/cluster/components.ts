@@ -142,7 +142,15 @@ export function startKubelet(): void {
   writeFileSync(statePath('resolv.conf'), 'nameserver 127.0.0.1\n')
   writeFileSync(statePath('kubelet.json'), JSON.stringify(kubeletConfig(), undefined, 2))
   const identity = ['--kubeconfig', kubeconfigOf('kubelet'), '--hostname-override', NODE, '--node-ip', NODE_IP]
-  startDaemon('kubelet', kube('kubelet'), [...identity, '--config', statePath('kubelet.json'), '--root-dir', statePath('kubelet')])
+  startDaemon('kubelet', kube('kubelet'), [
+    ...identity,
+    '--config',
+    statePath('kubelet.json'),
+    '--root-dir',
+    statePath('kubelet'),
+    '--cert-dir',
+    statePath('certs', 'kubelet'),
+  ])
 }
 
 export const proxyArgs = (): string[] => [

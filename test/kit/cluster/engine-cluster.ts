@@ -83,12 +83,13 @@ export function engineCluster(tool: EngineTool, engine: Engine): Provider {
 }
 
 /** images/Dockerfile on its public base. `npm run build` must have run. */
-export async function buildWithEngine(engine: Engine, tag: string, progress: Progress): Promise<void> {
+export async function buildWithEngine(engine: Engine, tag: string, progress: Progress, nodeImage?: string): Promise<void> {
   const context = mkdtempSync(join(tmpdir(), 'weir-image-'))
   try {
     stageContext(context)
     progress.say(`${engine} build ${tag}`)
-    await run(engine, ['build', '-f', DOCKERFILE, '-t', tag, context], { timeoutMs: 900_000 })
+    const base = nodeImage === undefined ? [] : ['--build-arg', `NODE_IMAGE=${nodeImage}`]
+    await run(engine, ['build', '-f', DOCKERFILE, ...base, '-t', tag, context], { timeoutMs: 900_000 })
   } finally {
     rmSync(context, { recursive: true, force: true })
   }

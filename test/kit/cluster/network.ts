@@ -45,9 +45,18 @@ function cniConfig(): object {
   }
 }
 
+/** Chains that the kubelet makes and nobody removes; kube-proxy's own go by its `--cleanup`. */
+const KUBELET_RULES = [
+  ...['INPUT', 'OUTPUT'].map((chain) => ['-t', 'filter', '-D', chain, '-j', 'KUBE-FIREWALL']),
+  ...['-F', '-X'].map((action) => ['-t', 'filter', action, 'KUBE-FIREWALL']),
+  ...['filter', 'nat', 'mangle'].map((table) => ['-t', table, '-X', 'KUBE-KUBELET-CANARY']),
+  ['-t', 'mangle', '-X', 'KUBE-IPTABLES-HINT'],
+]
+
 /** Takes the bridge, the namespaces of pods that were left, and the changed kernel settings back. */
 export async function removeNetwork(): Promise<void> {
   await attempt('ip', ['link', 'del', BRIDGE])
+  for (const program of ['iptables', 'ip6tables']) for (const rule of KUBELET_RULES) await attempt(program, ['-w', '5', ...rule])
   const results = '/var/lib/cni/results'
   if (existsSync(results))
     for (const file of readdirSync(results)) if (file.startsWith(`${NETWORK}-`)) rmSync(join(results, file), { force: true })
