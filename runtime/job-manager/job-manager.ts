@@ -128,7 +128,7 @@ export class JobManager {
   }
 
   async #tryPrepare(): Promise<void> {
-    const { module, parallelism, expectedSlots, maxParallelism, job, run, redis, id } = this.#config
+    const { module, parallelism, expectedSlots, maxParallelism, job, run } = this.#config
     this.#planned ??= await planJob({
       module: await readModule(module.path, module.args),
       parallelism: parallelism ?? expectedSlots,
