@@ -88,7 +88,7 @@ export interface ErrorData {
 export function toErrorData(error: unknown): ErrorData {
   if (error instanceof WeirError) {
     const data: ErrorData = { code: error.code, message: error.message, retry: error.retry, context: error.context }
-    return error.code === 'USR_FAILED' && error.cause instanceof Error && error.cause.stack !== undefined
+    return (error.code === 'USR_FAILED' || error.code === 'BUG') && error.cause instanceof Error && error.cause.stack !== undefined
       ? { ...data, stack: error.cause.stack }
       : data
   }
@@ -96,10 +96,13 @@ export function toErrorData(error: unknown): ErrorData {
   return { code: 'BUG', message: e.message, retry: 'restart-job', context: {}, ...(e.stack === undefined ? {} : { stack: e.stack }) }
 }
 
+/** The error of another process or thread. Its stack is the cause's, so that it survives being sent on: `toErrorData(fromErrorData(d))` says the same as `d`. */
 export function fromErrorData(data: ErrorData): WeirError {
-  const error = new WeirError(data.code, data.message, { retry: data.retry, context: data.context })
-  if (data.stack !== undefined) error.stack = data.stack
-  return error
+  const { code, message, retry, context, stack } = data
+  if (stack === undefined) return new WeirError(code, message, { retry, context })
+  const cause = new Error(message)
+  cause.stack = stack
+  return new WeirError(code, message, { retry, context, cause })
 }
 
 /** @throws {WeirError} BUG when `condition` is false. */
