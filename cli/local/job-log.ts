@@ -26,3 +26,16 @@ export async function closingStatus(state: StateDir, record: LocalRecord, run: n
 }
 
 type ClosingStatus = NonNullable<LogState['closed']>['status']
+
+/** Where the job goes on from, in words. Pure. */
+export function restorePointText(log: LogState | undefined): string {
+  const point = log?.restorePoint ?? { kind: 'empty' }
+  switch (point.kind) {
+    case 'empty':
+      return 'the beginning'
+    case 'checkpoint':
+      return `checkpoint ${point.id}`
+    case 'savepoint':
+      return `savepoint ${point.path}`
+  }
+}

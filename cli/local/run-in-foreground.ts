@@ -1,3 +1,4 @@
+import type { LogState } from '#runtime/checkpoint/log-state'
 import { systemClock } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
 import { clockTime, formatAge } from '#cli/age'
@@ -5,14 +6,16 @@ import { failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
 import { exitText, type JobOutcome, LocalCluster, type ProcessEvent } from '#cli/local-cluster'
-import { eventLines } from '#cli/progress/event-lines'
+import { eventLines, plural } from '#cli/progress/event-lines'
 import { LiveBlock } from '#cli/progress/live-block'
 import { count, statusBlock } from '#cli/progress/status-block'
 import { resolve } from 'node:path'
 import { STATE_ROOT } from '#cli/target'
+import { readJobLog, restorePointText } from './job-log.ts'
 import { checkPlan } from './plan.ts'
 import type { LocalJob } from './local-job.ts'
 import { resumeCommand } from './local-target.ts'
+import { JOB_MANAGER } from './process-configs.ts'
 
 export interface ForegroundOptions {
   readonly stateDir?: string
@@ -46,20 +49,21 @@ export async function runInForeground(cli: CliContext, job: LocalJob, options: F
     const stack = userLines(outcome)
     throw failed(`${job.name} failed: ${outcome.message}${stack === '' ? '' : `\n${stack}`}`, `Logs: ${state.logs}`)
   }
-  output.result({ name: job.name, run: cluster.run.run, seconds, stateDir, ...outcome }, resultText(job, outcome, seconds, resume))
+  output.result(
+    { name: job.name, run: cluster.run.run, seconds, stateDir, ...outcome },
+    resultText(job, outcome, seconds, resume, await readJobLog(state, record)),
+  )
   return interruption.wasInterrupted() ? EXIT.interrupted : EXIT.ok
 }
 
-function resultText(job: LocalJob, { state, facts }: JobOutcome, seconds: number, resume: string): string {
+function resultText(job: LocalJob, { state, facts }: JobOutcome, seconds: number, resume: string, log: LogState | undefined): string {
   const records =
     facts === undefined
       ? ''
-      : ` ${count(facts.records.in)} records read, ${facts.checkpoint.completed} checkpoints, ${facts.restarts} restarts,`
+      : ` ${count(facts.records.in)} records read, ${plural(facts.checkpoint.completed, 'checkpoint')}, ${plural(facts.restarts, 'restart')},`
   const took = `${records} ${seconds < 100 ? `${seconds.toFixed(1)} s` : formatAge(seconds * 1000)}`
   if (state === 'Finished' || state === 'Drained') return `${job.name} ${state.toLowerCase()}:${took}`
-  const point =
-    facts?.checkpoint.last === undefined ? 'it will start from the beginning' : `it will go on from checkpoint ${facts.checkpoint.last.id}`
-  return `${job.name} stopped:${took}; ${point}\nResume it with: ${resume}`
+  return `${job.name} stopped:${took}; it goes on from ${restorePointText(log)}\nResume it with: ${resume}`
 }
 
 /** Of a user's exception: the lines of its own code. */
@@ -89,18 +93,15 @@ class RunView {
 
   begin(cluster: LocalCluster): void {
     const { run, log, state, restore } = cluster.run
-    const from =
-      restore?.path ?? (restore !== undefined || log?.lastCheckpoint === undefined ? undefined : `checkpoint ${log.lastCheckpoint.id}`)
-    this.line(
-      `${this.#job.name} run ${run} starts${from === undefined ? '' : ` from ${from}`}; REST on ${cluster.client.url}; state in ${state.path}`,
-    )
+    const from = restore === undefined ? restorePointText(log) : (restore.path ?? 'the beginning')
+    this.line(`${this.#job.name} run ${run} starts from ${from}; REST on ${cluster.client.url}; state in ${state.path}`)
     let before = cluster.facts()
     cluster.events.on('facts', (facts) => {
       for (const line of eventLines(before, facts)) this.line(line)
       before = facts
     })
     cluster.events.on('process', (event) => {
-      const line = processLine(event, before?.checkpoint.last?.id)
+      const line = processLine(event)
       if (line !== undefined) this.line(line)
     })
     if (!this.#isShown || !this.#live.isLive) return
@@ -115,11 +116,11 @@ class RunView {
   }
 }
 
-export function processLine({ name, kind, exit }: ProcessEvent, lastCheckpoint: number | undefined): string | undefined {
+/** What happened to a process; what the job makes of it is told by its facts. */
+export function processLine({ name, kind, exit }: ProcessEvent): string | undefined {
   if (kind !== 'exited' || exit === undefined) return undefined
-  if (name === 'job-manager') return `JobManager lost (${exitText(exit)}); starting another, which reads the log`
-  const from = lastCheckpoint === undefined ? 'the beginning' : `checkpoint ${lastCheckpoint}`
-  return `task manager ${name} lost (${exitText(exit)}); restarting from ${from}`
+  const who = name === JOB_MANAGER ? 'JobManager' : `task manager ${name}`
+  return `${who} lost (${exitText(exit)}); starting another`
 }
 
 function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; wasInterrupted(): boolean } {

@@ -6,6 +6,7 @@ import { recoveryMs, recoveryParts } from '#cli/progress/event-lines'
 import { count } from '#cli/progress/status-block'
 import { fields, table } from '#cli/table'
 import type { Target } from '#cli/target'
+import { restorePointText } from './job-log.ts'
 import { isResumable, type LocalStanding, standingOf } from './local-state.ts'
 import { type LocalTarget, openLocal, resumeCommand } from './local-target.ts'
 
@@ -69,6 +70,7 @@ function stoppedText(local: LocalTarget, { state, log }: Extract<LocalStanding, 
     ['job', `${local.name}${log === undefined ? '' : ` (run ${log.run})`}`],
     ['state', STOPPED[state]],
     ['last checkpoint', last === undefined ? 'none' : `${last.id}, ${new Date(last.at).toISOString()}: ${formatBytes(last.sizeBytes)}`],
+    ['goes on from', isResumable(state) ? restorePointText(log) : undefined],
     ['savepoints', log === undefined || log.savepoints.length === 0 ? undefined : log.savepoints.length],
     ['logs', local.state.logs],
     ['resume', isResumable(state) ? resumeCommand(local) : undefined],

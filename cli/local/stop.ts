@@ -6,7 +6,7 @@ import type { StopOptions } from '#cli/commands/stop'
 import type { Output } from '#cli/output'
 import { hasEnded } from '#cli/progress/event-lines'
 import type { Target } from '#cli/target'
-import { closingStatus, readJobLog } from './job-log.ts'
+import { closingStatus, readJobLog, restorePointText } from './job-log.ts'
 import { type LocalTarget, openLocal, requireRunning, resumeCommand } from './local-target.ts'
 import type { RestClient } from './rest-client.ts'
 import { storageUrl } from './storage-path.ts'
@@ -36,10 +36,9 @@ export async function stopLocal(
     )
   const log = await readJobLog(local.state, local.record)
   const path = savepoint ? log?.savepoints.at(-1)?.path : undefined
-  const point = path === undefined ? ` with checkpoint ${log?.lastCheckpoint?.id ?? 'none'}` : ` with savepoint ${path}`
   output.result(
     { name: local.name, run, status, savepoint: path, checkpoint: log?.lastCheckpoint?.id },
-    `${local.name} is ${status.toLowerCase()}${point}\n${nextStep(local, status)}`,
+    `${local.name} is ${status.toLowerCase()}; it ${status === 'Drained' ? 'ended with' : 'goes on from'} ${restorePointText(log)}\n${nextStep(local, status)}`,
   )
 }
 

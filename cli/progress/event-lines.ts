@@ -12,13 +12,17 @@ export function eventLines(before: JobFacts | undefined, now: JobFacts): string[
 function checkpointLines(before: JobFacts | undefined, now: JobFacts): string[] {
   const lines: string[] = []
   const { last, lastFailure } = now.checkpoint
-  if (last !== undefined && last.id !== before?.checkpoint.last?.id && before !== undefined)
+  if (last !== undefined && before !== undefined && last.id !== before.checkpoint.last?.id && !isOfEarlierRun(before, now))
     lines.push(`checkpoint ${last.id} completed: ${formatBytes(last.sizeBytes)} in ${Math.round(last.durationMs)} ms`)
   const failureBefore = before?.checkpoint.lastFailure
   if (lastFailure !== undefined && before !== undefined && (lastFailure.id !== failureBefore?.id || lastFailure.at !== failureBefore.at))
     lines.push(`checkpoint ${lastFailure.id} failed: ${lastFailure.reason}, ${lastFailure.message}`)
   return lines
 }
+
+/** A leader that has just read the log shows the newest checkpoint of the run before. */
+const isOfEarlierRun = (before: JobFacts, now: JobFacts): boolean =>
+  before.checkpoint.last === undefined && (now.state === 'Created' || now.state === 'WaitingForSlots' || now.state === 'Deploying')
 
 function operationLines(before: JobFacts | undefined, now: JobFacts): string[] {
   if (before === undefined) return []

@@ -54,6 +54,9 @@ describe('eventLines()', () => {
     expect(eventLines(facts({ checkpoint: completed(6) }), now)).toEqual(['checkpoint 7 completed: 12.3 KiB in 18 ms'])
     expect(eventLines(now, now)).toEqual([])
   })
+  test('does not tell the checkpoint that an earlier run left', () => {
+    expect(eventLines(facts({ state: 'Created' }), facts({ state: 'WaitingForSlots', checkpoint: completed(7) }))).toEqual([])
+  })
   test('tells a failed checkpoint with its reason', () => {
     const failed = {
       ...facts().checkpoint,

@@ -1,0 +1,91 @@
+import { watch } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { LocalCluster } from '#cli/local-cluster'
+import { processLine } from '#cli/local/run-in-foreground'
+import { eventLines, recoveryMs, recoveryParts } from '#cli/progress/event-lines'
+import type { RecoveryView } from '#runtime/contract/rest'
+import { committedFiles } from './committed-output.ts'
+
+export interface DemoRun {
+  readonly firstResultMs: number | undefined
+  readonly checkpointMs: readonly number[]
+  readonly recovery: RecoveryView | undefined
+  readonly totalMs: number
+  readonly recordsPerSecond: number
+  /** False when the job had read everything before two checkpoints had completed. */
+  readonly killed: boolean
+}
+
+export interface DemoRunOptions {
+  readonly module: string
+  readonly input: string
+  readonly output: string
+  readonly stateDir: string
+  readonly say: (line: string) => void
+}
+
+const CHECKPOINTS_BEFORE_KILL = 2
+const WHOLE_RUN_MS = 300_000
+
+/** Runs the word count on two TaskManagers and kills one of them on the way. @throws when the job does not finish */
+export async function runWordCount({ module, input, output, stateDir, say }: DemoRunOptions): Promise<DemoRun> {
+  await mkdir(output, { recursive: true })
+  const startedAt = performance.now()
+  const elapsed = () => performance.now() - startedAt
+  let firstResultMs: number | undefined
+  const watcher = watch(output, { recursive: true }, () => {
+    if (firstResultMs !== undefined) return
+    const at = elapsed()
+    void committedFiles(output).then((files) => {
+      if (files.length > 0) firstResultMs ??= at
+    })
+  })
+  const cluster = await LocalCluster.start({
+    stateDir,
+    job: {
+      name: 'word-count',
+      file: module,
+      module: { path: module },
+      args: { input, output },
+      taskManagers: 2,
+      slots: 2,
+      checkpoint: { intervalMs: 1000, minPauseMs: 100 },
+      restart: {},
+    },
+  })
+  const checkpointMs: number[] = []
+  let killed = false
+  let before = cluster.facts()
+  cluster.events.on('process', (event) => {
+    const line = processLine(event)
+    if (line !== undefined) say(line)
+  })
+  cluster.events.on('facts', (facts) => {
+    for (const line of eventLines(before, facts)) say(line)
+    const { last, completed } = facts.checkpoint
+    if (last !== undefined && last.id !== before?.checkpoint.last?.id) checkpointMs.push(last.durationMs)
+    before = facts
+    if (killed || facts.state !== 'Running' || completed < CHECKPOINTS_BEFORE_KILL) return
+    killed = true
+    say('kill -9 of task manager tm-2')
+    cluster.killTaskManager(1)
+  })
+  const limit = setTimeout(() => void cluster.kill(), WHOLE_RUN_MS)
+  const outcome = await cluster.ended
+  clearTimeout(limit)
+  watcher.close()
+  if (outcome.state !== 'Finished')
+    throw new Error(`The job ended as ${outcome.state}: ${outcome.message}. Logs: ${cluster.run.state.logs}`)
+  const totalMs = elapsed()
+  const records = outcome.facts?.records.in ?? 0
+  return {
+    firstResultMs,
+    checkpointMs,
+    recovery: outcome.facts?.recoveries[0],
+    totalMs,
+    recordsPerSecond: (records / totalMs) * 1000,
+    killed,
+  }
+}
+
+export const recoveryText = (recovery: RecoveryView): string => `${Math.round(recoveryMs(recovery))} ms (${recoveryParts(recovery)})`
