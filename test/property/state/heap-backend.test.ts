@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { keyGroupOf, keyGroupRange, subtaskOfKeyGroup } from '#runtime/element/key-group'
@@ -74,7 +75,7 @@ class Job {
       case 'cell': {
         const table = this.#table(c.place, c.key)
         const cell = table.cell(c.key)
-        expect(table.read(cell)).toEqual(this.#model(c.place).get(JSON.stringify(c.key)))
+        assert.deepEqual(table.read(cell), this.#model(c.place).get(JSON.stringify(c.key)))
         table.write(cell, structuredClone(c.value))
         this.#model(c.place).set(JSON.stringify(c.key), structuredClone(c.value))
         return
@@ -96,7 +97,7 @@ class Job {
         this.#model(c.place).delete(JSON.stringify(c.key))
         return
       case 'get':
-        expect(this.#table(c.place, c.key).get(c.key)).toEqual(this.#model(c.place).get(JSON.stringify(c.key)))
+        assert.deepEqual(this.#table(c.place, c.key).get(c.key), this.#model(c.place).get(JSON.stringify(c.key)))
         return
       case 'drop': {
         const [name, namespace] = places[c.place]!
@@ -128,8 +129,11 @@ class Job {
 
   finish(): void {
     while (this.#running !== undefined) this.#step()
-    expect(image(this.#backends)).toEqual(nonEmpty(this.model))
-    expect(this.#backends.reduce((sum, b) => sum + b.entryCount, 0)).toBe([...this.model.values()].reduce((sum, m) => sum + m.size, 0))
+    assert.deepEqual(image(this.#backends), nonEmpty(this.model))
+    assert.equal(
+      this.#backends.reduce((sum, b) => sum + b.entryCount, 0),
+      [...this.model.values()].reduce((sum, m) => sum + m.size, 0),
+    )
   }
 
   #step(): void {

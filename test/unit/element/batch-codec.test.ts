@@ -69,7 +69,7 @@ describe('decodeBatch()', () => {
     ['missing numbers', [2, 0, 0, 0, 2, 0, 0, 0, 1]],
     ['missing strings', [1, 0, 0, 0, 2, 0, 0, 0, 0x81, 1, 1, 65]],
     ['left-over text', [1, 0, 0, 0, 1, 0, 0, 0, 0x81, 1, 65, 65]],
-    ['another row count', [...encodeBatch([null, null], undefined, 2).with(4, 3)]],
+    ['another row count', Array.from(encodeBatch([null, null], undefined, 2).with(4, 3))],
   ])('refuses bytes with %s', (_, bytes) => {
     expect(() => decodeBatch(Uint8Array.from(bytes))).toThrow(expect.objectContaining({ code: 'STO_CORRUPT' }))
   })

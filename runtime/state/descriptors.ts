@@ -1,0 +1,82 @@
+import { parseDuration } from '#runtime/base/units'
+import type { Aggregator } from '#runtime/operators/aggregator'
+import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
+import type { StateCells } from './state-cells.ts'
+
+/**
+ * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The names of the members name the tables in snapshots: renaming one
+ * is dropping its state and beginning a new one.
+ */
+export interface StateDescriptor<H> {
+  readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
+  /** Milliseconds of processing time after the last write; undefined: for ever. */
+  readonly ttlMs: number | undefined
+  readonly bind: (cells: StateCells<any>) => H
+}
+
+export type StateDescriptors = Readonly<Record<string, StateDescriptor<any>>>
+
+/** The handles that user code gets for its descriptors. */
+export type StateHandles<D extends StateDescriptors> = { readonly [N in keyof D]: D[N] extends StateDescriptor<infer H> ? H : never }
+
+export interface StateOptions {
+  /** How long (processing time) a key's state lives after its last write, such as '24h'. Default: for ever. */
+  readonly ttl?: string
+}
+
+/** Whatever says what T is, such as a declared row; only its type is used. */
+export interface TypeWitness<T> {
+  readonly __type?: T
+}
+
+/** One value a key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError} CFG_INVALID when the ttl is not a duration. */
+export function valueState<T>(): StateDescriptor<ValueState<T, undefined>>
+export function valueState<T>(defaultValue: undefined, options: StateOptions): StateDescriptor<ValueState<T, undefined>>
+export function valueState<T>(defaultValue: T, options?: StateOptions): StateDescriptor<ValueState<T, T>>
+export function valueState<T>(defaultValue?: T, options?: StateOptions): StateDescriptor<ValueState<T, T | undefined>> {
+  return descriptor('value', options, (cells: StateCells<T>) => new ValueState(cells, defaultValue))
+}
+
+/** A list a key. */
+export function listState<T>(options?: StateOptions): StateDescriptor<ListState<T>>
+export function listState<T>(type: TypeWitness<T>, options?: StateOptions): StateDescriptor<ListState<T>>
+export function listState<T>(first?: TypeWitness<T> | StateOptions, second?: StateOptions): StateDescriptor<ListState<T>> {
+  return descriptor('list', second ?? asOptions(first), (cells: StateCells<T[]>) => new ListState(cells))
+}
+
+/** A map a key. It is stored as one value: a change of an entry writes the key's whole map into the next checkpoint. */
+export function mapState<K, V>(options?: StateOptions): StateDescriptor<MapState<K, V>>
+export function mapState<K, V>(key: TypeWitness<K>, value: TypeWitness<V>, options?: StateOptions): StateDescriptor<MapState<K, V>>
+export function mapState<K, V>(
+  first?: TypeWitness<K> | StateOptions,
+  _value?: TypeWitness<V>,
+  options?: StateOptions,
+): StateDescriptor<MapState<K, V>> {
+  return descriptor('map', options ?? asOptions(first), (cells: StateCells<Map<K, V>>) => new MapState(cells))
+}
+
+/** One value a key, to which `add` reduces. `reduce` may change and return its first argument. */
+export function reducingState<T>(reduce: (reduced: T, value: T) => T, options?: StateOptions): StateDescriptor<ReducingState<T>> {
+  return descriptor('reducing', options, (cells: StateCells<T>) => new ReducingState(cells, reduce))
+}
+
+/** An accumulator a key, of which `get` gives the result. */
+export function aggregatingState<T, A, R>(
+  aggregator: Omit<Aggregator<T, A, R>, 'merge'>,
+  options?: StateOptions,
+): StateDescriptor<AggregatingState<T, R>> {
+  return descriptor('aggregating', options, (cells: StateCells<A>) => new AggregatingState(cells, aggregator))
+}
+
+function descriptor<V, H>(
+  kind: StateDescriptor<H>['kind'],
+  options: StateOptions | undefined,
+  bind: (cells: StateCells<V>) => H,
+): StateDescriptor<H> {
+  return { kind, ttlMs: options?.ttl === undefined ? undefined : parseDuration(options.ttl), bind }
+}
+
+/** Type witnesses never have a ttl. */
+function asOptions(first: unknown): StateOptions | undefined {
+  return typeof first === 'object' && first !== null && 'ttl' in first && typeof first.ttl === 'string' ? { ttl: first.ttl } : undefined
+}

@@ -1,0 +1,178 @@
+import type { Aggregator } from '#runtime/operators/aggregator'
+import { deepCopy } from './deep-copy.ts'
+import type { StateDescriptors, StateHandles } from './descriptors.ts'
+import type { KeyedContext } from './keyed-context.ts'
+import type { KeyedStateBackend } from './keyed-state.ts'
+import { stateCells, type StateCells } from './state-cells.ts'
+
+/**
+ * State as user code sees it, always that of the current key. What `get` gives is the stored object: change it only together with a `set`, `put` or `add` in the same
+ * call, and keep no reference to it beyond the call.
+ */
+
+/** `D` is what `get` gives when nothing is stored. */
+export class ValueState<T, D = undefined> {
+  readonly #cells: StateCells<T>
+  readonly #defaultValue: D
+
+  constructor(cells: StateCells<T>, defaultValue: D) {
+    this.#cells = cells
+    this.#defaultValue = defaultValue
+  }
+
+  get(): T | D {
+    const value = this.#cells.read()
+    return value === undefined ? deepCopy(this.#defaultValue) : value
+  }
+
+  set(value: T): void {
+    this.#cells.write(value)
+  }
+
+  clear(): void {
+    this.#cells.remove()
+  }
+}
+
+export class ListState<T> {
+  readonly #cells: StateCells<T[]>
+
+  constructor(cells: StateCells<T[]>) {
+    this.#cells = cells
+  }
+
+  /** In the order in which they were added; empty when there are none. */
+  get(): readonly T[] {
+    return this.#cells.read() ?? []
+  }
+
+  add(value: T): void {
+    this.#cells.update((list = []) => {
+      list.push(value)
+      return list
+    })
+  }
+
+  addAll(values: Iterable<T>): void {
+    for (const value of values) this.add(value)
+  }
+
+  /** Replaces the list. */
+  set(values: Iterable<T>): void {
+    this.#cells.write([...values])
+  }
+
+  clear(): void {
+    this.#cells.remove()
+  }
+}
+
+/** Its keys are told apart as those of a Map: objects by identity, so use primitive ones. */
+export class MapState<K, V> {
+  readonly #cells: StateCells<Map<K, V>>
+
+  constructor(cells: StateCells<Map<K, V>>) {
+    this.#cells = cells
+  }
+
+  get size(): number {
+    return this.#cells.read()?.size ?? 0
+  }
+
+  get(key: K): V | undefined {
+    return this.#cells.read()?.get(key)
+  }
+
+  has(key: K): boolean {
+    return this.#cells.read()?.has(key) ?? false
+  }
+
+  put(key: K, value: V): void {
+    this.#cells.update((map = new Map()) => map.set(key, value))
+  }
+
+  remove(key: K): void {
+    const map = this.#cells.read()
+    if (map?.delete(key) !== true) return
+    if (map.size === 0) this.#cells.remove()
+    else this.#cells.write(map)
+  }
+
+  /** In the order in which keys were first put. */
+  entries(): IterableIterator<[K, V]> {
+    return (this.#cells.read() ?? new Map<K, V>()).entries()
+  }
+
+  keys(): IterableIterator<K> {
+    return (this.#cells.read() ?? new Map<K, V>()).keys()
+  }
+
+  values(): IterableIterator<V> {
+    return (this.#cells.read() ?? new Map<K, V>()).values()
+  }
+
+  clear(): void {
+    this.#cells.remove()
+  }
+}
+
+export class ReducingState<T> {
+  readonly #cells: StateCells<T>
+  readonly #reduce: (reduced: T, value: T) => T
+
+  constructor(cells: StateCells<T>, reduce: (reduced: T, value: T) => T) {
+    this.#cells = cells
+    this.#reduce = reduce
+  }
+
+  /** Undefined before the first `add`. */
+  get(): T | undefined {
+    return this.#cells.read()
+  }
+
+  /** The first value is stored as it is. */
+  add(value: T): void {
+    this.#cells.update((reduced) => (reduced === undefined ? value : this.#reduce(reduced, value)))
+  }
+
+  clear(): void {
+    this.#cells.remove()
+  }
+}
+
+export class AggregatingState<T, R> {
+  readonly #cells: StateCells<any>
+  readonly #aggregator: Omit<Aggregator<T, any, R>, 'merge'>
+
+  constructor(cells: StateCells<any>, aggregator: Omit<Aggregator<T, any, R>, 'merge'>) {
+    this.#cells = cells
+    this.#aggregator = aggregator
+  }
+
+  /** Undefined before the first `add`. */
+  get(): R | undefined {
+    const accumulator: unknown = this.#cells.read()
+    return accumulator === undefined ? undefined : this.#aggregator.result(accumulator)
+  }
+
+  add(value: T): void {
+    this.#cells.update((accumulator) => this.#aggregator.add(accumulator === undefined ? this.#aggregator.create() : accumulator, value))
+  }
+
+  clear(): void {
+    this.#cells.remove()
+  }
+}
+
+/** The handles for `descriptors`, over the tables of `backend`, for whatever key `context` is set to. `now`: wall clock, for ttl. */
+export function bindState<D extends StateDescriptors>(
+  descriptors: D,
+  backend: KeyedStateBackend,
+  context: KeyedContext<any>,
+  now: () => number,
+): StateHandles<D> {
+  const handles: Record<string, unknown> = {}
+  for (const [name, { ttlMs, bind }] of Object.entries(descriptors))
+    handles[name] = bind(stateCells(backend, context, name, ttlMs === undefined ? undefined : { ttlMs, now }))
+  return handles as StateHandles<D>
+}

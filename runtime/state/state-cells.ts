@@ -1,0 +1,113 @@
+import type { KeyedContext } from './keyed-context.ts'
+import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
+
+/** The current key's place in one table. What the handles are made of. */
+export interface StateCells<V> {
+  read(): V | undefined
+  /** Reads, changes and writes with one look-up where that is possible. What `change` returns is stored; it may be its mutated argument. */
+  update(change: (value: V | undefined) => V): void
+  write(value: V): void
+  remove(): void
+}
+
+export class PlainCells<V> implements StateCells<V> {
+  readonly #table: StateTable<unknown, V>
+  readonly #context: KeyedContext
+
+  constructor(table: StateTable<unknown, V>, context: KeyedContext) {
+    this.#table = table
+    this.#context = context
+  }
+
+  read(): V | undefined {
+    return this.#table.get(this.#context.key)
+  }
+
+  update(change: (value: V | undefined) => V): void {
+    const cell = this.#table.cell(this.#context.key)
+    this.#table.write(cell, change(this.#table.read(cell)))
+  }
+
+  write(value: V): void {
+    this.#table.put(this.#context.key, value)
+  }
+
+  remove(): void {
+    this.#table.remove(this.#context.key)
+  }
+}
+
+/** Expired entries looked for a write: enough to keep up with writes, too few to be felt. */
+const SWEPT_PER_WRITE = 2
+
+/**
+ * Cells that expire. When, stands in a table beside the values, so that a ttl can be added to state, or taken away, without touching what is stored; an entry
+ * from before has no expiry until it is written again. An expired entry is never seen; it is removed when read, or by a sweep that goes along with writes.
+ */
+export class ExpiringCells<V> implements StateCells<V> {
+  readonly #values: StateTable<unknown, V>
+  readonly #expiries: StateTable<unknown, number>
+  readonly #context: KeyedContext
+  readonly #ttlMs: number
+  readonly #now: () => number
+  #sweep: Iterator<[unknown, number]> | undefined
+
+  constructor(
+    values: StateTable<unknown, V>,
+    expiries: StateTable<unknown, number>,
+    context: KeyedContext,
+    { ttlMs, now }: { readonly ttlMs: number; readonly now: () => number },
+  ) {
+    this.#values = values
+    this.#expiries = expiries
+    this.#context = context
+    this.#ttlMs = ttlMs
+    this.#now = now
+  }
+
+  read(): V | undefined {
+    return this.#removeIfExpired(this.#context.key) ? undefined : this.#values.get(this.#context.key)
+  }
+
+  update(change: (value: V | undefined) => V): void {
+    this.write(change(this.read()))
+  }
+
+  write(value: V): void {
+    const { key } = this.#context
+    this.#values.put(key, value)
+    this.#expiries.put(key, this.#now() + this.#ttlMs)
+    for (let i = 0; i < SWEPT_PER_WRITE; i++) this.#sweepOne()
+  }
+
+  remove(): void {
+    this.#values.remove(this.#context.key)
+    this.#expiries.remove(this.#context.key)
+  }
+
+  #removeIfExpired(key: unknown): boolean {
+    const expiry = this.#expiries.get(key)
+    if (expiry === undefined || expiry > this.#now()) return false
+    this.#values.remove(key)
+    this.#expiries.remove(key)
+    return true
+  }
+
+  #sweepOne(): void {
+    this.#sweep ??= this.#expiries.entries()
+    const { done, value } = this.#sweep.next()
+    if (done === true) this.#sweep = undefined
+    else this.#removeIfExpired(value[0])
+  }
+}
+
+/** The cells of state `name` of an operator. The tables' names are part of the stored format. */
+export function stateCells<V>(
+  backend: KeyedStateBackend,
+  context: KeyedContext,
+  name: string,
+  ttl: { readonly ttlMs: number; readonly now: () => number } | undefined,
+): StateCells<V> {
+  const values = backend.table<unknown, V>(`state:${name}`)
+  return ttl === undefined ? new PlainCells(values, context) : new ExpiringCells(values, backend.table(`expiry:${name}`), context, ttl)
+}

@@ -1,0 +1,109 @@
+import { WeirError } from '#runtime/base/errors'
+import type { KeyedContext } from './keyed-context.ts'
+import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
+import { TimerHeap } from './timer-heap.ts'
+
+export interface DueTimer<K = unknown> {
+  readonly key: K
+  readonly time: number
+  readonly name: string
+}
+
+/** A key's timers as stored: one unnamed timer is its time, others are [time, name] in the order they were set. */
+type StoredTimers = number | readonly (readonly [time: number, name: string])[]
+
+/** Stale heap entries that are not worth a rebuild. */
+const SPARE_ENTRIES = 64
+
+/**
+ * Timers of one kind of time. The truth is a table of keyed state (so snapshots, restores and rescaling come for free); the heap is an index over it, built when the
+ * queue is made.
+ * I1 For each stored timer the heap has an entry. An entry without a stored timer is stale (deleted) and skipped when it comes up.
+ * I2 At most one timer per (key, time, name).
+ */
+export class TimerQueue<K> {
+  readonly #table: StateTable<K, StoredTimers>
+  readonly #context: KeyedContext<K>
+  readonly #heap = new TimerHeap<DueTimer<K>>()
+  #stored = 0
+
+  /** After the backend was restored. `table` is part of the stored format. */
+  constructor(backend: KeyedStateBackend, table: string, context: KeyedContext<K>) {
+    this.#table = backend.table(table)
+    this.#context = context
+    this.#rebuild()
+  }
+
+  /** Timers set and not fired. */
+  get size(): number {
+    return this.#stored
+  }
+
+  /** The time of the earliest entry; a stale one counts. */
+  get earliest(): number | undefined {
+    return this.#heap.peek()?.time
+  }
+
+  /** Sets a timer of the current key; setting it again changes nothing. */
+  set(time: number, name: string): void {
+    if (typeof time !== 'number' || Number.isNaN(time))
+      throw new WeirError('USR_FAILED', `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`)
+    const key = this.#context.key as K
+    const stored = list(this.#table.get(key))
+    if (stored.some(([t, n]) => t === time && n === name)) return
+    this.#store(key, [...stored, [time, name]])
+    this.#stored++
+    this.#heap.push({ key, time, name })
+  }
+
+  /** Deletes a timer of the current key, if it is set. */
+  delete(time: number, name: string): void {
+    if (this.#take(this.#context.key as K, time, name) && this.#heap.size > 2 * this.#stored + SPARE_ENTRIES) this.#rebuild()
+  }
+
+  /**
+   * Fires the timers up to `time` (inclusive), earliest first, those set on the way included, each with the context set to its key.
+   * At most `budget` of them: false when more are due.
+   */
+  fire(time: number, budget: number, onTimer: (timer: DueTimer<K>) => void): boolean {
+    let left = budget
+    for (let next = this.#heap.peek(); next !== undefined && next.time <= time; next = this.#heap.peek()) {
+      if (left === 0) return false
+      this.#heap.pop()
+      if (!this.#take(next.key, next.time, next.name)) continue
+      left--
+      this.#context.setKey(next.key)
+      onTimer(next)
+    }
+    return true
+  }
+
+  #take(key: K, time: number, name: string): boolean {
+    const stored = list(this.#table.get(key))
+    const rest = stored.filter(([t, n]) => t !== time || n !== name)
+    if (rest.length === stored.length) return false
+    this.#store(key, rest)
+    this.#stored--
+    return true
+  }
+
+  #store(key: K, timers: readonly (readonly [number, string])[]): void {
+    const [first] = timers
+    if (first === undefined) this.#table.remove(key)
+    else this.#table.put(key, timers.length === 1 && first[1] === '' ? first[0] : timers)
+  }
+
+  #rebuild(): void {
+    this.#heap.clear()
+    this.#stored = 0
+    for (const [key, stored] of this.#table.entries())
+      for (const [time, name] of list(stored)) {
+        this.#heap.push({ key, time, name })
+        this.#stored++
+      }
+  }
+}
+
+function list(stored: StoredTimers | undefined): readonly (readonly [time: number, name: string])[] {
+  return stored === undefined ? [] : typeof stored === 'number' ? [[stored, '']] : stored
+}

@@ -1,0 +1,94 @@
+import { MIN_WATERMARK } from '#runtime/element/receiver'
+import type { KeyedContext } from './keyed-context.ts'
+import type { KeyedStateBackend } from './keyed-state.ts'
+import { type DueTimer, TimerQueue } from './timer-queue.ts'
+
+export type TimeDomain = 'event' | 'processing'
+
+/** A timer that fires. `name` is '' when none was given. */
+export interface FiredTimer<K = unknown> extends DueTimer<K> {
+  readonly domain: TimeDomain
+}
+
+/**
+ * Timers as user code sees them, always those of the current key. Times are milliseconds since the epoch. A timer fires once, also across restarts; several of one
+ * key and time are told apart by name; setting one again changes nothing. A time that has passed already fires at the next opportunity.
+ */
+export interface Timers {
+  /** The operator's event time; -Infinity at the start. */
+  readonly watermark: number
+  /** Processing time. */
+  now(): number
+  /** Fires when the watermark reaches `time`. */
+  setEventTimer(time: number, name?: string): void
+  deleteEventTimer(time: number, name?: string): void
+  /** Fires when the wall clock reaches `time`; after a restart, if that was missed, at once. */
+  setProcessingTimer(time: number, name?: string): void
+  deleteProcessingTimer(time: number, name?: string): void
+}
+
+/** Tables of an operator's timers; part of the stored format. */
+const EVENT_TABLE = 'timers:event'
+const PROCESSING_TABLE = 'timers:processing'
+
+/** The timers of an operator: made in `open`, after its keyed state was restored. */
+export class TimerService<K = unknown> implements Timers {
+  readonly #event: TimerQueue<K>
+  readonly #processing: TimerQueue<K>
+  readonly #now: () => number
+  #watermark = MIN_WATERMARK
+
+  constructor(backend: KeyedStateBackend, context: KeyedContext<K>, now: () => number) {
+    this.#event = new TimerQueue(backend, EVENT_TABLE, context)
+    this.#processing = new TimerQueue(backend, PROCESSING_TABLE, context)
+    this.#now = now
+  }
+
+  get watermark(): number {
+    return this.#watermark
+  }
+
+  now(): number {
+    return this.#now()
+  }
+
+  /** Timers set and not fired. */
+  get size(): number {
+    return this.#event.size + this.#processing.size
+  }
+
+  setEventTimer(time: number, name = ''): void {
+    this.#event.set(time, name)
+  }
+
+  deleteEventTimer(time: number, name = ''): void {
+    this.#event.delete(time, name)
+  }
+
+  setProcessingTimer(time: number, name = ''): void {
+    this.#processing.set(time, name)
+  }
+
+  deleteProcessingTimer(time: number, name = ''): void {
+    this.#processing.delete(time, name)
+  }
+
+  /**
+   * Event time has come to `watermark`: fires what is due, at most `budget` timers. False when more are due: call again with the same watermark, barriers may pass in
+   * between, and forward the watermark only after true.
+   */
+  advanceEventTime(watermark: number, onTimer: (timer: FiredTimer<K>) => void, budget = Infinity): boolean {
+    if (watermark > this.#watermark) this.#watermark = watermark
+    return this.#event.fire(this.#watermark, budget, (timer) => onTimer({ ...timer, domain: 'event' }))
+  }
+
+  /** As advanceEventTime, by the wall clock. */
+  advanceProcessingTime(now: number, onTimer: (timer: FiredTimer<K>) => void, budget = Infinity): boolean {
+    return this.#processing.fire(now, budget, (timer) => onTimer({ ...timer, domain: 'processing' }))
+  }
+
+  /** When to call advanceProcessingTime next at the latest; may be early. Undefined: no timer is set. */
+  get nextProcessingTime(): number | undefined {
+    return this.#processing.earliest
+  }
+}
