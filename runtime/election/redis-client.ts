@@ -14,7 +14,9 @@ export function parseRedisUrl(url: string): { readonly host: string; readonly po
   try {
     parsed = new URL(url)
   } catch (error) {
-    throw new WeirError('CFG_INVALID', `Not a Redis URL: ${JSON.stringify(url)}. ${expected}`, { cause: error })
+    throw new WeirError('CFG_INVALID', `Not a Redis URL: ${JSON.stringify(url.replace(/\/\/.*@/, '//[redacted]@'))}. ${expected}`, {
+      cause: error,
+    })
   }
   const db = parsed.pathname.replace(/^\//, '')
   // The URL itself may hold a secret here: it is not repeated.

@@ -208,6 +208,7 @@ export class FileStore implements CheckpointStore {
         )
       case 'ENOTDIR':
       case 'EISDIR':
+      case 'EEXIST':
         return new WeirError(
           'STO_CORRUPT',
           `Cannot ${verb} ${where}: a file and a directory want the same name (${code}). Expected a directory that only Weir writes to.`,

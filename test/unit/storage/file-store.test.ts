@@ -1,0 +1,63 @@
+import { mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { FileStore } from '#runtime/storage/file-store'
+import { type TempDir, tempDir } from '#test/kit/temp-dir'
+
+let directory: TempDir
+let root: string
+beforeEach(async () => {
+  directory = await tempDir('file-store')
+  root = join(directory.path, 'root')
+})
+afterEach(() => directory.remove())
+
+test('leaves no temporary file behind, won or lost', async () => {
+  const store = new FileStore(root)
+  await store.create('log/1.json', Buffer.from('a'))
+  await store.create('log/1.json', Buffer.from('b'))
+  expect(await readdir(join(root, '.tmp'))).toEqual([])
+  expect((await stat(join(root, 'log/1.json'))).nlink).toBe(1)
+})
+
+test('removes the temporary files of crashed processes after an hour, and only those', async () => {
+  await mkdir(join(root, '.tmp'), { recursive: true })
+  await writeFile(join(root, '.tmp/old'), 'x')
+  await writeFile(join(root, '.tmp/young'), 'x')
+  const twoHoursAgo = Date.now() / 1000 - 7200
+  await utimes(join(root, '.tmp/old'), twoHoursAgo, twoHoursAgo)
+  await new FileStore(root).create('a', Buffer.from('a'))
+  expect(await readdir(join(root, '.tmp'))).toEqual(['young'])
+})
+
+test('deleting the last object of a directory removes the directory, not the root', async () => {
+  const store = new FileStore(root)
+  await store.create('chk/1-1/a.state', Buffer.from('a'))
+  await store.delete(['chk/1-1/a.state'])
+  expect(await readdir(root)).toEqual(['.tmp'])
+})
+
+test('a file where a directory is needed is said clearly', async () => {
+  const store = new FileStore(root)
+  await store.create('log', Buffer.from('a'))
+  await expect(store.create('log/1.json', Buffer.from('b'))).rejects.toMatchObject({ code: 'STO_CORRUPT' })
+  await expect(store.create('log/1.json', Buffer.from('b'))).rejects.toThrow(/a file and a directory want the same name/)
+})
+
+test('a root without permission is STO_DENIED and says what to do', async () => {
+  await mkdir(root, { mode: 0o500 })
+  // Permissions do not bind root: act as nobody.
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    const refused = new FileStore(join(root, 'job')).create('a', Buffer.from('a'))
+    await expect(refused).rejects.toMatchObject({ code: 'STO_DENIED' })
+    await expect(refused).rejects.toThrow(/permission denied. Give this user read and write access/)
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
+})
+
+test('an empty or absent root lists nothing', async () => {
+  expect(await new FileStore(join(root, 'absent')).list('')).toEqual([])
+})
