@@ -11,5 +11,5 @@ if (job === undefined) throw new Error(`There is no bench job ${name}. There are
 let warm = moment()
 const output = runBare(job, Number(events), Number(warmup), () => (warm = moment()))
 const measured = usageBetween(warm, moment(), Number(events) - Number(warmup))
-const result: Measurement = { ...measured, output, rssBytes: process.memoryUsage.rss(), checkpointsMs: [] }
+const result: Measurement = { ...measured, output, rssBytes: process.memoryUsage.rss(), checkpoints: undefined }
 console.log(JSON.stringify(result))

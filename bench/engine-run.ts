@@ -5,7 +5,7 @@ import { tempDir } from '#test/kit/temp-dir'
 import { bundledJobs } from './bundle.ts'
 import type { BenchJob } from './checksum.ts'
 import type { ChecksumPart } from './checksum-sink.ts'
-import type { Measurement } from './measurement.ts'
+import { type Measurement, spreadOf } from './measurement.ts'
 import { type Moment, usageBetween } from './probe.ts'
 
 const CHECKPOINT_INTERVAL_MS = 1000
@@ -55,10 +55,11 @@ async function readReports(out: string): Promise<Reports> {
 function measurementOf({ warm, parts }: Reports, events: number, checkpointsMs: readonly number[]): Measurement {
   const last = parts.toSorted((a, b) => b.last.atMs - a.last.atMs)[0]
   if (last === undefined) throw new Error('The job finished and left no output.')
+  const spread = spreadOf(checkpointsMs)
   return {
     ...usageBetween(warm, last.last, events),
     output: { count: parts.reduce((n, part) => n + part.count, 0), sum: parts.reduce((n, part) => n + part.sum, 0) },
     rssBytes: Math.max(...parts.map((part) => part.rssBytes)),
-    checkpointsMs,
+    checkpoints: { count: checkpointsMs.length, typicalMs: spread.median, maxMs: spread.max },
   }
 }

@@ -30,5 +30,5 @@ const measurementOf = (cell: (name: string) => number): Measurement => ({
   cpuUs: cell('cpu_s') * 1e6,
   output: { count: cell('out'), sum: cell('sum') },
   rssBytes: cell('tm_rss_mb') * 1024 * 1024,
-  checkpointsMs: cell('ckpts') === 0 ? [] : [cell('ckpt_avg_ms'), cell('ckpt_max_ms')],
+  checkpoints: { count: cell('ckpts'), typicalMs: cell('ckpt_avg_ms'), maxMs: cell('ckpt_max_ms') },
 })

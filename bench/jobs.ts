@@ -59,12 +59,12 @@ const JOBS: Readonly<Record<BenchJob, (env: Environment, args: Args) => void>> =
       .keyBy((b) => b.auction)
       .window('bids', sliding({ size: '10s', slide: '2s' }))
       .count()
-      .keyBy((r) => r.windowEnd)
+      .keyBy((r) => r.window.end)
       .window('hottest', tumbling('2s'))
       .reduce((a, b) => (a.count > b.count || (a.count === b.count && a.key < b.key) ? a : b))
       .sink(
         'sum',
-        checksumSink(given.out, (r) => r.key * 31 + r.count),
+        checksumSink(given.out, ({ value }) => value.key * 31 + value.count),
       )
   },
 }

@@ -1,8 +1,9 @@
 /**
  * Word count and Nexmark q0, q1, q2, q5, each as a bare loop and as a Weir job, in turn; beside Flink where its harness is named.
  *
- *   node bench/main.ts [--events 2000000] [--runs 5] [--jobs wc,q0,q1,q2,q5] [--flink DIR] [--json FILE]
+ *   node bench/main.ts [--events N] [--runs 5] [--jobs wc,q0,q1,q2,q5] [--flink DIR] [--json FILE]
  *
+ * Without --events each job has a number of its own that takes some seconds.
  * The figure to look at is CPU per event: it moves less than time on a machine that does other things. The first quarter of the events warms up and is not
  * measured (Flink: a whole job before). Every run's output is checked: against Flink's results where they are known, else against the bare loop.
  */
@@ -10,14 +11,14 @@ import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { runNode } from '../scripts/program.ts'
-import { BENCH_JOBS, type BenchJob, knownChecksum, requireEqual } from './checksum.ts'
+import { BENCH_JOBS, type BenchJob, DEFAULT_EVENTS, knownChecksum, requireEqual } from './checksum.ts'
 import { runEngine } from './engine-run.ts'
 import { runFlink } from './flink-run.ts'
 import { cpuPerEvent, type Measurement } from './measurement.ts'
 import { report, type Row } from './report.ts'
 
 interface Options {
-  readonly events: number
+  readonly events: number | undefined
   readonly runs: number
   readonly jobs: readonly BenchJob[]
   readonly flink: string | undefined
@@ -28,7 +29,7 @@ const WARMUP_SHARE = 0.25
 
 async function main(): Promise<void> {
   const options = parseOptions()
-  console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${options.events} events\n`)
+  console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}\n`)
   const rows: Row[] = []
   for (const job of options.jobs) rows.push(...(await runJob(job, options)))
   console.log(`\n${report(rows)}`)
@@ -36,7 +37,7 @@ async function main(): Promise<void> {
     await writeFile(options.json, `${JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, rows }, null, 2)}\n`)
 }
 
-async function runJob(job: BenchJob, { events, runs, flink }: Options): Promise<Row[]> {
+async function runJob(job: BenchJob, { events = DEFAULT_EVENTS[job], runs, flink }: Options): Promise<Row[]> {
   const warmup = Math.floor(events * WARMUP_SHARE)
   const bare: Measurement[] = []
   const weir: Measurement[] = []
@@ -72,7 +73,7 @@ async function runBareProcess(job: BenchJob, events: number, warmup: number): Pr
 function parseOptions(): Options {
   const { values } = parseArgs({
     options: {
-      events: { type: 'string', default: '2000000' },
+      events: { type: 'string' },
       runs: { type: 'string', default: '5' },
       jobs: { type: 'string', default: BENCH_JOBS.join(',') },
       flink: { type: 'string' },
@@ -83,7 +84,7 @@ function parseOptions(): Options {
   const unknown = names.filter((name) => !BENCH_JOBS.some((job) => job === name))
   if (unknown.length > 0) throw new Error(`--jobs: there is no job ${unknown.join(', ')}. There are: ${BENCH_JOBS.join(', ')}.`)
   return {
-    events: count('--events', values.events, 1000),
+    events: values.events === undefined ? undefined : count('--events', values.events, 1000),
     runs: count('--runs', values.runs, 1),
     jobs: BENCH_JOBS.filter((job) => names.includes(job)),
     flink: values.flink,

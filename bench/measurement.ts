@@ -5,8 +5,15 @@ import type { Usage } from './probe.ts'
 export interface Measurement extends Usage {
   readonly output: Checksum
   readonly rssBytes: number
-  /** Durations of the completed checkpoints; empty where there are none. */
-  readonly checkpointsMs: readonly number[]
+  /** Completed ones; undefined where there are no checkpoints. */
+  readonly checkpoints: Checkpoints | undefined
+}
+
+export interface Checkpoints {
+  readonly count: number
+  /** Median; Flink tells the mean. */
+  readonly typicalMs: number
+  readonly maxMs: number
 }
 
 export interface Spread {

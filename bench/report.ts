@@ -1,6 +1,6 @@
 import { table } from '#cli/table'
 import type { BenchJob } from './checksum.ts'
-import { cpuPerEvent, eventsPerSecond, type Measurement, type Spread, spreadOf } from './measurement.ts'
+import { type Checkpoints, cpuPerEvent, eventsPerSecond, type Measurement, type Spread, spreadOf } from './measurement.ts'
 
 const HEADER = [
   'JOB',
@@ -28,7 +28,7 @@ export function report(rows: readonly Row[]): string {
   const lines = rows.map((row) => {
     const bare = rows.find((other) => other.job === row.job && other.engine === 'bare loop')
     const cpu = cpuOf(row)
-    const checkpoints = row.runs.flatMap((run) => run.checkpointsMs)
+    const checkpoints = row.runs.flatMap((run) => run.checkpoints ?? [])
     const [first] = row.runs
     return [
       row.job,
@@ -37,8 +37,8 @@ export function report(rows: readonly Row[]): string {
       Math.round(spreadOf(row.runs.map(eventsPerSecond)).median).toLocaleString('en'),
       `${us(cpu.median)} (${us(cpu.min)}-${us(cpu.max)})`,
       bare === undefined || bare === row ? undefined : (cpu.median / cpuOf(bare).median).toFixed(1),
-      checkpoints.length === 0 ? undefined : checkpoints.length,
-      checkpoints.length === 0 ? undefined : `${spreadOf(checkpoints).median.toFixed(0)} (${Math.max(...checkpoints).toFixed(0)})`,
+      checkpoints.length === 0 ? undefined : spreadOf(checkpoints.map((it) => it.count)).median,
+      checkpoints.length === 0 ? undefined : checkpointTimes(checkpoints),
       Math.round(Math.max(...row.runs.map((run) => run.rssBytes)) / 1048576),
       first?.output.count,
       first?.output.sum,
@@ -46,5 +46,8 @@ export function report(rows: readonly Row[]): string {
   })
   return table(HEADER, lines)
 }
+
+const checkpointTimes = (all: readonly Checkpoints[]): string =>
+  `${spreadOf(all.map((it) => it.typicalMs)).median.toFixed(0)} (${Math.max(...all.map((it) => it.maxMs)).toFixed(0)})`
 
 const us = (value: number): string => (value < 1 ? value.toFixed(3) : value.toFixed(2))
