@@ -14,3 +14,20 @@ export { generator, type GeneratorOptions } from '#runtime/connectors/generator/
 export { blackhole, type BlackholeOptions, type BlackholeTotals } from '#runtime/connectors/blackhole/sink'
 export { collect } from '#runtime/connectors/collect/sink'
 export { print, type PrintOptions } from '#runtime/connectors/print/sink'
+export type { WindowedStream, WindowResult, WindowStepOptions } from './windowed-stream.ts'
+export { tumbling, sliding, type Window, type SlidingWindows, type TumblingOptions, type SlidingOptions } from '#runtime/time/window'
+export { boundedOutOfOrder, monotonous, type WatermarkStrategy, type WatermarkOptions } from '#runtime/time/watermark-strategy'
+export type { ProcessContext, ProcessFunctions } from '#runtime/operators/process'
+export {
+  valueState,
+  listState,
+  mapState,
+  reducingState,
+  aggregatingState,
+  type StateOptions,
+  type TypeWitness,
+} from '#runtime/state/descriptors'
+export type { ValueState, ListState, MapState, ReducingState, AggregatingState } from '#runtime/state/handles'
+export type { Timers, FiredTimer } from '#runtime/state/timer-service'
+export { type } from './type-witness.ts'
+export { files, type JsonlOptions, type ReadFilesOptions } from '#runtime/connectors/files/index'

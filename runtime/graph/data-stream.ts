@@ -1,9 +1,11 @@
 import { WeirError } from '#runtime/base/errors'
 import type { Sink } from '#runtime/connectors/sink'
+import { AssignTimestampsOperator } from '#runtime/operators/assign-timestamps'
 import { FilterOperator } from '#runtime/operators/filter'
 import { FlatMapOperator } from '#runtime/operators/flat-map'
 import { MapOperator } from '#runtime/operators/map'
 import { SinkOperator } from '#runtime/operators/sink'
+import type { WatermarkStrategy } from '#runtime/time/watermark-strategy'
 import { KeyedStream, type StepSpec } from './keyed-stream.ts'
 import type { GraphBuilder, NodeSpec, Upstream } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
@@ -58,6 +60,16 @@ export class DataStream<T> {
   flatMap<R>(first: string | ((value: T) => Iterable<R>), second?: (value: T) => Iterable<R>): DataStream<R> {
     const { uid, fn, location } = stateless('flatMap', this.flatMap, first, second)
     return this.#step({ uid, kind: 'flatMap', location, create: () => new FlatMapOperator(fn) })
+  }
+
+  /** Gives each record its event time in milliseconds since the epoch, and makes watermarks by `strategy`. Needed before event-time windows and timers. */
+  assignTimestamps(timestampOf: (value: T) => number, strategy: WatermarkStrategy): DataStream<T> {
+    const location = captureLocation(this.assignTimestamps)
+    return this.#step({
+      kind: 'assignTimestamps',
+      location,
+      create: () => new AssignTimestampsOperator(timestampOf, strategy),
+    })
   }
 
   /** Partitions by key: all records of a key are handled by one subtask, which holds the key's state. */

@@ -1,13 +1,18 @@
 import { WeirError } from '#runtime/base/errors'
 import { AggregateOperator } from '#runtime/operators/aggregate'
 import { counting, greatest, least, summing, type Aggregator } from '#runtime/operators/aggregator'
+import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
 import { ReduceOperator } from '#runtime/operators/reduce'
+import { parseDuration } from '#runtime/base/units'
+import type { StateDescriptors } from '#runtime/state/descriptors'
+import type { SlidingWindows } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { NodeSpec } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
 import { checkUid } from './validate.ts'
+import { WindowedStream, type WindowStepOptions } from './windowed-stream.ts'
 
 export type StepSpec = NodeSpec & { readonly uid: string }
 
@@ -34,7 +39,7 @@ export class KeyedStream<K, T> {
     this.#steps = steps
   }
 
-  /** Combines the records of a key; emits the value so far. */
+  /** Combines the records of a key; emits the value so far. `reduce` must not change its arguments: they may still be on their way to other steps. */
   reduce(uid: string, reduce: (reduced: T, value: T) => T, options: StatefulOptions = {}): DataStream<T> {
     const keyOf = this.#keyOf
     return this.#step('reduce', this.reduce, uid, options, () => new ReduceOperator(keyOf, reduce))
@@ -63,6 +68,24 @@ export class KeyedStream<K, T> {
   /** Aggregates the records of a key by user code. */
   aggregate<A, R>(uid: string, aggregator: RunningAggregator<T, A, R>, options: StatefulOptions = {}): DataStream<{ key: K; value: R }> {
     return this.#running('aggregate', this.aggregate, uid, options, { merge: noMerge, ...aggregator }, (key, value) => ({ key, value }))
+  }
+
+  /** User code with state and timers a key. */
+  process<O = any, D extends StateDescriptors = {}>(
+    uid: string,
+    functions: ProcessFunctions<K, T, O, D>,
+    options: StatefulOptions = {},
+  ): DataStream<O> {
+    const keyOf = this.#keyOf
+    return this.#step('process', this.process, uid, options, () => new ProcessOperator(keyOf, functions))
+  }
+
+  /** Groups by event-time windows made by `tumbling` or `sliding`. Needs timestamps: `assignTimestamps` before `keyBy`. */
+  window(uid: string, windows: SlidingWindows, options: WindowStepOptions<T> = {}): WindowedStream<K, T> {
+    const location = captureLocation(this.window)
+    checkUid(uid, location)
+    const allowedLatenessMs = options.allowedLateness === undefined ? 0 : parseDuration(options.allowedLateness)
+    return new WindowedStream({ uid, location, keyOf: this.#keyOf, windows, allowedLatenessMs, options, steps: this.#steps })
   }
 
   #running<A, R, O>(

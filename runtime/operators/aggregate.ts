@@ -1,5 +1,5 @@
 import type { StateTable } from '#runtime/state/keyed-state'
-import type { Aggregator } from './aggregator.ts'
+import { detach, type Aggregator } from './aggregator.ts'
 import { PassThroughOperator } from './pass-through.ts'
 import { RUNNING_TABLE } from './reduce.ts'
 import type { OperatorContext } from './stream-operator.ts'
@@ -30,6 +30,6 @@ export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> 
     const cell = table.cell(key)
     const next = aggregator.add(table.read(cell) ?? aggregator.create(), value)
     table.write(cell, next)
-    this.out.onRecord(this.#emit(key, aggregator.result(next)), timestamp)
+    this.out.onRecord(this.#emit(key, detach(aggregator.result(next), next)), timestamp)
   }
 }

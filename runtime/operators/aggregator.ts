@@ -1,5 +1,7 @@
+import { deepCopy } from '#runtime/state/deep-copy'
+
 /**
- * How records are aggregated. `A` is stored, so it must be plain data; `add` and `merge` may change and return their first argument.
+ * How records are aggregated. `A` is stored, so it must be plain data; `add` and `merge` may change and return their first argument, not the second.
  * `merge` puts two partial aggregates together; windows need it.
  */
 export interface Aggregator<T, A, R> {
@@ -47,3 +49,8 @@ export const reducing = <T>(reduce: (reduced: T, value: T) => T): Aggregator<T, 
   result: (a) => a[0] as T,
   merge: (a, b) => (a.length === 0 ? b : b.length === 0 ? a : [reduce(a[0], b[0])]),
 })
+
+/** What may leave the operator: a copy where the aggregator gave the stored accumulator itself, which later records will change. */
+export function detach<R>(result: R, accumulator: unknown): R {
+  return typeof result === 'object' && result !== null && (result as unknown) === accumulator ? deepCopy(result) : result
+}

@@ -16,6 +16,7 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   #reader!: SplitReader<T, S, P>
   #out!: CountingReceiver<T>
   #wake!: () => void
+  #isIdle = false
 
   constructor(source: Source<T, S, P>) {
     this.#source = source
@@ -39,8 +40,15 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
     this.#wake()
   }
 
+  /** A reader without splits has nothing that could be late, so it does not hold back event time. */
   poll(): PollResult {
-    return this.#reader.poll(this.#out)
+    const result = this.#reader.poll(this.#out)
+    if (result === 'progressed') this.#isIdle = false
+    else if (result === 'done' && !this.#isIdle) {
+      this.#isIdle = true
+      this.#out.onIdle()
+    }
+    return result
   }
 
   onWatermark(watermark: number): void {

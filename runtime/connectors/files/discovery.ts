@@ -1,0 +1,98 @@
+import type { Timer } from '#runtime/base/clock'
+import { WeirError } from '#runtime/base/errors'
+import type { SourceContext, SplitDiscovery } from '#runtime/connectors/source'
+import type { PollResult } from '#runtime/operators/stream-operator'
+import { retryIo, type FileSplit, type FileTree } from './file-tree.ts'
+
+const SPLITS_PER_POLL = 256
+
+interface DiscoveryState {
+  /** Paths handed out. */
+  readonly seen: readonly string[]
+  /** A bounded source has handed out all it will. */
+  readonly complete: boolean
+}
+
+/**
+ * Finds files: once, or again every `watchMs`. A file is handed out once, by its path; the paths are the state.
+ * While watching, a failure to list is logged and tried again at the next turn.
+ */
+export class FileDiscovery implements SplitDiscovery<FileSplit> {
+  readonly #what: string
+  readonly #tree: FileTree
+  readonly #watchMs: number | undefined
+  readonly #context: SourceContext
+  readonly #seen = new Set<string>()
+  #found: FileSplit[] = []
+  #listing = false
+  #complete = false
+  #closed = false
+  #isDue = true
+  #timer: Timer | undefined
+
+  constructor(what: string, tree: FileTree, watchMs: number | undefined, context: SourceContext) {
+    this.#what = what
+    this.#tree = tree
+    this.#watchMs = watchMs
+    this.#context = context
+  }
+
+  open(restored: unknown): void {
+    const state = restored as DiscoveryState | undefined
+    for (const path of state?.seen ?? []) this.#seen.add(path)
+    this.#complete = this.#watchMs === undefined && state?.complete === true
+  }
+
+  poll(emit: (split: FileSplit) => void): PollResult {
+    if (this.#complete && this.#found.length === 0) return 'done'
+    if (this.#found.length > 0) {
+      for (const split of this.#found.splice(0, SPLITS_PER_POLL)) {
+        this.#seen.add(split.path)
+        emit(split)
+      }
+      return 'progressed'
+    }
+    if (this.#isDue && !this.#listing) void this.#list()
+    return 'idle'
+  }
+
+  snapshot(): DiscoveryState {
+    return { seen: [...this.#seen], complete: this.#complete && this.#found.length === 0 }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#tree.close()
+  }
+
+  async #list(): Promise<void> {
+    this.#listing = true
+    this.#isDue = false
+    const { clock, logger } = this.#context
+    const isNew = (path: string) => !this.#seen.has(path)
+    try {
+      const found = await (this.#watchMs === undefined
+        ? retryIo(clock, `list ${this.#what}`, () => this.#tree.list(isNew))
+        : this.#tree.list(isNew))
+      this.#found = found
+      this.#complete = this.#watchMs === undefined
+    } catch (error) {
+      if (this.#closed) return
+      if (this.#watchMs === undefined || (error instanceof WeirError && error.code === 'STO_DENIED')) return this.#context.fail(error)
+      // What is watched may come later.
+      if (!(error instanceof WeirError && error.code === 'STO_MISSING'))
+        logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')
+    } finally {
+      this.#listing = false
+    }
+    if (this.#closed) return
+    if (this.#watchMs !== undefined) {
+      this.#timer = clock.after(this.#watchMs, () => {
+        this.#isDue = true
+        this.#context.wake()
+      })
+    }
+    this.#context.wake()
+  }
+}

@@ -1,0 +1,99 @@
+import type { SourceContext } from '#runtime/connectors/source'
+import { retryIo, type FileSplit, type FileTree, type OpenFile } from './file-tree.ts'
+import { LineScanner } from './line-scanner.ts'
+
+/** One file being read: asks for the next bytes while the ones before are taken, at most one read at a time and two chunks in memory. */
+export class FileCursor {
+  readonly split: FileSplit
+  readonly #tree: FileTree
+  readonly #context: SourceContext
+  readonly #scanner: LineScanner
+  #file: OpenFile | undefined
+  /** Offset of the byte to ask for next. */
+  #readAt: number
+  /** Read, not scanned yet. */
+  #next: Buffer | undefined
+  #reading = false
+  #closed = false
+  #exhausted = false
+  #skippedSeen = 0
+
+  constructor(split: FileSplit, position: number, tree: FileTree, context: SourceContext, maxLineBytes: number) {
+    this.split = split
+    this.#tree = tree
+    this.#context = context
+    this.#scanner = new LineScanner(position, maxLineBytes)
+    this.#readAt = position
+  }
+
+  get position(): number {
+    return this.#scanner.position
+  }
+
+  /** Every line was taken. */
+  get isExhausted(): boolean {
+    return this.#exhausted
+  }
+
+  /** The next line; undefined when it has not been read yet, or `isExhausted`. */
+  take(): string | undefined {
+    for (;;) {
+      const line = this.#scanner.take()
+      if (line !== undefined) return line
+      if (this.#next !== undefined) {
+        this.#scanner.push(this.#next)
+        this.#next = undefined
+        this.prefetch()
+        continue
+      }
+      if (this.#reading || this.#readAt < this.split.sizeBytes) return undefined
+      this.#scanner.end()
+      const last = this.#scanner.take()
+      if (last === undefined) this.#exhausted = true
+      return last
+    }
+  }
+
+  /** Lines dropped as too long since the last call. */
+  takeSkipped(): number {
+    const n = this.#scanner.skipped - this.#skippedSeen
+    this.#skippedSeen = this.#scanner.skipped
+    return n
+  }
+
+  prefetch(): void {
+    if (!this.#reading && !this.#closed && this.#next === undefined && this.#readAt < this.split.sizeBytes) void this.#read()
+  }
+
+  close(): void {
+    this.#closed = true
+    if (!this.#reading) this.#release()
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true
+    const start = this.#readAt
+    const end = Math.min(start + this.#tree.chunkBytes, this.split.sizeBytes)
+    try {
+      const chunk = await retryIo(this.#context.clock, `read ${this.split.path}`, async () => {
+        this.#file ??= await this.#tree.open(this.split)
+        return this.#file.read(start, end)
+      })
+      this.#readAt = end
+      this.#next = chunk
+    } catch (error) {
+      if (!this.#closed) this.#context.fail(error)
+      return
+    } finally {
+      this.#reading = false
+      if (this.#closed) this.#release()
+    }
+    this.#context.wake()
+  }
+
+  #release(): void {
+    const file = this.#file
+    this.#file = undefined
+    void file?.close().catch(() => undefined)
+  }
+}

@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import { WeirError } from '#runtime/base/errors'
+import type { Sink, SinkContext } from '#runtime/connectors/sink'
+import type { Source } from '#runtime/connectors/source'
+import { S3Objects } from '#runtime/storage/s3-objects'
+import { parseFilePattern } from './file-pattern.ts'
+import { requireS3, type FileSplit } from './file-tree.ts'
+import { JsonlWriter } from './jsonl-writer.ts'
+import { LocalOutput } from './local-output.ts'
+import { OutputNames, type FileCommittable, type Output } from './output.ts'
+import { S3Output } from './s3-output.ts'
+import { lineSource, type ReadFilesOptions } from './source.ts'
+
+export type JsonlOptions = ReadFilesOptions
+
+/** Lines of JSON: to read (`env.source`) and to write (`.sink`). */
+export type Jsonl<T> = Source<T, FileSplit, number> & Sink<T, FileCommittable>
+
+export function jsonl<T>(path: string, options: JsonlOptions = {}): Jsonl<T> {
+  const source = lineSource<T>('files.jsonl', path, (line) => (line.trim() === '' ? undefined : (JSON.parse(line) as T)), options)
+  return {
+    ...source,
+    guarantee: 'exactly-once',
+    createWriter: (context) => new JsonlWriter<T>(openOutput(path, context), context),
+  }
+}
+
+function openOutput(path: string, context: SinkContext): Output {
+  const { bucket, base, isGlob } = parseFilePattern('files.jsonl', path)
+  if (isGlob)
+    throw new WeirError(
+      'CFG_INVALID',
+      `files.jsonl: cannot write to the glob ${path}. Expected a directory such as "out/" or "s3://bucket/out/".`,
+    )
+  const names = new OutputNames(context)
+  if (bucket === undefined) return new LocalOutput(join(base), names)
+  const objects = new S3Objects(bucket, requireS3(path, context.s3), context.clock)
+  return new S3Output(bucket, base === '' ? '' : `${base}/`, names, objects, context.clock)
+}

@@ -1,0 +1,40 @@
+import { WeirError } from '#runtime/base/errors'
+import { parseDuration } from '#runtime/base/units'
+import type { Source } from '#runtime/connectors/source'
+import { FileDiscovery } from './discovery.ts'
+import { parseFilePattern } from './file-pattern.ts'
+import { openFileTree, type FileSplit } from './file-tree.ts'
+import { LineReader } from './line-reader.ts'
+
+export interface ReadFilesOptions {
+  /** Look for new files this often, such as "1s"; the source then never ends. Default: read what is there, and end. */
+  readonly watch?: string
+  /** Longest line, without its end. Default 10 MiB. */
+  readonly maxLineBytes?: number
+  /** What to do with a line that is too long or is not what was expected: fail the job (default), or count and skip it. */
+  readonly onBadLine?: 'fail' | 'skip'
+}
+
+const DEFAULT_MAX_LINE_BYTES = 10 * 1024 * 1024
+
+/** A source of the lines of files. `parse` makes a record of a line, or undefined for none. */
+export function lineSource<T>(
+  what: string,
+  path: string,
+  parse: (line: string) => T | undefined,
+  options: ReadFilesOptions,
+): Source<T, FileSplit, number> {
+  const pattern = parseFilePattern(what, path)
+  const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail' } = options
+  const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)
+  if (watchMs !== undefined && watchMs < 10) throw new WeirError('CFG_GRAPH', `${what}: watch is ${options.watch}; expected at least 10ms.`)
+  if (!(Number.isInteger(maxLineBytes) && maxLineBytes > 0))
+    throw new WeirError('CFG_GRAPH', `${what}: maxLineBytes is ${maxLineBytes}; expected a whole number above 0.`)
+  const description = `${what}(${path})`
+  return {
+    description,
+    bounded: watchMs === undefined,
+    createDiscovery: (context) => new FileDiscovery(description, openFileTree(pattern, context), watchMs, context),
+    createReader: (context) => new LineReader({ tree: openFileTree(pattern, context), context, maxLineBytes, onBadLine, parse }),
+  }
+}

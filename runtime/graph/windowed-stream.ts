@@ -1,0 +1,78 @@
+import { counting, greatest, least, reducing, summing, type Aggregator } from '#runtime/operators/aggregator'
+import { WindowOperator } from '#runtime/operators/window'
+import type { SlidingWindows, Window } from '#runtime/time/window'
+import type { DataStream } from './data-stream.ts'
+import type { KeyedSteps } from './keyed-stream.ts'
+import type { SideOutput } from './side-output.ts'
+import type { StatefulOptions } from './step-options.ts'
+
+export interface WindowStepOptions<T> extends StatefulOptions {
+  /** Records that come up to so much event time after the end of their window are still counted, and the window's result is emitted again with them. Default "0ms". */
+  readonly allowedLateness?: string
+  /** Where records go that are later than that; default: dropped and counted. Read it by `getSideOutput` on the result. */
+  readonly lateTo?: SideOutput<T>
+}
+
+/** What a window emits for a key. Timestamp of the record: `window.end - 1`. */
+export type WindowResult<K, V> = { key: K; window: Window } & V
+
+/** How a windowed stream is to be added; made by `keyBy(...).window(...)`. */
+export interface WindowStep<K, T> {
+  readonly uid: string
+  readonly location: string
+  readonly keyOf: (value: T) => K
+  readonly windows: SlidingWindows
+  readonly allowedLatenessMs: number
+  readonly options: WindowStepOptions<T>
+  readonly steps: KeyedSteps
+}
+
+/** Records of a key grouped by event-time window. Each method emits one record for a key and window when the watermark passes the window's end. */
+export class WindowedStream<K, T> {
+  readonly #step: WindowStep<K, T>
+
+  constructor(step: WindowStep<K, T>) {
+    this.#step = step
+  }
+
+  count(): DataStream<WindowResult<K, { count: number }>> {
+    return this.#add('count', counting, (key, window, count) => ({ key, window, count }))
+  }
+
+  sum(of: (value: T) => number): DataStream<WindowResult<K, { sum: number }>> {
+    return this.#add('sum', summing(of), (key, window, sum) => ({ key, window, sum }))
+  }
+
+  min(of: (value: T) => number): DataStream<WindowResult<K, { min: number }>> {
+    return this.#add('min', least(of), (key, window, min) => ({ key, window, min }))
+  }
+
+  max(of: (value: T) => number): DataStream<WindowResult<K, { max: number }>> {
+    return this.#add('max', greatest(of), (key, window, max) => ({ key, window, max }))
+  }
+
+  /** `reduce` must not change its arguments: a value is part of several windows. */
+  reduce(reduce: (reduced: T, value: T) => T): DataStream<WindowResult<K, { value: T }>> {
+    return this.#add('reduce', reducing(reduce), (key, window, value) => ({ key, window, value }))
+  }
+
+  aggregate<A, R>(aggregator: Aggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
+    return this.#add('aggregate', aggregator, (key, window, value) => ({ key, window, value }))
+  }
+
+  #add<A, R, O>(what: string, aggregator: Aggregator<T, A, R>, emit: (key: K, window: Window, result: R) => O): DataStream<O> {
+    const { uid, location, keyOf, windows, allowedLatenessMs, options, steps } = this.#step
+    const { lateTo } = options
+    const late = lateTo === undefined ? undefined : (value: T) => lateTo.wrap(value) as O
+    const spec = {
+      uid,
+      kind: 'window',
+      stateful: true,
+      description: `${what} ${uid} by ${windows.kind} windows`,
+      formerly: options.formerly,
+      location,
+      create: () => new WindowOperator({ keyOf, windows, allowedLatenessMs, aggregator, emit, late }),
+    }
+    return lateTo === undefined ? steps.add(spec) : steps.addWithSide(spec, lateTo)
+  }
+}

@@ -1,0 +1,103 @@
+import type { Clock } from '#runtime/base/clock'
+import { MIN_WATERMARK } from '#runtime/element/receiver'
+import { bindState } from '#runtime/state/handles'
+import { KeyedContext } from '#runtime/state/keyed-context'
+import type { StateDescriptors, StateHandles, TypeWitness } from '#runtime/state/descriptors'
+import { TimerService, type FiredTimer, type Timers } from '#runtime/state/timer-service'
+import { PassThroughOperator } from './pass-through.ts'
+import type { OperatorContext } from './stream-operator.ts'
+
+/** What a process step works with. One object for all calls: its fields are those of the record or timer in hand, so keep none of them. */
+export interface ProcessContext<K, O, D extends StateDescriptors> {
+  readonly key: K
+  /** Event time of the record, -Infinity if it has none; the time of the timer. */
+  readonly timestamp: number
+  /** Handles of the declared state, for this key. */
+  readonly state: StateHandles<D>
+  /** Timers of this key. */
+  readonly timers: Timers
+  /** Emits a record, with the timestamp of what is in hand unless another is given. May be called any number of times. */
+  readonly out: (value: O, timestamp?: number) => void
+}
+
+export interface ProcessFunctions<K, T, O, D extends StateDescriptors> {
+  /** State a key: name -> descriptor (`valueState()`, `listState()`, ...). The names are the names in checkpoints. */
+  readonly state?: D
+  /** Says the type of what `out` takes: `emits: type<Alert>()`. */
+  readonly emits?: TypeWitness<O>
+  onRecord(value: T, context: ProcessContext<K, O, D>): void
+  /** Event timers fire when the watermark reaches them, before it goes on; processing timers by the wall clock, some tens of milliseconds late. */
+  onTimer?(timer: FiredTimer<K>, context: ProcessContext<K, O, D>): void
+}
+
+class CurrentContext<K, O, D extends StateDescriptors> extends KeyedContext<K> {
+  timestamp = 0
+  state!: StateHandles<D>
+  timers!: Timers
+  out!: (value: O, timestamp?: number) => void
+}
+
+/**
+ * User code with state and timers a key. The watermark is stored, so that `timers.watermark` does not go back at a restore; timers that are due by it then fire with
+ * the first batch or watermark.
+ */
+export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassThroughOperator<T, O> {
+  readonly #keyOf: (value: T) => K
+  readonly #functions: ProcessFunctions<K, T, O, D>
+  readonly #current = new CurrentContext<K, O, D>()
+  #timers!: TimerService<K>
+  #clock!: Clock
+  #watermark = MIN_WATERMARK
+
+  constructor(keyOf: (value: T) => K, functions: ProcessFunctions<K, T, O, D>) {
+    super()
+    this.#keyOf = keyOf
+    this.#functions = functions
+  }
+
+  override open(context: OperatorContext<O>): void {
+    super.open(context)
+    this.#clock = context.clock
+    const { keyed, out } = context
+    const now = () => context.clock.now()
+    const current = this.#current
+    this.#timers = new TimerService(keyed, current, now)
+    current.timers = this.#timers
+    current.state = bindState(this.#functions.state ?? ({} as D), keyed, current, now)
+    current.out = (value, timestamp = current.timestamp) => out.onRecord(value, timestamp)
+    const { restored } = context.listState('watermark', 'union', () => [{ watermark: this.#watermark }])
+    if (restored.length === 0) return
+    this.#watermark = Math.min(...restored.map((r) => r.watermark))
+    this.#timers.advanceEventTime(this.#watermark, this.#fire, 0)
+  }
+
+  override onRecord(value: T, timestamp: number): void {
+    const current = this.#current
+    current.key = this.#keyOf(value)
+    current.timestamp = timestamp
+    this.#functions.onRecord(value, current as ProcessContext<K, O, D>)
+  }
+
+  override onWatermark(watermark: number): void {
+    if (watermark > this.#watermark) this.#watermark = watermark
+    this.#timers.advanceEventTime(watermark, this.#fire)
+    this.out.onWatermark(watermark)
+  }
+
+  onBatchEnd(): void {
+    const timers = this.#timers
+    if (timers.size === 0) return
+    timers.advanceEventTime(this.#watermark, this.#fire)
+    const next = timers.nextProcessingTime
+    if (next === undefined) return
+    const now = this.#clock.now()
+    if (next <= now) timers.advanceProcessingTime(now, this.#fire)
+  }
+
+  readonly #fire = (timer: FiredTimer<K>): void => {
+    const current = this.#current
+    current.key = timer.key
+    current.timestamp = timer.time
+    this.#functions.onTimer?.(timer, current as ProcessContext<K, O, D>)
+  }
+}

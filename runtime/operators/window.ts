@@ -1,0 +1,175 @@
+import { WeirError } from '#runtime/base/errors'
+import { canonicalKey } from '#runtime/element/key-encoding'
+import { MIN_WATERMARK } from '#runtime/element/receiver'
+import type { StateTable } from '#runtime/state/keyed-state'
+import type { SlidingWindows, Window } from '#runtime/time/window'
+import { detach, type Aggregator } from './aggregator.ts'
+import { PassThroughOperator } from './pass-through.ts'
+import type { OperatorContext } from './stream-operator.ts'
+
+/** Accumulators by pane start (the namespace) and key. Part of the stored format. */
+const PANES = 'panes'
+const NEVER = Infinity
+
+export interface WindowOptions<K, T, A, R, O> {
+  readonly keyOf: (value: T) => K
+  readonly windows: SlidingWindows
+  /** Records later than their window's end by up to this are still counted, and the window's result is emitted again. */
+  readonly allowedLatenessMs: number
+  readonly aggregator: Aggregator<T, A, R>
+  readonly emit: (key: K, window: Window, result: R) => O
+  /** Makes the record that leaves for a late one; undefined: late records are dropped and counted. */
+  readonly late: ((value: T) => O) | undefined
+}
+
+/**
+ * Event-time windows of a key by panes: a record is added to one pane, a window merges its panes when the watermark reaches its end - 1. Results have timestamp end - 1.
+ * I1 A window fires once when the watermark passes its end, then again for each late record that is still allowed.
+ * I2 A pane is dropped when no window can use it any more: last end - 1 + allowed lateness <= watermark.
+ * I3 The watermark is stored: after a restore no window fires a second time, and what was late stays late. All subtasks of a keyed operator have the same one at
+ *    a barrier, because each gets every upstream subtask's watermarks; so the least of the stored ones is right also after a change of parallelism.
+ */
+export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
+  readonly #options: WindowOptions<K, T, A, R, O>
+  #context!: OperatorContext<O>
+  #watermark = MIN_WATERMARK
+  /** Watermark at which a window has to fire or a pane can be dropped. */
+  #dueAt = NEVER
+  #pane = NaN
+  #paneTable: StateTable<K, A> | undefined
+  #paneIsLate = false
+  #paneHasFired = false
+
+  constructor(options: WindowOptions<K, T, A, R, O>) {
+    super()
+    this.#options = options
+  }
+
+  override open(context: OperatorContext<O>): void {
+    super.open(context)
+    this.#context = context
+    const { restored } = context.listState('watermark', 'union', () => [{ watermark: this.#watermark }])
+    if (restored.length > 0) this.#watermark = Math.min(...restored.map((r) => r.watermark))
+    for (const pane of context.keyed.namespaces(PANES)) this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
+  }
+
+  override onRecord(value: T, timestamp: number): void {
+    const { windows, aggregator, keyOf, late } = this.#options
+    const pane = windows.paneStart(timestamp)
+    if (pane !== this.#pane) this.#selectPane(pane, timestamp)
+    if (this.#paneIsLate) {
+      if (late === undefined) this.#context.counters.lateDropped++
+      else this.out.onRecord(late(value), timestamp)
+      return
+    }
+    const table = this.#paneTable as StateTable<K, A>
+    const key = keyOf(value)
+    const cell = table.cell(key)
+    table.write(cell, aggregator.add(table.read(cell) ?? aggregator.create(), value))
+    if (this.#paneHasFired) this.#fireAgain(key, pane)
+  }
+
+  override onWatermark(watermark: number): void {
+    if (watermark > this.#watermark) {
+      const before = this.#watermark
+      this.#watermark = watermark
+      if (watermark >= this.#dueAt) this.#advance(before, watermark)
+      this.#pane = NaN
+    }
+    this.out.onWatermark(watermark)
+  }
+
+  /** What follows from pane and watermark alone is found out once for a run of records of one pane. */
+  #selectPane(pane: number, timestamp: number): void {
+    if (!Number.isFinite(timestamp))
+      throw new WeirError(
+        'USR_FAILED',
+        `Window "${this.#context.uid}" got a record without a timestamp. Call assignTimestamps(record => milliseconds, strategy) before keyBy.`,
+      )
+    const { windows, allowedLatenessMs } = this.#options
+    this.#pane = pane
+    this.#paneIsLate = windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= this.#watermark
+    this.#paneHasFired = false
+    if (this.#paneIsLate) return
+    this.#paneHasFired = allowedLatenessMs > 0 && windows.windowEndsOfPane(pane).some((end) => this.#isOpenAfterFiring(end))
+    this.#paneTable = this.#context.keyed.table<K, A>(PANES, pane)
+    this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
+  }
+
+  #isOpenAfterFiring(end: number): boolean {
+    return end - 1 <= this.#watermark && end - 1 + this.#options.allowedLatenessMs > this.#watermark
+  }
+
+  /** The next watermark at which this pane's next window fires, or the pane can be dropped. */
+  #dueOf(pane: number): number {
+    const { windows, allowedLatenessMs } = this.#options
+    const next = windows.windowEndsOfPane(pane).find((end) => end - 1 > this.#watermark)
+    return next === undefined ? windows.lastEndOfPane(pane) - 1 + allowedLatenessMs : next - 1
+  }
+
+  #advance(before: number, watermark: number): void {
+    const { windows, allowedLatenessMs } = this.#options
+    const { keyed } = this.#context
+    const panes = keyed.namespaces(PANES)
+    const ends = new Set<number>()
+    for (const pane of panes) for (const end of windows.windowEndsOfPane(pane)) if (end - 1 > before && end - 1 <= watermark) ends.add(end)
+    for (const end of [...ends].sort((a, b) => a - b)) this.#fire(end)
+    this.#dueAt = NEVER
+    for (const pane of panes)
+      if (windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= watermark) keyed.dropNamespace(PANES, pane)
+      else this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
+  }
+
+  #fire(end: number): void {
+    const { windows, aggregator, emit } = this.#options
+    const { out } = this
+    const tables = this.#tablesOf(end)
+    const window = { start: end - windows.sizeMs, end }
+    const [only] = tables
+    if (only !== undefined && tables.length === 1) {
+      for (const [key, accumulator] of only.entries())
+        out.onRecord(emit(key, window, detach(aggregator.result(accumulator), accumulator)), end - 1)
+      return
+    }
+    for (const { key, accumulator } of this.#merge(tables)) out.onRecord(emit(key, window, aggregator.result(accumulator)), end - 1)
+  }
+
+  /** A late record that is still allowed: the windows that have fired already and hold it fire again, for its key. */
+  #fireAgain(key: K, pane: number): void {
+    const { windows, aggregator, emit } = this.#options
+    for (const end of windows.windowEndsOfPane(pane)) {
+      if (!this.#isOpenAfterFiring(end)) continue
+      let merged = aggregator.create()
+      for (const table of this.#tablesOf(end)) {
+        const accumulator = table.get(key)
+        if (accumulator !== undefined) merged = this.#mergeInto(merged, accumulator)
+      }
+      this.out.onRecord(emit(key, { start: end - windows.sizeMs, end }, aggregator.result(merged)), end - 1)
+    }
+  }
+
+  /** Asks only for panes that exist: asking for another would make it. */
+  #tablesOf(end: number): StateTable<K, A>[] {
+    const { keyed } = this.#context
+    const start = end - this.#options.windows.sizeMs
+    const panes = keyed.namespaces(PANES).filter((pane) => pane >= start && pane < end)
+    return panes.map((pane) => keyed.table<K, A>(PANES, pane))
+  }
+
+  #merge(tables: readonly StateTable<K, A>[]): Iterable<{ readonly key: K; accumulator: A }> {
+    const merged = new Map<unknown, { readonly key: K; accumulator: A }>()
+    for (const table of tables)
+      for (const [key, accumulator] of table.entries()) {
+        const identity = typeof key === 'object' && key !== null ? `\0${canonicalKey(key)}` : key
+        const entry = merged.get(identity)
+        if (entry === undefined) merged.set(identity, { key, accumulator: this.#mergeInto(this.#options.aggregator.create(), accumulator) })
+        else entry.accumulator = this.#mergeInto(entry.accumulator, accumulator)
+      }
+    return merged.values()
+  }
+
+  /** Never gives a pane's own accumulator back: the next merge may change it, and other windows still need it. */
+  #mergeInto(merged: A, accumulator: A): A {
+    return detach(this.#options.aggregator.merge(merged, accumulator), accumulator)
+  }
+}
