@@ -7,6 +7,7 @@ export interface CliContext {
   readonly invokedAs: 'weir' | 'kubectl weir'
   readonly cwd: string
   readonly output: (options: { readonly output?: string }) => Output
+  readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
   /** The exit code of a command that does not throw; 0 unless set. */
   exit(code: number): void

@@ -21,6 +21,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const cli: CliContext = {
     invokedAs: /^kubectl-weir(\.js|\.exe)?$/.test(basename(argv[1] ?? '')) ? 'kubectl weir' : 'weir',
     cwd: process.cwd(),
+    stdout: process.stdout,
     stderr: process.stderr,
     output: (options) => output(options.output),
     exit: (value) => (code = value),

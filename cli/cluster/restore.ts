@@ -8,7 +8,7 @@ import { waitForObject } from './wait.ts'
 
 const LIMIT_MS = 600_000
 
-/** Sets spec.restore, which acts once per change of the block, and waits until the job runs from it. */
+/** Sets spec.restore, which acts once per change of the block, and spec.state; waits until the job runs from it. */
 export async function restoreOnCluster(
   cli: CliContext,
   target: Extract<Target, { kind: 'cluster' }>,
@@ -45,9 +45,10 @@ export async function restoreOnCluster(
   output.result(job, `${target.name} is ${(job.status?.phase ?? '').toLowerCase()}, restored from ${job.status?.restoredFrom ?? savepoint}`)
 }
 
-/** A merge patch that replaces the block whole, with a nonce so that the same savepoint can be gone back to again. Pure. */
+/** A merge patch that makes the job run and replaces the block whole, with a nonce so that the same savepoint can be gone back to again. Pure. */
 export const restorePatch = (savepointName: string | undefined, path: string, allowNonRestoredState: boolean, nonce: string): object => ({
   spec: {
+    state: 'Running',
     restore: {
       savepointRef: savepointName === undefined ? null : { name: savepointName },
       path: savepointName === undefined ? path : null,

@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest'
+import { clusterError } from '#cli/cluster/cluster'
+import { isSettled, type StreamJobObject } from '#cli/cluster/objects'
+import { restorePatch } from '#cli/cluster/restore'
+import { statusText } from '#cli/cluster/status'
+
+const apiError = (code: number, body: unknown): Error =>
+  Object.assign(new Error('HTTP'), { code, body: typeof body === 'string' ? body : JSON.stringify(body) })
+
+describe('clusterError()', () => {
+  test('a missing object and a missing kind are told apart', () => {
+    expect(clusterError('StreamJob a/b', 'https://k', apiError(404, { message: 'streamjobs.weir.dev "b" not found' }))).toMatchObject({
+      exitCode: 3,
+      message: 'StreamJob a/b does not exist.',
+    })
+    expect(clusterError('StreamJobs', 'https://k', apiError(404, '404 page not found\n'))).toMatchObject({
+      exitCode: 3,
+      message: 'The cluster does not know StreamJobs.',
+    })
+  })
+  test('a refusal repeats the reason of the API server', () => {
+    const error = clusterError('StreamJob a/b', 'https://k', apiError(422, { message: 'spec.restore.path: must be an s3:// URL' }))
+    expect(error).toMatchObject({ exitCode: 2, message: 'The cluster refuses StreamJob a/b: spec.restore.path: must be an s3:// URL' })
+  })
+  test('an API server that does not answer is named', () => {
+    const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+    expect(clusterError('x', 'https://k:6443', new TypeError('fetch failed', { cause }))).toMatchObject({
+      exitCode: 1,
+      message: 'Cannot reach the cluster at https://k:6443: ECONNREFUSED.',
+    })
+  })
+})
+
+describe('restorePatch()', () => {
+  test('replaces the whole block and removes the other starting points', () => {
+    expect(restorePatch('before', 'svp/before', false, 'n1')).toEqual({
+      spec: {
+        state: 'Running',
+        restore: {
+          savepointRef: { name: 'before' },
+          path: null,
+          streamJobRef: null,
+          empty: null,
+          allowNonRestoredState: false,
+          nonce: 'n1',
+        },
+      },
+    })
+    expect(restorePatch(undefined, 's3://b/k', true, 'n2')).toMatchObject({ spec: { restore: { savepointRef: null, path: 's3://b/k' } } })
+  })
+})
+
+const job: StreamJobObject = {
+  metadata: { name: 'wc', namespace: 'shop', generation: 3 },
+  spec: { taskManager: { replicas: 2 } },
+  status: {
+    observedGeneration: 3,
+    phase: 'Running',
+    replicas: 2,
+    conditions: [{ type: 'Ready', status: 'True', reason: 'Running', message: 'all is well' }],
+    lastCheckpoint: { id: 7, completedAt: '2026-01-01T00:00:00Z', sizeBytes: 2048, duration: '18ms' },
+  },
+}
+
+describe('isSettled()', () => {
+  test('a condition of an older generation does not count', () => {
+    expect(isSettled(job, 'Ready')).toBe(true)
+    expect(isSettled({ ...job, metadata: { ...job.metadata, generation: 4 } }, 'Ready')).toBe(false)
+    expect(isSettled(job, 'Stalled')).toBe(false)
+  })
+})
+
+describe('statusText()', () => {
+  test('is one screen with what the object tells', () => {
+    const text = statusText(job, Date.parse('2026-01-01T00:00:30Z'))
+    expect(text).toMatch(/^job: +shop\/wc$/m)
+    expect(text).toMatch(/^ready: +True, Running, all is well$/m)
+    expect(text).toMatch(/^last checkpoint: +7, 30s ago: 2.0 KiB in 18ms$/m)
+  })
+  test('says so when the operator has not seen the object', () => {
+    expect(statusText({ metadata: { name: 'new' }, spec: {} }, 0)).toContain('the operator has not seen it yet')
+  })
+})
