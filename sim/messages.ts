@@ -22,6 +22,8 @@ export interface TaskManagerReport {
   readonly attempt: string | undefined
   readonly running: boolean
   readonly highestId: number
+  /** Sources that have emitted everything. */
+  readonly finished: readonly number[]
 }
 
 export type FromTaskManager =

@@ -65,6 +65,8 @@ export class SimLeadership {
     world.trace(`${this.#node.name} leads epoch ${this.#log.epoch}`)
     this.#coordinator = this.#createCoordinator()
     this.#phase = 'asking'
+    // What its subtasks say while the others have not answered yet counts as well.
+    this.#attempt = this.#log.state.deploy?.attempt ?? ''
     for (const peer of taskManagers) this.#send(peer, { type: 'lead', epoch: this.#log.epoch })
     this.#timer = this.#clock.after(ADOPT_MS, () => this.#deployLater())
   }
@@ -96,6 +98,7 @@ export class SimLeadership {
         this.#deployed.add(peer)
         return this.#maybeStart()
       case 'failed':
+        if (this.#phase === 'asking') this.#reports.delete(peer)
         return this.#fail(message.why)
       case 'finished':
         this.#finished.add(message.source)
@@ -167,11 +170,13 @@ export class SimLeadership {
     world.trace(`${this.#node.name} adopts attempt ${deploy.attempt}`)
     this.#timer?.cancel()
     this.#simulation.adoptions++
-    this.#begin(deploy.attempt)
+    this.#places = this.#simulation.places
     this.#phase = 'running'
     const deaf = world.is('ignore-adopted-ids') || world.is('barrier-by-id-alone')
     const highestId = deaf ? 0 : Math.max(...reports.map((r) => r?.highestId ?? 0))
     this.#coordinator?.start({ ...PLAN, attempt: deploy.attempt, highestId })
+    for (const source of reports.flatMap((r) => r?.finished ?? [])) this.#finished.add(source)
+    this.#maybeFinish()
   }
 
   #begin(attempt: string): void {

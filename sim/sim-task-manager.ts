@@ -70,7 +70,7 @@ export class SimTaskManager implements Process {
   }
 
   #obey(command: FromJobManager): void {
-    if (command.type === 'lead') return this.#onLead(command.epoch)
+    if (command.type === 'lead') return this.#tellLeader(this.#report(command.epoch))
     if (command.type === 'cancel') {
       this.#execution = undefined
       return
@@ -98,19 +98,11 @@ export class SimTaskManager implements Process {
     }
   }
 
-  #onLead(epoch: number): void {
-    this.#tellLeader(this.#report(epoch))
-    const execution = this.#execution
-    if (execution === undefined) return
-    for (const subtask of execution.subtasks.values())
-      if (subtask instanceof SourceSubtask && subtask.done)
-        this.#tellLeader({ type: 'finished', attempt: execution.attempt, source: subtask.ref.subtask })
-  }
-
   #report(epoch: number): FromTaskManager {
     const execution = this.#execution
     const running = execution !== undefined && execution.started && !execution.failed
-    return { type: 'report', epoch, attempt: execution?.attempt, running, highestId: this.#highestId }
+    const finished = [...(execution?.subtasks.values() ?? [])].flatMap((s) => (s instanceof SourceSubtask && s.done ? s.ref.subtask : []))
+    return { type: 'report', epoch, attempt: execution?.attempt, running, highestId: this.#highestId, finished }
   }
 
   async #deploy(attempt: string, places: Readonly<Record<string, string>>, restore: RestorePoint): Promise<void> {
@@ -129,7 +121,12 @@ export class SimTaskManager implements Process {
     this.#highestId = 0
     try {
       if (restore.kind === 'checkpoint') await this.#restore(execution, restore)
-      if (this.#execution === execution) this.#tellLeader({ type: 'deployed', attempt })
+      if (this.#execution !== execution) return
+      const unreachable = Object.values(places).find(
+        (place) => place !== this.#node.name && !this.#connected.has(this.#simulation.node(place)),
+      )
+      if (unreachable === undefined) this.#tellLeader({ type: 'deployed', attempt })
+      else this.#fail(execution, `no connection to ${unreachable}`)
     } catch (error) {
       if (error instanceof WeirError && error.code === 'STO_MISSING') this.#simulation.oracle.onMissingFile(messageOf(error))
       this.#fail(execution, messageOf(error))
