@@ -16,9 +16,11 @@ export async function committedFiles(directory: string): Promise<string[]> {
     .toSorted()
 }
 
-/** Every line of every committed file. @throws when a line is not `{"key": word, "count": n}`: a torn line is a failure of the demo */
-export async function readEmitted(files: readonly string[]): Promise<Map<string, EmittedCounts>> {
-  const emitted = new Map<string, EmittedCounts>()
+/** Every line of every committed file, added to `emitted`. @throws when a line is not `{"key": word, "count": n}`: a torn line is a failure of the demo */
+export async function readEmitted(
+  files: readonly string[],
+  emitted: Map<string, EmittedCounts> = new Map(),
+): Promise<Map<string, EmittedCounts>> {
   for (const file of files)
     for await (const line of createInterface({ input: createReadStream(file) })) {
       const { key, count } = parseLine(file, line)

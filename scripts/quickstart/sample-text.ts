@@ -42,10 +42,11 @@ const WORDS = {
 type Slot = keyof typeof WORDS
 
 export function sampleFiles(bytesPerFile = 60_000): SampleFile[] {
-  return TITLES.map((title, n) => ({ name: `${title}.txt`, text: story(title, n + 1, bytesPerFile) }))
+  return TITLES.map((title, n) => ({ name: `${title}.txt`, text: sampleText(title, n + 1, bytesPerFile) }))
 }
 
-function story(title: string, seed: number, bytes: number): string {
+/** About `bytes` of prose; the same seed gives the same text. */
+export function sampleText(title: string, seed: number, bytes: number): string {
   const next = generator(seed)
   const pick = <T>(from: readonly T[]): T => from[Math.floor(next() * from.length)] as T
   const sentence = () => pick(SENTENCES).replaceAll(/\{(\w+)\}/g, (_, slot: string) => pick(WORDS[slot as Slot]))

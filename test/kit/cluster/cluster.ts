@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from 'node:child_process'
 import { goTool } from '#test/kit/tools'
 import { attempt, run, which, type CommandOptions, type CommandResult } from './command.ts'
 import { engineCluster, findEngine } from './engine-cluster.ts'
@@ -45,6 +46,11 @@ export class Cluster {
   /** As `kubectl`, but a refusal is an answer: for manifests that must not be accepted. */
   tryKubectl(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     return attempt(this.#kubectl, ['--kubeconfig', this.kubeconfig, ...args], options)
+  }
+
+  /** A kubectl that runs until it is ended, such as `port-forward`. */
+  spawnKubectl(args: readonly string[]): ChildProcess {
+    return spawn(this.#kubectl, ['--kubeconfig', this.kubeconfig, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   }
 
   helm(args: readonly string[], options: CommandOptions = {}): Promise<string> {

@@ -1,0 +1,39 @@
+import { fileURLToPath } from 'node:url'
+import type { Cluster } from '#test/kit/cluster/cluster'
+import { buildDist } from '#test/kit/cluster/images'
+import type { Progress } from '#test/kit/cluster/progress'
+import type { ImageNames } from '#test/kit/cluster/provider'
+
+export const CHART: string = fileURLToPath(new URL('../../charts/weir', import.meta.url))
+export const NAMESPACE = 'weir-system'
+export const RELEASE = 'weir'
+
+/** The values that point the chart at images of this cluster. */
+export function imageValues(images: ImageNames): string[] {
+  const at = images.weir.indexOf('@')
+  const colon = images.weir.lastIndexOf(':')
+  const reference =
+    at >= 0
+      ? [`image.repository=${images.weir.slice(0, at)}`, `image.digest=${images.weir.slice(at + 1)}`]
+      : [`image.repository=${images.weir.slice(0, colon)}`, `image.tag=${images.weir.slice(colon + 1)}`]
+  const servers = [
+    ...(images.redis === undefined ? [] : [`quickstart.redis.image=${images.redis}`]),
+    ...(images.s3 === undefined ? [] : [`quickstart.s3.image=${images.s3}`]),
+  ]
+  return ['image.registry=', ...reference, ...servers].flatMap((value) => ['--set', value])
+}
+
+/** Compiles, builds and loads the image, and installs or upgrades the chart with its quickstart. */
+export async function installWeir(cluster: Cluster, progress: Progress, extra: readonly string[] = []): Promise<void> {
+  await buildDist(progress)
+  const images = await cluster.provider.loadImages(progress)
+  progress.say(`helm upgrade --install ${RELEASE} charts/weir -n ${NAMESPACE} --set quickstart.enabled=true`)
+  await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', `${CHART}/crds`])
+  const existed = (await cluster.helm(['list', '--namespace', NAMESPACE, '--short', '--filter', `^${RELEASE}$`])).trim() !== ''
+  const release = ['upgrade', '--install', RELEASE, CHART, '--namespace', NAMESPACE, '--create-namespace', '--wait', '--timeout', '5m']
+  await cluster.helm([...release, '--set', 'quickstart.enabled=true', ...imageValues(images), ...extra], { timeoutMs: 400_000 })
+  // The name of a development image never changes: pods that run an older one are replaced.
+  if (existed) await cluster.kubectl(['rollout', 'restart', `deployment/${RELEASE}-operator`, '-n', NAMESPACE])
+  await cluster.kubectl(['rollout', 'status', `deployment/${RELEASE}-operator`, '-n', NAMESPACE, '--timeout=120s'])
+  progress.say('Weir is installed')
+}
