@@ -177,7 +177,7 @@ export class CheckpointCoordinator {
       case 'sendTriggers':
         return this.#sendTriggers()
       case 'acknowledged':
-        return this.#acknowledged(effect.outcome, (event as { ack: SubtaskAck }).ack)
+        return this.#acknowledged(effect.outcome, (event as Extract<CoordinatorEvent, { type: 'TaskStatusUpdate' }>).ack as SubtaskAck)
       case 'raise':
         return this.#dispatch(effect.event)
       case 'writeManifest':
