@@ -330,7 +330,7 @@ export const streamJobStatus = z.object({
   observedGeneration: z.int().min(0).optional().describe('Generation that the rest of the status was computed for.'),
   conditions: conditions().optional(),
   phase: z
-    .enum(['Pending', 'Starting', 'Running', 'Restarting', 'Upgrading', 'Suspended', 'Drained', 'Finished', 'Failed'])
+    .enum(['Starting', 'Running', 'Restarting', 'Upgrading', 'Suspended', 'Drained', 'Finished', 'Failed'])
     .optional()
     .describe('One word for people. Machines use the conditions.'),
   runId: z

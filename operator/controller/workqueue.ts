@@ -1,0 +1,107 @@
+import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
+import type { Clock, Timer } from '#runtime/base/clock'
+
+/**
+ * Keys waiting to be reconciled.
+ *
+ * I1 A key is in the queue at most once, however often it is added.
+ * I2 A key that is being worked on is given to nobody else; if it is added meanwhile it comes back after `done`.
+ * I3 Of several delayed adds of a key the earliest counts; an immediate add makes delayed ones void.
+ * I4 Delays of failures are per key: one broken object slows down no other.
+ */
+export class WorkQueue {
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #backoff: BackoffOptions
+  readonly #ready: string[] = []
+  readonly #queued = new Set<string>()
+  readonly #active = new Set<string>()
+  readonly #again = new Set<string>()
+  readonly #failures = new Map<string, number>()
+  readonly #delayed = new Map<string, { readonly dueAt: number; readonly timer: Timer }>()
+  readonly #takers: ((key: string | undefined) => void)[] = []
+  #closed = false
+
+  constructor(options: { clock: Clock; random: () => number; backoff?: BackoffOptions }) {
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#backoff = options.backoff ?? { initialMs: 100, maxMs: 300_000, multiplier: 2, jitter: 0.2 }
+  }
+
+  /** Keys that wait for a worker now. */
+  get depth(): number {
+    return this.#ready.length
+  }
+
+  add(key: string): void {
+    if (this.#closed) return
+    this.#cancelDelayed(key)
+    if (this.#active.has(key)) {
+      this.#again.add(key)
+      return
+    }
+    if (this.#queued.has(key)) return
+    const taker = this.#takers.shift()
+    if (taker !== undefined) {
+      this.#active.add(key)
+      taker(key)
+      return
+    }
+    this.#queued.add(key)
+    this.#ready.push(key)
+  }
+
+  addAfter(key: string, delayMs: number): void {
+    if (this.#closed || this.#queued.has(key)) return
+    const dueAt = this.#clock.monotonic() + delayMs
+    const existing = this.#delayed.get(key)
+    if (existing !== undefined && existing.dueAt <= dueAt) return
+    existing?.timer.cancel()
+    const timer = this.#clock.after(delayMs, () => {
+      this.#delayed.delete(key)
+      this.add(key)
+    })
+    this.#delayed.set(key, { dueAt, timer })
+  }
+
+  /** Adds a key after a failure; returns the delay in milliseconds. `atLeastMs` is what the server asked for. */
+  retry(key: string, atLeastMs = 0): number {
+    const failures = (this.#failures.get(key) ?? 0) + 1
+    this.#failures.set(key, failures)
+    const delayMs = Math.max(atLeastMs, backoffDelay(this.#backoff, Math.min(failures, 64), this.#random()))
+    this.addAfter(key, delayMs)
+    return delayMs
+  }
+
+  /** The key has succeeded: its next failure begins with the first delay again. */
+  forget(key: string): void {
+    this.#failures.delete(key)
+  }
+
+  /** The next key, or undefined once the queue is closed. Every taken key needs `done`. */
+  take(): Promise<string | undefined> {
+    if (this.#closed) return Promise.resolve(undefined)
+    const key = this.#ready.shift()
+    if (key === undefined) return new Promise((resolve) => this.#takers.push(resolve))
+    this.#queued.delete(key)
+    this.#active.add(key)
+    return Promise.resolve(key)
+  }
+
+  done(key: string): void {
+    this.#active.delete(key)
+    if (this.#again.delete(key)) this.add(key)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const { timer } of this.#delayed.values()) timer.cancel()
+    this.#delayed.clear()
+    for (const taker of this.#takers.splice(0)) taker(undefined)
+  }
+
+  #cancelDelayed(key: string): void {
+    this.#delayed.get(key)?.timer.cancel()
+    this.#delayed.delete(key)
+  }
+}

@@ -1,0 +1,223 @@
+import http from 'node:http'
+import https from 'node:https'
+import { text } from 'node:stream/consumers'
+import { messageOf } from '#runtime/base/errors'
+import { VERSION } from '#runtime/contract/version'
+import type { KubeConfig } from '@kubernetes/client-node'
+import { MANAGER } from '../resources/labels.ts'
+import type { KubeObject } from '../resources/object.ts'
+import { errorOf, KubeApiError } from './errors.ts'
+import { linesOf } from './lines.ts'
+import { pathOf, resourceOf, type Resource } from './resource.ts'
+
+/**
+ * Raw, typed requests to the API server. The generated classes of the client library are not used: they drop fields that they do not know and open a new TLS
+ * connection for every request. Connections are kept alive here in one agent; certificates are part of its pool key, so that a renewed one opens new connections.
+ */
+export interface Authority {
+  readonly server: string
+  /** Fills in headers and TLS material of the current user; called for every request, so that tokens can be renewed. */
+  readonly authorize: (options: https.RequestOptions) => Promise<void>
+  /** The agent that `authorize` sets leads through a proxy and must be used. */
+  readonly proxied?: boolean
+}
+
+export interface ListOptions {
+  readonly namespace?: string | undefined
+  readonly labelSelector?: string | undefined
+  readonly limit?: number
+  readonly continue?: string | undefined
+  readonly resourceVersion?: string
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface KubeList<T> {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
+  readonly items: readonly T[]
+}
+
+export interface WatchEvent<T> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  readonly object: T
+}
+
+export interface WatchOptions {
+  readonly namespace?: string | undefined
+  readonly labelSelector?: string | undefined
+  readonly resourceVersion: string
+  readonly timeoutSeconds: number
+  readonly signal: AbortSignal
+}
+
+interface Request {
+  readonly method: string
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
+  readonly body?: unknown
+  readonly contentType?: string
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number
+}
+
+const REQUEST_TIMEOUT_MS = 30_000
+const MERGE_PATCH = 'application/merge-patch+json'
+const APPLY_PATCH = 'application/apply-patch+yaml'
+
+export class KubeClient {
+  readonly #authority: Authority
+  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
+
+  constructor(authority: Authority) {
+    this.#authority = authority
+    this.#agents = {
+      http: new http.Agent({ keepAlive: true, maxFreeSockets: 8 }),
+      https: new https.Agent({ keepAlive: true, maxFreeSockets: 8 }),
+    }
+  }
+
+  /** Closes idle and open connections. */
+  close(): void {
+    this.#agents.http.destroy()
+    this.#agents.https.destroy()
+  }
+
+  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, signal?: AbortSignal): Promise<T> {
+    return this.#json({ method: 'GET', path: pathOf(resource, namespace, name), signal })
+  }
+
+  list<T extends KubeObject>(resource: Resource, options: ListOptions): Promise<KubeList<T>> {
+    const { labelSelector, limit, resourceVersion } = options
+    return this.#json({
+      method: 'GET',
+      path: pathOf(resource, options.namespace),
+      query: { labelSelector, limit, continue: options.continue, resourceVersion },
+      signal: options.signal,
+    })
+  }
+
+  /** Yields events until the server or `signal` ends the stream; throws when it cannot be opened or breaks. Bookmarks are asked for. */
+  async *watch<T extends KubeObject>(resource: Resource, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
+    const { labelSelector, resourceVersion, timeoutSeconds } = options
+    const response = await this.#open({
+      method: 'GET',
+      path: pathOf(resource, options.namespace),
+      query: { watch: true, allowWatchBookmarks: true, labelSelector, resourceVersion, timeoutSeconds },
+      signal: options.signal,
+      timeoutMs: 0,
+    })
+    try {
+      for await (const line of linesOf(response)) yield JSON.parse(line) as WatchEvent<T>
+    } finally {
+      response.destroy()
+    }
+  }
+
+  create<T extends KubeObject>(object: KubeObject, signal?: AbortSignal): Promise<T> {
+    const path = pathOf(resourceOf(object.kind), object.metadata.namespace)
+    return this.#json({ method: 'POST', path, query: { fieldManager: MANAGER }, body: object, signal })
+  }
+
+  /** Server-side apply; `force` takes over fields that somebody else changed. */
+  apply<T extends KubeObject>(object: KubeObject, signal?: AbortSignal): Promise<T> {
+    const path = pathOf(resourceOf(object.kind), object.metadata.namespace, object.metadata.name)
+    return this.#json({
+      method: 'PATCH',
+      path,
+      query: { fieldManager: MANAGER, force: true },
+      body: object,
+      contentType: APPLY_PATCH,
+      signal,
+    })
+  }
+
+  mergePatch<T extends KubeObject>(
+    resource: Resource,
+    target: { readonly namespace: string; readonly name: string },
+    patch: object,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const path = pathOf(resource, target.namespace, target.name)
+    return this.#json({ method: 'PATCH', path, query: { fieldManager: MANAGER }, body: patch, contentType: MERGE_PATCH, signal })
+  }
+
+  /** Replaces an object (or its status) if nobody has changed it since `object.metadata.resourceVersion`. @throws {KubeApiError} 409 else. */
+  replace<T extends KubeObject>(object: KubeObject, subresource?: 'status', signal?: AbortSignal): Promise<T> {
+    const path = pathOf(resourceOf(object.kind), object.metadata.namespace, object.metadata.name, subresource)
+    return this.#json({ method: 'PUT', path, query: { fieldManager: MANAGER }, body: object, signal })
+  }
+
+  /** Deletes in the background what the object owns. `uid` protects a successor with the same name. */
+  async delete(
+    resource: Resource,
+    target: { readonly namespace: string; readonly name: string; readonly uid?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      propagationPolicy: 'Background',
+      ...(target.uid === undefined ? {} : { preconditions: { uid: target.uid } }),
+    }
+    await this.#json({ method: 'DELETE', path: pathOf(resource, target.namespace, target.name), body, signal })
+  }
+
+  async #json<T>(request: Request): Promise<T> {
+    const response = await this.#open(request)
+    const body = await text(response).catch((error: unknown) => {
+      throw unanswered(request, error)
+    })
+    return JSON.parse(body) as T
+  }
+
+  /** The response, once its status says success. */
+  async #open(request: Request): Promise<http.IncomingMessage> {
+    const url = new URL(this.#authority.server.replace(/\/$/, '') + request.path)
+    for (const [key, value] of Object.entries(request.query ?? {})) if (value !== undefined) url.searchParams.set(key, String(value))
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body)
+    const options: https.RequestOptions = {
+      method: request.method,
+      headers: {
+        accept: 'application/json',
+        'user-agent': `weir-operator/${VERSION}`,
+        ...(body === undefined
+          ? {}
+          : { 'content-type': request.contentType ?? 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
+      },
+    }
+    await this.#authority.authorize(options)
+    const secure = url.protocol === 'https:'
+    if (this.#authority.proxied !== true) options.agent = secure ? this.#agents.https : this.#agents.http
+    const timeoutMs = request.timeoutMs ?? REQUEST_TIMEOUT_MS
+    const timeout = timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []
+    options.signal = AbortSignal.any([...timeout, ...(request.signal === undefined ? [] : [request.signal])])
+
+    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      const outgoing = (secure ? https : http).request(url, options, resolve)
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    }).catch((error: unknown) => {
+      request.signal?.throwIfAborted()
+      throw unanswered(request, error)
+    })
+    const status = response.statusCode ?? 0
+    if (status >= 200 && status < 300) return response
+    const answer = await text(response).catch(() => '')
+    throw errorOf(`${request.method} ${request.path}`, status, answer, response.headers['retry-after'])
+  }
+}
+
+function unanswered(request: Request, cause: unknown): KubeApiError {
+  const why = cause instanceof Error && cause.name === 'TimeoutError' ? 'no answer in time' : messageOf(cause)
+  return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, { status: 0, reason: 'Unreachable', cause })
+}
+
+/** The API server that a kubeconfig names: in the cluster the pod's service account, else KUBECONFIG or ~/.kube/config. */
+export function authorityOf(config: KubeConfig): Authority {
+  const cluster = config.getCurrentCluster()
+  if (cluster === null) throw new KubeApiError('The kubeconfig names no current cluster', { status: 0, reason: 'NoCluster' })
+  const authorize = async (options: https.RequestOptions): Promise<void> => {
+    // The library's types are those of the WebSocket client, but what it fills in is what an HTTPS request takes.
+    await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0])
+  }
+  return { server: cluster.server, authorize, proxied: cluster.proxyUrl !== undefined }
+}

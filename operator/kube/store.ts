@@ -1,0 +1,98 @@
+import type { KubeObject } from '../resources/object.ts'
+
+/**
+ * The last known state of one kind, filled by reflectors. Listeners get keys only: what a reconciler does depends on the state that it reads, never on the event.
+ * Objects are shared; nobody changes them.
+ */
+export type Key = string
+export const keyOf = (namespace: string, name: string): Key => `${namespace}/${name}`
+export function splitKey(key: Key): { readonly namespace: string; readonly name: string } {
+  const slash = key.indexOf('/')
+  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) }
+}
+export const keyOfObject = (object: KubeObject): Key => keyOf(object.metadata.namespace ?? '', object.metadata.name)
+
+export type Listener<T> = (key: Key, object: T, previous: T | undefined) => void
+
+export class Store<T extends KubeObject> {
+  readonly #objects = new Map<Key, T>()
+  /** Index value -> keys. */
+  readonly #index = new Map<string, Set<Key>>()
+  readonly #indexBy: (object: T) => readonly string[]
+  readonly #listeners: Listener<T>[] = []
+
+  constructor(indexBy: (object: T) => readonly string[] = () => []) {
+    this.#indexBy = indexBy
+  }
+
+  get size(): number {
+    return this.#objects.size
+  }
+
+  get(namespace: string, name: string): T | undefined {
+    return this.#objects.get(keyOf(namespace, name))
+  }
+
+  values(): Iterable<T> {
+    return this.#objects.values()
+  }
+
+  keys(): Iterable<Key> {
+    return this.#objects.keys()
+  }
+
+  /** Objects whose index function gave `value`. */
+  indexed(value: string): T[] {
+    return [...(this.#index.get(value) ?? [])].flatMap((key) => this.#objects.get(key) ?? [])
+  }
+
+  /** Called after each change, also for a removal (with the last known object). A listener only enqueues and must not throw. */
+  onChange(listener: Listener<T>): void {
+    this.#listeners.push(listener)
+  }
+
+  put(object: T): void {
+    const key = keyOfObject(object)
+    const previous = this.#objects.get(key)
+    if (previous !== undefined) this.#unindex(key, previous)
+    this.#objects.set(key, object)
+    for (const value of this.#indexBy(object)) {
+      const keys = this.#index.get(value)
+      if (keys === undefined) this.#index.set(value, new Set([key]))
+      else keys.add(key)
+    }
+    this.#notify(key, object, previous)
+  }
+
+  remove(key: Key): void {
+    const object = this.#objects.get(key)
+    if (object === undefined) return
+    this.#objects.delete(key)
+    this.#unindex(key, object)
+    this.#notify(key, object, object)
+  }
+
+  /** Makes the store equal to a complete list of a namespace, or of all: what is not in the list has gone. */
+  replace(objects: readonly T[], namespace: string | undefined): void {
+    const present = new Set(objects.map(keyOfObject))
+    for (const [key, object] of this.#objects)
+      if ((namespace === undefined || object.metadata.namespace === namespace) && !present.has(key)) this.remove(key)
+    for (const object of objects) {
+      const known = this.#objects.get(keyOfObject(object))
+      if (known?.metadata.resourceVersion !== object.metadata.resourceVersion || known?.metadata.uid !== object.metadata.uid)
+        this.put(object)
+    }
+  }
+
+  #unindex(key: Key, object: T): void {
+    for (const value of this.#indexBy(object)) {
+      const keys = this.#index.get(value)
+      keys?.delete(key)
+      if (keys?.size === 0) this.#index.delete(value)
+    }
+  }
+
+  #notify(key: Key, object: T, previous: T | undefined): void {
+    for (const listener of this.#listeners) listener(key, object, previous)
+  }
+}
