@@ -152,7 +152,8 @@ export class CommitLog {
 
   /**
    * Appends at head + 1 under the own epoch and resolves with the record once it is certain.
-   * @throws {WeirError} FENCED (context.epoch: the other's) when deposed; STO_UNAVAILABLE when the outcome is still unknown after `limitMs`: `inDoubt` is then set,
+   * @throws {WeirError} FENCED when deposed (context.epoch: the other's, whose record stands at this seq; absent: the log was compacted beyond it, and after an earlier
+   * unknown outcome the record may be in it; either way this coordinator stops and undoes nothing); STO_UNAVAILABLE when the outcome is still unknown after `limitMs`: `inDoubt` is then set,
    * and only `settle` (or the death of the process) may follow.
    */
   append(body: LogBody, options: AppendOptions = {}): Promise<LogRecord> {

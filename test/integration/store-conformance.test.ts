@@ -9,6 +9,7 @@ import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
 import { probeStore } from '#runtime/storage/probe'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { S3Store } from '#runtime/storage/s3-store'
+import { checkpointBody, deployBody, leadLog, openLog } from '#test/kit/commit-log'
 import { type S3Server, startS3 } from '#test/kit/s3'
 import { type TempDir, tempDir } from '#test/kit/temp-dir'
 
@@ -183,6 +184,20 @@ describe.each(backends)('$name', ({ name, place }) => {
     const store = await fresh()
     for (const key of ['', '/a', 'a/', 'a//b', '../a', 'a/./b', '.tmp/x', 'a b', 'ü'])
       await expect(store.create(key, bytes('x'))).rejects.toMatchObject({ code: 'BUG' })
+  })
+
+  test('carries a commit log: of two coordinators the older is fenced, and readers agree', async () => {
+    const open = await empty()
+    const [old, young] = [await leadLog(open(), 'old'), await leadLog(open(), 'young')]
+    await young.append(deployBody('2.1'))
+    await expect(old.append(deployBody('1.1'))).rejects.toMatchObject({ code: 'FENCED', context: { epoch: 2 } })
+    await young.append(checkpointBody(1, 2, '2.1'))
+    await young.compact()
+    await young.append(checkpointBody(2, 2, '2.1', { base: 1, retires: [1] }))
+    expect((await openLog(open())).state).toEqual(young.state)
+    const candidates = await Promise.all([0, 1, 2, 3].map(() => openLog(open())))
+    const epochs = await Promise.all(candidates.map((log, i) => log.openEpoch({ run: 1, leader: `jm-${i}`, floor: 1 })))
+    expect(epochs.toSorted()).toEqual([3, 4, 5, 6])
   })
 
   test('passes the probe and is left empty by it', async () => {

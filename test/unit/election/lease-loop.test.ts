@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LeaseLoop } from '#runtime/election/lease-loop'
-import { MemoryLease, type MemoryLeaseHooks, MemoryLeaseStore } from '#runtime/election/memory-lease-store'
+import { MemoryLease, type MemoryLeaseHooks, MemoryLeaseStore } from '#test/kit/memory-lease'
 import { SingleCandidate } from '#runtime/election/single'
 import { leaseKeys } from '#runtime/election/redis-lease-store'
 import { parseRedisUrl } from '#runtime/election/redis-client'

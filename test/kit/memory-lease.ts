@@ -1,6 +1,6 @@
-import type { AcquireAnswer, LeaseStore, RenewAnswer } from './lease.ts'
+import type { AcquireAnswer, LeaseStore, RenewAnswer } from '#runtime/election/lease'
 
-/** What Redis holds of one job's lease, in memory and with the same meaning as the scripts of redis-lease-store.ts; for the simulator. Several stores share one. */
+/** What Redis holds of one job's lease, in memory and with the same meaning as the scripts of redis-lease-store.ts. Several stores share one. */
 export class MemoryLease {
   readonly #now: () => number
   readonly #listeners = new Set<() => void>()
