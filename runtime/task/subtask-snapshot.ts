@@ -5,7 +5,7 @@ import { encodeStateFile } from '#runtime/state/snapshot-format'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import type { ChainedOperator } from './operator-chain.ts'
 
-/** The state of one subtask as of a barrier, encoded; `bytes` undefined when it has no state at all. */
+/** The state of one subtask as of a barrier, encoded; `bytes` undefined when it has no state at all, or (delta) none that changed. */
 export interface EncodedSnapshot {
   readonly barrier: Barrier
   readonly mode: 'full' | 'delta'
@@ -86,7 +86,8 @@ export class SubtaskSnapshot {
   async finish(): Promise<EncodedSnapshot> {
     const sections = [...this.#keyed.flatMap((k) => k.sections()), ...(this.#lists ?? [])]
     const mode = this.#keyed.length > 0 && this.#keyed.every((k) => k.mode === 'delta') ? 'delta' : 'full'
-    const bytes = this.#uids.length === 0 ? undefined : await encodeStateFile({ mode, sections }, { compress: true })
+    const isEmpty = this.#uids.length === 0 || (mode === 'delta' && sections.length === 0)
+    const bytes = isEmpty ? undefined : await encodeStateFile({ mode, sections }, { compress: true })
     return {
       barrier: this.barrier,
       mode,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Barrier } from '#runtime/contract/rpc'
+import type { StreamElement } from '#runtime/element/stream-element'
 import { InputChannel } from '#runtime/task/channel'
 import { InputGate, type GateEvent } from '#runtime/task/input-gate'
 
@@ -12,7 +13,7 @@ const barrier = (id: number): Barrier => ({
   stop: false,
   drain: false,
 })
-const row = (value: unknown) => ({ kind: 'batch', rows: [value], timestamps: undefined, count: 1 }) as const
+const row = (value: unknown): StreamElement => ({ kind: 'batch', rows: [value], timestamps: undefined, count: 1 })
 
 function gateOf(n: number) {
   const channels = Array.from({ length: n }, () => new InputChannel(() => {}))
