@@ -2,7 +2,7 @@
  * `npm run demo`: the word count over the prose of the installed packages, on two TaskManagers with a checkpoint each second. One TaskManager is killed on
  * the way. At the end what was committed is compared with what `tr | sort | uniq -c` say about the same files; the command fails when they differ in anything.
  *
- * Options: --megabytes N (text to read, default 12), --dir D (default .weir/demo; made anew).
+ * Options: --megabytes N (text to read, default 20), --dir D (default .weir/demo; made anew).
  */
 import { rm } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
@@ -18,7 +18,7 @@ import { type DemoRun, recoveryText, runWordCount } from './demo/word-count-run.
 import { root } from './root.ts'
 
 const { values } = parseArgs({
-  options: { megabytes: { type: 'string', default: '12' }, dir: { type: 'string', default: join(root, '.weir', 'demo') } },
+  options: { megabytes: { type: 'string', default: '20' }, dir: { type: 'string', default: join(root, '.weir', 'demo') } },
 })
 /** A machine fast enough to read everything before the kill gets more to read. */
 const GROWTH = 3
