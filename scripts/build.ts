@@ -5,9 +5,10 @@
  * projects that install the package. It carries name, version and exports too, so that compiled code finds the package it belongs to.
  * The output is written elsewhere on the same file system and swapped in at the end: a failed build leaves the previous one.
  */
-import { spawn } from 'node:child_process'
-import { chmod, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { systemCode } from '#runtime/base/errors'
+import { runNode, seconds, tool } from './program.ts'
 import { root } from './root.ts'
 
 interface PackageJson {
@@ -21,31 +22,31 @@ interface PackageJson {
 
 const SHIPPED_IMPORTS = ['#runtime/*', '#operator/*', '#cli/*', '#sim/*']
 const EXECUTABLES = ['cli/main.js']
-const NEW_DIST = 'node_modules/.cache/weir/dist.new'
-const OLD_DIST = 'node_modules/.cache/weir/dist.old'
+const MAX_SWAPS = 5
+const CACHE = join(root, 'node_modules/.cache/weir')
 
 async function build(): Promise<void> {
   const started = performance.now()
-  await rm(join(root, NEW_DIST), { recursive: true, force: true })
-  await compile()
-  const source = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as PackageJson
-  await writeFile(join(root, NEW_DIST, 'package.json'), `${JSON.stringify(distPackage(source), null, 2)}\n`)
-  for (const path of EXECUTABLES) await makeExecutable(join(root, NEW_DIST, path))
-  await swapIn()
-  console.log(`built dist/ in ${((performance.now() - started) / 1000).toFixed(1)} s`)
+  await mkdir(CACHE, { recursive: true })
+  // Of one's own: several builds may run at once, as when tests pack the package.
+  const work = await mkdtemp(join(CACHE, 'build-'))
+  try {
+    const fresh = join(work, 'dist')
+    await compile(fresh)
+    const source = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as PackageJson
+    await writeFile(join(fresh, 'package.json'), `${JSON.stringify(distPackage(source), null, 2)}\n`)
+    for (const path of EXECUTABLES) await makeExecutable(join(fresh, path))
+    await swapIn(fresh, join(root, 'dist'), work)
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+  console.log(`built dist/ in ${seconds(performance.now() - started)}`)
 }
 
-const compile = (): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-    const child = spawn(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', NEW_DIST], { cwd: root, stdio: 'inherit' })
-    child.on('error', reject)
-    child.on('exit', (code, signal) =>
-      code === 0
-        ? resolve()
-        : reject(new Error(`tsc ended with ${signal ?? `code ${code}`}; dist/ is unchanged. Correct the errors above.`)),
-    )
-  })
+async function compile(outDir: string): Promise<void> {
+  const { code } = await runNode([tool('typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', outDir], { show: true })
+  if (code !== 0) throw new Error(`tsc ended with code ${code}; dist/ is unchanged. Correct the errors above.`)
+}
 
 const distPackage = (source: PackageJson): object => ({
   name: source.name,
@@ -73,19 +74,24 @@ async function makeExecutable(path: string): Promise<void> {
   await chmod(path, 0o755)
 }
 
-async function swapIn(): Promise<void> {
-  const [dist, fresh, old] = ['dist', NEW_DIST, OLD_DIST].map((name) => join(root, name)) as [string, string, string]
-  await rm(old, { recursive: true, force: true })
-  if (await exists(dist)) await rename(dist, old)
-  await rename(fresh, dist)
-  await rm(old, { recursive: true, force: true })
+/** The previous output goes aside first, because a directory cannot be renamed over one that has files. */
+async function swapIn(fresh: string, dist: string, work: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await rename(dist, join(work, `old-${attempt}`)).catch(ignore('ENOENT'))
+      return await rename(fresh, dist)
+    } catch (error) {
+      // Another build put its output there in between.
+      if (attempt === MAX_SWAPS || !['ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw error
+    }
+  }
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
+const ignore =
+  (code: string) =>
+  (error: unknown): void => {
+    if (systemCode(error) !== code) throw error
+  }
 
 try {
   await build()
