@@ -98,7 +98,7 @@ export class SimLeadership {
         this.#deployed.add(peer)
         return this.#maybeStart()
       case 'failed':
-        if (this.#phase === 'asking') this.#reports.delete(peer)
+        this.#onFailed(peer)
         return this.#fail(message.why)
       case 'finished':
         this.#finished.add(message.source)
@@ -158,6 +158,12 @@ export class SimLeadership {
     if (isPart && report.epoch === 0 && (report.attempt !== this.#attempt || !report.running))
       this.#fail(`${peer.name} lost attempt ${this.#attempt}`)
     this.#deployIfPossible()
+  }
+
+  /** Not to be adopted any more. */
+  #onFailed(peer: SimNode): void {
+    const report = this.#reports.get(peer)
+    if (report !== undefined) this.#reports.set(peer, { ...report, running: false })
   }
 
   /** Every TaskManager runs the last deployed attempt: it goes on under this epoch. */
