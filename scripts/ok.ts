@@ -27,7 +27,7 @@ const STEPS: readonly Step[] = [
 let failed = 0
 const started = performance.now()
 for (const { name, args, remedy } of STEPS) {
-  const { code, output, durationMs } = await runNode(args)
+  const { code, output, durationMs } = await runNode(args, { env: { NO_COLOR: '1' } })
   console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name.padEnd(16)} ${seconds(durationMs)}`)
   if (code === 0) continue
   failed++
