@@ -1,0 +1,218 @@
+import type { Clock } from '#runtime/base/clock'
+import { silentLogger } from '#runtime/base/logger'
+import type { S3Access } from '#runtime/contract/process-config'
+import { keyGroupRange } from '#runtime/element/key-group'
+import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
+import type { OperatorContext, PollResult, StreamOperator } from '#runtime/operators/stream-operator'
+import { HeapBackend } from '#runtime/state/heap-backend'
+import type { KeyedSnapshot } from '#runtime/state/keyed-state'
+import { encodeListSection, readListState, redistribute } from '#runtime/state/list-state'
+import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
+import { TestClock } from './test-clock.ts'
+
+export interface HarnessOptions<I, O> {
+  readonly create: () => StreamOperator<I, O>
+  readonly uid?: string
+  readonly subtask?: number
+  readonly parallelism?: number
+  readonly maxParallelism?: number
+  readonly attempt?: string
+  readonly jobUid?: string
+  /** Default: a clock that stands still. */
+  readonly clock?: Clock
+  readonly s3?: S3Access
+}
+
+/** State of one subtask as the bytes of a state file. */
+export interface HarnessState {
+  readonly subtask: number
+  readonly parallelism: number
+  readonly checkpointId: number
+  readonly file: Uint8Array
+}
+
+export interface Emitted<O> {
+  readonly value: O
+  readonly timestamp: number
+}
+
+/**
+ * Runs one StreamOperator in one subtask as a task would, on the real heap backend and the real state format, and collects what it emits. For tests: feed records, watermarks
+ * and polls, take the state at any point, open another harness from it, at another parallelism too.
+ */
+export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
+  readonly output: Emitted<O>[] = []
+  readonly watermarks: number[] = []
+  /** Times that idleness was emitted. */
+  idles = 0
+  /** What the operator failed the task with. */
+  readonly failures: unknown[] = []
+  readonly counters = { lateDropped: 0, badRecords: 0, committed: 0 }
+  readonly operator: StreamOperator<I, O>
+  readonly #options: HarnessOptions<I, O>
+  readonly #lists: {
+    readonly name: string
+    readonly mode: 'split' | 'union'
+    readonly snapshot: (id: number) => readonly unknown[] | Promise<readonly unknown[]>
+  }[] = []
+  #keyed: HeapBackend | undefined
+  #woken: (() => void) | undefined
+  #isAwake = false
+  #closed = false
+
+  private constructor(options: HarnessOptions<I, O>) {
+    this.#options = options
+    this.operator = options.create()
+  }
+
+  /** `states`: of every subtask of the parallelism that took them; none: a fresh start. */
+  static async open<I, O>(options: HarnessOptions<I, O>, states: readonly HarnessState[] = []): Promise<OperatorHarness<I, O>> {
+    const harness = new OperatorHarness<I, O>(options)
+    await harness.operator.open(harness.#context(states))
+    return harness
+  }
+
+  /** The values emitted. */
+  get values(): O[] {
+    return this.output.map((o) => o.value)
+  }
+
+  send(value: I, timestamp: number = NO_TIMESTAMP): void {
+    this.operator.onRecord(value, timestamp)
+  }
+
+  watermark(watermark: number): void {
+    this.operator.onWatermark(watermark)
+  }
+
+  idle(): void {
+    this.operator.onIdle?.()
+  }
+
+  endBatch(): void {
+    this.operator.onBatchEnd?.()
+  }
+
+  poll(): PollResult | undefined {
+    const result = this.operator.poll?.()
+    this.operator.onBatchEnd?.()
+    return result
+  }
+
+  /** Polls until the operator says `done`, or `until` holds; waits for its wake-ups in between. @throws what the operator failed with */
+  async pollAll(until: () => boolean = () => false): Promise<void> {
+    for (;;) {
+      if (this.failures.length > 0) throw this.failures[0]
+      if (until()) return
+      const result = this.poll()
+      if (result === 'done' || until()) return
+      if (result === 'idle') await this.woken()
+    }
+  }
+
+  /** Resolves at the next wake-up or failure, at once if there was one since the last call. */
+  async woken(): Promise<void> {
+    if (!this.#isAwake) await new Promise<void>((resolve) => (this.#woken = resolve))
+    this.#isAwake = false
+  }
+
+  /** The state as of now; what lists give may take its time. */
+  async snapshot(checkpointId: number): Promise<HarnessState> {
+    const { uid, subtask, parallelism } = this.#place()
+    const frozen = this.#keyed?.snapshot(checkpointId, 0)
+    const lists = this.#lists.map(({ name, mode, snapshot }) => ({ name, mode, items: snapshot(checkpointId) }))
+    const listSections = lists.map(async ({ name, mode, items }) => encodeListSection(uid, name, mode, await items))
+    const sections = [...(frozen === undefined ? [] : finish(frozen).sections()), ...(await Promise.all(listSections))]
+    return { subtask, parallelism, checkpointId, file: encodeStateFile({ mode: 'full', sections }, { compress: false }) }
+  }
+
+  /** The checkpoint is in the log. */
+  async complete(checkpointId: number, epoch = 1): Promise<void> {
+    await this.operator.onCheckpointComplete?.({ checkpointId, epoch })
+  }
+
+  end(): void {
+    this.operator.onEnd?.()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.operator.close?.()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #place() {
+    const { uid = 'operator', subtask = 0, parallelism = 1, maxParallelism = 128 } = this.#options
+    return { uid, subtask, parallelism, maxParallelism }
+  }
+
+  #wake(): void {
+    this.#isAwake = true
+    this.#woken?.()
+    this.#woken = undefined
+  }
+
+  #context(states: readonly HarnessState[]): OperatorContext<O> {
+    const { uid, subtask, parallelism, maxParallelism } = this.#place()
+    const { clock = new TestClock(), s3, attempt = '1.1', jobUid = 'job-uid' } = this.#options
+    const files = states.map((state) => ({ state, reader: openStateFile(state.file) }))
+    const openKeyed = (): HeapBackend => {
+      const backend = new HeapBackend({
+        uid,
+        keyGroups: keyGroupRange(subtask, parallelism, maxParallelism),
+        maxParallelism,
+        monotonic: () => clock.monotonic(),
+      })
+      for (const { reader } of files) backend.restore(reader, uid)
+      this.#keyed = backend
+      return backend
+    }
+    const restoredItems = (name: string, mode: 'split' | 'union'): readonly unknown[] => {
+      const perOld: unknown[][] = Array.from({ length: states[0]?.parallelism ?? 0 }, () => [])
+      for (const { state, reader } of files) perOld[state.subtask] = readListState(reader, uid, name)?.items ?? []
+      if (mode === 'union') return perOld.flat()
+      return (perOld.length === parallelism ? perOld : redistribute(perOld, parallelism))[subtask] ?? []
+    }
+    const keyed = () => this.#keyed ?? openKeyed()
+    const out: Receiver<O> = {
+      onRecord: (value, timestamp) => void this.output.push({ value, timestamp }),
+      onWatermark: (watermark) => void this.watermarks.push(watermark),
+      onIdle: () => void this.idles++,
+    }
+    return {
+      job: { namespace: 'default', name: 'job', uid: jobUid },
+      uid,
+      subtask,
+      parallelism,
+      attempt,
+      restoredFrom: states[0]?.checkpointId ?? 0,
+      out,
+      get keyed() {
+        return keyed()
+      },
+      listState: <T>(name: string, mode: 'split' | 'union', snapshot: (id: number) => readonly T[] | Promise<readonly T[]>) => {
+        this.#lists.push({ name, mode, snapshot })
+        return { restored: restoredItems(name, mode) as readonly T[] }
+      },
+      wake: () => this.#wake(),
+      fail: (error) => {
+        this.failures.push(error)
+        this.#wake()
+      },
+      clock,
+      random: () => 0.5,
+      logger: silentLogger,
+      s3,
+      counters: this.counters,
+    }
+  }
+}
+
+function finish(snapshot: KeyedSnapshot): KeyedSnapshot {
+  while (!snapshot.step(1000));
+  return snapshot
+}

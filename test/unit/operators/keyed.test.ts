@@ -1,0 +1,158 @@
+import { describe, expect, test } from 'vitest'
+import { type } from '#runtime/graph/type-witness'
+import { AggregateOperator } from '#runtime/operators/aggregate'
+import { counting, greatest, least, summing } from '#runtime/operators/aggregator'
+import { ProcessOperator } from '#runtime/operators/process'
+import { ReduceOperator } from '#runtime/operators/reduce'
+import { listState, valueState } from '#runtime/state/descriptors'
+import { OperatorHarness } from '#runtime/testing/operator-harness'
+import { runSteps, type Step } from '#runtime/testing/run-steps'
+import { TestClock } from '#runtime/testing/test-clock'
+import type { StreamOperator } from '#runtime/operators/stream-operator'
+
+const words: Step<string>[] = 'the cat and the dog and the cow'.split(' ').map((send, at) => ({ send, at }))
+const self = (word: string) => word
+
+async function sameWithRestoreAnywhere<I>(create: () => StreamOperator<I>, steps: readonly Step<I>[], keyOf: (value: I) => unknown) {
+  const expected = await runSteps(create, steps)
+  for (let after = 0; after <= steps.length; after++) {
+    expect(await runSteps(create, steps, { after })).toEqual(expected)
+    const rescaled = await runSteps(create, steps, { after, rescaleTo: 3, keyOf })
+    const sorted = (output: readonly unknown[]) => output.map((o) => JSON.stringify(o)).sort()
+    expect(sorted(rescaled)).toEqual(sorted(expected))
+  }
+  return expected.map((o) => o.value)
+}
+
+describe('AggregateOperator', () => {
+  test('counts by key, the same after a restore at any point and parallelism', async () => {
+    const create = () => new AggregateOperator(self, counting, (key, count) => ({ key, count }))
+    const values = await sameWithRestoreAnywhere(create, words, self)
+    expect(values.slice(-2)).toEqual([
+      { key: 'the', count: 3 },
+      { key: 'cow', count: 1 },
+    ])
+  })
+
+  test.each([
+    ['sum', summing((n: number) => n), [3, 4, 9]],
+    ['min', least((n: number) => n), [3, 1, 1]],
+    ['max', greatest((n: number) => n), [3, 3, 5]],
+  ])('%s', async (_, aggregator, expected) => {
+    const steps = [3, 1, 5].map((send) => ({ send }))
+    const values = await sameWithRestoreAnywhere(
+      () =>
+        new AggregateOperator(
+          (_: number) => 'all',
+          aggregator,
+          (_, value) => value,
+        ),
+      steps,
+      () => 'all',
+    )
+    expect(values).toEqual(expected)
+  })
+
+  test('what was emitted is not changed by later records, even if the accumulator itself was the result', async () => {
+    const list = {
+      create: () => [] as string[],
+      add: (a: string[], v: string) => (a.push(v), a),
+      result: (a: string[]) => a,
+      merge: (a: string[]) => a,
+    }
+    const harness = await OperatorHarness.open({
+      create: () =>
+        new AggregateOperator(
+          (_: string) => 1,
+          list,
+          (_, value) => value,
+        ),
+    })
+    harness.send('a')
+    harness.send('b')
+    expect(harness.values).toEqual([['a'], ['a', 'b']])
+  })
+})
+
+describe('ReduceOperator', () => {
+  test('emits the reduced value for each record, the same after a restore at any point and parallelism', async () => {
+    interface Score {
+      readonly team: string
+      readonly points: number
+    }
+    const scores: Step<Score>[] = [
+      { send: { team: 'a', points: 1 } },
+      { send: { team: 'b', points: 5 } },
+      { send: { team: 'a', points: 2 } },
+    ]
+    const create = () =>
+      new ReduceOperator(
+        (s: Score) => s.team,
+        (a: Score, b: Score): Score => ({ team: a.team, points: a.points + b.points }),
+      )
+    expect(await sameWithRestoreAnywhere(create, scores, (s) => s.team)).toEqual([
+      { team: 'a', points: 1 },
+      { team: 'b', points: 5 },
+      { team: 'a', points: 3 },
+    ])
+  })
+})
+
+describe('ProcessOperator', () => {
+  /** Emits the words of a key together when the watermark passes 10 after the first of them. */
+  const create = () =>
+    new ProcessOperator((word: string) => word[0] as string, {
+      emits: type<string>(),
+      state: { seen: listState<string>(), first: valueState<number>() },
+      onRecord(word, { state, timers, timestamp }) {
+        state.seen.add(word)
+        if (state.first.get() !== undefined) return
+        state.first.set(timestamp)
+        timers.setEventTimer(timestamp + 10)
+      },
+      onTimer({ key, time }, { state, out }) {
+        out(`${key}@${time}: ${state.seen.get().join(' ')}`)
+        state.seen.clear()
+        state.first.clear()
+      },
+    })
+
+  test('state and event timers survive a restore at any point and parallelism', async () => {
+    const steps: Step<string>[] = [
+      { send: 'ant', at: 1 },
+      { send: 'bee', at: 3 },
+      { send: 'ape', at: 4 },
+      { watermark: 10 },
+      { send: 'auk', at: 11 },
+      { watermark: 11 },
+      { send: 'asp', at: 12 },
+      { watermark: 30 },
+    ]
+    expect(await sameWithRestoreAnywhere(create, steps, (word) => word[0])).toEqual(['a@11: ant ape auk', 'b@13: bee', 'a@22: asp'])
+  })
+
+  test('timers fire before the watermark goes on', async () => {
+    const harness = await OperatorHarness.open({ create })
+    harness.send('ant', 1)
+    harness.watermark(11)
+    expect([harness.output, harness.watermarks]).toEqual([[{ value: 'a@11: ant', timestamp: 11 }], [11]])
+  })
+
+  test('processing timers fire by the clock at the end of a batch', async () => {
+    const clock = new TestClock(1000)
+    const harness = await OperatorHarness.open({
+      clock,
+      create: () =>
+        new ProcessOperator<string, string, string, {}>((word) => word, {
+          onRecord: (_, { timers }) => timers.setProcessingTimer(timers.now() + 5, 'soon'),
+          onTimer: ({ name, domain, time }, { key, out }) => out(`${domain} ${name} ${key} ${time}`),
+        }),
+    })
+    harness.send('x')
+    harness.endBatch()
+    clock.advance(5)
+    harness.endBatch()
+    harness.endBatch()
+    expect(harness.values).toEqual(['processing soon x 1005'])
+  })
+})
