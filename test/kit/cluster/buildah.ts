@@ -1,13 +1,16 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from './command.ts'
-import { CACHE_DIR } from './layout.ts'
+import { attempt, run } from './command.ts'
+import { CACHE_DIR, isOverlay } from './layout.ts'
 
 const DIR = join(CACHE_DIR, 'buildah')
 const POLICY = join(DIR, 'policy.json')
 
 function storage(): string[] {
-  return ['--root', join(DIR, 'storage'), '--runroot', join(DIR, 'run'), '--storage-driver', 'vfs']
+  mkdirSync(DIR, { recursive: true })
+  // Overlays cannot be stacked; copying whole layers works everywhere, and takes ten times as long.
+  const driver = isOverlay(DIR) ? 'vfs' : 'overlay'
+  return ['--root', join(DIR, driver), '--runroot', join(DIR, 'run'), '--storage-driver', driver]
 }
 
 export interface BuildOptions {
@@ -19,12 +22,16 @@ export interface BuildOptions {
 
 /** Builds a Dockerfile without a daemon; steps run in a chroot, so that it works inside a container too. */
 export async function buildahBuild(options: BuildOptions): Promise<void> {
-  mkdirSync(DIR, { recursive: true })
+  const shared = storage()
   writeFileSync(POLICY, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }))
   const args = Object.entries(options.buildArgs ?? {}).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`])
   const common = ['--signature-policy', POLICY, '--isolation', 'chroot', '--pull-never', '--quiet', '--format', 'docker']
-  await run('buildah', [...storage(), 'bud', ...common, ...args, '-f', options.dockerfile, '-t', options.tag, options.context])
-  await run('buildah', [...storage(), 'rmi', '--prune']).catch(() => '')
+  await run('buildah', [...shared, 'bud', ...common, ...args, '-f', options.dockerfile, '-t', options.tag, options.context])
+  await run('buildah', [...shared, 'rmi', '--prune']).catch(() => '')
+}
+
+export async function buildahHas(tag: string): Promise<boolean> {
+  return (await attempt('buildah', [...storage(), 'inspect', '--type', 'image', tag])).code === 0
 }
 
 /** Writes the image as a docker-archive, which containerd, docker, kind and minikube import. */

@@ -1,4 +1,4 @@
-import { statfsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { attempt, run } from './command.ts'
 import { isRunning, logTail, startDaemon } from './daemon.ts'
 import { eventually } from '#test/kit/eventually'
@@ -9,17 +9,18 @@ import {
   CONTAINERD_SOCKET,
   DNS_IP,
   ETCD_PORT,
+  isOverlay,
   KUBECONFIG,
   NODE,
   NODE_IP,
   POD_CIDR,
   RUN_DIR,
   SERVICE_CIDR,
+  STATE_DIR,
   statePath,
 } from './layout.ts'
 
 export const PAUSE_IMAGE = 'localhost/weir-pause:1'
-const OVERLAYFS = 0x794c7630
 
 /** In the order of starting; stopping goes the other way, with pods removed between the kubelet and containerd. */
 export const COMPONENTS = ['etcd', 'apiserver', 'containerd', 'controllers', 'scheduler', 'kubelet', 'proxy', 'coredns'] as const
@@ -70,7 +71,7 @@ export async function waitForApi(): Promise<void> {
 
 /** Without the capability to lower oom_score_adj, runc fails at every pod; `restrict_oom_score_adj` keeps containerd from asking. */
 export function startContainerd(): void {
-  const snapshotter = statfsSync(statePath()).type === OVERLAYFS ? 'native' : 'overlayfs'
+  const snapshotter = isOverlay(STATE_DIR) ? 'native' : 'overlayfs'
   writeFileSync(
     statePath('containerd.toml'),
     `version = 2

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { goTool } from '#test/kit/tools'
-import { buildahBuild, buildahSave } from './buildah.ts'
+import { buildahBuild, buildahHas, buildahSave } from './buildah.ts'
 import { run, which } from './command.ts'
 import { ensurePause } from './kube-binary.ts'
 import { CACHE_DIR, VERSITYGW } from './layout.ts'
@@ -14,7 +14,7 @@ import { RootFs } from './rootfs.ts'
 export const WEIR_IMAGE = 'localhost/weir:dev'
 export const REDIS_IMAGE = 'localhost/weir-redis:dev'
 export const S3_IMAGE = 'localhost/weir-s3:dev'
-const NODE_IMAGE = 'localhost/weir-node:dev'
+const NODE_IMAGE = `localhost/weir-node:${process.versions.node}`
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -23,6 +23,9 @@ export function archiveOf(tag: string): string {
   mkdirSync(join(CACHE_DIR, 'images'), { recursive: true })
   return join(CACHE_DIR, 'images', `${tag.replaceAll(/[/:]/g, '_')}.tar`)
 }
+
+/** Two thirds of the files of the packages: declarations and maps, which nothing reads at run time. */
+const NOT_RUN = /\.(d\.[cm]?ts|map|tsbuildinfo)$/
 
 /**
  * Fills `context` with what images/Dockerfile copies: package.json, dist/, bin/ and the packages that package-lock.json does not mark as
@@ -39,7 +42,7 @@ export function stageContext(context: string): void {
   for (const [path, entry] of Object.entries(lock.packages)) {
     if (path === '' || entry.dev === true || entry.devOptional === true || !existsSync(join(ROOT, path))) continue
     const nested = join(ROOT, path, 'node_modules')
-    cpSync(join(ROOT, path), join(context, path), { recursive: true, filter: (file) => file !== nested })
+    cpSync(join(ROOT, path), join(context, path), { recursive: true, filter: (file) => file !== nested && !NOT_RUN.test(file) })
   }
 }
 
@@ -47,17 +50,21 @@ export function stageContext(context: string): void {
 export async function buildWeirImage(progress: Progress, tag: string = WEIR_IMAGE): Promise<void> {
   progress.say(`building image ${tag}`)
   await inContext(async (context) => {
-    const base = RootFs.make(join(context, 'base'))
-    await base.program(process.execPath, '/usr/local/bin/node')
-    await base.program('/bin/sh', '/bin/sh')
-    base.certificates()
-    await buildahBuild({ tag: NODE_IMAGE, context: base.dir, dockerfile: join(ROOT, 'images', 'node.Dockerfile') })
+    if (!(await buildahHas(NODE_IMAGE))) await buildNodeImage(join(context, 'base'))
     const app = join(context, 'app')
     mkdirSync(app)
     stageContext(app)
     await buildahBuild({ tag, context: app, dockerfile: join(ROOT, 'images', 'Dockerfile'), buildArgs: { NODE_IMAGE } })
     await buildahSave(tag, archiveOf(tag))
   })
+}
+
+async function buildNodeImage(context: string): Promise<void> {
+  const base = RootFs.make(context)
+  await base.program(process.execPath, '/usr/local/bin/node')
+  await base.program('/bin/sh', '/bin/sh')
+  base.certificates()
+  await buildahBuild({ tag: NODE_IMAGE, context, dockerfile: join(ROOT, 'images', 'node.Dockerfile') })
 }
 
 /** Redis (apt's) and the S3 server for the chart's quickstart. Kept: they change with their versions only. */

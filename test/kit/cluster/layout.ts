@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statfsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
@@ -39,3 +39,10 @@ export function makeStateDirs(): void {
 }
 
 export const KUBECONFIG = statePath('admin.kubeconfig')
+
+const OVERLAYFS = 0x794c7630
+
+/** Whether `dir` lies on an overlay itself, as in most containers: another one cannot be put on it. */
+export function isOverlay(dir: string): boolean {
+  return statfsSync(dir).type === OVERLAYFS
+}
