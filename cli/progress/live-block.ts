@@ -43,7 +43,8 @@ export class LiveBlock {
   /** A line that wraps would be erased wrongly, so each is cut to the width. */
   #draw(): string {
     if (!this.#isLive || this.#block.length === 0) return ''
-    const width = Math.max(20, this.#out.columns ?? 80) - 1
+    // A terminal of unknown width says 0.
+    const width = Math.max(20, this.#out.columns || 80) - 1
     this.#drawn = this.#block.length + 1
     return `\x1b[2m${'-'.repeat(Math.min(width, 60))}\x1b[0m\n${this.#block.map((line) => `${stripVTControlCharacters(line).slice(0, width)}\n`).join('')}`
   }
