@@ -1,0 +1,283 @@
+import { appendFile, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { WeirError } from '#runtime/base/errors'
+import { systemClock } from '#runtime/base/clock'
+import type { FileSplit } from '#runtime/connectors/files/file-tree'
+import { files, type ReadFilesOptions } from '#runtime/connectors/files/index'
+import { SinkOperator } from '#runtime/operators/sink'
+import { SourceDiscoverOperator } from '#runtime/operators/source-discover'
+import { SourceReadOperator } from '#runtime/operators/source-read'
+import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
+import { tempDir } from '#test/kit/temp-dir'
+
+const discover = (path: string, options: ReadFilesOptions = {}, states: HarnessState[] = []) =>
+  OperatorHarness.open<never, FileSplit>(
+    { create: () => new SourceDiscoverOperator(files.lines(path, options)), clock: systemClock },
+    states,
+  )
+const read = (path: string, options: ReadFilesOptions = {}, states: HarnessState[] = [], place = {}) =>
+  OperatorHarness.open<FileSplit, string>(
+    { create: () => new SourceReadOperator(files.lines(path, options)), clock: systemClock, ...place },
+    states,
+  )
+
+/** All lines of a path, as a job of one subtask reads them. */
+async function linesOf(path: string, options: ReadFilesOptions = {}): Promise<string[]> {
+  await using discovery = await discover(path, options)
+  await discovery.pollAll()
+  await using reader = await read(path, options)
+  for (const split of discovery.values) reader.send(split)
+  await reader.pollAll()
+  return reader.values
+}
+
+describe('files.lines() on local files', () => {
+  test('reads a file, a directory with all below it, or a glob, in the order of the paths', async () => {
+    await using dir = await tempDir('files')
+    await mkdir(join(dir.path, 'b/deep'), { recursive: true })
+    await writeFile(join(dir.path, 'a.txt'), 'a1\na2\n')
+    await writeFile(join(dir.path, 'b/deep/c.md'), 'c1\r\nc2')
+    await writeFile(join(dir.path, 'b/empty.txt'), '')
+    await writeFile(join(dir.path, '.weir-x.inprogress'), 'hidden\n')
+    await symlink(join(dir.path, 'a.txt'), join(dir.path, 'b/link.txt'))
+    expect(await linesOf(join(dir.path, 'a.txt'))).toEqual(['a1', 'a2'])
+    expect(await linesOf(dir.path)).toEqual(['a1', 'a2', 'c1', 'c2', 'a1', 'a2'])
+    expect(await linesOf(`${dir.path}/**/*.md`)).toEqual(['c1', 'c2'])
+    expect(await linesOf(`${dir.path}/*.none`)).toEqual([])
+  })
+
+  test('goes on from the byte offset after a restore at any poll, at another parallelism', async () => {
+    await using dir = await tempDir('files')
+    const expected: string[] = []
+    for (const name of ['a', 'b', 'c', 'd']) {
+      const lines = Array.from({ length: 1500 }, (_, i) => `${name} ${i} ${'ü'.repeat(i % 7)}`)
+      expected.push(...lines)
+      await writeFile(join(dir.path, name), lines.join('\n'))
+    }
+    await using discovery = await discover(dir.path)
+    await discovery.pollAll()
+    for (let polls = 0; polls < 9; polls++) {
+      await using first = await read(dir.path)
+      for (const split of discovery.values) first.send(split)
+      let done = 0
+      await first.pollAll(() => done++ >= polls * 2)
+      const state = await first.snapshot(1)
+      const rest: string[] = []
+      for (const subtask of [0, 1, 2]) {
+        await using second = await read(dir.path, {}, [state], { subtask, parallelism: 3 })
+        await second.pollAll()
+        rest.push(...second.values)
+      }
+      expect([...first.values, ...rest].toSorted()).toEqual(expected.toSorted())
+    }
+  })
+
+  test('files larger than a chunk', async () => {
+    await using dir = await tempDir('files')
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${i} ${'語'.repeat(i % 50)}`)
+    await writeFile(join(dir.path, 'big'), lines.join('\n') + '\n')
+    expect(await linesOf(dir.path)).toEqual(lines)
+  })
+
+  test('watching finds files that come later, each once, also across a restore', async () => {
+    await using dir = await tempDir('files')
+    const inbox = join(dir.path, 'in')
+    const drop = async (name: string) => {
+      await writeFile(join(dir.path, name), `${name}\n`)
+      await rename(join(dir.path, name), join(inbox, name))
+    }
+    await using first = await discover(inbox, { watch: '10ms' })
+    first.poll()
+    await mkdir(inbox)
+    await drop('a')
+    await first.pollAll(() => first.output.length === 1)
+    await drop('b')
+    await first.pollAll(() => first.output.length === 2)
+    const state = await first.snapshot(1)
+    await drop('c')
+    await using second = await discover(inbox, { watch: '10ms' }, [state])
+    await second.pollAll(() => second.output.length === 1)
+    expect([...first.values, ...second.values].map((s) => s.path.split('/').at(-1))).toEqual(['a', 'b', 'c'])
+  })
+
+  test('what grows after it was found is read as it was found', async () => {
+    await using dir = await tempDir('files')
+    const path = join(dir.path, 'a')
+    await writeFile(path, 'one\ntwo\n')
+    await using discovery = await discover(path)
+    await discovery.pollAll()
+    await appendFile(path, 'three\n')
+    await using reader = await read(path)
+    for (const split of discovery.values) reader.send(split)
+    await reader.pollAll()
+    expect(reader.values).toEqual(['one', 'two'])
+  })
+
+  test.each([
+    ['shrinks', (path: string) => truncate(path, 2), /had 8 bytes when it was found and has only 2 now/],
+    ['goes', (path: string) => rm(path), /is gone now/],
+  ])('a file that %s fails the task', async (_, change, message) => {
+    await using dir = await tempDir('files')
+    const path = join(dir.path, 'a')
+    await writeFile(path, 'one\ntwo\n')
+    await using discovery = await discover(path)
+    await discovery.pollAll()
+    await change(path)
+    await using reader = await read(path)
+    for (const split of discovery.values) reader.send(split)
+    await expect(reader.pollAll()).rejects.toThrow(message)
+  })
+
+  test('a path that does not exist is refused', async () => {
+    await expect(linesOf('/no/such/place')).rejects.toThrow('/no/such/place does not exist. Expected a file or directory to read.')
+  })
+
+  test('lines that are too long fail the job, or are skipped and counted', async () => {
+    await using dir = await tempDir('files')
+    await writeFile(join(dir.path, 'a'), `ok\n${'x'.repeat(100)}\nfine\n`)
+    await expect(linesOf(dir.path, { maxLineBytes: 10 })).rejects.toThrow(
+      /a line is longer than 10 bytes\. Correct the file, or read with onBadLine: 'skip'/,
+    )
+    expect(await linesOf(dir.path, { maxLineBytes: 10, onBadLine: 'skip' })).toEqual(['ok', 'fine'])
+  })
+
+  test('files.jsonl() reads records and names the file and byte of a bad line', async () => {
+    await using dir = await tempDir('files')
+    const path = join(dir.path, 'a.jsonl')
+    await writeFile(path, '{"n":1}\n\n{"n":\n{"n":2}\n')
+    const reader = async (onBadLine: 'fail' | 'skip') => {
+      const harness = await OperatorHarness.open({
+        create: () => new SourceReadOperator(files.jsonl(path, { onBadLine })),
+        clock: systemClock,
+      })
+      harness.send({ path, sizeBytes: 23 })
+      return harness
+    }
+    await using failing = await reader('fail')
+    await expect(failing.pollAll()).rejects.toThrow(/a\.jsonl, line at byte 9: /)
+    await using skipping = await reader('skip')
+    await skipping.pollAll()
+    expect([skipping.values, skipping.counters.badRecords]).toEqual([[{ n: 1 }, { n: 2 }], 1])
+  })
+})
+
+describe('files.jsonl() to local files', () => {
+  const open = (path: string, states: HarnessState[] = [], place = {}) =>
+    OperatorHarness.open<unknown, never>(
+      { create: () => new SinkOperator(files.jsonl(path)), clock: systemClock, uid: 'out', ...place },
+      states,
+    )
+  const visible = async (path: string) => {
+    const names = (await readdir(path)).filter((n) => !n.startsWith('.'))
+    const texts = await Promise.all(names.map((n) => readFile(join(path, n), 'utf8')))
+    return texts.flatMap((t) => t.split('\n').filter((l) => l !== '')).map((l) => JSON.parse(l) as unknown)
+  }
+  const hidden = async (path: string) => (await readdir(path)).filter((n) => n.startsWith('.'))
+
+  test('a file appears when its checkpoint commits, whole', async () => {
+    await using dir = await tempDir('files')
+    const out = join(dir.path, 'deep/out')
+    await using sink = await open(out)
+    sink.send({ key: 'a', count: 1 })
+    sink.send('b')
+    await sink.snapshot(1)
+    sink.send('c')
+    expect(await visible(out)).toEqual([])
+    await sink.complete(1)
+    expect(await visible(out)).toEqual([{ key: 'a', count: 1 }, 'b'])
+    expect((await readdir(out)).filter((n) => !n.startsWith('.'))).toEqual([expect.stringMatching(/^part-0-1-1\.1-[0-9a-f]{12}\.jsonl$/)])
+    await sink.snapshot(2)
+    await sink.complete(2)
+    expect((await visible(out)).toSorted()).toHaveLength(3)
+    expect(await hidden(out)).toEqual([])
+  })
+
+  test('a checkpoint without records makes no file', async () => {
+    await using dir = await tempDir('files')
+    await using sink = await open(dir.path)
+    await sink.snapshot(1)
+    await sink.complete(1)
+    expect(await readdir(dir.path)).toEqual([])
+  })
+
+  test('a restore commits what its checkpoint holds and removes what is dangling, only of this sink of this job', async () => {
+    await using dir = await tempDir('files')
+    await using other = await open(dir.path, [], { jobUid: 'another-job' })
+    await using sibling = await open(dir.path, [], { uid: 'other-sink' })
+    for (const sink of [other, sibling]) {
+      sink.send('theirs')
+      await sink.snapshot(1)
+    }
+    const first = await open(dir.path)
+    first.send(1)
+    const state = await first.snapshot(1)
+    first.send(2)
+    await first.snapshot(2)
+    expect(await hidden(dir.path)).toHaveLength(4)
+    await using second = await open(dir.path, [state], { attempt: '1.2' })
+    expect(await visible(dir.path)).toEqual([1])
+    expect(await hidden(dir.path)).toHaveLength(2)
+    second.send(2)
+    await second.snapshot(2)
+    await second.complete(2)
+    for (const sink of [other, sibling]) await sink.complete(1)
+    expect((await visible(dir.path)).map(String).toSorted()).toEqual(['1', '2', 'theirs', 'theirs'])
+    // The same restore again, as after a crash right behind the commit.
+    await using third = await open(dir.path, [state], { attempt: '2.1' })
+    expect(third.failures).toEqual([])
+    expect(await visible(dir.path)).toHaveLength(4)
+  })
+
+  test('a zombie of an older attempt removes nothing of a newer one', async () => {
+    await using dir = await tempDir('files')
+    await using newer = await open(dir.path, [], { attempt: '2.1' })
+    newer.send(1)
+    await newer.snapshot(1)
+    await using zombie = await open(dir.path, [], { attempt: '1.9' })
+    await newer.complete(1)
+    expect(await visible(dir.path)).toEqual([1])
+    expect(zombie.failures).toEqual([])
+  })
+
+  test('committed output that is gone is an error, never silent', async () => {
+    await using dir = await tempDir('files')
+    const first = await open(dir.path)
+    first.send(1)
+    const state = await first.snapshot(1)
+    for (const name of await hidden(dir.path)) await rm(join(dir.path, name))
+    const error: unknown = await open(dir.path, [state], { attempt: '1.2' }).catch((e: unknown) => e)
+    expect(error).toBeInstanceOf(WeirError)
+    expect(error).toMatchObject({ code: 'CKP_COMMIT_LOST', retry: 'never' })
+  })
+
+  test('many records go to disk in the background, in order', async () => {
+    await using dir = await tempDir('files')
+    await using sink = await open(dir.path)
+    const records = Array.from({ length: 50_000 }, (_, n) => ({ n, text: 'x'.repeat(40) }))
+    for (const record of records) sink.send(record)
+    await sink.snapshot(1)
+    await sink.complete(1)
+    expect(await visible(dir.path)).toEqual(records)
+  })
+
+  test('closing removes what no checkpoint holds', async () => {
+    await using dir = await tempDir('files')
+    const sink = await open(dir.path)
+    sink.send('x'.repeat(300_000))
+    await sink.close()
+    expect(await readdir(dir.path)).toEqual([])
+  })
+
+  test('refuses what JSON cannot express', async () => {
+    await using dir = await tempDir('files')
+    await using sink = await open(dir.path)
+    expect(() => sink.send(undefined)).toThrow('Sink "out" got undefined, which JSON cannot express')
+  })
+
+  test('a directory that cannot be is refused', async () => {
+    await using dir = await tempDir('files')
+    await writeFile(join(dir.path, 'file'), '')
+    await expect(open(join(dir.path, 'file/out'))).rejects.toMatchObject({ code: 'STO_DENIED' })
+  })
+})
