@@ -3,21 +3,15 @@ import { WeirError, fromErrorData, toErrorData, type ErrorData } from '#runtime/
 import type { Logger } from '#runtime/base/logger'
 import type { JobManagerConfig, S3Access } from '#runtime/contract/process-config'
 import type { ExceptionView, JobState, OperationView } from '#runtime/contract/rest'
-import {
-  subtaskKey,
-  type Deployment,
-  type FromJobManager,
-  type FromTaskManager,
-  type SubtaskPlace,
-  type SubtaskRef,
-} from '#runtime/contract/rpc'
+import type { Deployment, FromJobManager, FromTaskManager, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
 import type { CommitLog } from '#runtime/checkpoint/commit-log'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import { nextAttempt } from '#runtime/checkpoint/log-state'
-import type { LogRecordOf, RestorePoint } from '#runtime/checkpoint/records'
-import { checkRestorable, openRestorePoint } from '#runtime/checkpoint/restore-point'
+import type { LogRecordOf } from '#runtime/checkpoint/records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { openStoreAt } from '#runtime/storage/storage-url'
+import { Attempt } from './attempt.ts'
+import { restorePointOf, verifyRestorePoint } from './choose-restore-point.ts'
 import { assertTransition, isFinal } from './job-lifecycle.ts'
 import { Operations } from './operations.ts'
 import type { PlannedJob } from './plan-job.ts'
@@ -27,7 +21,6 @@ import { assignSlots, slotsWanted } from './scheduler.ts'
 import type { RegisteredTaskManager, RegistryEvents, TaskManagerRegistry } from './task-manager-registry.ts'
 
 const DEPLOY_LIMIT_MS = 60_000
-const COMMIT_LIMIT_MS = 60_000
 /** Less than the 10 s that a leaving TaskManager waits to be relieved. */
 const HAND_OVER_LIMIT_MS = 8000
 const FINAL_CHECKPOINT_TRIES = 5
@@ -49,16 +42,6 @@ export interface JobMasterOptions {
   onChange(): void
   /** A newer epoch exists: this leadership is over. */
   onFenced(error: WeirError): void
-}
-
-interface Attempt {
-  readonly id: string
-  readonly places: readonly SubtaskPlace[]
-  readonly taskManagers: ReadonlyMap<string, RegisteredTaskManager>
-  readonly deployed: Set<string>
-  readonly finished: Set<string>
-  readonly committed: Map<string, number>
-  started: boolean
 }
 
 /**
@@ -83,7 +66,6 @@ export class JobMaster implements RegistryEvents {
   #restoredFrom: string | undefined
   #timer: Timer | undefined
   #moving: { readonly attempt: Attempt; readonly cause: string } | undefined
-  #commitWaiters: { readonly id: number; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
   #closed = false
 
   constructor(options: JobMasterOptions) {
@@ -169,7 +151,7 @@ export class JobMaster implements RegistryEvents {
 
   lost(taskManager: RegisteredTaskManager, why: string): void {
     this.#options.onChange()
-    if (this.#attempt?.taskManagers.get(taskManager.id) !== taskManager) return
+    if (this.#attempt?.uses(taskManager) !== true) return
     this.#onFailure(new WeirError('NET_LOST', `TaskManager ${taskManager.id} was lost: ${why}`), undefined, taskManager.id, true)
   }
 
@@ -194,7 +176,7 @@ export class JobMaster implements RegistryEvents {
       const attempt = this.#attempt
       try {
         const done = await this.coordinator.request({ triggerId, type: 'stop', mode, drain, ...(path === undefined ? {} : { path }) })
-        await this.#commitsUpTo(done.id)
+        await attempt?.committed(done.id, this.#options.clock)
         await this.#end(drain ? 'Drained' : 'Suspended', `stopped with ${mode} ${done.id}`)
         return this.#completed(done)
       } catch (error) {
@@ -214,8 +196,8 @@ export class JobMaster implements RegistryEvents {
     if (!('attempt' in message) || message.attempt !== attempt.id) return
     switch (message.type) {
       case 'deployed':
-        attempt.deployed.add(taskManager.id)
-        return this.#maybeStart(attempt)
+        if (attempt.deployed(taskManager) && !attempt.isStarted) this.#start(attempt)
+        return
       case 'deployFailed':
         return this.#onFailure(fromErrorData(message.error), undefined, taskManager.id, false)
       case 'failed':
@@ -224,11 +206,10 @@ export class JobMaster implements RegistryEvents {
         this.recoveries.firstRecord()
         return this.#options.onChange()
       case 'finished':
-        attempt.finished.add(subtaskKey(message.subtask))
-        return this.#maybeFinal(attempt)
+        if (attempt.subtaskFinished(message.subtask) && this.#state === 'Running') this.#finish(attempt)
+        return
       case 'committed':
-        attempt.committed.set(subtaskKey(message.subtask), message.checkpointId)
-        return this.#resolveCommits(attempt)
+        return attempt.subtaskCommitted(message.subtask, message.checkpointId)
     }
   }
 
@@ -243,7 +224,11 @@ export class JobMaster implements RegistryEvents {
       return this.#options.onChange()
     }
     this.#to('Deploying', 'deploying')
-    this.#deploy(places, available).catch((error: unknown) => this.#onFailure(error, undefined, undefined, false))
+    const deploying = this.#deploy(places, available)
+    const attempt = this.#attempt
+    deploying.catch((error: unknown) => {
+      if (this.#attempt === attempt) this.#onFailure(error, undefined, undefined, false)
+    })
   }
 
   #available(): readonly RegisteredTaskManager[] {
@@ -258,20 +243,13 @@ export class JobMaster implements RegistryEvents {
   }
 
   async #deploy(places: readonly SubtaskPlace[], available: readonly RegisteredTaskManager[]): Promise<void> {
-    const { log, epoch, config, planned, clock } = this.#options
-    const used = new Set(places.map((p) => p.taskManager))
-    const attempt: Attempt = {
-      id: nextAttempt(log.state, epoch),
-      places,
-      taskManagers: new Map(available.filter((t) => used.has(t.id)).map((t) => [t.id, t])),
-      deployed: new Set(),
-      finished: new Set(),
-      committed: new Map(),
-      started: false,
-    }
+    const { log, epoch, config, planned, clock, store, s3 } = this.#options
+    const attempt = new Attempt(nextAttempt(log.state, epoch), places, available)
     this.#attempt = attempt
-    const restore = await this.#chooseRestorePoint()
+    const restore = restorePointOf(log.state, config.run, config.restore)
+    const restoredFrom = await verifyRestorePoint(restore, { store, s3 }, planned.plan, config.restore?.allowNonRestoredState ?? false)
     if (this.#attempt !== attempt) return
+    this.#restoredFrom = restoredFrom
     this.recoveries.deploying(restore.kind === 'checkpoint' ? restore.id : undefined)
     await log.append({
       kind: 'DEPLOY',
@@ -289,14 +267,16 @@ export class JobMaster implements RegistryEvents {
       parallelism: planned.parallelism,
       module: planned.module,
       places,
-      dataAddresses: Object.fromEntries([...attempt.taskManagers.values()].map((t) => [t.id, t.dataAddress])),
+      dataAddresses: attempt.dataAddresses,
       restore,
     }
     this.#toAttempt(attempt.id, { type: 'deploy', epoch, deployment })
     this.#timer = clock.after(DEPLOY_LIMIT_MS, () => {
-      const missing = [...attempt.taskManagers.keys()].filter((id) => !attempt.deployed.has(id))
       this.#onFailure(
-        new WeirError('DEADLINE', `Deployment ${attempt.id} was not ready within ${DEPLOY_LIMIT_MS} ms on ${missing.join(', ')}`),
+        new WeirError(
+          'DEADLINE',
+          `Deployment ${attempt.id} was not ready within ${DEPLOY_LIMIT_MS} ms on ${attempt.notDeployed.join(', ')}`,
+        ),
         undefined,
         undefined,
         false,
@@ -304,35 +284,8 @@ export class JobMaster implements RegistryEvents {
     })
   }
 
-  /** The restore block acts at the first deployment of its run; after that the log decides alone. */
-  async #chooseRestorePoint(): Promise<RestorePoint> {
-    const { log, config, store, s3, planned } = this.#options
-    const { restore, run } = config
-    const first = log.state.deploy?.run !== run
-    const asked: RestorePoint | undefined =
-      !first || restore === undefined
-        ? undefined
-        : restore.path === undefined
-          ? { kind: 'empty' }
-          : { kind: 'savepoint', path: restore.path }
-    const point = asked ?? log.state.restorePoint
-    const open = await openRestorePoint(point, store, s3)
-    if (open === undefined) {
-      this.#restoredFrom = undefined
-      return point
-    }
-    try {
-      checkRestorable(open.manifest, open.url, planned.plan, restore?.allowNonRestoredState ?? false)
-      this.#restoredFrom = open.url
-      return point
-    } finally {
-      await open.close()
-    }
-  }
-
-  #maybeStart(attempt: Attempt): void {
-    if (attempt.started || attempt.deployed.size < attempt.taskManagers.size) return
-    attempt.started = true
+  #start(attempt: Attempt): void {
+    attempt.isStarted = true
     this.#timer?.cancel()
     this.#error = undefined
     this.#to('Running', this.#restoredFrom === undefined ? 'running, started empty' : `running, restored from ${this.#restoredFrom}`)
@@ -348,12 +301,11 @@ export class JobMaster implements RegistryEvents {
   }
 
   /** Every subtask has seen the end of its data: one last checkpoint, its commits, the end. */
-  #maybeFinal(attempt: Attempt): void {
-    if (attempt.finished.size < attempt.places.length || this.#state !== 'Running') return
+  #finish(attempt: Attempt): void {
     this.#to('Stopping', 'end of data: last checkpoint')
     const finish = async () => {
       const id = await this.#finalCheckpoint(attempt, 1)
-      await this.#commitsUpTo(id)
+      await attempt.committed(id, this.#options.clock)
       await this.#end('Finished', `finished; everything is committed with checkpoint ${id}`)
     }
     finish().catch((error: unknown) => {
@@ -375,30 +327,6 @@ export class JobMaster implements RegistryEvents {
       if (!again) throw error
       return this.#finalCheckpoint(attempt, tries + 1)
     }
-  }
-
-  /** Resolves when every subtask of the current attempt has committed `id`. @throws {WeirError} DEADLINE, or what ended the attempt. */
-  async #commitsUpTo(id: number): Promise<void> {
-    const attempt = this.#attempt
-    if (attempt === undefined) return
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#commitWaiters.push({ id, resolve, reject })
-    const limit = this.#options.clock.after(COMMIT_LIMIT_MS, () => {
-      const missing = attempt.places.map(subtaskKey).filter((key) => (attempt.committed.get(key) ?? 0) < id)
-      reject(new WeirError('DEADLINE', `Sinks did not commit checkpoint ${id} within ${COMMIT_LIMIT_MS} ms: ${missing.join(', ')}`))
-    })
-    this.#resolveCommits(attempt)
-    try {
-      await promise
-    } finally {
-      limit.cancel()
-    }
-  }
-
-  #resolveCommits(attempt: Attempt): void {
-    const upTo = Math.min(...attempt.places.map((p) => attempt.committed.get(subtaskKey(p)) ?? 0))
-    for (const waiter of this.#commitWaiters) if (waiter.id <= upTo) waiter.resolve()
-    this.#commitWaiters = this.#commitWaiters.filter((w) => w.id > upTo)
   }
 
   /** Stop of a job that runs nothing at the moment: what the log has is what there is. */
@@ -474,10 +402,7 @@ export class JobMaster implements RegistryEvents {
     this.#toAttempt(attempt.id, { type: 'cancel', epoch: this.#options.epoch, attempt: attempt.id, why })
     this.#attempt = undefined
     this.#moving = undefined
-    const waiters = this.#commitWaiters
-    this.#commitWaiters = []
-    for (const waiter of waiters)
-      waiter.reject(new WeirError('NET_LOST', `Attempt ${attempt.id} ended before its sinks had committed: ${why}`))
+    attempt.end(why)
   }
 
   /**
@@ -487,7 +412,7 @@ export class JobMaster implements RegistryEvents {
   #leaving(taskManager: RegisteredTaskManager, why: string): void {
     const attempt = this.#attempt
     this.#options.logger.info({ taskManager: taskManager.id, why }, 'task manager leaves')
-    if (attempt?.taskManagers.get(taskManager.id) !== taskManager || this.#state !== 'Running') return
+    if (attempt?.uses(taskManager) !== true || this.#state !== 'Running') return
     this.#moving = { attempt, cause: `TaskManager ${taskManager.id} leaves: ${why}` }
     this.#timer = this.#options.clock.after(HAND_OVER_LIMIT_MS, () => this.#move(true))
     this.#move(false)
@@ -507,8 +432,7 @@ export class JobMaster implements RegistryEvents {
   }
 
   #toAttempt(attemptId: string, message: FromJobManager): void {
-    if (this.#attempt?.id !== attemptId) return
-    for (const taskManager of this.#attempt.taskManagers.values()) taskManager.send(message)
+    if (this.#attempt?.id === attemptId) this.#attempt.send(message)
   }
 
   #fencedBy(epoch: number): void {

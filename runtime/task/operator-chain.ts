@@ -58,7 +58,13 @@ export class OperatorChain {
       keyed: undefined,
       counters: { lateDropped: 0, badRecords: 0, committed: 0 },
     }))
+    this.#batchers = this.operators.map((o) => o.operator).filter((o) => o.onBatchEnd !== undefined)
+    this.#holders = this.operators.map((o) => o.operator).filter((o) => o.isBusy !== undefined)
   }
+
+  /** Operators that may ask for a pause; most chains have none. */
+  readonly #holders: readonly StreamOperator[]
+  readonly #batchers: readonly StreamOperator[]
 
   get head(): StreamOperator {
     return (this.operators[0] as ChainedOperator).operator
@@ -77,7 +83,12 @@ export class OperatorChain {
   }
 
   onBatchEnd(): void {
-    for (const { operator } of this.operators) operator.onBatchEnd?.()
+    for (const operator of this.#batchers) operator.onBatchEnd?.()
+  }
+
+  isBusy(): boolean {
+    for (const operator of this.#holders) if (operator.isBusy?.()) return true
+    return false
   }
 
   onEnd(): void {

@@ -139,12 +139,16 @@ export class Task {
       return 'progressed'
     }
     if (this.#stopped) return 'idle'
-    for (const output of this.#outputs) {
-      if (output.isBlocked()) return 'backpressured'
-    }
+    if (this.#isHeldUp()) return 'backpressured'
     const result = this.#slice()
     if (result === 'idle' || ++this.#unflushedSteps >= STEPS_PER_FLUSH) this.#flush()
     return result
+  }
+
+  /** I1: an output is full, or an operator (a sink) holds all that it may. */
+  #isHeldUp(): boolean {
+    for (const output of this.#outputs) if (output.isBlocked()) return true
+    return this.chain.isBusy()
   }
 
   /** Input and polling in turns, so that a busy source never starves its barriers. */
