@@ -51,6 +51,7 @@ export function engineCluster(tool: EngineTool, engine: Engine): Provider {
   const commands = COMMANDS[tool]
   const env = { KUBECONFIG: kubeconfig, ...(tool === 'kind' && engine === 'podman' ? { KIND_EXPERIMENTAL_PROVIDER: 'podman' } : {}) }
   const call = (args: readonly string[]) => run(tool, args, { env, timeoutMs: 600_000 })
+  const node = { kind: `${NAME}-control-plane`, k3d: `k3d-${NAME}-server-0`, minikube: NAME }[tool]
   return {
     name: tool,
     description: `cluster ${NAME} of ${tool} on ${engine}`,
@@ -69,6 +70,11 @@ export function engineCluster(tool: EngineTool, engine: Engine): Provider {
       await call(commands.remove)
       rmSync(kubeconfig, { force: true })
       progress.say(`cluster ${NAME} of ${tool} is gone`)
+    },
+    async killContainer(id) {
+      // minikube's node may run another runtime than containerd.
+      const kill = tool === 'minikube' ? ['docker', 'kill', id] : ['ctr', '-n', 'k8s.io', 'tasks', 'kill', '--signal', 'SIGKILL', id]
+      await run(engine, ['exec', node, ...kill])
     },
     async loadImages(progress) {
       await buildWithEngine(engine, WEIR_IMAGE, progress)

@@ -23,6 +23,9 @@ export const localNode: Provider = {
   up,
   down,
   loadImages,
+  killContainer: async (id) => {
+    await components.ctr('tasks', 'kill', '--signal', 'SIGKILL', id)
+  },
 }
 
 async function up(progress: Progress): Promise<string> {

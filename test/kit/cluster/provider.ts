@@ -11,6 +11,8 @@ export interface Provider {
   down(progress: Progress): Promise<void>
   /** Makes the images of Weir, and where the cluster reaches no registry those of its try-out servers, available to pods. */
   loadImages(progress: Progress): Promise<ImageNames>
+  /** SIGKILL to the processes of a container on the node, by the id that the pod's status shows. Absent: the node cannot be reached. */
+  killContainer?(id: string): Promise<void>
 }
 
 export interface ImageNames {

@@ -106,14 +106,20 @@ export class WordCountTrial implements AsyncDisposable {
     return pod
   }
 
-  /** Without notice: no SIGTERM, so no handing over. */
+  /** Without notice where the node can be reached: SIGKILL, so no handing over, and Kubernetes starts the container again. Else the pod is deleted by force. */
   async killLeader(): Promise<string> {
     const pod = await eventually(async () => (await this.#pods(`weir.dev/job=${JOB},weir.dev/leader=true`))[0], {
       what: 'a JobManager pod with the label weir.dev/leader=true',
       limitMs: 60_000,
       everyMs: 500,
     })
-    await this.#kubectl('delete', `pod/${pod}`, '--grace-period=0', '--force', '--wait=false')
+    const { provider } = this.cluster
+    if (provider.killContainer === undefined) {
+      await this.#kubectl('delete', `pod/${pod}`, '--grace-period=0', '--force', '--wait=false')
+      return pod
+    }
+    const id = await this.#kubectl('get', `pod/${pod}`, '-o', 'jsonpath={.status.containerStatuses[0].containerID}')
+    await provider.killContainer(id.replace(/^.*:\/\//, ''))
     return pod
   }
 
