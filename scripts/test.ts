@@ -32,10 +32,14 @@ interface Skip {
 
 async function main(): Promise<void> {
   const chosen = chosenProjects()
+  const others = PROJECTS.filter((name) => !chosen.includes(name))
   const started = performance.now()
-  const listed = await listTests(PROJECTS)
-  const missing = await prepareServers([...new Set(listed.filter((it) => chosen.includes(it.projectName)).map((it) => it.file))])
-  const skips = [...skippedForServers(listed, chosen, missing), ...skippedProjects(listed, chosen)]
+  const listed = await listTests(chosen, 'files')
+  const missing = await prepareServers([...new Set(listed.map((it) => it.file))])
+  const skips = [
+    ...(missing.length === 0 ? [] : skippedForServers(await listTests(chosen, 'tests'), missing)),
+    ...skippedProjects(await listTests(others, 'tests')),
+  ]
   const reports = await mkdtemp(join(tmpdir(), 'weir-test-'))
   const tallies: Tally[] = []
   try {
@@ -59,8 +63,11 @@ function chosenProjects(): string[] {
   return PROJECTS.filter((name) => names.includes(name))
 }
 
-async function listTests(projects: readonly string[]): Promise<ListedTest[]> {
-  const { output, code } = await runNode([VITEST, 'list', '--json', ...projects.flatMap((name) => ['--project', name])])
+/** `files`: quickly, from the text, so that generated tests count as one. `tests`: every test, by loading the files. */
+async function listTests(projects: readonly string[], what: 'files' | 'tests'): Promise<ListedTest[]> {
+  if (projects.length === 0) return []
+  const parse = `--staticParse=${what === 'files'}`
+  const { output, code } = await runNode([VITEST, 'list', '--json', parse, ...projects.flatMap((name) => ['--project', name])])
   const json = output.slice(output.indexOf('[\n'), output.lastIndexOf(']') + 1)
   try {
     return JSON.parse(json === '' ? '[]' : json) as ListedTest[]
@@ -70,21 +77,19 @@ async function listTests(projects: readonly string[]): Promise<ListedTest[]> {
   }
 }
 
-const skippedForServers = (listed: readonly ListedTest[], chosen: readonly string[], missing: readonly MissingServer[]): Skip[] =>
+const skippedForServers = (listed: readonly ListedTest[], missing: readonly MissingServer[]): Skip[] =>
   missing.map(({ name, module, reason }) => ({
-    count: listed.filter((it) => chosen.includes(it.projectName) && firstMissing(it.file, missing)?.module === module).length,
+    count: listed.filter((it) => firstMissing(it.file, missing)?.module === module).length,
     what: `that need ${name}`,
     remedy: reason,
   }))
 
-const skippedProjects = (listed: readonly ListedTest[], chosen: readonly string[]): Skip[] =>
-  PROJECTS.filter((name) => !chosen.includes(name))
-    .map((name) => ({
-      count: listed.filter((it) => it.projectName === name).length,
-      what: `of project ${name}`,
-      remedy: `Run them with: npm test -- --with ${name}${name === 'cluster' ? ' (Linux, root, about ten minutes; or set WEIR_TEST_KUBECONFIG)' : ''}.`,
-    }))
-    .filter((skip) => skip.count > 0)
+const skippedProjects = (listed: readonly ListedTest[]): Skip[] =>
+  [...new Set(listed.map((it) => it.projectName))].map((name) => ({
+    count: listed.filter((it) => it.projectName === name).length,
+    what: `of project ${name}`,
+    remedy: `Run them with: npm test -- --with ${name}${name === 'cluster' ? ' (Linux, root, about ten minutes; or set WEIR_TEST_KUBECONFIG)' : ''}.`,
+  }))
 
 const firstMissing = (file: string, missing: readonly MissingServer[]): MissingServer | undefined =>
   missing.find(({ module }) => reaches(file, module))
