@@ -19,16 +19,18 @@ const REFERENCE = streamJobSpec.parse({ job: { inline: '-' }, storage: { s3: { b
 
 /**
  * Hash of what a run is made from: a different hash needs a new run. Values that equal their default do not count, so that a field that a later version adds changes
- * no hash. Left out because they act without a new run: state, upgrade, restore, the number of JobManagers, and the number of TaskManagers where parallelism is fixed.
+ * no hash. Left out because they act without a new run: state, upgrade, restore, the number of JobManagers (but not whether there
+ * is more than one: stand-bys need Redis in the run's configuration), and the number of TaskManagers where parallelism is fixed.
  */
 export function specHash(spec: StreamJobSpec, moduleSource: string | undefined): string {
   const { state: _state, upgrade: _upgrade, restore: _restore, ...rest } = spec
-  const { replicas: _jobManagers, ...jobManager } = rest.jobManager
+  const { replicas: jobManagers, ...jobManager } = rest.jobManager
   const { replicas, ...taskManager } = rest.taskManager
   const pruned = withoutDefaults({ ...rest, jobManager, taskManager }, REFERENCE)
   return shortHash({
     spec: pruned,
     ...(spec.parallelism === undefined ? { taskManagers: replicas } : {}),
+    ...(jobManagers > 1 ? { standBy: true } : {}),
     ...(moduleSource === undefined ? {} : { module: createHash('sha256').update(moduleSource).digest('hex') }),
   })
 }

@@ -100,7 +100,6 @@ describe('specHash()', () => {
     ['state', { state: 'Suspended' }],
     ['upgrade', { upgrade: { mode: 'Savepoint' } }],
     ['restore', { restore: { empty: true } }],
-    ['the number of JobManagers', { jobManager: { replicas: 2 } }],
     ['a value equal to its default', { checkpoint: { interval: '10s' }, logLevel: 'Info' }],
   ])('is the same for %s', (_what, over) => expect(specHash(spec(over), undefined)).toBe(base))
 
@@ -114,6 +113,12 @@ describe('specHash()', () => {
   test('does not depend on the number of TaskManagers where parallelism is fixed', () => {
     const fixed = (replicas: number) => specHash(spec({ parallelism: 2, taskManager: { replicas } }), undefined)
     expect(fixed(2)).toBe(fixed(5))
+  })
+
+  test('depends on whether there are stand-bys, but not on how many', () => {
+    const withReplicas = (replicas: number) => specHash(spec({ jobManager: { replicas } }), undefined)
+    expect(withReplicas(2)).not.toBe(base)
+    expect(withReplicas(2)).toBe(withReplicas(3))
   })
 
   test('depends on the content of a referenced module', () => {
