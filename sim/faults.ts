@@ -21,6 +21,10 @@ export function injectFaults(simulation: Simulation, untilMs: number): void {
     () => crash(random.pick(simulation.jobManagers)),
     () => crash(random.pick(simulation.jobManagers)),
     () => crash(random.pick(simulation.taskManagers)),
+    () => {
+      const node = random.pick(simulation.jobManagers)
+      network.dieAfter(node, random.between(0, 5), () => crash(node))
+    },
     () => random.pick(nodes).pause(random.between(50, 1200)),
     () => random.pick(simulation.jobManagers).pause(random.between(50, 1200)),
     () => {

@@ -17,6 +17,7 @@ const RECONNECT_MS = 50
 export class Network {
   readonly #world: World
   readonly #links: Link[] = []
+  readonly #dying = new Map<SimNode, { readonly life: number; sends: number; readonly die: () => void }>()
 
   constructor(world: World) {
     this.#world = world
@@ -34,6 +35,7 @@ export class Network {
 
   /** Silently lost when there is no connection. */
   send(from: SimNode, to: SimNode, message: unknown): void {
+    if (!this.#survivesSend(from)) return
     const link = this.#find(from, to)
     if (!link.up) return
     const { clock, random } = this.#world
@@ -45,6 +47,22 @@ export class Network {
     clock.after(at - clock.monotonic(), () => {
       if (link.generation === generation) to.deliver(life, () => to.process?.onMessage(from, message))
     })
+  }
+
+  /** `node` dies when it has sent so many messages more, perhaps in the middle of telling several peers. */
+  dieAfter(node: SimNode, sends: number, die: () => void): void {
+    this.#dying.set(node, { life: node.life, sends, die })
+  }
+
+  #survivesSend(node: SimNode): boolean {
+    const dying = this.#dying.get(node)
+    if (dying === undefined || dying.life !== node.life) return node.alive
+    if (dying.sends > 0) dying.sends--
+    else {
+      this.#dying.delete(node)
+      dying.die()
+    }
+    return node.alive
   }
 
   /** The connection is gone; both ends learn of it after a while, and it may come back after `blockedMs`. */

@@ -15,6 +15,8 @@ import type { SimNode } from './world.ts'
 
 const ADOPT_MS = 120
 const DEPLOY_LIMIT_MS = 1500
+/** Longer than any request is under way. */
+const COMPACTION_GRACE_MS = 1600
 
 type Phase = 'opening' | 'asking' | 'waiting' | 'deploying' | 'running' | 'stopping' | 'over'
 
@@ -142,6 +144,8 @@ export class SimLeadership {
       onFailureLimit: (error) => this.#fail(error.message),
       onFenced: (error) => this.#over(error.message),
       onChange: () => {
+        if (this.#coordinator?.phase === 'COMPLETED' && world.random.chance(0.05))
+          void this.#log.compact({ graceMs: COMPACTION_GRACE_MS }).catch(() => undefined)
         const failure = this.#coordinator?.lastFailure
         if (failure === undefined || failure === this.#lastFailure) return
         this.#lastFailure = failure

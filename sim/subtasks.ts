@@ -73,6 +73,9 @@ class IncrementalState {
 
 const toTexts = (entries: Entries): Map<string, string> => new Map(Object.entries(entries).map(([k, v]) => [k, JSON.stringify(v)]))
 
+/** A file that changes nothing. */
+export const EMPTY_FILE = JSON.stringify({ changed: [], removed: [] })
+
 /** The entries that a chain of files holds. */
 export function entriesOf(files: readonly Uint8Array[]): Entries {
   const entries: Entries = {}

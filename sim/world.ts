@@ -66,7 +66,8 @@ export class SimNode {
   readonly world: World
   process: Process | undefined
   life = 0
-  #resumeAt = 0
+  #pauses = 0
+  readonly #held: { readonly life: number; readonly run: () => void }[] = []
   readonly #boot: (node: SimNode) => Process
 
   constructor(world: World, name: string, boot: (node: SimNode) => Process) {
@@ -81,7 +82,8 @@ export class SimNode {
 
   start(): void {
     this.life++
-    this.#resumeAt = 0
+    this.#pauses = 0
+    this.#held.length = 0
     this.world.trace(`${this.name} starts (life ${this.life})`)
     this.process = this.#boot(this)
   }
@@ -94,14 +96,28 @@ export class SimNode {
 
   pause(ms: number): void {
     this.world.trace(`${this.name} stands still for ${ms} ms`)
-    this.#resumeAt = Math.max(this.#resumeAt, this.world.clock.monotonic() + ms)
+    this.#pauses++
+    const { life } = this
+    this.world.clock.after(ms, () => {
+      if (life !== this.life) return
+      this.#pauses--
+      this.#release()
+    })
   }
 
   deliver(life: number, run: () => void): void {
     if (life !== this.life || !this.alive) return
-    const wait = this.#resumeAt - this.world.clock.monotonic()
-    if (wait > 0) this.world.clock.after(wait, () => this.deliver(life, run))
-    else run()
+    this.#held.push({ life, run })
+    this.#release()
+  }
+
+  /** In the order of arrival, until the process stands still again. */
+  #release(): void {
+    while (this.#pauses === 0) {
+      const next = this.#held.shift()
+      if (next === undefined) return
+      if (next.life === this.life && this.alive) next.run()
+    }
   }
 
   /** The clock as this life of the process sees it. */
