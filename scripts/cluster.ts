@@ -1,5 +1,5 @@
 /**
- * `npm run cluster -- up | down | status | images | demo`: a Kubernetes cluster to try Weir on. Uses the one named by WEIR_TEST_KUBECONFIG, else kind, k3d or
+ * `npm run cluster -- up | node | demo | kubectl ... | down`: a Kubernetes cluster to try Weir on. Uses the one named by WEIR_TEST_KUBECONFIG, else kind, k3d or
  * minikube where they and a container engine are, else starts a one-node Kubernetes on this machine (root on Linux).
  */
 import { clusterDemo } from './cluster/demo.ts'
@@ -11,7 +11,7 @@ const USAGE = `usage: npm run cluster -- <command>
   up        a cluster with Weir and its try-out Redis and S3 server installed (default)
   node      a cluster only
   demo      up, then the word count with a TaskManager, the leading JobManager and Redis killed on the way
-  status    nodes and pods
+  kubectl   passes the rest of the line to kubectl, such as: npm run cluster -- kubectl get stj
   down      removes what was made here`
 
 async function main(command: string): Promise<void> {
@@ -29,16 +29,20 @@ async function main(command: string): Promise<void> {
       await installWeir(cluster, progress)
       return clusterDemo(cluster, progress)
     }
-    case 'status': {
-      const cluster = await Cluster.up(progress)
-      console.log(await cluster.kubectl(['get', 'nodes,pods', '-A', '-o', 'wide']))
-      return
-    }
+    case 'kubectl':
+      return passToKubectl(await Cluster.up(progress), process.argv.slice(3))
     case 'down':
       return (await findProvider()).down(progress)
     default:
       throw new Error(`${command === 'help' || command === '--help' ? '' : `No command ${JSON.stringify(command)}.\n`}${USAGE}`)
   }
+}
+
+async function passToKubectl(cluster: Cluster, args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr } = await cluster.tryKubectl(args)
+  process.stdout.write(stdout)
+  process.stderr.write(stderr)
+  process.exitCode = code
 }
 
 function tell(cluster: Cluster): void {

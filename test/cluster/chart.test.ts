@@ -123,3 +123,9 @@ describe('chart', () => {
     expect(result.stderr).toMatch(says)
   })
 })
+
+test('the README of the chart names every group of values', () => {
+  const values = parse(readFileSync(`${CHART}/values.yaml`, 'utf8')) as Record<string, unknown>
+  const readme = readFileSync(`${CHART}/README.md`, 'utf8')
+  expect(Object.keys(values).filter((name) => !readme.includes(`\`${name}\``))).toEqual([])
+})
