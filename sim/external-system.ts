@@ -1,4 +1,5 @@
-import type { OutputRow, Oracle } from './oracle.ts'
+import type { OutputRow } from './job.ts'
+import type { Oracle } from './oracle.ts'
 
 /**
  * The system that the sinks write to: transactions are prepared, then committed by name or rolled back. Committing twice is harmless. It answers at once: what can go

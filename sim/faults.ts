@@ -1,10 +1,10 @@
 import type { SimJobManager } from './sim-job-manager.ts'
-import type { Simulation } from './simulation.ts'
+import type { Surroundings } from './surroundings.ts'
 import type { SimNode } from './world.ts'
 
 /** Crashes, pauses, partitions, a forgetful Redis, and people who want savepoints: at random until `untilMs`; then everything is healed. */
-export function injectFaults(simulation: Simulation, untilMs: number): void {
-  const { world, network, redis, nodes } = simulation
+export function injectFaults(around: Surroundings, untilMs: number): void {
+  const { world, network, redis, nodes } = around
   const random = world.random.fork()
   const { clock } = world
   // Some runs are calm, some stormy.
@@ -18,15 +18,15 @@ export function injectFaults(simulation: Simulation, untilMs: number): void {
     clock.after(random.between(10, 600), () => node.start())
   }
   const faults = [
-    () => crash(random.pick(simulation.jobManagers)),
-    () => crash(random.pick(simulation.jobManagers)),
-    () => crash(random.pick(simulation.taskManagers)),
+    () => crash(random.pick(around.jobManagers)),
+    () => crash(random.pick(around.jobManagers)),
+    () => crash(random.pick(around.taskManagers)),
     () => {
-      const node = random.pick(simulation.jobManagers)
+      const node = random.pick(around.jobManagers)
       network.dieAfter(node, random.between(0, 5), () => crash(node))
     },
     () => random.pick(nodes).pause(random.between(50, 1200)),
-    () => random.pick(simulation.jobManagers).pause(random.between(50, 1200)),
+    () => random.pick(around.jobManagers).pause(random.between(50, 1200)),
     () => {
       const node = random.pick(nodes)
       const peer = random.pick(network.peersOf(node))
@@ -34,14 +34,14 @@ export function injectFaults(simulation: Simulation, untilMs: number): void {
       network.cut(node, peer, random.between(0, 800))
     },
     () => {
-      const node = random.pick(simulation.jobManagers)
+      const node = random.pick(around.jobManagers)
       world.trace(`${node.name} cannot reach the store`)
-      simulation.reachOf(node).storeBlockedUntil = clock.monotonic() + random.between(50, 900)
+      around.reachOf(node).storeBlockedUntil = clock.monotonic() + random.between(50, 900)
     },
     () => {
       world.trace('nobody can reach the store')
       const until = clock.monotonic() + random.between(50, 500)
-      for (const node of nodes) simulation.reachOf(node).storeBlockedUntil = until
+      for (const node of nodes) around.reachOf(node).storeBlockedUntil = until
     },
     () => redis.flush(),
     () => redis.failOver(),
@@ -62,7 +62,7 @@ export function injectFaults(simulation: Simulation, untilMs: number): void {
     if (clock.monotonic() >= untilMs) return
     if (random.chance(0.5)) redis.replicate()
     if (random.chance(0.4))
-      for (const node of simulation.jobManagers) (node.process as SimJobManager | undefined)?.savepoint(`savepoint-${savepoints}`)
+      for (const node of around.jobManagers) (node.process as SimJobManager | undefined)?.savepoint(`savepoint-${savepoints}`)
     savepoints++
     clock.after(random.between(50, 250), routine)
   }
@@ -73,6 +73,6 @@ export function injectFaults(simulation: Simulation, untilMs: number): void {
     world.faulty = false
     network.heal()
     redis.blockedUntil = 0
-    for (const node of nodes) simulation.reachOf(node).storeBlockedUntil = 0
+    for (const node of nodes) around.reachOf(node).storeBlockedUntil = 0
   })
 }

@@ -1,16 +1,9 @@
 import { parseCheckpointKey, parseLogKey } from '#runtime/storage/paths'
 import type { LogRecord, Manifest } from '#runtime/checkpoint/records'
 import type { ObjectEvents, SimObjects } from './sim-store.ts'
-import { EMPTY_FILE, entriesOf } from './subtasks.ts'
+import { EMPTY_FILE, entriesOf } from './incremental-state.ts'
+import type { OutputRow } from './job.ts'
 import type { World } from './world.ts'
-
-/** One output of the job: record `offset` of `source`, the `n`th of its key. */
-export interface OutputRow {
-  readonly source: number
-  readonly offset: number
-  readonly key: string
-  readonly n: number
-}
 
 /**
  * Sees everything, and knows the rules independently of the code that is to keep them.

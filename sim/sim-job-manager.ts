@@ -1,25 +1,26 @@
 import { silentLogger } from '#runtime/base/logger'
+import { CommitLog } from '#runtime/checkpoint/commit-log'
 import { LeaseLoop } from '#runtime/election/lease-loop'
+import { LEASE_TTL_MS } from './job.ts'
 import type { FromTaskManager } from './messages.ts'
 import { SimLeadership } from './sim-leadership.ts'
 import type { SimStore } from './sim-store.ts'
-import { CommitLog } from '#runtime/checkpoint/commit-log'
-import { LEASE_TTL_MS, type Simulation } from './simulation.ts'
+import type { Surroundings } from './surroundings.ts'
 import type { Process, SimNode } from './world.ts'
 
 /** A JobManager: campaigns with the product's lease loop, leads with the product's commit log and coordinator, and starts over when it is deposed. */
 export class SimJobManager implements Process {
-  readonly #simulation: Simulation
+  readonly #around: Surroundings
   readonly #node: SimNode
   readonly #store: SimStore
   readonly #taskManagers = new Set<SimNode>()
   #leadership: SimLeadership | undefined
   #campaigns = 0
 
-  constructor(simulation: Simulation, node: SimNode) {
-    this.#simulation = simulation
+  constructor(around: Surroundings, node: SimNode) {
+    this.#around = around
     this.#node = node
-    this.#store = simulation.storeOf(node)
+    this.#store = around.storeOf(node)
     void this.#campaign()
   }
 
@@ -51,7 +52,7 @@ export class SimJobManager implements Process {
       const log = await CommitLog.open({ store: this.#store, clock, random: random.next, logger: silentLogger })
       if (log.state.closed !== undefined) return
       const lease = new LeaseLoop({
-        store: this.#simulation.redis.clientOf(this.#node),
+        store: this.#around.redis.clientOf(this.#node),
         clock,
         random: random.next,
         ttlMs: LEASE_TTL_MS,
@@ -71,7 +72,7 @@ export class SimJobManager implements Process {
   }
 
   async #lead(floor: number, lease: LeaseLoop, again: (delayMs: number) => void): Promise<void> {
-    const leadership = new SimLeadership(this.#simulation, this.#node, this.#store, () => {
+    const leadership = new SimLeadership(this.#around, this.#node, this.#store, () => {
       if (this.#leadership !== leadership) return
       this.#end(lease)
       again(50)

@@ -5,12 +5,11 @@ import { CommitLog } from '#runtime/checkpoint/commit-log'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import { nextAttempt } from '#runtime/checkpoint/log-state'
 import type { LogBody, RestorePoint } from '#runtime/checkpoint/records'
-import { subtaskKey } from '#runtime/contract/rpc'
+import { CHECKPOINTS, JOB, JOB_VERTICES, PLAN } from './job.ts'
 import type { FromJobManager, FromTaskManager, TaskManagerReport } from './messages.ts'
 import { mutantLog } from './mutant-log.ts'
 import type { SimStore } from './sim-store.ts'
-import { CHECKPOINTS, JOB, PLAN, type Simulation } from './simulation.ts'
-import { JOB_VERTICES } from './subtasks.ts'
+import type { Surroundings } from './surroundings.ts'
 import type { SimNode } from './world.ts'
 
 const ADOPT_MS = 120
@@ -25,7 +24,7 @@ type Phase = 'opening' | 'asking' | 'waiting' | 'deploying' | 'running' | 'stopp
  * JobManager that the protocol's safety depends on, in their order; the coordinator and the log are the product's own.
  */
 export class SimLeadership {
-  readonly #simulation: Simulation
+  readonly #around: Surroundings
   readonly #node: SimNode
   readonly #store: SimStore
   readonly #clock: Clock
@@ -45,8 +44,8 @@ export class SimLeadership {
   #stale: RestorePoint | undefined
   #lastFailure: unknown
 
-  constructor(simulation: Simulation, node: SimNode, store: SimStore, onOver: () => void) {
-    this.#simulation = simulation
+  constructor(around: Surroundings, node: SimNode, store: SimStore, onOver: () => void) {
+    this.#around = around
     this.#node = node
     this.#store = store
     this.#clock = node.clock()
@@ -54,7 +53,7 @@ export class SimLeadership {
   }
 
   async open(floor: number, taskManagers: ReadonlySet<SimNode>): Promise<void> {
-    const { world } = this.#simulation
+    const { world } = this.#around
     try {
       this.#log = await CommitLog.open({ store: this.#store, clock: this.#clock, random: world.random.next, logger: silentLogger })
       await this.#log.ensureOwner(JOB)
@@ -116,10 +115,10 @@ export class SimLeadership {
   }
 
   #createCoordinator(): CheckpointCoordinator {
-    const { world, oracle } = this.#simulation
+    const { world, oracle } = this.#around
     const { epoch } = this.#log
     const toAll = (message: FromJobManager) => {
-      for (const place of new Set(Object.values(this.#places))) this.#send(this.#simulation.node(place), message)
+      for (const place of new Set(Object.values(this.#places))) this.#send(this.#around.node(place), message)
     }
     const send = {
       trigger: (attempt: string, barrier: Extract<FromJobManager, { type: 'trigger' }>['barrier']) =>
@@ -173,14 +172,14 @@ export class SimLeadership {
   /** Every TaskManager runs the last deployed attempt: it goes on under this epoch. */
   #maybeAdopt(): void {
     const { deploy } = this.#log.state
-    const all = this.#simulation.taskManagers
+    const all = this.#around.taskManagers
     const reports = all.map((node) => this.#reports.get(node))
     if (deploy === undefined || !reports.every((r) => r?.epoch === this.#log.epoch && r.running && r.attempt === deploy.attempt)) return
-    const { world } = this.#simulation
+    const { world } = this.#around
     world.trace(`${this.#node.name} adopts attempt ${deploy.attempt}`)
     this.#timer?.cancel()
-    this.#simulation.adoptions++
-    this.#places = this.#simulation.places
+    this.#around.adoptions++
+    this.#places = this.#around.places
     this.#phase = 'running'
     const deaf = world.is('ignore-adopted-ids') || world.is('barrier-by-id-alone')
     const highestId = deaf ? 0 : Math.max(...reports.map((r) => r?.highestId ?? 0))
@@ -191,7 +190,7 @@ export class SimLeadership {
 
   #begin(attempt: string): void {
     this.#attempt = attempt
-    this.#places = this.#simulation.places
+    this.#places = this.#around.places
     this.#deployed.clear()
     this.#finished.clear()
     this.#committed.clear()
@@ -200,7 +199,7 @@ export class SimLeadership {
 
   #fail(why: string): void {
     if (this.#phase !== 'deploying' && this.#phase !== 'running') return
-    const { world } = this.#simulation
+    const { world } = this.#around
     world.trace(`${this.#node.name} attempt ${this.#attempt} failed: ${why}`)
     this.#phase = 'stopping'
     this.#timer?.cancel()
@@ -216,7 +215,7 @@ export class SimLeadership {
   }
 
   #deployIfPossible(): void {
-    if (this.#phase !== 'waiting' || !this.#simulation.taskManagers.every((node) => this.#reports.has(node))) return
+    if (this.#phase !== 'waiting' || !this.#around.taskManagers.every((node) => this.#reports.has(node))) return
     this.#phase = 'deploying'
     this.#begin(nextAttempt(this.#log.state, this.#log.epoch))
     void this.#deploy(this.#attempt)
@@ -228,17 +227,17 @@ export class SimLeadership {
     if (!(await this.#append({ kind: 'DEPLOY', attempt, run: 1, planHash: PLAN.planHash, restoreFrom, why: 'simulated' }))) return
     if (this.#attempt !== attempt || this.#phase !== 'deploying') return
     const { epoch } = this.#log
-    for (const node of this.#simulation.taskManagers)
+    for (const node of this.#around.taskManagers)
       this.#send(node, { type: 'deploy', epoch, attempt, places: this.#places, restore: restoreFrom })
     this.#timer = this.#clock.after(DEPLOY_LIMIT_MS, () => this.#fail('deployment took too long'))
   }
 
   #maybeStart(): void {
-    if (this.#phase !== 'deploying' || this.#deployed.size < this.#simulation.taskManagers.length) return
+    if (this.#phase !== 'deploying' || this.#deployed.size < this.#around.taskManagers.length) return
     this.#timer?.cancel()
     this.#phase = 'running'
     const { epoch } = this.#log
-    for (const node of this.#simulation.taskManagers) this.#send(node, { type: 'start', epoch, attempt: this.#attempt })
+    for (const node of this.#around.taskManagers) this.#send(node, { type: 'start', epoch, attempt: this.#attempt })
     this.#coordinator?.start({ ...PLAN, attempt: this.#attempt })
   }
 
@@ -285,24 +284,12 @@ export class SimLeadership {
 
   #over(why: string): void {
     if (this.#phase === 'over') return
-    this.#simulation.world.trace(`${this.#node.name} leads no more: ${why}`)
+    this.#around.world.trace(`${this.#node.name} leads no more: ${why}`)
     this.#phase = 'over'
     this.#onOver()
   }
 
   #send(node: SimNode, message: FromJobManager): void {
-    this.#simulation.network.send(this.#node, node, message)
+    this.#around.network.send(this.#node, node, message)
   }
-}
-
-/** One TaskManager after the other takes a subtask of each vertex. */
-export function placeSubtasks(taskManagers: readonly SimNode[]): Record<string, string> {
-  return Object.fromEntries(
-    JOB_VERTICES.flatMap((vertex) =>
-      Array.from({ length: vertex.parallelism }, (_, subtask) => [
-        subtaskKey({ vertex: vertex.id, subtask }),
-        (taskManagers[subtask % taskManagers.length] as SimNode).name,
-      ]),
-    ),
-  )
 }

@@ -4,19 +4,12 @@ import type { RestorePoint, StateFile } from '#runtime/checkpoint/records'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import { createExact } from '#runtime/storage/create-exact'
 import { stateFileKey } from '#runtime/storage/paths'
+import { JOB_VERTICES } from './job.ts'
 import type { DataMessage, FromJobManager, FromTaskManager } from './messages.ts'
+import { entriesOf } from './incremental-state.ts'
 import type { SimStore } from './sim-store.ts'
-import type { Simulation } from './simulation.ts'
-import {
-  CountSubtask,
-  entriesOf,
-  JOB_VERTICES,
-  SinkSubtask,
-  SourceSubtask,
-  type Element,
-  type Subtask,
-  type SubtaskContext,
-} from './subtasks.ts'
+import type { Surroundings } from './surroundings.ts'
+import { CountSubtask, SinkSubtask, SourceSubtask, type Element, type Subtask, type SubtaskContext } from './subtasks.ts'
 import type { Process, SimNode } from './world.ts'
 
 const EMIT_EVERY_MS = 9
@@ -33,7 +26,7 @@ interface Execution {
 
 /** A TaskManager: runs subtasks, obeys the leader of the highest epoch it has seen, stores the state of its subtasks itself. */
 export class SimTaskManager implements Process {
-  readonly #simulation: Simulation
+  readonly #around: Surroundings
   readonly #node: SimNode
   readonly #store: SimStore
   readonly #connected = new Set<SimNode>()
@@ -42,15 +35,15 @@ export class SimTaskManager implements Process {
   #execution: Execution | undefined
   #highestId = 0
 
-  constructor(simulation: Simulation, node: SimNode) {
-    this.#simulation = simulation
+  constructor(around: Surroundings, node: SimNode) {
+    this.#around = around
     this.#node = node
-    this.#store = simulation.storeOf(node)
+    this.#store = around.storeOf(node)
   }
 
   onConnected(peer: SimNode): void {
     this.#connected.add(peer)
-    if (this.#simulation.isJobManager(peer)) this.#tell(peer, this.#report(0))
+    if (this.#around.isJobManager(peer)) this.#tell(peer, this.#report(0))
   }
 
   onLost(peer: SimNode): void {
@@ -61,7 +54,7 @@ export class SimTaskManager implements Process {
   }
 
   onMessage(peer: SimNode, message: unknown): void {
-    if (!this.#simulation.isJobManager(peer)) return this.#onData(message as DataMessage)
+    if (!this.#around.isJobManager(peer)) return this.#onData(message as DataMessage)
     const command = message as FromJobManager
     if (command.epoch < this.#epoch) return this.#tell(peer, { type: 'fenced', epoch: this.#epoch })
     this.#epoch = command.epoch
@@ -82,7 +75,7 @@ export class SimTaskManager implements Process {
       case 'start':
         execution.started = true
         for (const subtask of execution.subtasks.values()) {
-          this.#simulation.oracle.onStarted(execution.attempt, subtaskKey(subtask.ref), `${this.#node.name}#${this.#node.life}`)
+          this.#around.oracle.onStarted(execution.attempt, subtaskKey(subtask.ref), `${this.#node.name}#${this.#node.life}`)
           if (subtask instanceof SourceSubtask) this.#emit(execution, subtask)
         }
         return
@@ -122,13 +115,11 @@ export class SimTaskManager implements Process {
     try {
       if (restore.kind === 'checkpoint') await this.#restore(execution, restore)
       if (this.#execution !== execution) return
-      const unreachable = Object.values(places).find(
-        (place) => place !== this.#node.name && !this.#connected.has(this.#simulation.node(place)),
-      )
+      const unreachable = Object.values(places).find((place) => place !== this.#node.name && !this.#connected.has(this.#around.node(place)))
       if (unreachable === undefined) this.#tellLeader({ type: 'deployed', attempt })
       else this.#fail(execution, `no connection to ${unreachable}`)
     } catch (error) {
-      if (error instanceof WeirError && error.code === 'STO_MISSING') this.#simulation.oracle.onMissingFile(messageOf(error))
+      if (error instanceof WeirError && error.code === 'STO_MISSING') this.#around.oracle.onMissingFile(messageOf(error))
       this.#fail(execution, messageOf(error))
     }
   }
@@ -149,7 +140,7 @@ export class SimTaskManager implements Process {
   }
 
   #subtask(ref: SubtaskRef, context: SubtaskContext): Subtask {
-    if (ref.vertex === 'source') return new SourceSubtask(ref, context, this.#simulation.recordsPerSource[ref.subtask] as number)
+    if (ref.vertex === 'source') return new SourceSubtask(ref, context, this.#around.recordsPerSource[ref.subtask] as number)
     return ref.vertex === 'count' ? new CountSubtask(ref, context) : new SinkSubtask(ref, context)
   }
 
@@ -157,7 +148,7 @@ export class SimTaskManager implements Process {
     return {
       world: this.#node.world,
       attempt,
-      external: this.#simulation.external,
+      external: this.#around.external,
       send: (to, from, element) => this.#send(attempt, to, from, element),
       acknowledge: (of, barrier, chain, upload) => void this.#acknowledge(attempt, of, barrier, chain, upload),
       committed: (of, id) => this.#tellLeader({ type: 'committed', attempt, sink: of.subtask, id }),
@@ -179,7 +170,7 @@ export class SimTaskManager implements Process {
     const message: DataMessage = { type: 'data', attempt, to, from, element }
     const place = execution.places[subtaskKey(to)] as string
     if (place === this.#node.name) this.#onData(message)
-    else this.#simulation.network.send(this.#node, this.#simulation.node(place), message)
+    else this.#around.network.send(this.#node, this.#around.node(place), message)
   }
 
   #onData({ attempt, to, from, element }: DataMessage): void {
@@ -227,6 +218,6 @@ export class SimTaskManager implements Process {
   }
 
   #tell(peer: SimNode, message: FromTaskManager): void {
-    if (this.#connected.has(peer)) this.#simulation.network.send(this.#node, peer, message)
+    if (this.#connected.has(peer)) this.#around.network.send(this.#node, peer, message)
   }
 }

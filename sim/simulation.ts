@@ -1,20 +1,15 @@
 import { ExternalSystem } from './external-system.ts'
+import { LEASE_TTL_MS } from './job.ts'
 import type { Mutation } from './mutations.ts'
 import { Network } from './network.ts'
 import { Oracle } from './oracle.ts'
-import { placeSubtasks } from './sim-leadership.ts'
 import { SimJobManager } from './sim-job-manager.ts'
 import { SimRedis } from './sim-redis.ts'
 import { SimObjects, SimStore } from './sim-store.ts'
 import { SimTaskManager } from './sim-task-manager.ts'
-import { JOB_VERTICES } from './subtasks.ts'
+import { placeSubtasks, type Surroundings } from './surroundings.ts'
 import { injectFaults } from './faults.ts'
 import { SimNode, World } from './world.ts'
-
-export const JOB = { cluster: 'sim', namespace: 'sim', name: 'job', uid: 'job-1' }
-export const PLAN = { planHash: 'plan', maxParallelism: 128, vertices: JOB_VERTICES }
-export const CHECKPOINTS = { intervalMs: 60, timeoutMs: 400, minPauseMs: 5, tolerableFailures: 2, retain: 2 }
-export const LEASE_TTL_MS = 300
 
 const FAULTS_UNTIL_MS = 2500
 const LIMIT_MS = 40_000
@@ -38,7 +33,7 @@ export interface SimulationResult {
 }
 
 /** One run of the whole system from one seed. */
-export class Simulation {
+export class Simulation implements Surroundings {
   readonly world: World
   readonly network: Network
   readonly objects: SimObjects
@@ -81,7 +76,6 @@ export class Simulation {
   storeOf(node: SimNode): SimStore {
     return new SimStore(node, this.objects, this.reachOf(node))
   }
-  /** Until when a process cannot reach the store. */
   reachOf(node: SimNode): { storeBlockedUntil: number } {
     const reach = this.#reach.get(node) ?? { storeBlockedUntil: 0 }
     this.#reach.set(node, reach)
