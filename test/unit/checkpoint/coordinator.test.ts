@@ -205,7 +205,7 @@ describe('CheckpointCoordinator', () => {
     await deploy(1)
     await clock.advance(1000)
     let down = true
-    hooks.before = (operation, key) => {
+    hooks.before = (_, key) => {
       if (down && key.startsWith('log/')) throw lost()
     }
     await ackAll(seen.triggers[0]!)
