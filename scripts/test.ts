@@ -66,14 +66,18 @@ function chosenProjects(): string[] {
 /** `files`: quickly, from the text, so that generated tests count as one. `tests`: every test, by loading the files. */
 async function listTests(projects: readonly string[], what: 'files' | 'tests'): Promise<ListedTest[]> {
   if (projects.length === 0) return []
-  const parse = `--staticParse=${what === 'files'}`
-  const { output, code } = await runNode([VITEST, 'list', '--json', parse, ...projects.flatMap((name) => ['--project', name])])
-  const json = output.slice(output.indexOf('[\n'), output.lastIndexOf(']') + 1)
+  const directory = await mkdtemp(join(tmpdir(), 'weir-test-'))
+  const file = join(directory, 'list.json')
   try {
-    return JSON.parse(json === '' ? '[]' : json) as ListedTest[]
-  } catch {
-    console.log(`Cannot list the tests (exit code ${code}); what is skipped will not be counted:\n${output.slice(0, 2000)}`)
+    const chosen = projects.flatMap((name) => ['--project', name])
+    const { output, code } = await runNode([VITEST, 'list', `--json=${file}`, `--staticParse=${what === 'files'}`, ...chosen])
+    if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8')) as ListedTest[]
+    console.log(
+      `Cannot list the tests of ${projects.join(', ')} (exit code ${code}); skipped ones are not counted:\n${output.slice(0, 2000)}`,
+    )
     return []
+  } finally {
+    await rm(directory, { recursive: true, force: true })
   }
 }
 
