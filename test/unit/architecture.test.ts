@@ -26,6 +26,7 @@ const NEIGHBOURS = new Set([
   'runtime/operators -> runtime/connectors',
   'runtime/task -> runtime/net',
   'operator/kube -> operator/resources',
+  'operator/savepoint -> operator/stream-job',
 ])
 /** Files directly in a ranked folder: the public surface, above everything but the entries. */
 const SURFACE = /^runtime\/(index|internal)\.ts$/
