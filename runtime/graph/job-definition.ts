@@ -1,6 +1,7 @@
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
+import { locationOfFrame } from './source-location.ts'
 import type { InferOutput, StandardSchema } from './standard-schema.ts'
 import { validateGraph } from './validate.ts'
 
@@ -105,6 +106,7 @@ function isStandardSchema(value: unknown): value is StandardSchema {
 }
 
 function firstFrame(cause: unknown): string {
-  const frame = cause instanceof Error ? cause.stack?.split('\n').find((line) => /^\s*at /.test(line)) : undefined
-  return frame === undefined ? '' : ` (${frame.trim()})`
+  const lines = cause instanceof Error ? (cause.stack ?? '').split('\n') : []
+  const location = lines.map(locationOfFrame).find((l) => l !== undefined)
+  return location === undefined ? '' : ` (${location})`
 }

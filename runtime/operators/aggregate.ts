@@ -26,10 +26,16 @@ export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> 
   override onRecord(value: T, timestamp: number): void {
     const table = this.#table
     const aggregator = this.#aggregator
-    const key = this.#keyOf(value)
-    const cell = table.cell(key)
-    const next = aggregator.add(table.read(cell) ?? aggregator.create(), value)
-    table.write(cell, next)
-    this.out.onRecord(this.#emit(key, detach(aggregator.result(next), next)), timestamp)
+    let result: O
+    try {
+      const key = this.#keyOf(value)
+      const cell = table.cell(key)
+      const next = aggregator.add(table.read(cell) ?? aggregator.create(), value)
+      table.write(cell, next)
+      result = this.#emit(key, detach(aggregator.result(next), next))
+    } catch (cause) {
+      throw this.failed(cause)
+    }
+    this.out.onRecord(result, timestamp)
   }
 }

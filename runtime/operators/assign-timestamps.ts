@@ -30,7 +30,12 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   }
 
   override onRecord(value: T, _: number): void {
-    const timestamp = this.#timestampOf(value)
+    let timestamp: number
+    try {
+      timestamp = this.#timestampOf(value)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
     if (!Number.isFinite(timestamp))
       throw new WeirError(
         'USR_FAILED',

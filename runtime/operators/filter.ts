@@ -10,6 +10,12 @@ export class FilterOperator<T> extends PassThroughOperator<T, T> {
   }
 
   override onRecord(value: T, timestamp: number): void {
-    if (this.#keep(value)) this.out.onRecord(value, timestamp)
+    let keep: boolean
+    try {
+      keep = this.#keep(value)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
+    if (keep) this.out.onRecord(value, timestamp)
   }
 }

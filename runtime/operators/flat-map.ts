@@ -11,8 +11,14 @@ export class FlatMapOperator<I, O> extends PassThroughOperator<I, O> {
 
   override onRecord(value: I, timestamp: number): void {
     const { out } = this
-    const results = this.#fn(value)
-    if (Array.isArray(results)) for (let i = 0; i < results.length; i++) out.onRecord(results[i] as O, timestamp)
-    else for (const result of results) out.onRecord(result, timestamp)
+    let results: readonly O[]
+    try {
+      const given = this.#fn(value)
+      // A generator is user code too, which runs while it is walked.
+      results = Array.isArray(given) ? given : [...given]
+    } catch (cause) {
+      throw this.failed(cause)
+    }
+    for (let i = 0; i < results.length; i++) out.onRecord(results[i] as O, timestamp)
   }
 }

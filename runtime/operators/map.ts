@@ -10,6 +10,12 @@ export class MapOperator<I, O> extends PassThroughOperator<I, O> {
   }
 
   override onRecord(value: I, timestamp: number): void {
-    this.out.onRecord(this.#fn(value), timestamp)
+    let result: O
+    try {
+      result = this.#fn(value)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
+    this.out.onRecord(result, timestamp)
   }
 }

@@ -73,9 +73,13 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
 
   override onRecord(value: T, timestamp: number): void {
     const current = this.#current
-    current.key = this.#keyOf(value)
     current.timestamp = timestamp
-    this.#functions.onRecord(value, current as ProcessContext<K, O, D>)
+    try {
+      current.key = this.#keyOf(value)
+      this.#functions.onRecord(value, current as ProcessContext<K, O, D>)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
   }
 
   override onWatermark(watermark: number): void {
@@ -98,6 +102,10 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     const current = this.#current
     current.key = timer.key
     current.timestamp = timer.time
-    this.#functions.onTimer?.(timer, current as ProcessContext<K, O, D>)
+    try {
+      this.#functions.onTimer?.(timer, current as ProcessContext<K, O, D>)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
   }
 }

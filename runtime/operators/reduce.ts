@@ -24,10 +24,15 @@ export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {
 
   override onRecord(value: T, timestamp: number): void {
     const table = this.#table
-    const cell = table.cell(this.#keyOf(value))
-    const reduced = table.read(cell)
-    const next = reduced === undefined ? value : this.#reduce(reduced, value)
-    table.write(cell, next)
+    let next: T
+    try {
+      const cell = table.cell(this.#keyOf(value))
+      const reduced = table.read(cell)
+      next = reduced === undefined ? value : this.#reduce(reduced, value)
+      table.write(cell, next)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
     this.out.onRecord(next, timestamp)
   }
 }

@@ -63,9 +63,14 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
       return
     }
     const table = this.#paneTable as StateTable<K, A>
-    const key = keyOf(value)
-    const cell = table.cell(key)
-    table.write(cell, aggregator.add(table.read(cell) ?? aggregator.create(), value))
+    let key: K
+    try {
+      key = keyOf(value)
+      const cell = table.cell(key)
+      table.write(cell, aggregator.add(table.read(cell) ?? aggregator.create(), value))
+    } catch (cause) {
+      throw this.failed(cause)
+    }
     if (this.#paneHasFired) this.#fireAgain(key, pane)
   }
 

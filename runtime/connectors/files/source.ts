@@ -7,7 +7,7 @@ import { openFileTree, type FileSplit } from './file-tree.ts'
 import { LineReader } from './line-reader.ts'
 
 export interface ReadFilesOptions {
-  /** Look for new files this often, such as "1s"; the source then never ends. Default: read what is there, and end. */
+  /** Look for new files this often, such as "1s"; the source then never ends. On S3 each look lists the whole prefix. Default: read what is there, and end. */
   readonly watch?: string
   /** Longest line, without its end. Default 10 MiB. */
   readonly maxLineBytes?: number
