@@ -84,10 +84,24 @@ export interface SubtaskMetrics extends SubtaskRef {
   readonly badRecords: number
 }
 
+/** What a TaskManager runs, told to a new leader so that it may adopt it. */
+export interface ExecutionReport {
+  readonly attempt: string
+  readonly planHash: string
+  readonly places: readonly SubtaskPlace[]
+  readonly finished: readonly SubtaskRef[]
+  /** Started, and not stopped by a stop barrier: it can go on under another leader. */
+  readonly isRunning: boolean
+  /** Greatest id of a barrier seen. */
+  readonly highestCheckpointId: number
+}
+
 export type FromJobManager =
   | { readonly type: 'welcome'; readonly leader: boolean; readonly epoch: number; readonly id: string }
   | { readonly type: 'deploy'; readonly epoch: number; readonly deployment: Deployment }
   | { readonly type: 'start'; readonly epoch: number; readonly attempt: string }
+  /** Goes on with the attempt under this epoch: what is pending of lower epochs is given up, reports go to the sender from now on. */
+  | { readonly type: 'adopt'; readonly epoch: number; readonly attempt: string }
   | { readonly type: 'cancel'; readonly epoch: number; readonly attempt: string; readonly why: string }
   | { readonly type: 'trigger'; readonly epoch: number; readonly attempt: string; readonly barrier: Barrier }
   | { readonly type: 'complete'; readonly epoch: number; readonly attempt: string; readonly permit: CommitPermit }
@@ -112,6 +126,8 @@ export type FromTaskManager =
       readonly attempt: string | undefined
       readonly subtasks: readonly SubtaskMetrics[]
     }
+  /** Answer to a leader's welcome. */
+  | { readonly type: 'execution'; readonly epoch: number; readonly report: ExecutionReport | undefined }
   /** Every subtask of the deployment on this TaskManager is restored and connected; `start` makes them read. */
   | { readonly type: 'deployed'; readonly attempt: string; readonly restoreMs: number }
   | { readonly type: 'deployFailed'; readonly attempt: string; readonly error: ErrorData }

@@ -3,13 +3,16 @@ import { WeirError, fromErrorData, toErrorData, type ErrorData } from '#runtime/
 import type { Logger } from '#runtime/base/logger'
 import type { JobManagerConfig, S3Access } from '#runtime/contract/process-config'
 import type { ExceptionView, JobState, OperationView } from '#runtime/contract/rest'
-import type { Deployment, FromJobManager, FromTaskManager, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
+import type { Deployment, ExecutionReport, FromJobManager, FromTaskManager, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
 import type { CommitLog } from '#runtime/checkpoint/commit-log'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import { nextAttempt } from '#runtime/checkpoint/log-state'
 import type { LogRecordOf } from '#runtime/checkpoint/records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { keyUrl } from '#runtime/storage/paths'
 import { openStoreAt } from '#runtime/storage/storage-url'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import { decideAdoption, type AdoptionDecision } from './adoption.ts'
 import { Attempt } from './attempt.ts'
 import { restorePointOf, verifyRestorePoint } from './choose-restore-point.ts'
 import { assertTransition, isFinal } from './job-lifecycle.ts'
@@ -21,6 +24,7 @@ import { assignSlots, slotsWanted } from './scheduler.ts'
 import type { RegisteredTaskManager, RegistryEvents, TaskManagerRegistry } from './task-manager-registry.ts'
 
 const DEPLOY_LIMIT_MS = 60_000
+const ADOPT_LIMIT_MS = 2000
 /** Less than the 10 s that a leaving TaskManager waits to be relieved. */
 const HAND_OVER_LIMIT_MS = 8000
 const FINAL_CHECKPOINT_TRIES = 5
@@ -65,6 +69,8 @@ export class JobMaster implements RegistryEvents {
   #history: FailureHistory = noFailures
   #restoredFrom: string | undefined
   #timer: Timer | undefined
+  /** While a new leader looks for running tasks: what TaskManagers have reported. */
+  #adoptable: Map<RegisteredTaskManager, ExecutionReport | undefined> | undefined
   #moving: { readonly attempt: Attempt; readonly cause: string } | undefined
   #closed = false
 
@@ -130,9 +136,11 @@ export class JobMaster implements RegistryEvents {
     const previous = this.#options.log.state.deploy
     if (previous !== undefined && previous.run === this.#options.config.run)
       this.recoveries.begin(`JobManager replaced; epoch ${this.#options.epoch}`, 0, this.#options.electMs)
-    this.#to('WaitingForSlots', 'waiting for TaskManagers')
+    this.#to('WaitingForSlots', 'looking for running tasks')
+    this.#adoptable = new Map()
+    this.#timer = this.#options.clock.after(ADOPT_LIMIT_MS, () => this.#adoptOrDeploy(true))
     this.#options.registry.lead(this.#options.epoch, this)
-    this.#deployIfPossible()
+    this.#adoptOrDeploy(false)
   }
 
   /** Leadership or process ends; running tasks are left alone for the next leader. */
@@ -188,6 +196,7 @@ export class JobMaster implements RegistryEvents {
 
   message(taskManager: RegisteredTaskManager, message: FromTaskManager): void {
     if (message.type === 'fenced') return this.#fencedBy(message.epoch)
+    if (message.type === 'execution') return this.#reported(taskManager, message.report)
     if (message.type === 'leaving') return this.#leaving(taskManager, message.why)
     const attempt = this.#attempt
     if (attempt === undefined) return
@@ -213,8 +222,49 @@ export class JobMaster implements RegistryEvents {
     }
   }
 
+  #reported(taskManager: RegisteredTaskManager, report: ExecutionReport | undefined): void {
+    this.#adoptable?.set(taskManager, report)
+    this.#adoptOrDeploy(false)
+  }
+
+  /** Goes on with what runs where that is exactly what was deployed last; else deploys, at the latest when the limit has passed. */
+  #adoptOrDeploy(limitPassed: boolean): void {
+    const adoptable = this.#adoptable
+    if (adoptable === undefined || this.#closed) return
+    const { planned, config, log, registry, logger } = this.#options
+    const answers = registry.list.flatMap((t) => (adoptable.has(t) ? [{ slots: t.slots, report: adoptable.get(t) }] : []))
+    const { deploy } = log.state
+    const decision = decideAdoption({ plan: planned.plan, run: config.run, deploy, expectedSlots: config.expectedSlots, answers })
+    if (decision.kind === 'wait' && !limitPassed) return
+    this.#adoptable = undefined
+    this.#timer?.cancel()
+    if (decision.kind === 'adopt') return this.#adopt(decision)
+    logger.info(
+      { why: decision.kind === 'deploy' ? decision.why : 'not every TaskManager answered in time' },
+      'deploying instead of adopting',
+    )
+    this.#why = 'waiting for TaskManagers'
+    this.#deployIfPossible()
+  }
+
+  #adopt({ attempt: id, places, finished, highestCheckpointId }: Extract<AdoptionDecision, { kind: 'adopt' }>): void {
+    const { registry, epoch, log, store, planned } = this.#options
+    const attempt = new Attempt(id, places, registry.list)
+    this.#attempt = attempt
+    attempt.isStarted = true
+    const from = log.state.deploy?.restoreFrom
+    this.#restoredFrom = from?.kind === 'checkpoint' ? keyUrl(store.url, from.manifest) : from?.kind === 'savepoint' ? from.path : undefined
+    this.#to('Deploying', `adopting attempt ${id}`)
+    this.#to('Running', `running; attempt ${id} goes on under epoch ${epoch}`)
+    attempt.send({ type: 'adopt', epoch, attempt: id })
+    this.coordinator.start({ ...attemptPlan(id, planned.plan), highestId: highestCheckpointId })
+    this.recoveries.running()
+    this.recoveries.firstRecord()
+    for (const subtask of finished) if (attempt.subtaskFinished(subtask)) this.#finish(attempt)
+  }
+
   #deployIfPossible(): void {
-    if (this.#state !== 'WaitingForSlots' || this.#closed) return
+    if (this.#state !== 'WaitingForSlots' || this.#closed || this.#adoptable !== undefined) return
     const wanted = slotsWanted(this.#options.planned.plan)
     const available = this.#available()
     const places = this.#findPlaces()
@@ -290,13 +340,7 @@ export class JobMaster implements RegistryEvents {
     this.#error = undefined
     this.#to('Running', this.#restoredFrom === undefined ? 'running, started empty' : `running, restored from ${this.#restoredFrom}`)
     this.recoveries.running()
-    const { plan } = this.#options.planned
-    this.coordinator.start({
-      attempt: attempt.id,
-      planHash: plan.hash,
-      maxParallelism: plan.maxParallelism,
-      vertices: plan.vertices.map((v) => ({ id: v.id, uids: v.operators.map((o) => o.uid), parallelism: v.parallelism })),
-    })
+    this.coordinator.start(attemptPlan(attempt.id, this.#options.planned.plan))
     this.#toAttempt(attempt.id, { type: 'start', epoch: this.#options.epoch, attempt: attempt.id })
   }
 
@@ -455,3 +499,10 @@ export class JobMaster implements RegistryEvents {
     this.#options.onChange()
   }
 }
+
+const attemptPlan = (attempt: string, plan: ExecutionPlan) => ({
+  attempt,
+  planHash: plan.hash,
+  maxParallelism: plan.maxParallelism,
+  vertices: plan.vertices.map((v) => ({ id: v.id, uids: v.operators.map((o) => o.uid), parallelism: v.parallelism })),
+})

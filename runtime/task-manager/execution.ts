@@ -3,7 +3,8 @@ import { WeirError, toErrorData, type ErrorData } from '#runtime/base/errors'
 import type { LogLevel, Logger } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
-import type { Barrier, Deployment, FromTaskManager, SubtaskMetrics, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
+import { subtaskKey } from '#runtime/contract/rpc'
+import type { Barrier, Deployment, ExecutionReport, FromTaskManager, SubtaskMetrics, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
 import { openRestorePoint } from '#runtime/checkpoint/restore-point'
 import { keyGroupRange } from '#runtime/element/key-group'
 import type { CommitPermit } from '#runtime/operators/stream-operator'
@@ -31,7 +32,7 @@ export interface ExecutionOptions {
   takeHost(): SlotHost
   /** Metrics worth sending before the next heartbeat. */
   metricsChanged(): void
-  /** To the JobManager that deployed this attempt. */
+  /** To the JobManager that deployed or adopted this attempt. */
   send(message: FromTaskManager): void
 }
 
@@ -41,7 +42,7 @@ const PEER_LOSS_GRACE_MS = 1000
 /** One attempt on this TaskManager: its slots' threads, its data connections, its uploads. Ends with `cancel`, and then nothing of it is left. */
 export class Execution {
   readonly attempt: string
-  readonly epoch: number
+  #epoch: number
   readonly #options: ExecutionOptions
   readonly #own: readonly SubtaskPlace[]
   readonly #hosts = new Map<number, SlotHost>()
@@ -51,15 +52,23 @@ export class Execution {
   #awaitingReady = 0
   #deployedAt = 0
   #linked = false
-  #failed = false
+  #started = false
+  #stopped = false
+  #highestCheckpointId = 0
+  readonly #finished = new Map<string, SubtaskRef>()
+  #failure: { readonly subtask: SubtaskRef | undefined; readonly error: ErrorData } | undefined
 
   constructor(options: ExecutionOptions) {
     this.#options = options
     this.attempt = options.deployment.attempt
-    this.epoch = options.epoch
+    this.#epoch = options.epoch
     this.#own = options.deployment.places.filter((p) => p.taskManager === options.taskManager)
     const { store, clock, random } = options
     this.#keeper = new SnapshotKeeper({ store, attempt: this.attempt, clock, random, signal: this.#abort.signal })
+  }
+
+  get epoch(): number {
+    return this.#epoch
   }
 
   get slotsUsed(): number {
@@ -101,10 +110,34 @@ export class Execution {
   }
 
   start(): void {
+    this.#started = true
     this.#broadcast({ type: 'start' })
   }
 
+  /** What a new leader needs to know to go on with this attempt. */
+  report(): ExecutionReport {
+    return {
+      attempt: this.attempt,
+      planHash: this.#options.deployment.planHash,
+      places: this.#own,
+      finished: [...this.#finished.values()],
+      isRunning: this.#started && !this.#stopped && this.#failure === undefined,
+      highestCheckpointId: this.#highestCheckpointId,
+    }
+  }
+
+  /** What happened since the report went to nobody: it is told again. */
+  adopt(epoch: number): void {
+    this.#epoch = epoch
+    this.#broadcast({ type: 'adopt', epoch })
+    const { attempt } = this
+    for (const subtask of this.#finished.values()) this.#options.send({ type: 'finished', attempt, subtask })
+    if (this.#failure !== undefined) this.#options.send({ type: 'failed', attempt, ...this.#failure })
+  }
+
   trigger(barrier: Barrier): void {
+    this.#highestCheckpointId = Math.max(this.#highestCheckpointId, barrier.id)
+    this.#stopped ||= barrier.stop
     this.#broadcast({ type: 'trigger', barrier })
   }
 
@@ -187,6 +220,7 @@ export class Execution {
       case 'firstRecord':
         return send({ type: 'firstRecord', attempt })
       case 'finished':
+        this.#finished.set(subtaskKey(message.subtask), message.subtask)
         this.#options.metricsChanged()
         return send({ type: 'finished', attempt, subtask: message.subtask })
       case 'snapshot':
@@ -204,7 +238,7 @@ export class Execution {
   }
 
   #maybeDeployed(): void {
-    if (this.#awaitingReady > 0 || !this.#linked || this.#failed || this.#abort.signal.aborted) return
+    if (this.#awaitingReady > 0 || !this.#linked || this.#failure !== undefined || this.#abort.signal.aborted) return
     this.#options.send({ type: 'deployed', attempt: this.attempt, restoreMs: this.#options.clock.monotonic() - this.#deployedAt })
   }
 
@@ -230,8 +264,8 @@ export class Execution {
   }
 
   #fail(subtask: SubtaskRef | undefined, error: ErrorData): void {
-    if (this.#failed || this.#abort.signal.aborted) return
-    this.#failed = true
+    if (this.#failure !== undefined || this.#abort.signal.aborted) return
+    this.#failure = { subtask, error }
     this.#options.logger.error({ ...subtask, error }, 'task failed')
     const { attempt } = this
     if (this.#linked && this.#awaitingReady === 0) this.#options.send({ type: 'failed', attempt, subtask, error })

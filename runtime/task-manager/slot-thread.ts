@@ -29,6 +29,8 @@ function handle(message: ToSlot): void {
   switch (message.type) {
     case 'start':
       return slot.start()
+    case 'adopt':
+      return slot.adopt(message.epoch)
     case 'trigger':
       return slot.trigger(message.barrier)
     case 'complete':

@@ -110,6 +110,7 @@ export class TaskManager {
     const current = 'attempt' in message && message.attempt === this.#execution?.attempt ? this.#execution : undefined
     switch (message.type) {
       case 'welcome':
+        if (message.leader) link.send({ type: 'execution', epoch: message.epoch, report: this.#execution?.report() })
         return
       case 'ping':
         return
@@ -117,6 +118,8 @@ export class TaskManager {
         return this.#change(() => this.#deploy(link, message.epoch, message.deployment))
       case 'start':
         return current?.start()
+      case 'adopt':
+        return this.#adopt(link, message.epoch, current)
       case 'cancel':
         return this.#change(() => this.#cancel(link, message.attempt, message.why))
       case 'trigger':
@@ -155,11 +158,20 @@ export class TaskManager {
       logLevel: this.#config.logLevel,
       takeHost: () => this.#idleHosts.pop() ?? new SlotHost(),
       metricsChanged: () => this.#sendHeartbeat(),
-      send: (message) => link.send(message),
+      send: (message) => this.#owner?.send(message),
     })
     this.#execution = execution
     this.#logger.info({ attempt: deployment.attempt, restore: deployment.restore.kind }, 'deploying')
     void execution.deploy()
+  }
+
+  /** Another JobManager leads and goes on with what runs here: no record notices. */
+  #adopt(link: Link, epoch: number, execution: Execution | undefined): void {
+    if (execution === undefined) return
+    this.#orphan?.cancel()
+    this.#owner = link
+    execution.adopt(epoch)
+    this.#logger.info({ attempt: execution.attempt, epoch, jobManager: link.address }, 'adopted by a new leader')
   }
 
   async #cancel(link: Link, attempt: string, why: string): Promise<void> {

@@ -30,6 +30,8 @@ export interface ExchangeParcel {
 export type ToSlot =
   | { readonly type: 'deploy'; readonly assignment: SlotAssignment }
   | { readonly type: 'start' }
+  /** A new leader goes on with this attempt: every barrier of a lower epoch is void. */
+  | { readonly type: 'adopt'; readonly epoch: number }
   | { readonly type: 'trigger'; readonly barrier: Barrier }
   | { readonly type: 'complete'; readonly permit: CommitPermit }
   | { readonly type: 'abort'; readonly epoch: number; readonly checkpointId: number }

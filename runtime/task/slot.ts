@@ -107,6 +107,12 @@ export class Slot implements TaskEvents {
     }
   }
 
+  /** Gives up what was begun under lower epochs. */
+  adopt(epoch: number): void {
+    for (const task of this.#tasks) task.abort(epoch, 0)
+    for (const { snapshot } of this.#snapshots) if (snapshot.barrier.epoch < epoch) snapshot.cancel()
+  }
+
   abort(epoch: number, checkpointId: number): void {
     for (const task of this.#tasks) task.abort(epoch, checkpointId)
     for (const { snapshot } of this.#snapshots)

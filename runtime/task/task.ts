@@ -35,7 +35,7 @@ export class Task {
   readonly #outputs: readonly EdgeOutput[]
   readonly #events: TaskEvents
   readonly #monotonic: () => number
-  readonly #triggers: Barrier[] = []
+  #triggers: Barrier[] = []
   #stopped = false
   #inputEnded: boolean
   #pollDone = false
@@ -82,6 +82,8 @@ export class Task {
   }
 
   abort(epoch: number, checkpointId: number): void {
+    const isVoid = (b: Barrier) => b.epoch < epoch || (b.epoch === epoch && b.id <= checkpointId)
+    this.#triggers = this.#triggers.filter((b) => !isVoid(b))
     this.#gate?.onAbort(epoch, checkpointId)
     this.#events.wake()
   }

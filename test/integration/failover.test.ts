@@ -45,7 +45,7 @@ async function start(directory: string, bucket: string) {
 }
 
 describe('two JobManagers, Redis and S3', () => {
-  test('a stand-by takes over when the leader is killed, and nothing is lost or repeated', async () => {
+  test('a stand-by takes over when the leader is killed, no task restarts, and nothing is lost or repeated', async () => {
     await using root = await tempDir('failover')
     const { processes, other, running, finished } = await start(root.path, 'killed')
     await using _ = processes
@@ -53,8 +53,10 @@ describe('two JobManagers, Redis and S3', () => {
     await processes.signal(first.name, 'SIGKILL')
     const second = await running('the second leader', first.facts.epoch)
     expect(second.name).toBe(other(first.name))
+    expect(second.facts.attempt).toBe(first.facts.attempt)
     processes.spawn(first.name)
     await finished()
+    expect((await processes.facts(second.name)).restarts).toBe(0)
   })
 
   test('a leader that slept past its lease wakes up fenced and does no harm', async () => {
