@@ -68,6 +68,18 @@ export class JobProcesses implements AsyncDisposable {
     if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await running?.exited
   }
 
+  /** REST of a JobManager. */
+  url(name: string): string {
+    const url = this.#rest.get(name)
+    if (url === undefined) throw new Error(`There is no JobManager ${name}.`)
+    return url
+  }
+
+  /** REST of all JobManagers, running or not. */
+  get urls(): readonly string[] {
+    return [...this.#rest.values()]
+  }
+
   async facts(name: string): Promise<JobFacts> {
     const response = await fetch(`${this.#rest.get(name)}/overview`, { signal: AbortSignal.timeout(2000) })
     return (await response.json()) as JobFacts
