@@ -89,7 +89,6 @@ export interface ExecutionReport {
   readonly attempt: string
   readonly planHash: string
   readonly places: readonly SubtaskPlace[]
-  readonly finished: readonly SubtaskRef[]
   /** Started, and not stopped by a stop barrier: it can go on under another leader. */
   readonly isRunning: boolean
   /** Greatest id of a barrier seen. */

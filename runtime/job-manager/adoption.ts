@@ -1,5 +1,5 @@
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
-import { subtaskKey, type ExecutionReport, type SubtaskPlace, type SubtaskRef } from '#runtime/contract/rpc'
+import { subtaskKey, type ExecutionReport, type SubtaskPlace } from '#runtime/contract/rpc'
 import type { Deployed } from '#runtime/checkpoint/log-state'
 
 export interface AdoptionInput {
@@ -18,7 +18,6 @@ export type AdoptionDecision =
       readonly kind: 'adopt'
       readonly attempt: string
       readonly places: readonly SubtaskPlace[]
-      readonly finished: readonly SubtaskRef[]
       readonly highestCheckpointId: number
     }
   /** Answers are missing that could complete the picture. */
@@ -45,7 +44,6 @@ export function decideAdoption({ plan, run, deploy, expectedSlots, answers }: Ad
       kind: 'adopt',
       attempt: deploy.attempt,
       places,
-      finished: reports.flatMap((r) => r.finished),
       highestCheckpointId: Math.max(0, ...reports.map((r) => r.highestCheckpointId)),
     }
   const slots = answers.reduce((sum, a) => sum + a.slots, 0)

@@ -247,7 +247,7 @@ export class JobMaster implements RegistryEvents {
     this.#deployIfPossible()
   }
 
-  #adopt({ attempt: id, places, finished, highestCheckpointId }: Extract<AdoptionDecision, { kind: 'adopt' }>): void {
+  #adopt({ attempt: id, places, highestCheckpointId }: Extract<AdoptionDecision, { kind: 'adopt' }>): void {
     const { registry, epoch, log, store, planned } = this.#options
     const attempt = new Attempt(id, places, registry.list)
     this.#attempt = attempt
@@ -260,7 +260,6 @@ export class JobMaster implements RegistryEvents {
     this.coordinator.start({ ...attemptPlan(id, planned.plan), highestId: highestCheckpointId })
     this.recoveries.running()
     this.recoveries.firstRecord()
-    for (const subtask of finished) if (attempt.subtaskFinished(subtask)) this.#finish(attempt)
   }
 
   #deployIfPossible(): void {

@@ -120,7 +120,6 @@ export class Execution {
       attempt: this.attempt,
       planHash: this.#options.deployment.planHash,
       places: this.#own,
-      finished: [...this.#finished.values()],
       isRunning: this.#started && !this.#stopped && this.#failure === undefined,
       highestCheckpointId: this.#highestCheckpointId,
     }

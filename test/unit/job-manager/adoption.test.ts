@@ -18,7 +18,6 @@ const report = (given: Partial<ExecutionReport>): ExecutionReport => ({
   attempt: '1.3',
   planHash: 'plan',
   places: [],
-  finished: [],
   isRunning: true,
   highestCheckpointId: 0,
   ...given,
@@ -43,7 +42,6 @@ describe('decideAdoption()', () => {
       kind: 'adopt',
       attempt: '1.3',
       places: [...first.places, ...second.places],
-      finished: [],
       highestCheckpointId: 8,
     })
   })
