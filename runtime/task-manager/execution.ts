@@ -214,6 +214,8 @@ export class Execution {
       case 'ready':
         this.#awaitingReady--
         return this.#maybeDeployed()
+      case 'closed':
+        return
       case 'failed':
         return this.#fail(message.subtask, message.error)
       case 'firstRecord':

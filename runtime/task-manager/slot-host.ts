@@ -1,7 +1,11 @@
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
+import { systemClock } from '#runtime/base/clock'
 import { entryUrl } from '#runtime/base/entry'
 import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
+
+/** A thread whose user code hangs does not hold up a recovery for longer. */
+const CLOSE_LIMIT_MS = 200
 
 /**
  * The main thread's handle of a slot's thread. The thread is started ahead of its deployment, so that a deployment finds the runtime loaded; it serves one
@@ -11,6 +15,7 @@ export class SlotHost {
   readonly #worker: Worker
   #listener: ((message: FromSlot) => void) | undefined
   #ended = false
+  #deployed = false
 
   constructor() {
     this.#worker = new Worker(entryUrl('./slot-thread', import.meta.url), { name: 'slot' })
@@ -25,6 +30,7 @@ export class SlotHost {
 
   deploy(assignment: SlotAssignment, listener: (message: FromSlot) => void): void {
     this.#listener = listener
+    this.#deployed = true
     if (this.#ended)
       return listener({
         type: 'failed',
@@ -38,10 +44,23 @@ export class SlotHost {
     if (!this.#ended) this.#worker.postMessage(message, transfer)
   }
 
+  /** Lets operators close for a moment, then ends the thread whatever it does. */
   async terminate(): Promise<void> {
+    if (this.#deployed && !this.#ended) await this.#closeOperators()
     this.#listener = undefined
     this.#ended = true
     await this.#worker.terminate()
+  }
+
+  async #closeOperators(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const limit = systemClock.after(CLOSE_LIMIT_MS, resolve)
+    this.#listener = (message) => {
+      if (message.type === 'closed' || message.type === 'failed') resolve()
+    }
+    this.send({ type: 'close' })
+    await promise
+    limit.cancel()
   }
 
   #end(error: WeirError): void {

@@ -41,6 +41,8 @@ function handle(message: ToSlot): void {
       return slot.receive(message.parcel)
     case 'metrics':
       return slot.reportMetrics()
+    case 'close':
+      return void slot.close().then(() => post({ type: 'closed' }))
   }
 }
 

@@ -37,9 +37,12 @@ export type ToSlot =
   | { readonly type: 'abort'; readonly epoch: number; readonly checkpointId: number }
   | { readonly type: 'parcel'; readonly parcel: ExchangeParcel }
   | { readonly type: 'metrics' }
+  /** Close the operators; answered by `closed`, after which nothing is sent any more. */
+  | { readonly type: 'close' }
 
 export type FromSlot =
   | { readonly type: 'ready' }
+  | { readonly type: 'closed' }
   | { readonly type: 'failed'; readonly subtask: SubtaskRef | undefined; readonly error: ErrorData }
   | { readonly type: 'firstRecord' }
   | { readonly type: 'finished'; readonly subtask: SubtaskRef }

@@ -1,4 +1,4 @@
-import type { Clock } from '#runtime/base/clock'
+import type { Clock, Timer } from '#runtime/base/clock'
 import { WeirError, toErrorData, type ErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { transferable } from '#runtime/base/bytes'
@@ -38,6 +38,8 @@ export class Slot implements TaskEvents {
   #running = false
   #scheduled = false
   #failed = false
+  #closed = false
+  #ticking: Timer | undefined
   #firstRecordSeen = false
 
   constructor(
@@ -84,6 +86,15 @@ export class Slot implements TaskEvents {
     this.#running = true
     this.#tick()
     this.wake()
+  }
+
+  /** Nothing runs any more; operators release what they hold. */
+  async close(): Promise<void> {
+    this.#running = false
+    this.#closed = true
+    this.#ticking?.cancel()
+    for (const task of this.#tasks)
+      await task.chain.close().catch((error: unknown) => this.#logger.debug({ err: error, ...task.ref }, 'operator not closed'))
   }
 
   receive(parcel: ExchangeParcel): void {
@@ -265,7 +276,7 @@ export class Slot implements TaskEvents {
   }
 
   #tick(): void {
-    this.#clock.after(TICK_MS, () => {
+    this.#ticking = this.#clock.after(TICK_MS, () => {
       if (this.#failed) return
       for (const task of this.#tasks) this.#attempt(() => task.tick(), task.ref)
       this.#exchange.flush()
@@ -283,7 +294,7 @@ export class Slot implements TaskEvents {
   }
 
   #fail(error: unknown, subtask: SubtaskRef | undefined): void {
-    if (this.#failed) return
+    if (this.#failed || this.#closed) return
     this.#failed = true
     this.#post({ type: 'failed', subtask, error: toErrorData(error) })
   }
