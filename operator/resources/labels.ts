@@ -5,6 +5,8 @@ export const LABEL_RUN = 'weir.dev/run'
 export const LABEL_LEADER = 'weir.dev/leader'
 /** Why a Savepoint was made by the operator: Upgrade or Suspend. */
 export const ANNOTATION_TRIGGER = 'weir.dev/trigger'
+/** uid of the StreamJob that a Savepoint made by the operator comes from. */
+export const ANNOTATION_JOB_UID = 'weir.dev/job-uid'
 /** Any change makes the operator look at the object at once. */
 export const ANNOTATION_RECONCILE = 'weir.dev/reconcile-at'
 

@@ -10,7 +10,7 @@ import { resourceOf, RESOURCES } from '../kube/resource.ts'
 import type { Store } from '../kube/store.ts'
 import { runConfigMap } from '../resources/config-map.ts'
 import { jobManagerDeployment } from '../resources/job-manager.ts'
-import { ANNOTATION_TRIGGER, jobLabels, LABEL_LEADER } from '../resources/labels.ts'
+import { ANNOTATION_JOB_UID, ANNOTATION_TRIGGER, jobLabels, LABEL_LEADER } from '../resources/labels.ts'
 import { names } from '../resources/names.ts'
 import { networkPolicy } from '../resources/network-policy.ts'
 import type { KubeObject } from '../resources/object.ts'
@@ -265,7 +265,7 @@ function stopSavepoint(job: JobRef, step: Extract<Step, { kind: 'createSavepoint
       name: step.name,
       namespace: job.namespace,
       labels: jobLabels(job.name),
-      annotations: { [ANNOTATION_TRIGGER]: step.trigger },
+      annotations: { [ANNOTATION_TRIGGER]: step.trigger, [ANNOTATION_JOB_UID]: job.uid },
     },
     spec: { existingPath: step.path },
   }

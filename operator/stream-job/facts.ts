@@ -2,7 +2,7 @@ import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
 import { type Clock, sleep } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import type { JobFacts } from '#runtime/contract/rest'
+import type { JobFacts, JobState } from '#runtime/contract/rest'
 import { ports } from '../resources/names.ts'
 import type { JobAddress, JobClient } from './job-client.ts'
 
@@ -20,7 +20,7 @@ export interface PodAddress {
 }
 
 export interface FactsView {
-  /** Of the leader; undefined where none is reachable. */
+  /** Of the leader; without one, those of a JobManager if all that answer say that the run is over or cannot begin. */
   readonly facts: JobFacts | undefined
   readonly leader: { readonly pod: string; readonly address: JobAddress } | undefined
   /** Whether any JobManager of the current pods has ever answered. */
@@ -95,7 +95,7 @@ export class FactsHub {
     if (job === undefined) return { facts: undefined, leader: undefined, answered: false, leaderlessMs: 0 }
     const found = leaderOf(job)
     return {
-      facts: found?.stream.facts,
+      facts: found?.stream.facts ?? verdict(job),
       leader: found && { pod: found.pod, address: found.stream.address },
       answered: job.answered,
       leaderlessMs: job.leaderlessSince === undefined ? 0 : this.#options.clock.monotonic() - job.leaderlessSince,
@@ -172,6 +172,14 @@ function leaderOf(job: Watched): { readonly pod: string; readonly stream: Stream
     if (stream.facts?.leading === true && stream.facts.epoch > (best?.stream.facts?.epoch ?? -1)) best = { pod, stream }
   return best
 }
+
+/** What JobManagers that do not lead agree on: a run that is over stays over, and a module that cannot be loaded never leads. */
+function verdict(job: Watched): JobFacts | undefined {
+  const facts = [...job.streams.values()].flatMap((s) => s.facts ?? [])
+  return facts.every((f) => OVER.has(f.state)) ? facts[0] : undefined
+}
+
+const OVER: ReadonlySet<JobState> = new Set(['Finished', 'Suspended', 'Drained', 'Failed'])
 
 /** The part of the facts whose change matters at once. */
 function significance(facts: JobFacts): string {

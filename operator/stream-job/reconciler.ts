@@ -67,11 +67,8 @@ export class StreamJobReconciler {
     if (ready !== undefined && ready.reason !== old?.reason && !QUIET.has(ready.reason as Reason))
       events.emit(object, NORMAL.has(ready.reason as Reason) ? 'Normal' : 'Warning', ready.reason as Reason, ready.message)
     const recovery = after.recoveries?.[0]
-    if (
-      recovery?.firstRecordMs !== undefined &&
-      before.recoveries?.[0]?.firstRecordMs === undefined &&
-      recovery.at !== before.recoveries?.[1]?.at
-    )
+    const isTold = before.recoveries?.some((r) => r.at === recovery?.at && r.firstRecordMs !== undefined) === true
+    if (recovery?.firstRecordMs !== undefined && !isTold)
       events.emit(
         object,
         'Normal',

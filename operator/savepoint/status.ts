@@ -1,0 +1,24 @@
+import { mergeConditions, type ConditionValue } from '../api/conditions.ts'
+import type { SavepointStatus } from '../api/v1alpha1/savepoint.ts'
+import type { SavepointPlan } from './decide.ts'
+
+/** The status of a Savepoint as a function of the plan. Pure. */
+export function savepointStatus(before: SavepointStatus, plan: SavepointPlan, generation: number, now: number): SavepointStatus {
+  const { reason, message } = plan
+  const phase = plan.status.phase
+  const values: ConditionValue[] = [
+    { type: 'Ready', status: phase === 'Completed' ? 'True' : 'False', reason, message },
+    phase === 'Completed' || phase === 'Failed'
+      ? { type: 'Reconciling', status: 'False', reason: 'UpToDate', message: 'Nothing is left to do.' }
+      : { type: 'Reconciling', status: 'True', reason, message },
+    phase === 'Failed'
+      ? { type: 'Stalled', status: 'True', reason, message }
+      : { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'Nothing stands in the way.' },
+  ]
+  const status = {
+    ...plan.status,
+    observedGeneration: generation,
+    conditions: mergeConditions(before.conditions, values, generation, new Date(now).toISOString()),
+  }
+  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined)) as SavepointStatus
+}

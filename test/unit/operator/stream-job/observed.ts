@@ -1,0 +1,116 @@
+import type { JobFacts, OperationView } from '#runtime/contract/rest'
+import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import type { Observed } from '#operator/stream-job/observed'
+import { JOB, spec } from '../fixtures.ts'
+
+/** A running job in run 3, and modifiers that say what is different. */
+export const NOW = Date.parse('2030-01-01T00:10:00.000Z')
+export type Modifier = (o: Observed) => Observed
+
+export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
+  version: '0.1.0',
+  job: { namespace: JOB.namespace, name: JOB.name, uid: JOB.uid },
+  run: 3,
+  leading: true,
+  leader: 'orders-jm-a',
+  epoch: 7,
+  attempt: '7.1',
+  state: 'Running',
+  stateSince: NOW,
+  message: 'all tasks run',
+  error: undefined,
+  restarts: 0,
+  parallelism: 2,
+  slots: { free: 0, total: 2, wanted: 2 },
+  taskManagers: 2,
+  planHash: 'p',
+  guarantee: 'exactly-once',
+  storagePath: 's3://shared/weir/shop/orders/uid',
+  restoredFrom: undefined,
+  records: { in: 1, out: 1, perSecond: 1 },
+  checkpoint: {
+    phase: 'IDLE',
+    inProgress: undefined,
+    completed: 1,
+    failed: 0,
+    consecutiveFailures: 0,
+    last: undefined,
+    lastFailure: undefined,
+  },
+  operations: [],
+  recoveries: [],
+  ...over,
+})
+
+const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T00:00:00.000Z' }
+
+export function observed(...modifiers: readonly Modifier[]): Observed {
+  const base: Observed = {
+    object: { apiVersion: 'weir.dev/v1alpha1', kind: 'StreamJob', metadata: { ...JOB, generation: 1 } },
+    job: JOB,
+    generation: 1,
+    now: NOW,
+    spec: spec(),
+    status: { observedGeneration: 1, phase: 'Running', runId: '3', run: RUN, image: 'weir:1' },
+    desired: { kind: 'ready', specHash: 'h1', module: { kind: 'source', source: 'x' }, restore: undefined },
+    restoreHash: undefined,
+    facts: {
+      facts: facts(),
+      leader: { pod: 'orders-jm-a', address: { host: '10.0.0.1', port: 8081, token: 't' } },
+      answered: true,
+      leaderlessMs: 0,
+    },
+    jobManager: { name: 'orders-jm', uid: 'd', run: 3, replicas: 1 },
+    taskManagers: [{ name: 'orders-tm-3', uid: 'r3', run: 3, replicas: 1 }],
+    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true }],
+    taskManagerPodCount: 1,
+    podProblem: undefined,
+    defaultImage: 'weir:1',
+    storageUrl: 's3://shared/weir/shop/orders/uid',
+    hasRedis: false,
+    lastSavepoint: undefined,
+  }
+  return modifiers.reduce((o, modify) => modify(o), base)
+}
+
+export const withSpec =
+  (over: object, generation = 2): Modifier =>
+  (o) => ({ ...o, spec: spec(over), generation })
+export const withHash =
+  (specHash: string): Modifier =>
+  (o) => ({ ...o, desired: { kind: 'ready', specHash, module: { kind: 'source', source: 'x' }, restore: undefined } })
+export const withStatus =
+  (status: Partial<StreamJobStatus>): Modifier =>
+  (o) => ({ ...o, status: { ...o.status, ...status } })
+export const withRun =
+  (run: Partial<RunStatus>): Modifier =>
+  (o) => ({ ...o, status: { ...o.status, run: { ...RUN, ...run } } })
+export const withFacts =
+  (over: Partial<JobFacts>): Modifier =>
+  (o) => ({ ...o, facts: { ...o.facts, facts: facts(over) } })
+export const withOperation = (operation: Partial<OperationView>): Modifier =>
+  withFacts({ state: 'Stopping', operations: [{ triggerId: 'x', type: 'stop', status: 'InProgress', startedAt: NOW, ...operation }] })
+export const withoutLeader =
+  (leaderlessMs: number): Modifier =>
+  (o) => ({ ...o, facts: { facts: undefined, leader: undefined, answered: true, leaderlessMs } })
+export const withoutPods: Modifier = (o) => ({ ...withoutLeader(0)(o), jobManagerPods: [], taskManagerPodCount: 0 })
+export const withoutWorkloads: Modifier = (o) => ({ ...withoutPods(o), jobManager: undefined, taskManagers: [] })
+export const neverRan: Modifier = (o) => ({ ...withoutWorkloads(o), status: {} })
+export const blocked =
+  (specHash: string | undefined): Modifier =>
+  (o) => ({
+    ...o,
+    desired: { kind: 'blocked', specHash, blocker: { reason: 'StorageMissing', message: 'no storage', needsUser: true } },
+  })
+export const withRestore =
+  (hash: string, path?: string): Modifier =>
+  (o) => ({
+    ...o,
+    restoreHash: hash,
+    desired: {
+      kind: 'ready',
+      specHash: 'h1',
+      module: { kind: 'source', source: 'x' },
+      restore: { hash, allowNonRestoredState: false, ...(path === undefined ? {} : { path }) },
+    },
+  })

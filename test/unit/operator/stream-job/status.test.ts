@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'vitest'
+import { decide } from '#operator/stream-job/decide'
+import { checkpointRefreshIn, streamJobStatus } from '#operator/stream-job/status'
+import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import {
+  blocked,
+  facts,
+  neverRan,
+  NOW,
+  observed,
+  withFacts,
+  withHash,
+  withoutLeader,
+  withRun,
+  withSpec,
+  withStatus,
+  type Modifier,
+} from './observed.ts'
+
+const statusOf = (...modifiers: readonly Modifier[]): StreamJobStatus => {
+  const o = observed(...modifiers)
+  return streamJobStatus(o, decide(o), undefined)
+}
+const summary = (status: StreamJobStatus) =>
+  Object.fromEntries((status.conditions ?? []).map((c) => [c.type, c.status === 'Unknown' ? '?' : c.status === 'True']))
+const ready = (status: StreamJobStatus) => status.conditions?.find((c) => c.type === 'Ready')
+const podProblem: Modifier = (o) => ({ ...o, podProblem: { reason: 'ImagePullFailed', message: 'no such image' } })
+
+describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
+  const rows: readonly [string, readonly Modifier[], string, readonly boolean[], string][] = [
+    ['running', [], 'Running', [true, false, false, false], 'Running'],
+    ['never ran', [neverRan], 'Starting', [false, true, false, false], 'Starting'],
+    ['blocked', [neverRan, blocked('h')], 'StorageMissing', [false, false, true, false], 'Starting'],
+    [
+      'waiting for slots',
+      [withFacts({ state: 'WaitingForSlots' }), withStatus({ phase: 'Starting' })],
+      'WaitingForSlots',
+      [false, true, false, false],
+      'Starting',
+    ],
+    ['restarting', [withFacts({ state: 'Restarting', restarts: 1 })], 'Restarting', [false, true, false, false], 'Restarting'],
+    ['no leader', [withoutLeader(5000)], 'NoLeader', [false, true, false, false], 'Restarting'],
+    [
+      'image not found',
+      [withoutLeader(5000), withStatus({ phase: 'Starting' }), podProblem],
+      'ImagePullFailed',
+      [false, true, false, false],
+      'Starting',
+    ],
+    ['upgrading', [withHash('h2')], 'Stopping', [false, true, false, false], 'Upgrading'],
+    ['suspending', [withSpec({ state: 'Suspended' })], 'Stopping', [false, true, false, false], 'Running'],
+    [
+      'suspended',
+      [withSpec({ state: 'Suspended' }), withRun({ outcome: 'Suspended' })],
+      'Suspended',
+      [true, false, false, false],
+      'Suspended',
+    ],
+    ['finished', [withRun({ outcome: 'Finished' })], 'Finished', [true, false, false, true], 'Finished'],
+    ['drained', [withSpec({ state: 'Drained' }), withRun({ outcome: 'Drained' })], 'Drained', [true, false, false, true], 'Drained'],
+    ['failed', [withRun({ outcome: 'Failed' })], 'JobFailed', [false, false, true, false], 'Failed'],
+  ]
+  test.each(rows)('%s', (_what, modifiers, reason, [isReady, isReconciling, isStalled, isComplete], phase) => {
+    const status = statusOf(...modifiers)
+    expect(summary(status)).toMatchObject({ Ready: isReady, Reconciling: isReconciling, Stalled: isStalled, Complete: isComplete })
+    expect([ready(status)?.reason, status.phase]).toEqual([reason, phase])
+    expect(schema.safeParse(status).error).toBeUndefined()
+  })
+
+  test('every condition carries the generation that it was computed for', () => {
+    const status = statusOf(withSpec({}, 5))
+    expect(status.observedGeneration).toBe(5)
+    expect(status.conditions?.every((c) => c.observedGeneration === 5)).toBe(true)
+  })
+
+  test('a failed job says why', () => {
+    expect(ready(statusOf(withRun({ outcome: 'Failed', outcomeMessage: 'boom' })))?.message).toBe('boom')
+  })
+
+  test('a restarted operator does not call a job not ready before it has heard of it', () => {
+    const before = statusOf()
+    const unheard: Modifier = (o) => ({ ...o, facts: { facts: undefined, leader: undefined, answered: false, leaderlessMs: 100 } })
+    expect(summary(statusOf(withStatus(before), unheard))).toEqual(summary(before))
+    expect(statusOf(withStatus(before), unheard).phase).toBe('Running')
+    const late: Modifier = (o) => ({ ...o, facts: { ...o.facts, leaderlessMs: 60_000 } })
+    expect(ready(statusOf(withStatus(before), unheard, late))?.status).toBe('False')
+  })
+})
+
+describe('what the facts say', () => {
+  test('is copied where it belongs', () => {
+    const recovery = {
+      at: NOW,
+      cause: 'pod lost',
+      checkpointId: 4,
+      detectMs: 1.4,
+      electMs: 0,
+      scheduleMs: 2,
+      restoreMs: 3,
+      firstRecordMs: undefined,
+    }
+    const status = statusOf(withFacts({ restarts: 2, restoredFrom: 's3://x', recoveries: [recovery] }))
+    expect(status).toMatchObject({
+      attempt: '7.1',
+      leader: 'orders-jm-a',
+      parallelism: 2,
+      restarts: 2,
+      restoredFrom: 's3://x',
+      runtimeVersion: '0.1.0',
+      replicas: 1,
+      selector: 'weir.dev/job=orders,weir.dev/component=task-manager',
+      recoveries: [{ cause: 'pod lost', checkpointId: 4, detectMs: 1 }],
+    })
+  })
+
+  test('failing checkpoints are told with their reason', () => {
+    const checkpoint = {
+      ...facts().checkpoint,
+      consecutiveFailures: 2,
+      lastFailure: { id: 9, at: NOW, reason: 'CHECKPOINT_EXPIRED', message: 'no ack of count/1' },
+    } as const
+    const condition = statusOf(withFacts({ checkpoint })).conditions?.find((c) => c.type === 'CheckpointHealthy')
+    expect(condition).toMatchObject({
+      status: 'False',
+      reason: 'CheckpointsFailing',
+      message: '2 failed in a row. Checkpoint 9: CHECKPOINT_EXPIRED: no ack of count/1',
+    })
+  })
+
+  test('an operator with a newer default image says so and restarts nothing', () => {
+    const newer: Modifier = (o) => ({ ...o, defaultImage: 'weir:2' })
+    expect(summary(statusOf(newer))['RuntimeOutdated']).toBe(true)
+    expect(summary(statusOf(newer, withSpec({ image: 'weir:1' })))['RuntimeOutdated']).toBe(false)
+  })
+})
+
+describe('lastCheckpoint', () => {
+  const last = (id: number, completedAt: number) => ({ id, completedAt, path: 's3://x/manifest.json', sizeBytes: 10, durationMs: 1500 })
+  const with_ = (id: number, completedAt: number) => withFacts({ checkpoint: { ...facts().checkpoint, last: last(id, completedAt) } })
+  const first = statusOf(with_(1, NOW - 5000))
+
+  test('is written at once the first time', () => {
+    expect(first.lastCheckpoint).toEqual({
+      id: 1,
+      completedAt: '2030-01-01T00:09:55.000Z',
+      path: 's3://x/manifest.json',
+      sizeBytes: 10,
+      duration: '1s500ms',
+    })
+  })
+
+  test('is held back for 30 s, and somebody looks again then', () => {
+    const o = observed(withStatus(first), with_(2, NOW))
+    const status = streamJobStatus(o, decide(o), undefined)
+    expect(status.lastCheckpoint?.id).toBe(1)
+    expect(checkpointRefreshIn(o, status)).toBe(25_000)
+    const later: Modifier = (x) => ({ ...x, now: NOW + 25_000 })
+    expect(statusOf(withStatus(first), with_(2, NOW), later).lastCheckpoint?.id).toBe(2)
+  })
+
+  test('is written at once when the health changes or the run has ended', () => {
+    const unhealthy = first.conditions!.map((c) => (c.type === 'CheckpointHealthy' ? { ...c, status: 'False' as const } : c))
+    expect(statusOf(withStatus({ ...first, conditions: unhealthy }), with_(2, NOW)).lastCheckpoint?.id).toBe(2)
+    expect(statusOf(withStatus(first), withRun({ outcome: 'Suspended' }), with_(2, NOW)).lastCheckpoint?.id).toBe(2)
+  })
+})
