@@ -49,6 +49,7 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
         reject(new WeirError('BUG', 'A single slot sent something to another one.'))
         break
       case 'ready':
+      case 'closed':
       case 'firstRecord':
       case 'metrics':
         break
@@ -78,9 +79,13 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
     silentLogger,
     onMessage,
   )
-  await slot.open()
-  slot.start()
-  await promise
+  try {
+    await slot.open()
+    slot.start()
+    await promise
+  } finally {
+    await slot.close()
+  }
 }
 
 const barrier: Barrier = { epoch: 1, id: CHECKPOINT, base: 0, kind: 'checkpoint', directory: 'chk/1-1', stop: false, drain: false }
