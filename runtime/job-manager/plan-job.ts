@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { resolve as absolute } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { entryUrl } from '#runtime/base/entry'
 import { systemClock } from '#runtime/base/clock'
@@ -25,7 +25,7 @@ const PLAN_LIMIT_MS = 30_000
 export async function readModule(path: string, args: Readonly<Record<string, unknown>>): Promise<Deployment['module']> {
   try {
     const source = await readFile(path, 'utf8')
-    return { name: resolve(path), source, sha256: createHash('sha256').update(source).digest('hex'), args }
+    return { name: absolute(path), source, sha256: createHash('sha256').update(source).digest('hex'), args }
   } catch (cause) {
     throw new WeirError('CFG_MODULE', `Cannot read the job module ${path}: ${messageOf(cause)}`, { cause })
   }
