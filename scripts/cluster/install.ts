@@ -29,11 +29,9 @@ export async function installWeir(cluster: Cluster, progress: Progress, extra: r
   const images = await cluster.provider.loadImages(progress)
   progress.say(`helm upgrade --install ${RELEASE} charts/weir -n ${NAMESPACE} --set quickstart.enabled=true`)
   await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', `${CHART}/crds`])
-  const existed = (await cluster.helm(['list', '--namespace', NAMESPACE, '--short', '--filter', `^${RELEASE}$`])).trim() !== ''
+  // The name of a development image never changes; a changed template replaces pods that run an older one, also crashing ones.
+  const stamp = ['--set', `operator.podAnnotations.installed=at-${Date.now()}`]
   const release = ['upgrade', '--install', RELEASE, CHART, '--namespace', NAMESPACE, '--create-namespace', '--wait', '--timeout', '5m']
-  await cluster.helm([...release, '--set', 'quickstart.enabled=true', ...imageValues(images), ...extra], { timeoutMs: 400_000 })
-  // The name of a development image never changes: pods that run an older one are replaced.
-  if (existed) await cluster.kubectl(['rollout', 'restart', `deployment/${RELEASE}-operator`, '-n', NAMESPACE])
-  await cluster.kubectl(['rollout', 'status', `deployment/${RELEASE}-operator`, '-n', NAMESPACE, '--timeout=120s'])
+  await cluster.helm([...release, '--set', 'quickstart.enabled=true', ...stamp, ...imageValues(images), ...extra], { timeoutMs: 400_000 })
   progress.say('Weir is installed')
 }
