@@ -18,7 +18,9 @@ import { Task, type TaskEvents } from './task.ts'
 
 /** How long a turn runs tasks before the thread's event loop (messages, I/O) gets its say. */
 const TURN_MS = 2
-const SNAPSHOT_SLICE_MS = 1
+/** While a snapshot is being written it gets two thirds of the time, in slices short enough not to be felt: the sooner it is done, the less there is to replay. */
+const TURN_WHILE_SNAPSHOTTING_MS = 1
+const SNAPSHOT_SLICE_MS = 2
 const TICK_MS = 100
 const COMMIT_LIMIT_MS = 60_000
 
@@ -206,7 +208,7 @@ export class Slot implements TaskEvents {
   }
 
   #turn(): void {
-    const deadline = this.#clock.monotonic() + TURN_MS
+    const deadline = this.#clock.monotonic() + (this.#snapshots.length > 0 ? TURN_WHILE_SNAPSHOTTING_MS : TURN_MS)
     let progressed: boolean
     do {
       progressed = false
