@@ -14,6 +14,8 @@ export const JOB = 'word-count'
 const RELEASE_NAMESPACE = 'weir-system'
 const RELEASE = 'weir'
 
+const REDIS = 'app.kubernetes.io/component=quickstart-redis'
+
 const SOURCE = `import { defineJob, files } from 'weir-stream'
 export default defineJob(({ env, args }) => {
   env.source('lines', files.lines(args.input, { watch: '500ms' }))
@@ -39,7 +41,7 @@ interface StreamJobView {
 
 interface PodView {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string }
-  readonly status?: { readonly phase?: string }
+  readonly status?: { readonly phase?: string; readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
 }
 
 /**
@@ -99,6 +101,37 @@ export class WordCountTrial implements AsyncDisposable {
     return this.cluster.getJson<StreamJobView>('stj', JOB, '-n', this.namespace)
   }
 
+  /** Waits until the job runs with all its TaskManagers, its leader is not `leader`, and its attempt is not `attempt`. */
+  async runsAgain(not: { readonly leader?: string; readonly attempt?: string }): Promise<void> {
+    await eventually(
+      async () => {
+        const { status } = await this.view()
+        const ready = status?.conditions?.find((condition) => condition.type === 'Ready')
+        const taskManagers = await this.#pods(`weir.dev/job=${JOB},weir.dev/component=task-manager`)
+        const same = [not.leader, not.attempt].some((old) => old !== undefined && (old === status?.leader || old === status?.attempt))
+        if (same || status?.phase !== 'Running' || ready?.status !== 'True' || taskManagers.length < 2)
+          throw new Error(
+            `leader ${status?.leader}, attempt ${status?.attempt}, phase ${status?.phase}, Ready ${ready?.status}, ${taskManagers.length} TaskManagers`,
+          )
+        return true
+      },
+      { what: `the job runs again, other than ${JSON.stringify(not)}`, limitMs: 120_000, everyMs: 200 },
+    )
+  }
+
+  /** Waits until another pod than `gone` serves Redis. */
+  async redisBack(gone: string): Promise<void> {
+    await eventually(
+      async () => {
+        const pods = await this.cluster.getJson<{ items: PodView[] }>('pods', '-n', RELEASE_NAMESPACE, '-l', REDIS)
+        return pods.items.some(
+          (pod) => pod.metadata.name !== gone && pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+        )
+      },
+      { what: `another Redis pod than ${gone} is Ready`, limitMs: 120_000, everyMs: 200 },
+    )
+  }
+
   async deleteTaskManager(): Promise<string> {
     const [pod] = await this.#pods(`weir.dev/job=${JOB},weir.dev/component=task-manager`)
     if (pod === undefined) throw new Error('There is no TaskManager pod.')
@@ -124,8 +157,7 @@ export class WordCountTrial implements AsyncDisposable {
   }
 
   async deleteRedis(): Promise<string> {
-    const selector = 'app.kubernetes.io/component=quickstart-redis'
-    const names = await this.cluster.kubectl(['get', 'pods', '-n', RELEASE_NAMESPACE, '-l', selector, '-o', 'name'])
+    const names = await this.cluster.kubectl(['get', 'pods', '-n', RELEASE_NAMESPACE, '-l', REDIS, '-o', 'name'])
     const pod = names.trim().split('\n')[0] ?? ''
     await this.cluster.kubectl(['delete', pod, '-n', RELEASE_NAMESPACE, '--wait=false'])
     return pod.replace('pod/', '')
