@@ -40,6 +40,8 @@ export interface OperatorOptions {
 
 /** A watch that has been silent for so long is not coming back by itself. */
 const WATCH_DEAD_MS = 900_000
+/** A further checkpoint is noted so late at most; how often it is written is the status's own rule. */
+const CHECKPOINT_DELAY_MS = 5000
 
 /**
  * The operator as an object graph. Order of starting, and why: server (so that probes answer), reflectors (a stand-by keeps its caches warm), caches filled (else
@@ -227,7 +229,7 @@ export class Operator {
 
   #factsChanged(key: string, urgent: boolean): void {
     if (!urgent) {
-      this.#queues.streamJobs.addAfter(key, 30_000)
+      this.#queues.streamJobs.addAfter(key, CHECKPOINT_DELAY_MS)
       return
     }
     this.#queues.streamJobs.add(key)

@@ -6,8 +6,13 @@ export class KubeApiError extends WeirError {
   /** Machine-readable reason of the Status object, such as NotFound or Invalid. */
   readonly reason: string
   readonly retryAfterMs: number | undefined
+  /** What the server said, without the request. */
+  readonly detail: string
 
-  constructor(message: string, options: { status: number; reason: string; retryAfterMs?: number | undefined; cause?: unknown }) {
+  constructor(
+    message: string,
+    options: { status: number; reason: string; detail?: string; retryAfterMs?: number | undefined; cause?: unknown },
+  ) {
     super('KUB_API', message, {
       retry: isPermanent(options.status) ? 'never' : 'backoff',
       context: { status: options.status, reason: options.reason },
@@ -17,6 +22,7 @@ export class KubeApiError extends WeirError {
     this.status = options.status
     this.reason = options.reason
     this.retryAfterMs = options.retryAfterMs
+    this.detail = options.detail ?? message
   }
 }
 
@@ -39,6 +45,7 @@ export function errorOf(what: string, status: number, body: string, retryAfter: 
   return new KubeApiError(`${what} failed with ${status}${reason === '' ? '' : ` ${reason}`}: ${message}`, {
     status,
     reason,
+    detail: message,
     retryAfterMs: retryAfter !== undefined && Number.isFinite(seconds) ? seconds * 1000 : undefined,
   })
 }

@@ -234,7 +234,7 @@ export class Applier {
       await client.apply(object, signal)
     } catch (error) {
       if (isInvalid(error) && (kind === 'Deployment' || kind === 'ReplicaSet'))
-        throw new ApplyProblem({ reason: 'PodTemplateInvalid', message: error.message, needsUser: true }, error)
+        throw new ApplyProblem({ reason: 'PodTemplateInvalid', message: error.detail, needsUser: true }, error)
       throw error
     }
   }
@@ -252,7 +252,7 @@ class ApplyProblem extends Error {
 
 function problemOf(error: unknown): Blocker | undefined {
   if (error instanceof ApplyProblem) return error.problem
-  if (isForbidden(error)) return { reason: 'QuotaExceeded', message: error.message, needsUser: false }
+  if (isForbidden(error)) return { reason: 'QuotaExceeded', message: error.detail, needsUser: false }
   return undefined
 }
 

@@ -156,17 +156,20 @@ const stopRun: Policy = (o) => {
   const facts = currentFacts(o)
   if (facts === undefined) return withoutLeader(o, why)
   if (facts.state === 'Running' || facts.state === 'Stopping') return isAsked ? awaitStop(o, facts, why) : requestStop(o, why)
-  if (o.spec.state === 'Drained') return keep(o, { because: 'only a running job can be drained' })
+  if (mustDrain(o)) return keep(o, { because: 'only a running job can be drained' })
   // Not running: nothing was processed since the last completed checkpoint that a stop could save.
   return cut(o, 'StopSkipped', `Run ${run.number} was ${facts.state}, so it was ended without a new checkpoint.`, why)
 }
 
+/** A job that is to be drained is not cut short, unless a changed spec may bring it to run. */
+function mustDrain(o: Observed): boolean {
+  return o.spec.state === 'Drained' && !(o.desired.kind === 'ready' && isChanged(o))
+}
+
 function withoutLeader(o: Observed, why: string): Plan {
-  // A draining job must not be cut short; anything else continues from its last completed checkpoint.
-  if (o.spec.state === 'Drained')
-    return keep(o, { because: 'no JobManager leads; only a running job can be drained', requeueAfterMs: 5000 })
   if (o.jobManagerPods.some((p) => p.hasAddress) && o.facts.leaderlessMs < LEADER_GRACE_MS)
     return keep(o, { because: `${why}; waiting for a JobManager that leads`, requeueAfterMs: 2000 })
+  if (mustDrain(o)) return keep(o, { because: 'no JobManager leads; only a running job can be drained', requeueAfterMs: 5000 })
   return cut(o, 'StopSkipped', `Run ${runNumber(o)} had no leading JobManager, so it was ended without a new checkpoint.`, why)
 }
 
@@ -297,7 +300,7 @@ const keepRun: Policy = (o) => (activeRun(o) === undefined ? undefined : keep(o,
 function keep(o: Observed, more: { readonly because: string; readonly requeueAfterMs?: number }): Plan {
   const number = runNumber(o)
   const facts = currentFacts(o)
-  const blocker = o.desired.kind === 'blocked' && o.desired.specHash !== undefined && isChanged(o) ? o.desired.blocker : undefined
+  const blocker = o.desired.kind === 'blocked' && isBlockerFelt(o) ? o.desired.blocker : undefined
   const polls = o.spec.job.configMapKeyRef === undefined ? undefined : MODULE_POLL_MS
   const requeueAfterMs = more.requeueAfterMs ?? (blocker === undefined ? polls : BLOCKED_RETRY_MS)
   return {
@@ -313,6 +316,12 @@ function keep(o: Observed, more: { readonly because: string; readonly requeueAft
     ...(blocker === undefined ? {} : { blocker }),
     ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }),
   }
+}
+
+/** What blocks the next run matters once one is wanted. Without its module nobody knows; then a run that works and is of this generation is taken for the wanted one. */
+function isBlockerFelt(o: Observed): boolean {
+  if (o.desired.specHash !== undefined) return isChanged(o)
+  return currentFacts(o)?.state !== 'Running' || o.generation !== o.status.run?.generation
 }
 
 /** Once an attempt of the run exists, the restore block has acted and the commit log knows it. */

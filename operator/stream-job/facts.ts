@@ -12,7 +12,7 @@ import type { JobAddress, JobClient } from './job-client.ts'
  *
  * I1 `sync` makes the streams equal to the pods it is given; it is called by every reconcile, so no event can be missed for good.
  * I2 A stream without a byte for `idleMs` (JobManagers send an empty line every 5 s) is given up and opened again with backoff.
- * I3 `onChange` says whether the change matters at once; counters and completed checkpoints do not.
+ * I3 `onChange` says whether the change matters at once; a further completed checkpoint does not, and counters are no change.
  */
 export interface PodAddress {
   readonly pod: string
@@ -127,7 +127,8 @@ export class FactsHub {
           stream.facts = facts
           job.answered = true
           this.#noteLeader(job)
-          onChange(key, before === undefined || significance(before) !== significance(facts))
+          if (before === undefined || significance(before) !== significance(facts)) onChange(key, true)
+          else if (before.checkpoint.last?.id !== facts.checkpoint.last?.id) onChange(key, false)
         }
         failures++
       } catch (error) {

@@ -365,7 +365,7 @@ export const streamJobStatus = z.object({
     .object({
       id: z.int().min(0).describe('Number of the checkpoint.'),
       completedAt: time().describe('When it was complete.'),
-      path: z.string().max(2048).describe('Its manifest.'),
+      path: z.string().max(2048).describe('Its directory.'),
       sizeBytes: z.int().min(0).describe('Size of the state that it covers.'),
       duration: z.string().max(32).describe('From trigger to completion.'),
     })

@@ -1,0 +1,245 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '#runtime/base/clock'
+import { silentLogger } from '#runtime/base/logger'
+import type { JobFacts } from '#runtime/contract/rest'
+import { streamJobSpec, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { operatorConfig } from '#operator/config'
+import { Operator } from '#operator/operator'
+import { TestApiServer, fail } from './kube/api-server.ts'
+import { facts } from './stream-job/observed.ts'
+
+/**
+ * The whole operator against a server that speaks the Kubernetes protocol, and one that answers as a JobManager does. What needs admission, garbage collection or
+ * real pods is in the cluster tests.
+ */
+const SHOP = '/apis/weir.dev/v1alpha1/namespaces/shop'
+const JOB = `${SHOP}/streamjobs/orders`
+const APPS = '/apis/apps/v1/namespaces/shop'
+const CORE = '/api/v1/namespaces/shop'
+
+let api: TestApiServer
+let jobManager: http.Server
+let asked: { readonly path: string; readonly body: Record<string, unknown> }[]
+let said: JobFacts | undefined
+let streams: Set<http.ServerResponse>
+let stop: AbortController
+let running: Promise<unknown>
+
+const until = (check: () => boolean) => expect.poll(check, { interval: 10, timeout: 8000 }).toBe(true)
+const status = (): StreamJobStatus => (api.objects.get(JOB)?.['status'] ?? {}) as StreamJobStatus
+const ready = () => status().conditions?.find((c) => c.type === 'Ready')
+const uid = () => api.objects.get(JOB)?.metadata['uid'] as string
+const has = (path: string) => api.objects.has(path)
+
+function say(over: Partial<JobFacts>): void {
+  said = facts({ job: { namespace: 'shop', name: 'orders', uid: uid() }, run: Number(status().runId), leader: 'orders-jm-a', ...over })
+  for (const stream of streams) stream.write(`${JSON.stringify(said)}\n`)
+}
+
+function submit(spec: object, generation = 1): void {
+  const existing = api.objects.get(JOB)
+  api.put(JOB, {
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'StreamJob',
+    ...existing,
+    metadata: { ...existing?.metadata, name: 'orders', namespace: 'shop', generation },
+    spec: streamJobSpec.parse({ job: { inline: 'export default 1' }, ...spec }),
+  })
+}
+
+/** What kubelet and the controllers would do: a JobManager pod of the run, with an address. */
+function jobManagerPod(run: string): void {
+  const labels = { 'weir.dev/job': 'orders', 'weir.dev/component': 'job-manager', 'weir.dev/run': run }
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'orders-jm-a', namespace: 'shop', labels },
+    status: { phase: 'Running', podIP: '127.0.0.1' },
+  }
+  api.remove(`${CORE}/pods/orders-jm-a`)
+  api.put(`${CORE}/pods/orders-jm-a`, pod)
+}
+
+async function isRunning(run = '1'): Promise<void> {
+  await until(() => status().runId === run && has(`${APPS}/replicasets/orders-tm-${run}`))
+  jobManagerPod(run)
+  await until(() => streams.size > 0)
+  say({ state: 'Running' })
+  await until(() => ready()?.reason === 'Running')
+}
+
+beforeEach(async () => {
+  api = await TestApiServer.start()
+  asked = []
+  said = undefined
+  streams = new Set()
+  jobManager = http.createServer((request, response) => {
+    if (request.url === '/events') {
+      response.writeHead(200)
+      response.write(said === undefined ? '\n' : `${JSON.stringify(said)}\n`)
+      streams.add(response)
+      response.on('close', () => streams.delete(response))
+      return
+    }
+    void text(request).then((body) => {
+      asked.push({ path: request.url ?? '', body: JSON.parse(body) as Record<string, unknown> })
+      response.writeHead(200).end(JSON.stringify({ triggerId: (JSON.parse(body) as { triggerId: string }).triggerId }))
+    })
+  })
+  jobManager.listen(0, '127.0.0.1')
+  await once(jobManager, 'listening')
+  api.put('/api/v1/namespaces/kube-system', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system' } })
+  api.put('/api/v1/namespaces/weir/secrets/s3-root', {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 's3-root', namespace: 'weir' },
+    data: { AWS_ACCESS_KEY_ID: 'YQ==' },
+  })
+  stop = new AbortController()
+  const config = operatorConfig.parse({
+    server: { host: '127.0.0.1', port: 0 },
+    defaults: { image: 'weir:1', storage: { s3: { bucket: 'shared', credentialsSecret: 's3-root' } } },
+  })
+  const operator = new Operator({
+    config,
+    client: api.client(),
+    namespace: 'weir',
+    identity: 'test',
+    clock: systemClock,
+    random: Math.random,
+    logger: silentLogger,
+    jobPort: (jobManager.address() as AddressInfo).port,
+  })
+  running = operator.run(stop.signal)
+})
+
+afterEach(async () => {
+  stop.abort()
+  expect(await running).toBe('stopped')
+  jobManager.closeAllConnections()
+  jobManager.close()
+  await api.close()
+})
+
+describe('a StreamJob', () => {
+  test('is made into a run, and its status follows the facts', async () => {
+    submit({ taskManager: { replicas: 2 } })
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    for (const path of [
+      `${APPS}/deployments/orders-jm`,
+      `${CORE}/configmaps/orders-run-1`,
+      `${CORE}/secrets/orders-weir-token`,
+      `${CORE}/secrets/orders-weir-s3`,
+      `${CORE}/services/orders-jm`,
+      `${CORE}/services/orders-rest`,
+      `${CORE}/serviceaccounts/orders-weir`,
+      '/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/orders-weir',
+    ])
+      expect(has(path), path).toBe(true)
+    expect(api.objects.get(`${CORE}/secrets/orders-weir-s3`)?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
+    await until(() => ready()?.status === 'False')
+    jobManagerPod('1')
+    await until(() => streams.size === 1)
+    say({ state: 'Running' })
+    await until(() => ready()?.status === 'True')
+    expect(status()).toMatchObject({ phase: 'Running', runId: '1', leader: 'orders-jm-a', image: 'weir:1', observedGeneration: 1 })
+    await until(() => api.objects.get(`${CORE}/pods/orders-jm-a`)?.metadata['labels'] !== undefined)
+    await until(
+      () => (api.objects.get(`${CORE}/pods/orders-jm-a`)?.metadata['labels'] as Record<string, string>)['weir.dev/leader'] === 'true',
+    )
+  })
+
+  test('I1: has the number of its run on record before anything of the run is made', async () => {
+    submit({})
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    const writes = api.requests.filter((r) => r.method !== 'GET' && r.path.includes('/shop/')).map((r) => r.path)
+    expect(writes[0]).toBe(`${JOB}/status`)
+  })
+
+  test('is upgraded: the old run is asked to stop, then the next one is made', async () => {
+    submit({})
+    await isRunning()
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => asked.length > 0)
+    expect(asked[0]).toMatchObject({ path: '/jobs/current/stop', body: { mode: 'checkpoint' } })
+    expect(has(`${APPS}/replicasets/orders-tm-1`)).toBe(true)
+    say({ state: 'Suspended', message: 'stopped' })
+    await until(() => has(`${APPS}/replicasets/orders-tm-2`))
+    expect([has(`${APPS}/replicasets/orders-tm-1`), has(`${CORE}/configmaps/orders-run-1`)]).toEqual([false, false])
+    await isRunning('2')
+    expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
+  })
+
+  test('is suspended with a savepoint that appears as an object, and resumes', async () => {
+    submit({ upgrade: { mode: 'Savepoint' } })
+    await isRunning()
+    submit({ upgrade: { mode: 'Savepoint' }, state: 'Suspended' }, 2)
+    await until(() => asked.length > 0)
+    const { triggerId, path } = asked[0]!.body as { triggerId: string; path: string }
+    say({ state: 'Suspended', operations: [{ triggerId, type: 'stop', status: 'Completed', startedAt: 0, path }] })
+    await until(() => ready()?.reason === 'Suspended' && !has(`${APPS}/deployments/orders-jm`))
+    const savepoint = () => api.objects.get(`${SHOP}/savepoints/orders-suspend-1`)
+    await until(() => (savepoint()?.['status'] as { phase?: string } | undefined)?.phase === 'Completed')
+    expect(savepoint()).toMatchObject({ spec: { existingPath: path }, status: { trigger: 'Suspend', jobUid: uid() } })
+    await until(() => status().lastSavepoint?.path === path)
+    submit({ upgrade: { mode: 'Savepoint' } }, 3)
+    await isRunning('2')
+  })
+
+  test('that the API server refuses says why and waits for a change', async () => {
+    api.intercept = (r, response) =>
+      r.path.endsWith('/deployments/orders-jm') &&
+      r.method === 'PATCH' &&
+      (fail(response, 422, 'Invalid', 'restartPolicy: Unsupported value'), true)
+    submit({})
+    await until(() => ready()?.reason === 'PodTemplateInvalid')
+    expect(ready()?.message).toBe('restartPolicy: Unsupported value')
+    expect(status().conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
+  })
+
+  test('never takes over an object of somebody else', async () => {
+    api.put(`${CORE}/services/orders-rest`, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'orders-rest', namespace: 'shop' },
+      spec: { own: true },
+    })
+    submit({})
+    await until(() => ready()?.reason === 'NameTaken')
+    expect(api.objects.get(`${CORE}/services/orders-rest`)?.['spec']).toEqual({ own: true })
+  })
+
+  test('that disappears is let go', async () => {
+    submit({})
+    await isRunning()
+    api.remove(JOB)
+    await until(() => streams.size === 0)
+  })
+})
+
+describe('a Savepoint', () => {
+  const SAVEPOINT = `${SHOP}/savepoints/before`
+  const state = () => (api.objects.get(SAVEPOINT)?.['status'] ?? {}) as { phase?: string; path?: string }
+
+  test('waits for the job, is taken once, and ends with what a restore needs', async () => {
+    const spec = { streamJobRef: { name: 'orders' }, backoffLimit: 3, timeout: '10m' }
+    api.put(SAVEPOINT, { apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata: { name: 'before', namespace: 'shop' }, spec })
+    await until(() => state().phase === 'Pending')
+    submit({})
+    await isRunning()
+    await until(() => asked.length > 0)
+    const { triggerId, path } = asked[0]!.body as { triggerId: string; path: string }
+    expect(state().phase).toBe('InProgress')
+    say({
+      state: 'Running',
+      operations: [{ triggerId, type: 'savepoint', status: 'Completed', startedAt: 0, path, checkpointId: 3, sizeBytes: 9 }],
+    })
+    await until(() => state().phase === 'Completed')
+    expect(state()).toMatchObject({ path, checkpointId: 3, sizeBytes: 9 })
+    expect(new Set(asked.map((a) => a.body['triggerId'])).size).toBe(1)
+  })
+})
