@@ -43,7 +43,6 @@ export const REASONS = {
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
-  LeaderChanged: 'Another JobManager leads.',
   Recovered: 'The job came back after a failure.',
   NoLeader: 'No JobManager leads at the moment.',
   LeaderElected: 'A JobManager leads.',

@@ -23,7 +23,7 @@ export function runConfigMap(context: RunContext): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: ownedMeta(context.job, names.runConfig(context.job.name, context.run), { [LABEL_RUN]: String(context.run) }),
+    metadata: ownedMeta(context.job, names.runConfig(context.job.name, context.job.uid, context.run), { [LABEL_RUN]: String(context.run) }),
     immutable: true,
     data: {
       [configKeys.jobManager]: toText(jobManagerProcess(context)),

@@ -7,8 +7,6 @@ export const LABEL_LEADER = 'weir.dev/leader'
 export const ANNOTATION_TRIGGER = 'weir.dev/trigger'
 /** uid of the StreamJob that a Savepoint made by the operator comes from. */
 export const ANNOTATION_JOB_UID = 'weir.dev/job-uid'
-/** Any change makes the operator look at the object at once. */
-export const ANNOTATION_RECONCILE = 'weir.dev/reconcile-at'
 
 export type Component = 'job-manager' | 'task-manager'
 export const MANAGER = 'weir-operator'

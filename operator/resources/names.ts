@@ -6,8 +6,11 @@ export const names = {
   restService: (job: string) => `${job}-rest`,
   /** ReplicaSet of one run. */
   taskManager: (job: string, run: number) => `${job}-tm-${run}`,
-  /** ConfigMap of one run: both process configurations and the source of the module. */
-  runConfig: (job: string, run: number) => `${job}-run-${run}`,
+  /**
+   * ConfigMap of one run: both process configurations and the source of the module. With the job's uid: a node keeps an immutable ConfigMap by its name while a
+   * pod that mounts it ends, so a job that is deleted and created again would be given the configuration, and the storage, of its predecessor.
+   */
+  runConfig: (job: string, uid: string, run: number) => `${job}-run-${run}-${uid.slice(0, 8)}`,
   serviceAccount: (job: string) => `${job}-weir`,
   networkPolicy: (job: string) => `${job}-weir`,
   /** Secret with key `token`, which authenticates RPC, data and REST connections of the job. */

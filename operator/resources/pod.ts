@@ -91,7 +91,7 @@ function mountedVolumes(context: RunContext, component: Component): readonly Mou
   const storage = resolveStorage(job, spec, defaults)
   const redis = component === 'job-manager' ? resolveRedis(job, spec, defaults) : undefined
   return [
-    configMap('weir-config', names.runConfig(job.name, context.run), mounts.config),
+    configMap('weir-config', names.runConfig(job.name, job.uid, context.run), mounts.config),
     secret('weir-token', names.tokenSecret(job.name), mounts.token, [TOKEN_KEY]),
     ...(storage?.secretName === undefined ? [] : [secret('weir-s3', storage.secretName, mounts.s3)]),
     ...authority('weir-s3-ca', storage?.ca, mounts.s3Ca),

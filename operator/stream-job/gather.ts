@@ -75,7 +75,6 @@ export async function gather(context: GatherContext, object: StreamJobObject, sp
     podProblem: findPodProblem(pods.filter(ofRun), [...(deployment === undefined ? [] : [deployment]), ...replicaSets].filter(ofRun)),
     defaultImage: defaults.image,
     storageUrl: storage && `s3://${storage.bucket}/${storageRoot(storage.prefix, job.namespace, job.name, job.uid)}`,
-    hasRedis: resolveRedis(job, spec, defaults) !== undefined,
     lastSavepoint: lastSavepoint(stores.savepoints.indexed(key), job),
   }
 }

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import { text } from 'node:stream/consumers'
 import { messageOf, WeirError } from '#runtime/base/errors'
-import type { JobFacts, OperationView } from '#runtime/contract/rest'
+import type { JobFacts } from '#runtime/contract/rest'
 import { linesOf } from '../kube/lines.ts'
 
 /** REST of a JobManager as far as the operator needs it. Requests fail fast; the reconciler tries again. */
@@ -44,11 +44,6 @@ export class JobClient {
 
   savepoint(address: JobAddress, request: { readonly triggerId: string; readonly path: string }): Promise<{ readonly triggerId: string }> {
     return this.#json(address, 'POST', '/jobs/current/savepoints', request)
-  }
-
-  /** @throws {WeirError} NET_REFUSED with status 404 in its context where the JobManager knows no such operation. */
-  operation(address: JobAddress, triggerId: string): Promise<OperationView> {
-    return this.#json(address, 'GET', `/jobs/current/savepoints/${encodeURIComponent(triggerId)}`)
   }
 
   async #json<T>(address: JobAddress, method: string, path: string, body?: object): Promise<T> {

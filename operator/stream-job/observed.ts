@@ -57,6 +57,5 @@ export interface Observed {
   readonly defaultImage: string
   /** `s3://bucket/root` of the job; undefined without storage. */
   readonly storageUrl: string | undefined
-  readonly hasRedis: boolean
   readonly lastSavepoint: { readonly name: string; readonly path: string } | undefined
 }

@@ -83,6 +83,12 @@ describe('the policy that decides', () => {
       'beginRun',
       ['writeStatus', 'ensureRun', 'deleteConfig', 'event'],
     ],
+    [
+      'a job to be drained that does not run takes a changed spec that may bring it to run',
+      [withSpec({ state: 'Drained' }), withHash('h2'), withFacts({ state: 'Restarting' })],
+      'stopRun',
+      ['event', 'writeStatus'],
+    ],
     ['a blocked start makes nothing', [neverRan, blocked('h1')], 'beginRun', []],
     ['facts of another run say nothing about this one', [withFacts({ run: 2, state: 'Finished' })], 'keepRun', ['ensureRun']],
   ]
@@ -232,6 +238,12 @@ describe('keeping a run', () => {
       { kind: 'labelLeader', pod: 'orders-jm-b', isLeader: false },
     ])
     expect(kinds(plan(pods, withoutLeader(1000)))).toEqual(['ensureRun'])
+  })
+
+  test('a missing module blocks nothing while the run of this generation works, and is told otherwise', () => {
+    expect(plan(blocked(undefined)).blocker).toBeUndefined()
+    expect(plan(blocked(undefined), withoutLeader(1000)).blocker?.reason).toBe('StorageMissing')
+    expect(plan(blocked(undefined), withSpec({}, 2)).blocker?.reason).toBe('StorageMissing')
   })
 
   test('removes TaskManagers of other runs', () => {

@@ -67,7 +67,6 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     podProblem: undefined,
     defaultImage: 'weir:1',
     storageUrl: 's3://shared/weir/shop/orders/uid',
-    hasRedis: false,
     lastSavepoint: undefined,
   }
   return modifiers.reduce((o, modify) => modify(o), base)
