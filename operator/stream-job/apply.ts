@@ -102,7 +102,9 @@ export class Applier {
         await ignoreMissing(client.delete(RESOURCES.Deployment, { namespace, name: names.jobManager(o.job.name), uid: step.uid }, signal))
         break
       case 'deleteConfig':
-        await ignoreMissing(client.delete(RESOURCES.ConfigMap, { namespace, name: names.runConfig(o.job.name, o.job.uid, step.run) }, signal))
+        await ignoreMissing(
+          client.delete(RESOURCES.ConfigMap, { namespace, name: names.runConfig(o.job.name, o.job.uid, step.run) }, signal),
+        )
         break
       case 'scaleJobManager':
         await client.mergePatch(RESOURCES.Deployment, { namespace, name: names.jobManager(o.job.name) }, scaled(step.replicas), signal)

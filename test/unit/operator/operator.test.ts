@@ -131,7 +131,7 @@ describe('a StreamJob', () => {
     await until(() => has(`${APPS}/replicasets/orders-tm-1`))
     for (const path of [
       `${APPS}/deployments/orders-jm`,
-      `${CORE}/configmaps/orders-run-1`,
+      `${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`,
       `${CORE}/secrets/orders-weir-token`,
       `${CORE}/secrets/orders-weir-s3`,
       `${CORE}/services/orders-jm`,
@@ -169,7 +169,7 @@ describe('a StreamJob', () => {
     expect(has(`${APPS}/replicasets/orders-tm-1`)).toBe(true)
     say({ state: 'Suspended', message: 'stopped' })
     await until(() => has(`${APPS}/replicasets/orders-tm-2`))
-    expect([has(`${APPS}/replicasets/orders-tm-1`), has(`${CORE}/configmaps/orders-run-1`)]).toEqual([false, false])
+    expect([has(`${APPS}/replicasets/orders-tm-1`), has(`${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`)]).toEqual([false, false])
     await isRunning('2')
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
   })

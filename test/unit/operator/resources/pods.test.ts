@@ -54,7 +54,7 @@ describe('jobManagerDeployment()', () => {
         .env.slice(0, 3)
         .map((e) => e.name),
     ).toEqual(['WEIR_CONFIG', 'POD_NAME', 'POD_IP'])
-    expect(template(object).spec.volumes).toContainEqual({ name: 'weir-config', configMap: { name: 'orders-run-3' } })
+    expect(template(object).spec.volumes).toContainEqual({ name: 'weir-config', configMap: { name: 'orders-run-3-11111111' } })
     expect(template(object).spec.volumes).toContainEqual({ name: 'weir-s3', secret: { secretName: 'orders-weir-s3' } })
   })
 

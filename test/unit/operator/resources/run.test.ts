@@ -15,7 +15,7 @@ const taskManager = (context: RunContext) => taskManagerConfig.parse(JSON.parse(
 describe('runConfigMap()', () => {
   test('holds what the processes of the run read', () => {
     const context = runContext({ spec: spec({ job: { inline: 'x', args: { a: [1] } }, taskManager: { replicas: 2, slots: 3 } }) })
-    expect(runConfigMap(context)).toMatchObject({ metadata: { name: 'orders-run-3' }, immutable: true })
+    expect(runConfigMap(context)).toMatchObject({ metadata: { name: 'orders-run-3-11111111' }, immutable: true })
     expect(jobManager(context)).toMatchObject({
       job: { cluster: 'cluster-uid', namespace: 'shop', name: 'orders', uid: JOB.uid },
       run: 3,
