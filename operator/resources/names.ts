@@ -17,8 +17,9 @@ export const names = {
   tokenSecret: (job: string) => `${job}-weir-token`,
   storageSecret: (job: string) => `${job}-weir-s3`,
   redisSecret: (job: string) => `${job}-weir-redis`,
-  /** Savepoint made when a run is stopped with one. */
-  stopSavepoint: (job: string, run: number, why: 'Upgrade' | 'Suspend') => `${job}-${why.toLowerCase()}-${run}`,
+  /** Savepoint made when a run is stopped with one. With the job's uid, because it outlives the job and a successor counts its runs from 1 again. */
+  stopSavepoint: (job: string, uid: string, run: number, why: 'Upgrade' | 'Suspend') =>
+    `${job}-${why.toLowerCase()}-${run}-${uid.slice(0, 8)}`,
 } as const
 
 export const ports = { rpc: 6123, data: 6124, rest: 8081 } as const

@@ -143,7 +143,9 @@ function stopSavepoint(o: Observed, facts: JobFacts): Step[] {
   const operation = facts.operations.find((op) => op.triggerId === stopTrigger(o))
   if (operation?.path === undefined || operation.status !== 'Completed' || o.spec.upgrade.mode !== 'Savepoint') return []
   const trigger = o.spec.state === 'Running' ? 'Upgrade' : 'Suspend'
-  return [{ kind: 'createSavepoint', name: names.stopSavepoint(o.job.name, runNumber(o), trigger), path: operation.path, trigger }]
+  return [
+    { kind: 'createSavepoint', name: names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger), path: operation.path, trigger },
+  ]
 }
 
 const stopRun: Policy = (o) => {
@@ -244,7 +246,7 @@ function stopRequest(o: Observed): StopRequest {
     triggerId: stopTrigger(o),
     mode,
     ...(mode === 'savepoint' && o.storageUrl !== undefined
-      ? { path: `${o.storageUrl}/savepoints/${names.stopSavepoint(o.job.name, runNumber(o), trigger)}` }
+      ? { path: `${o.storageUrl}/savepoints/${names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger)}` }
       : {}),
     ...(o.spec.state === 'Drained' ? { drain: true } : {}),
   }

@@ -182,7 +182,7 @@ describe('a StreamJob', () => {
     const { triggerId, path } = asked[0]!.body as { triggerId: string; path: string }
     say({ state: 'Suspended', operations: [{ triggerId, type: 'stop', status: 'Completed', startedAt: 0, path }] })
     await until(() => ready()?.reason === 'Suspended' && !has(`${APPS}/deployments/orders-jm`))
-    const savepoint = () => api.objects.get(`${SHOP}/savepoints/orders-suspend-1`)
+    const savepoint = () => api.objects.get(`${SHOP}/savepoints/orders-suspend-1-${uid().slice(0, 8)}`)
     await until(() => (savepoint()?.['status'] as { phase?: string } | undefined)?.phase === 'Completed')
     expect(savepoint()).toMatchObject({ spec: { existingPath: path }, status: { trigger: 'Suspend', jobUid: uid() } })
     await until(() => status().lastSavepoint?.path === path)

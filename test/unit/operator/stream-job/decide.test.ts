@@ -126,7 +126,7 @@ describe('stopping a run', () => {
     expect(stepOf(plan(withSpec({ state: 'Suspended', upgrade: { mode: 'Savepoint' } })), 'requestStop')?.request).toEqual({
       triggerId: `stop-3-${NOW}`,
       mode: 'savepoint',
-      path: 's3://shared/weir/shop/orders/uid/savepoints/orders-suspend-3',
+      path: 's3://shared/weir/shop/orders/uid/savepoints/orders-suspend-3-11111111',
     })
     expect(stepOf(plan(withSpec({ state: 'Drained' })), 'requestStop')?.request).toMatchObject({ drain: true })
   })
@@ -174,7 +174,7 @@ describe('the end of a run', () => {
     expect(kinds(p)).toEqual(['createSavepoint', 'writeStatus', 'event'])
     expect(stepOf(p, 'createSavepoint')).toEqual({
       kind: 'createSavepoint',
-      name: 'orders-upgrade-3',
+      name: 'orders-upgrade-3-11111111',
       path: 's3://b/sp',
       trigger: 'Upgrade',
     })
