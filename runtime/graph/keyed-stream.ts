@@ -1,3 +1,4 @@
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { WeirError } from '#runtime/base/errors'
 import { AggregateOperator } from '#runtime/operators/aggregate'
 import { counting, greatest, least, summing, type Aggregator } from '#runtime/operators/aggregator'
@@ -77,6 +78,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<O> {
     const keyOf = this.#keyOf
+    refuseUnknownOptions(`process "${uid}"`, functions, ['state', 'emits', 'onRecord', 'onTimer'])
     return this.#step('process', this.process, uid, options, () => new ProcessOperator(keyOf, functions))
   }
 
@@ -84,6 +86,7 @@ export class KeyedStream<K, T> {
   window(uid: string, windows: SlidingWindows, options: WindowStepOptions<T> = {}): WindowedStream<K, T> {
     const location = captureLocation(this.window)
     checkUid(uid, location)
+    refuseUnknownOptions(`window "${uid}"`, options, ['formerly', 'allowedLateness', 'lateTo'])
     const allowedLatenessMs = options.allowedLateness === undefined ? 0 : parseDuration(options.allowedLateness)
     return new WindowedStream({ uid, location, keyOf: this.#keyOf, windows, allowedLatenessMs, options, steps: this.#steps })
   }
@@ -109,6 +112,7 @@ export class KeyedStream<K, T> {
   ): DataStream<any> {
     const location = captureLocation(method)
     checkUid(uid, location)
+    refuseUnknownOptions(`${kind} "${uid}"`, options, ['formerly'])
     return this.#steps.add({ uid, kind, stateful: true, formerly: options.formerly, location, create })
   }
 }

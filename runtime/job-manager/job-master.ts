@@ -5,9 +5,9 @@ import type { JobManagerConfig, S3Access } from '#runtime/contract/process-confi
 import type { ExceptionView, JobState, OperationView } from '#runtime/contract/rest'
 import type { Deployment, ExecutionReport, FromJobManager, FromTaskManager, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
 import type { CommitLog } from '#runtime/checkpoint/commit-log'
-import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
+import { CheckpointCoordinator, type CheckpointResult } from '#runtime/checkpoint/coordinator'
 import { nextAttempt } from '#runtime/checkpoint/log-state'
-import type { LogRecordOf } from '#runtime/checkpoint/records'
+import { FORMAT_VERSION, type LogRecordOf } from '#runtime/checkpoint/records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
 import { openStoreAt } from '#runtime/storage/storage-url'
@@ -386,8 +386,8 @@ export class JobMaster implements RegistryEvents {
       : { checkpointId: lastCheckpoint.id, path: lastCheckpoint.manifest, sizeBytes: lastCheckpoint.sizeBytes }
   }
 
-  #completed(done: { readonly id: number; readonly path: string; readonly sizeBytes: number }): Partial<OperationView> {
-    return { checkpointId: done.id, path: done.path, sizeBytes: done.sizeBytes, maxParallelism: this.#options.planned.plan.maxParallelism }
+  #completed({ id, path, sizeBytes, maxParallelism }: CheckpointResult): Partial<OperationView> {
+    return { checkpointId: id, path, sizeBytes, maxParallelism, formatVersion: FORMAT_VERSION }
   }
 
   async #end(status: LogRecordOf<'CLOSE'>['status'] & JobState, message: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Sink, SinkContext, SinkWriter } from '#runtime/connectors/sink'
 import { hashKey } from '#runtime/element/key-group'
 
@@ -16,6 +17,7 @@ export interface BlackholeOptions {
 
 /** Swallows records; for measuring. Totals are logged when a subtask closes; they count again what a restart repeats. */
 export function blackhole<T>(options: BlackholeOptions = {}): Sink<T, BlackholeTotals> {
+  refuseUnknownOptions('blackhole', options, ['checksum', 'onTotals'])
   return { description: 'blackhole', guarantee: 'at-least-once', createWriter: (context) => new BlackholeWriter<T>(options, context) }
 }
 

@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { parseDuration } from '#runtime/base/units'
 import type { Source } from '#runtime/connectors/source'
 import { FileDiscovery } from './discovery.ts'
@@ -24,6 +25,7 @@ export function lineSource<T>(
   parse: (line: string) => T | undefined,
   options: ReadFilesOptions,
 ): Source<T, FileSplit, number> {
+  refuseUnknownOptions(what, options, ['watch', 'maxLineBytes', 'onBadLine'])
   const pattern = parseFilePattern(what, path)
   const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail' } = options
   const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)

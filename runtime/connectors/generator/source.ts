@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Source, SourceContext, SplitDiscovery, SplitReader } from '#runtime/connectors/source'
 import type { Receiver } from '#runtime/element/receiver'
 import type { PollResult } from '#runtime/operators/stream-operator'
@@ -24,6 +25,7 @@ const RECORDS_PER_POLL = 1024
 
 /** Records made by a function of their number. */
 export function generator<T>(options: GeneratorOptions<T>): Source<T, GeneratorSplit, number> {
+  refuseUnknownOptions('generator', options, ['count', 'rate', 'make', 'splits'])
   const { count = Infinity, rate = Infinity, splits = 1, make } = options
   check('count', count, count === Infinity || (Number.isSafeInteger(count) && count >= 0), 'a whole number of at least 0')
   check('rate', rate, rate > 0, 'a number above 0, records per second')

@@ -1,3 +1,4 @@
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Sink, SinkWriter } from '#runtime/connectors/sink'
 
 export interface PrintOptions {
@@ -7,6 +8,7 @@ export interface PrintOptions {
 
 /** Writes each record as a line to standard output: strings as they are, everything else as JSON. What a restart repeats is printed again. */
 export function print<T>(options: PrintOptions = {}): Sink<T, never> {
+  refuseUnknownOptions('print', options, ['prefix'])
   const prefix = options.prefix ?? ''
   return {
     description: 'print',

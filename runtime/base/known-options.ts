@@ -1,0 +1,14 @@
+import { WeirError } from './errors.ts'
+
+/**
+ * A job is not type-checked when it runs, so a misspelt option would be ignored in silence: `generator({ rte: 100 })` would run at full speed.
+ * @throws {WeirError} CFG_GRAPH naming the option and the ones there are.
+ */
+export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).filter((name) => !known.includes(name))
+  if (unknown.length > 0)
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${what} has no option ${unknown.map((n) => JSON.stringify(n)).join(', ')}. Expected: ${known.join(', ')}.`,
+    )
+}
