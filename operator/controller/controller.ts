@@ -1,8 +1,8 @@
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import { isConflict, KubeApiError } from '../kube/errors.ts'
-import { splitKey } from '../kube/store.ts'
+import { isConflict, KubeApiError } from '#operator/kube/errors'
+import { splitKey } from '#operator/kube/store'
 import type { WorkQueue } from './workqueue.ts'
 
 /**

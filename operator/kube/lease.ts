@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import type { KubeObject } from '../resources/object.ts'
+import type { KubeObject } from '#operator/resources/object'
 import type { KubeClient } from './client.ts'
 import { isConflict, isNotFound } from './errors.ts'
 import { RESOURCES } from './resource.ts'

@@ -1,7 +1,7 @@
 import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
 import { type Clock, sleep } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
-import type { KubeObject } from '../resources/object.ts'
+import type { KubeObject } from '#operator/resources/object'
 import type { KubeClient } from './client.ts'
 import { errorOf, isGone } from './errors.ts'
 import type { Resource } from './resource.ts'

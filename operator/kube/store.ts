@@ -1,4 +1,4 @@
-import type { KubeObject } from '../resources/object.ts'
+import type { KubeObject } from '#operator/resources/object'
 
 /**
  * The last known state of one kind, filled by reflectors. Listeners get keys only: what a reconciler does depends on the state that it reads, never on the event.

@@ -1,4 +1,4 @@
-import type { StreamJobSpec } from '../api/v1alpha1/stream-job.ts'
+import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import { heapLimitMb } from './heap.ts'
 import { podLabels, type Component } from './labels.ts'
 import { mounts, names, TOKEN_KEY } from './names.ts'

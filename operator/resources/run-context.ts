@@ -1,5 +1,5 @@
-import type { StreamJobSpec } from '../api/v1alpha1/stream-job.ts'
-import type { OperatorDefaults } from '../config.ts'
+import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { OperatorDefaults } from '#operator/config'
 import { jobLabels } from './labels.ts'
 import { names } from './names.ts'
 import type { ObjectMeta, OwnerReference } from './object.ts'

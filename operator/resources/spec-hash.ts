@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { streamJobSpec, type StreamJobSpec } from '../api/v1alpha1/stream-job.ts'
+import { streamJobSpec, type StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 
 /** Same text for equal values, whatever the order of their keys. */
 export function canonicalJson(value: unknown): string {

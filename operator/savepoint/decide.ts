@@ -1,7 +1,7 @@
 import { parseDuration } from '#runtime/base/units'
 import type { OperationView } from '#runtime/contract/rest'
-import type { SavepointStatus } from '../api/v1alpha1/savepoint.ts'
-import type { Reason } from '../api/conditions.ts'
+import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
+import type { Reason } from '#operator/api/conditions'
 import type { ObservedSavepoint } from './observed.ts'
 
 /**

@@ -1,6 +1,6 @@
-import type { SavepointSpec, SavepointStatus } from '../api/v1alpha1/savepoint.ts'
-import type { KubeObject } from '../resources/object.ts'
-import type { FactsView } from '../stream-job/facts.ts'
+import type { SavepointSpec, SavepointStatus } from '#operator/api/v1alpha1/savepoint'
+import type { KubeObject } from '#operator/resources/object'
+import type { FactsView } from '#operator/stream-job/facts'
 
 /** Everything that a decision about a Savepoint depends on. */
 export interface ObservedSavepoint {

@@ -1,5 +1,5 @@
-import { mergeConditions, type ConditionValue } from '../api/conditions.ts'
-import type { SavepointStatus } from '../api/v1alpha1/savepoint.ts'
+import { mergeConditions, type ConditionValue } from '#operator/api/conditions'
+import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
 import type { SavepointPlan } from './decide.ts'
 
 /** The status of a Savepoint as a function of the plan. Pure. */

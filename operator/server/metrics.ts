@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { ReconcileResult } from '../controller/controller.ts'
+import type { ReconcileResult } from '#operator/controller/controller'
 
 /** Metrics of the operator. Labels are kinds, conditions and results, never names of objects, so that their number stays small. */
 export interface MetricSources {

@@ -1,8 +1,8 @@
-import type { Reason } from '../api/conditions.ts'
-import type { RunOutcome, RunStatus, StreamJobStatus } from '../api/v1alpha1/stream-job.ts'
+import type { Reason } from '#operator/api/conditions'
+import type { RunOutcome, RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
 import { parseDuration } from '#runtime/base/units'
 import type { JobFacts } from '#runtime/contract/rest'
-import { names } from '../resources/names.ts'
+import { names } from '#operator/resources/names'
 import type { StopRequest } from './job-client.ts'
 import type { Blocker, Observed } from './observed.ts'
 

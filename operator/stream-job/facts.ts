@@ -3,7 +3,7 @@ import { type Clock, sleep } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { JobFacts, JobState } from '#runtime/contract/rest'
-import { ports } from '../resources/names.ts'
+import { ports } from '#operator/resources/names'
 import type { JobAddress, JobClient } from './job-client.ts'
 
 /**

@@ -2,7 +2,7 @@ import http from 'node:http'
 import { text } from 'node:stream/consumers'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { JobFacts } from '#runtime/contract/rest'
-import { linesOf } from '../kube/lines.ts'
+import { linesOf } from '#operator/kube/lines'
 
 /** REST of a JobManager as far as the operator needs it. Requests fail fast; the reconciler tries again. */
 export interface JobAddress {

@@ -1,7 +1,7 @@
-import type { Reason } from '../api/conditions.ts'
-import type { StreamJobSpec, StreamJobStatus } from '../api/v1alpha1/stream-job.ts'
-import type { KubeObject } from '../resources/object.ts'
-import type { JobRef, RunContext } from '../resources/run-context.ts'
+import type { Reason } from '#operator/api/conditions'
+import type { StreamJobSpec, StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import type { KubeObject } from '#operator/resources/object'
+import type { JobRef, RunContext } from '#operator/resources/run-context'
 import type { FactsView } from './facts.ts'
 import type { PodProblem } from './pod-problems.ts'
 

@@ -1,5 +1,5 @@
-import type { Reason } from '../api/conditions.ts'
-import type { KubeObject } from '../resources/object.ts'
+import type { Reason } from '#operator/api/conditions'
+import type { KubeObject } from '#operator/resources/object'
 
 /** What is wrong with the pods of a job, in the words that a user needs. Pure. */
 export interface PodProblem {

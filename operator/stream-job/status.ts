@@ -1,8 +1,8 @@
 import { formatDuration } from '#runtime/base/units'
 import type { JobFacts } from '#runtime/contract/rest'
-import { findCondition, mergeConditions, type ConditionValue, type Reason } from '../api/conditions.ts'
-import type { StreamJobStatus } from '../api/v1alpha1/stream-job.ts'
-import { componentSelector, selectorText } from '../resources/labels.ts'
+import { findCondition, mergeConditions, type ConditionValue, type Reason } from '#operator/api/conditions'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { componentSelector, selectorText } from '#operator/resources/labels'
 import { activeRun, currentFacts, LEADER_GRACE_MS, type Plan } from './decide.ts'
 import type { Blocker, Observed } from './observed.ts'
 

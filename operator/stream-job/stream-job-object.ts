@@ -1,7 +1,7 @@
-import type { StreamJobStatus } from '../api/v1alpha1/stream-job.ts'
-import { LABEL_RUN } from '../resources/labels.ts'
-import type { KubeObject } from '../resources/object.ts'
-import type { JobRef } from '../resources/run-context.ts'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { LABEL_RUN } from '#operator/resources/labels'
+import type { KubeObject } from '#operator/resources/object'
+import type { JobRef } from '#operator/resources/run-context'
 
 /** A StreamJob as it is stored: the spec is parsed where it is used, because an older operator may have admitted it. */
 export type StreamJobObject = KubeObject & { readonly spec: unknown; readonly status?: StreamJobStatus }

@@ -69,14 +69,9 @@ describe('architecture', () => {
       ),
     ).toEqual([])
   })
-  /** The operator is one part with few folders, and relative inside; the others name other folders by #. */
-  test('no relative import leaves its part', () => {
-    const partOf = (path: string): string =>
-      path
-        .split('/')
-        .slice(0, path.startsWith('operator/') ? 1 : 2)
-        .join('/')
-    expect(violations(files, (file, it) => it.specifier.startsWith('../') && partOf(it.path ?? '') !== partOf(file.path))).toEqual([])
+  test('imports of the same folder are relative, of other folders by #', () => {
+    const folderOf = (path: string): string => path.split('/').slice(0, 2).join('/')
+    expect(violations(files, (file, it) => it.specifier.startsWith('../') && folderOf(it.path ?? '') !== folderOf(file.path))).toEqual([])
   })
   test('each foreign library has its place', () => {
     expect(

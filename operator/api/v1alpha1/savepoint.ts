@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { conditions, duration, immutable, objectMeta, objectRef, time, withRules } from '../schema.ts'
+import { conditions, duration, immutable, objectMeta, objectRef, time, withRules } from '#operator/api/schema'
 import { API_VERSION } from './stream-job.ts'
 
 const s3Url = (what: string) =>

@@ -13,7 +13,7 @@ import {
   resources,
   time,
   withRules,
-} from '../schema.ts'
+} from '#operator/api/schema'
 
 /** StreamJob: the source of truth of its fields. crds/ and the reference are generated from it, manifests and objects are parsed with it. */
 export const API_VERSION = 'weir.dev/v1alpha1'
