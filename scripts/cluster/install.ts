@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url'
 import type { Cluster } from '#test/kit/cluster/cluster'
-import { buildDist } from '#test/kit/cluster/images'
 import type { Progress } from '#test/kit/cluster/progress'
 import type { ImageNames } from '#test/kit/cluster/provider'
 
@@ -23,9 +22,8 @@ export function imageValues(images: ImageNames): string[] {
   return ['image.registry=', ...reference, ...servers].flatMap((value) => ['--set', value])
 }
 
-/** Compiles, builds and loads the image, and installs or upgrades the chart with its quickstart. */
+/** Builds and loads the image of the sources as they are, and installs or upgrades the chart with its quickstart. */
 export async function installWeir(cluster: Cluster, progress: Progress, extra: readonly string[] = []): Promise<void> {
-  await buildDist(progress)
   const images = await cluster.provider.loadImages(progress)
   progress.say(`helm upgrade --install ${RELEASE} charts/weir -n ${NAMESPACE} --set quickstart.enabled=true`)
   await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', `${CHART}/crds`])

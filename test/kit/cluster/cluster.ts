@@ -7,16 +7,22 @@ import { HELM } from './layout.ts'
 import { localNode } from './local-node.ts'
 import { namedCluster } from './named-cluster.ts'
 import { stderrProgress, type Progress } from './progress.ts'
-import type { Provider } from './provider.ts'
+import type { ImageNames, Provider } from './provider.ts'
 
 /** The cluster that the user names, else one of a tool whose container engine runs, else one started on this machine. */
 export async function findProvider(): Promise<Provider> {
   const named = process.env['WEIR_TEST_KUBECONFIG']
-  if (named !== undefined && named !== '') return namedCluster(named, process.env['WEIR_TEST_IMAGE'])
+  if (named !== undefined && named !== '') return namedCluster(named, imagesOfEnvironment())
   const engine = await findEngine()
   if (engine !== undefined)
     for (const tool of ['kind', 'k3d', 'minikube'] as const) if ((await which(tool)) !== undefined) return engineCluster(tool, engine)
   return localNode
+}
+
+/** Names that the pods of a named cluster can pull. Redis and S3 server: default is the chart's. */
+function imagesOfEnvironment(): Partial<ImageNames> {
+  const { WEIR_TEST_IMAGE: weir, WEIR_TEST_REDIS_IMAGE: redis, WEIR_TEST_S3_IMAGE: s3 } = process.env
+  return { ...(weir && { weir }), ...(redis && { redis }), ...(s3 && { s3 }) }
 }
 
 /** A cluster that is up, and the two programs that people use with it. */

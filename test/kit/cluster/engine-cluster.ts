@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { attempt, run } from './command.ts'
-import { archiveOf, stageContext, WEIR_IMAGE } from './images.ts'
+import { archiveOf, buildDist, stageContext, WEIR_IMAGE } from './images.ts'
 import { CACHE_DIR } from './layout.ts'
 import type { Progress } from './progress.ts'
 import type { Provider } from './provider.ts'
@@ -77,6 +77,7 @@ export function engineCluster(tool: EngineTool, engine: Engine): Provider {
       await run(engine, ['exec', node, ...kill])
     },
     async loadImages(progress) {
+      await buildDist(progress)
       await buildWithEngine(engine, WEIR_IMAGE, progress)
       const archive = archiveOf(WEIR_IMAGE)
       rmSync(archive, { force: true })

@@ -8,7 +8,7 @@ import * as components from './components.ts'
 import { isRunning, recordedDaemons, stopDaemon } from './daemon.ts'
 import { startDns } from './dns.ts'
 import { makeIdentities } from './identities.ts'
-import { archiveOf, buildPauseImage, buildServerImages, buildWeirImage, REDIS_IMAGE, S3_IMAGE, WEIR_IMAGE } from './images.ts'
+import { archiveOf, buildDist, buildPauseImage, buildServerImages, buildWeirImage, REDIS_IMAGE, S3_IMAGE, WEIR_IMAGE } from './images.ts'
 import { ensureKube, kube } from './kube-binary.ts'
 import { COREDNS, KUBECONFIG, makeStateDirs, NODE, PORTS, RUN_DIR, STATE_DIR, statePath } from './layout.ts'
 import { makeNetwork, removeNetwork } from './network.ts'
@@ -87,6 +87,7 @@ function isFree(port: number): Promise<boolean> {
 
 async function loadImages(progress: Progress): Promise<ImageNames> {
   await buildServerImages(progress)
+  await buildDist(progress)
   await buildWeirImage(progress)
   for (const tag of [REDIS_IMAGE, S3_IMAGE, WEIR_IMAGE]) await components.ctr('images', 'import', archiveOf(tag))
   progress.say('images imported')

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
-import type { Provider } from './provider.ts'
+import type { ImageNames, Provider } from './provider.ts'
 
 /** A cluster that the user names: nothing is installed in it but what the tests install, and it is never taken down. */
-export function namedCluster(kubeconfig: string, image: string | undefined): Provider {
+export function namedCluster(kubeconfig: string, images: Partial<ImageNames>): Provider {
   return {
     name: 'named',
     description: `the cluster of ${kubeconfig}`,
@@ -14,11 +14,12 @@ export function namedCluster(kubeconfig: string, image: string | undefined): Pro
       progress.say('the cluster named in WEIR_TEST_KUBECONFIG is left as it is')
     },
     async loadImages() {
-      if (image === undefined)
+      const { weir, ...servers } = images
+      if (weir === undefined)
         throw new Error(
           'A named cluster pulls the Weir image from a registry: build it with `npm run image -- --tag <registry>/weir:<tag>`, push it, and set WEIR_TEST_IMAGE to that name.',
         )
-      return { weir: image }
+      return { weir, ...servers }
     },
   }
 }

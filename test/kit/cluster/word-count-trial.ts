@@ -101,21 +101,28 @@ export class WordCountTrial implements AsyncDisposable {
     return this.cluster.getJson<StreamJobView>('stj', JOB, '-n', this.namespace)
   }
 
-  /** Waits until the job runs with all its TaskManagers, its leader is not `leader`, and its attempt is not `attempt`. */
-  async runsAgain(not: { readonly leader?: string; readonly attempt?: string }): Promise<void> {
+  /** The epoch of the leading JobManager, as the condition CoordinatorElected tells it. */
+  async epoch(): Promise<number> {
+    const elected = (await this.view()).status?.conditions?.find((condition) => condition.type === 'CoordinatorElected')
+    return Number(/ in epoch (\d+)/.exec(elected?.message ?? '')?.[1] ?? 0)
+  }
+
+  /** Waits until the job runs with all its TaskManagers, in a later epoch than `epoch` and another attempt than `attempt`. */
+  async runsAgain(than: { readonly epoch?: number; readonly attempt?: string | undefined }): Promise<void> {
     await eventually(
       async () => {
         const { status } = await this.view()
+        const epoch = await this.epoch()
         const ready = status?.conditions?.find((condition) => condition.type === 'Ready')
         const taskManagers = await this.#pods(`weir.dev/job=${JOB},weir.dev/component=task-manager`)
-        const same = [not.leader, not.attempt].some((old) => old !== undefined && (old === status?.leader || old === status?.attempt))
-        if (same || status?.phase !== 'Running' || ready?.status !== 'True' || taskManagers.length < 2)
+        const isSame = epoch <= (than.epoch ?? 0) || (than.attempt !== undefined && than.attempt === status?.attempt)
+        if (isSame || status?.phase !== 'Running' || ready?.status !== 'True' || taskManagers.length < 2)
           throw new Error(
-            `leader ${status?.leader}, attempt ${status?.attempt}, phase ${status?.phase}, Ready ${ready?.status}, ${taskManagers.length} TaskManagers`,
+            `epoch ${epoch}, attempt ${status?.attempt}, phase ${status?.phase}, Ready ${ready?.status}, ${taskManagers.length} TaskManagers`,
           )
         return true
       },
-      { what: `the job runs again, other than ${JSON.stringify(not)}`, limitMs: 120_000, everyMs: 200 },
+      { what: `the job runs again, other than ${JSON.stringify(than)}`, limitMs: 120_000, everyMs: 200 },
     )
   }
 
