@@ -69,17 +69,28 @@ function fromFacts(o: Observed, facts: JobFacts, conditions: StreamJobStatus['co
     leader: o.facts.leader?.pod,
     restarts: facts.restarts,
     lastCheckpoint: lastCheckpoint(o, facts, conditions),
-    recoveries: facts.recoveries.slice(0, 10).map((r) => ({
-      at: new Date(r.at).toISOString(),
-      cause: r.cause.slice(0, 1000),
-      ...(r.checkpointId === undefined ? {} : { checkpointId: r.checkpointId }),
-      detectMs: whole(r.detectMs),
-      electMs: whole(r.electMs),
-      scheduleMs: whole(r.scheduleMs),
-      restoreMs: whole(r.restoreMs),
-      ...(r.firstRecordMs === undefined ? {} : { firstRecordMs: whole(r.firstRecordMs) }),
-    })),
+    recoveries: withEarlier(
+      o.status.recoveries ?? [],
+      facts.recoveries.map((r) => ({
+        at: new Date(r.at).toISOString(),
+        cause: r.cause.slice(0, 1000),
+        ...(r.checkpointId === undefined ? {} : { checkpointId: r.checkpointId }),
+        detectMs: whole(r.detectMs),
+        electMs: whole(r.electMs),
+        scheduleMs: whole(r.scheduleMs),
+        restoreMs: whole(r.restoreMs),
+        ...(r.firstRecordMs === undefined ? {} : { firstRecordMs: whole(r.firstRecordMs) }),
+      })),
+    ),
   } as StreamJobStatus
+}
+
+type Recovery = NonNullable<StreamJobStatus['recoveries']>[number]
+
+/** A JobManager knows the recoveries of its own time; those that it took over from others stay in the history. */
+function withEarlier(written: readonly Recovery[], known: readonly Recovery[]): Recovery[] {
+  const earlier = written.filter((r) => !known.some((k) => k.at === r.at))
+  return [...known, ...earlier].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, 10)
 }
 
 const whole = (n: number): number => Math.max(0, Math.round(n))

@@ -73,6 +73,7 @@ export class RedisLeaseStore implements LeaseStore {
   readonly #keys: ReturnType<typeof leaseKeys>
   readonly #commands: Redis
   readonly #listener: Redis
+  #firstConnect: Promise<void> = Promise.resolve()
   constructor({ redis, uid, onHint }: RedisLeaseStoreOptions) {
     this.#ttlMs = redis.ttlMs
     this.#keys = leaseKeys(redis.keyPrefix, uid)
@@ -88,13 +89,15 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   open(): void {
-    void this.#commands.connect().catch(() => undefined)
+    this.#firstConnect = this.#commands.connect().catch(() => undefined)
     void this.#listener.connect().catch(() => undefined)
     // Subscribes again by itself after every reconnect.
     void this.#listener.subscribe(this.#keys.events).catch(() => undefined)
   }
 
   async acquire(token: string, floor: number): Promise<AcquireAnswer> {
+    // Asking before the first connection is up would only look as if Redis were away.
+    await this.#firstConnect
     const [won, value, remainingMs] = (await this.#commands.eval(
       ACQUIRE,
       2,

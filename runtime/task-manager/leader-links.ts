@@ -55,6 +55,10 @@ export class Link {
     raw.once('connect', () => sendMessage(socket, this.#handlers.hello()))
   }
 
+  get isUp(): boolean {
+    return this.#socket !== undefined && !this.#socket.closed
+  }
+
   /** Dropped silently while the connection is down: the receiver of a dead connection has lost interest. */
   send(message: FromTaskManager): void {
     if (this.#socket !== undefined && !this.#socket.closed) sendMessage(this.#socket, message)

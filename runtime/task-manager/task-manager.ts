@@ -66,7 +66,7 @@ export class TaskManager {
 
   /** Says that it leaves and works on until the JobManager has moved the job elsewhere, for a limited time; then ends everything. */
   async leave(why: string): Promise<void> {
-    if (this.#execution !== undefined && this.#relieved === undefined) {
+    if (this.#execution !== undefined && this.#relieved === undefined && this.#owner?.isUp === true) {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#relieved = resolve
       this.#links.broadcast({ type: 'leaving', why })
@@ -191,6 +191,8 @@ export class TaskManager {
   }
 
   #lost(link: Link): void {
+    // Nobody is left to move the job elsewhere: it is being deleted, or will be restored by its next leader.
+    if (link === this.#owner) this.#relieved?.()
     if (link !== this.#owner || this.#execution === undefined || this.#closed) return
     const { orphanTimeoutMs } = this.#config
     this.#logger.warn({ jobManager: link.address, orphanTimeoutMs }, 'job manager lost; running on until another one deploys')

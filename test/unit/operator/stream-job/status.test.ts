@@ -111,6 +111,19 @@ describe('what the facts say', () => {
       selector: 'weir.dev/job=orders,weir.dev/component=task-manager',
       recoveries: [{ cause: 'pod lost', checkpointId: 4, detectMs: 1 }],
     })
+
+    test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
+      const recovery = { cause: 'pod lost', checkpointId: 4, detectMs: 1, electMs: 0, scheduleMs: 2, restoreMs: 3, firstRecordMs: 4 }
+      const first = statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW - 5000 }] }))
+      const later = statusOf(
+        withFacts({ recoveries: [{ ...recovery, at: NOW, cause: 'JobManager replaced' }] }),
+        withStatus({ recoveries: first.recoveries! }),
+      )
+      expect(later.recoveries?.map((r) => r.cause)).toEqual(['JobManager replaced', 'pod lost'])
+      expect(
+        statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW }] }), withStatus({ recoveries: later.recoveries! })).recoveries,
+      ).toHaveLength(2)
+    })
   })
 
   test('failing checkpoints are told with their reason', () => {
