@@ -111,8 +111,10 @@ describe('what the facts say', () => {
       selector: 'weir.dev/job=orders,weir.dev/component=task-manager',
       recoveries: [{ cause: 'pod lost', checkpointId: 4, detectMs: 1 }],
     })
+    })
+  })
 
-    test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
+  test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
       const recovery = { cause: 'pod lost', checkpointId: 4, detectMs: 1, electMs: 0, scheduleMs: 2, restoreMs: 3, firstRecordMs: 4 }
       const first = statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW - 5000 }] }))
       const later = statusOf(
@@ -123,7 +125,6 @@ describe('what the facts say', () => {
       expect(
         statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW }] }), withStatus({ recoveries: later.recoveries! })).recoveries,
       ).toHaveLength(2)
-    })
   })
 
   test('failing checkpoints are told with their reason', () => {
