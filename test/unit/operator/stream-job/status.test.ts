@@ -111,20 +111,19 @@ describe('what the facts say', () => {
       selector: 'weir.dev/job=orders,weir.dev/component=task-manager',
       recoveries: [{ cause: 'pod lost', checkpointId: 4, detectMs: 1 }],
     })
-    })
   })
 
   test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
-      const recovery = { cause: 'pod lost', checkpointId: 4, detectMs: 1, electMs: 0, scheduleMs: 2, restoreMs: 3, firstRecordMs: 4 }
-      const first = statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW - 5000 }] }))
-      const later = statusOf(
-        withFacts({ recoveries: [{ ...recovery, at: NOW, cause: 'JobManager replaced' }] }),
-        withStatus({ recoveries: first.recoveries! }),
-      )
-      expect(later.recoveries?.map((r) => r.cause)).toEqual(['JobManager replaced', 'pod lost'])
-      expect(
-        statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW }] }), withStatus({ recoveries: later.recoveries! })).recoveries,
-      ).toHaveLength(2)
+    const recovery = { cause: 'pod lost', checkpointId: 4, detectMs: 1, electMs: 0, scheduleMs: 2, restoreMs: 3, firstRecordMs: 4 }
+    const first = statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW - 5000 }] }))
+    const later = statusOf(
+      withFacts({ recoveries: [{ ...recovery, at: NOW, cause: 'JobManager replaced' }] }),
+      withStatus({ recoveries: first.recoveries! }),
+    )
+    expect(later.recoveries?.map((r) => r.cause)).toEqual(['JobManager replaced', 'pod lost'])
+    expect(
+      statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW }] }), withStatus({ recoveries: later.recoveries! })).recoveries,
+    ).toHaveLength(2)
   })
 
   test('failing checkpoints are told with their reason', () => {
@@ -150,8 +149,8 @@ describe('what the facts say', () => {
 
 describe('lastCheckpoint', () => {
   const last = (id: number, completedAt: number) => ({ id, completedAt, path: 's3://x/manifest.json', sizeBytes: 10, durationMs: 1500 })
-  const with_ = (id: number, completedAt: number) => withFacts({ checkpoint: { ...facts().checkpoint, last: last(id, completedAt) } })
-  const first = statusOf(with_(1, NOW - 5000))
+  const ended = (id: number, completedAt: number) => withFacts({ checkpoint: { ...facts().checkpoint, last: last(id, completedAt) } })
+  const first = statusOf(ended(1, NOW - 5000))
 
   test('is written at once the first time', () => {
     expect(first.lastCheckpoint).toEqual({
@@ -164,17 +163,17 @@ describe('lastCheckpoint', () => {
   })
 
   test('is held back for 30 s, and somebody looks again then', () => {
-    const o = observed(withStatus(first), with_(2, NOW))
+    const o = observed(withStatus(first), ended(2, NOW))
     const status = streamJobStatus(o, decide(o), undefined)
     expect(status.lastCheckpoint?.id).toBe(1)
     expect(checkpointRefreshIn(o, status)).toBe(25_000)
     const later: Modifier = (x) => ({ ...x, now: NOW + 25_000 })
-    expect(statusOf(withStatus(first), with_(2, NOW), later).lastCheckpoint?.id).toBe(2)
+    expect(statusOf(withStatus(first), ended(2, NOW), later).lastCheckpoint?.id).toBe(2)
   })
 
   test('is written at once when the health changes or the run has ended', () => {
     const unhealthy = first.conditions!.map((c) => (c.type === 'CheckpointHealthy' ? { ...c, status: 'False' as const } : c))
-    expect(statusOf(withStatus({ ...first, conditions: unhealthy }), with_(2, NOW)).lastCheckpoint?.id).toBe(2)
-    expect(statusOf(withStatus(first), withRun({ outcome: 'Suspended' }), with_(2, NOW)).lastCheckpoint?.id).toBe(2)
+    expect(statusOf(withStatus({ ...first, conditions: unhealthy }), ended(2, NOW)).lastCheckpoint?.id).toBe(2)
+    expect(statusOf(withStatus(first), withRun({ outcome: 'Suspended' }), ended(2, NOW)).lastCheckpoint?.id).toBe(2)
   })
 })
