@@ -1,10 +1,19 @@
 /** Writes the reference pages that are made from code; with --check only compares, and fails when a page differs. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { crdReference } from './crd-reference.ts'
 import { errorReference } from './error-reference.ts'
+import { metricReference } from './metric-reference.ts'
 import { root } from './root.ts'
 
-const PAGES: Readonly<Record<string, () => string>> = { 'docs/errors.md': errorReference }
+const crd = (file: string) => (): string => crdReference(readFileSync(join(root, 'crds', file), 'utf8'))
+const PAGES: Readonly<Record<string, () => string>> = {
+  'docs/errors.md': errorReference,
+  'docs/reference/metrics.md': metricReference,
+  'docs/reference/stream-job.md': crd('weir.dev_streamjobs.yaml'),
+  'docs/reference/savepoint.md': crd('weir.dev_savepoints.yaml'),
+}
 const isCheck = process.argv.includes('--check')
 
 for (const [path, render] of Object.entries(PAGES)) {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { durationMs, type OutputOptions, TARGET, withTarget } from '#cli/command-options'
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
@@ -18,7 +18,7 @@ export function registerSavepoint(program: Command, cli: CliContext): void {
     .argument('[job]', `${TARGET}; default: the only local job here`)
     .option('--path <dir>', 'directory or URL to write to (default: below the job’s storage)')
     .option('--name <name>', 'name of the Savepoint object (default: JOB-TIME)')
-    .option('--timeout <duration>', 'how long to wait', durationMs, 600_000)
+    .addOption(new Option('--timeout <duration>', 'how long to wait').argParser(durationMs).default(600_000, '10m'))
     .action(async (name: string | undefined, options: SavepointOptions) => {
       const target = await targetOf(cli, name, options)
       const output = cli.output(options)

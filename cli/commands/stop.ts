@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { durationMs, type OutputOptions, TARGET, withTarget } from '#cli/command-options'
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
@@ -20,7 +20,7 @@ export function registerStop(program: Command, cli: CliContext): void {
     .argument('[job]', `${TARGET}; default: the only local job here`)
     .option('--savepoint [dir]', 'stop with a savepoint instead of a checkpoint')
     .option('--drain', 'bring event time to its end first, so that open windows fire; for jobs that will not be resumed')
-    .option('--timeout <duration>', 'how long to wait', durationMs, 600_000)
+    .addOption(new Option('--timeout <duration>', 'how long to wait').argParser(durationMs).default(600_000, '10m'))
     .action(async (name: string | undefined, options: StopOptions) => {
       const target = await targetOf(cli, name, options)
       const output = cli.output(options)
