@@ -1,4 +1,4 @@
-import { connect, createServer, type AddressInfo, type Server } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { systemClock, type Timer } from '#runtime/base/clock'
 import { WeirError, messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
@@ -31,7 +31,10 @@ export interface DataPlaneHandlers {
   onLost(peer: string, error: Error | undefined): void
 }
 
-const HELLO_LIMIT_MS = 30_000
+/** A peer that connects greets at once; probes connect and go. */
+const HELLO_LIMIT_MS = 10_000
+/** A peer of an attempt that is still being deployed here waits no longer. */
+const DEPLOY_LIMIT_MS = 30_000
 
 /**
  * Connections between TaskManagers: each dials every peer once per attempt, and sends on what it dialled. A connection opens with (job, attempt, token);
@@ -53,7 +56,7 @@ export class DataPlane {
 
   /** The port it listens on. */
   async listen(): Promise<number> {
-    const server = createServer((socket) => this.#accept(new IncomingPeer(socket, this.#handleFrame, this.#handleClose).socket))
+    const server = createServer((raw) => this.#accept(raw))
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) =>
@@ -133,11 +136,21 @@ export class DataPlane {
     })
   }
 
-  #accept(socket: FrameSocket): void {
-    this.#options.logger.debug({ remote: socket.remote }, 'data connection')
+  #accept(raw: Socket): void {
+    const limit = systemClock.after(HELLO_LIMIT_MS, () => raw.destroy())
+    const socket: FrameSocket = new FrameSocket(raw, {
+      onFrame: (frame) => {
+        limit.cancel()
+        this.#take(socket, frame)
+      },
+      onClose: (error) => {
+        limit.cancel()
+        this.#lost(socket, error)
+      },
+    })
   }
 
-  readonly #handleFrame = (socket: FrameSocket, frame: Uint8Array<ArrayBuffer>): void => {
+  #take(socket: FrameSocket, frame: Uint8Array<ArrayBuffer>): void {
     try {
       if (!this.#incoming.has(socket)) return this.#hello(socket, parseHello(frame))
       const { slot, parcel } = decodeParcel(frame)
@@ -148,7 +161,7 @@ export class DataPlane {
     }
   }
 
-  readonly #handleClose = (socket: FrameSocket, error: Error | undefined): void => {
+  #lost(socket: FrameSocket, error: Error | undefined): void {
     this.#waiting.get(socket)?.limit.cancel()
     this.#waiting.delete(socket)
     const peer = this.#incoming.get(socket)
@@ -163,25 +176,13 @@ export class DataPlane {
     if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
       throw new WeirError('NET_REFUSED', `Peer ${socket.remote} belongs to another job or has another token`)
     if (hello.attempt === this.#attempt) return this.#admit(socket, hello)
-    const limit = systemClock.after(HELLO_LIMIT_MS, () => socket.destroy())
+    const limit = systemClock.after(DEPLOY_LIMIT_MS, () => socket.destroy())
     this.#waiting.set(socket, { hello, limit })
   }
 
   #admit(socket: FrameSocket, hello: Hello): void {
     this.#incoming.set(socket, hello.from)
     socket.send(Buffer.from('ok'))
-  }
-}
-
-/** Binds a socket's callbacks to the socket itself. */
-class IncomingPeer {
-  readonly socket: FrameSocket
-  constructor(
-    raw: ConstructorParameters<typeof FrameSocket>[0],
-    onFrame: (socket: FrameSocket, frame: Uint8Array<ArrayBuffer>) => void,
-    onClose: (socket: FrameSocket, error: Error | undefined) => void,
-  ) {
-    this.socket = new FrameSocket(raw, { onFrame: (frame) => onFrame(this.socket, frame), onClose: (error) => onClose(this.socket, error) })
   }
 }
 
