@@ -49,7 +49,8 @@ export interface JobMasterOptions {
 }
 
 /**
- * The job under one leadership: schedules attempts, restarts them, lets the coordinator checkpoint them, ends them.
+ * The job under one leadership: schedules attempts, restarts them, lets the coordinator checkpoint them, ends them. Longer than other files because it is one state
+ * machine; what it decides is pure and elsewhere (scheduler, restart-strategy, adoption, choose-restore-point).
  * M1 A DEPLOY record is in the log before any deploy command leaves.
  * M2 Messages of another attempt than the current one are dropped.
  * M3 A job is closed only after every sink has said that it committed the last checkpoint.
