@@ -14,6 +14,7 @@ import { SlotHost } from './slot-host.ts'
 
 const HEARTBEAT_MS = 500
 const LEAVE_LIMIT_MS = 10_000
+const FILL_DELAY_MS = 2000
 
 /**
  * A worker process: slots that run what a leading JobManager deploys. It decides nothing about checkpoints.
@@ -37,6 +38,7 @@ export class TaskManager {
   #changing: Promise<void> = Promise.resolve()
   #heartbeat: Timer | undefined
   #orphan: Timer | undefined
+  #filling: Timer | undefined
   #relieved: (() => void) | undefined
   #closed = false
 
@@ -82,6 +84,7 @@ export class TaskManager {
     this.#closed = true
     this.#heartbeat?.cancel()
     this.#orphan?.cancel()
+    this.#filling?.cancel()
     await this.#execution?.cancel()
     await Promise.all(this.#idleHosts.map((host) => host.terminate()))
     this.#links.close()
@@ -142,7 +145,7 @@ export class TaskManager {
     if (this.#closed || epoch < this.#epoch) return
     await this.#execution?.cancel()
     this.#orphan?.cancel()
-    this.#fillHosts()
+    this.#fillHostsLater()
     this.#owner = link
     const execution = new Execution({
       taskManager: this.#config.id,
@@ -187,7 +190,7 @@ export class TaskManager {
     this.#execution = undefined
     await execution?.cancel()
     this.#relieved?.()
-    this.#fillHosts()
+    this.#fillHostsLater()
   }
 
   #lost(link: Link): void {
@@ -220,6 +223,12 @@ export class TaskManager {
       attempt: execution?.attempt,
       subtasks: execution?.metrics() ?? [],
     })
+  }
+
+  /** Not while a deployment wants the processor: the threads for the next one can wait until this one runs. */
+  #fillHostsLater(): void {
+    this.#filling?.cancel()
+    this.#filling = this.#clock.after(FILL_DELAY_MS, () => this.#fillHosts())
   }
 
   /** Threads are started before they are needed, so that a recovery does not wait for them. */
