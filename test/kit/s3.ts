@@ -24,7 +24,7 @@ export interface S3Server extends AsyncDisposable {
   bucket(name: string): Promise<string>
   stop(): Promise<void>
   kill(): Promise<void>
-  /** Starts again on the same port with the same objects. */
+  /** Ends in an orderly way and starts again on the same port with the same objects. (Killed while it completes an upload, versitygw 1.8.0 can lose the upload.) */
   restart(): Promise<void>
 }
 
@@ -80,7 +80,7 @@ export async function startS3(): Promise<S3Server> {
       stop,
       kill: () => server.end('SIGKILL'),
       async restart() {
-        await server.end('SIGKILL')
+        await server.end('SIGTERM')
         await server.start()
       },
       [Symbol.asyncDispose]: stop,

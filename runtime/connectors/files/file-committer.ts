@@ -19,13 +19,14 @@ export class FileCommitter {
     if (committable.type === 'local') return commitLocal(committable.temporary, committable.final)
     const { bucket, key, parts } = committable
     const objects = this.#objects(bucket)
-    const outcome = await objects.completeUpload(committable, parts)
-    // Names are unique, so a key that is taken was taken by this very upload.
-    if (outcome !== 'missing' || (await objects.exists(key))) return
+    await objects.completeUpload(committable, parts)
+    // Names are unique, so a key that is taken was taken by this very upload. The object itself is looked for whatever the answer was: a server that died while it
+    // completed an upload may call it completed when asked again, without there being an object.
+    if (await objects.exists(key)) return
     throw new WeirError(
       'CKP_COMMIT_LOST',
-      `A completed checkpoint holds output that is gone: the upload to ${objects.url(key)} was neither completed nor is it there any more. ` +
-        'Was it removed by a lifecycle rule for incomplete uploads? Restore from an older savepoint.',
+      `A completed checkpoint holds output that is gone: the upload to ${objects.url(key)} cannot be completed, and there is no such object. ` +
+        'Was it removed by a lifecycle rule for incomplete uploads, or did the server lose it in a crash? Restore from an older savepoint.',
     )
   }
 
