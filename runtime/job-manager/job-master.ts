@@ -199,6 +199,7 @@ export class JobMaster implements RegistryEvents {
     if (message.type === 'fenced') return this.#fencedBy(message.epoch)
     if (message.type === 'execution') return this.#reported(taskManager, message.report)
     if (message.type === 'leaving') return this.#leaving(taskManager, message.why)
+    if (message.type === 'heartbeat') return this.#cancelStray(taskManager, message.attempt)
     const attempt = this.#attempt
     if (attempt === undefined) return
     if (message.type === 'ack') return this.coordinator.onAck(message.ack)
@@ -221,6 +222,12 @@ export class JobMaster implements RegistryEvents {
       case 'committed':
         return attempt.subtaskCommitted(message.subtask, message.checkpointId)
     }
+  }
+
+  /** A TaskManager that was away (stopped, partitioned) may come back with tasks of an attempt that is over. They can do no harm; they only waste its slots. */
+  #cancelStray(taskManager: RegisteredTaskManager, attempt: string | undefined): void {
+    if (attempt === undefined || attempt === this.#attempt?.id || this.#adoptable !== undefined) return
+    taskManager.send({ type: 'cancel', epoch: this.#options.epoch, attempt, why: `attempt ${this.#attempt?.id ?? 'none'} is current` })
   }
 
   #reported(taskManager: RegisteredTaskManager, report: ExecutionReport | undefined): void {

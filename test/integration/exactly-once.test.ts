@@ -83,4 +83,17 @@ describe('exactly once over real processes', () => {
     expect(facts.recoveries[0]?.checkpointId).toBe(1)
     expect(await checkSequences(output)).toEqual({ offences: [], records: 30_000 })
   })
+
+  test('a TaskManager that stops answering is given up, and does no harm when it wakes', async () => {
+    await using root = await tempDir('stopped')
+    const { processes, output } = await start(root.path, { count: 120_000, rate: 6000, taskManagers: 3, slots: 2, parallelism: 4 })
+    await using _ = processes
+    const { facts: before } = await processes.leader('a completed checkpoint', (f) => f.state === 'Running' && f.checkpoint.completed > 0)
+    await processes.signal('tm-1', 'SIGSTOP')
+    await processes.leader('running without it', (f) => f.state === 'Running' && f.attempt !== before.attempt, 30_000)
+    await processes.signal('tm-1', 'SIGCONT')
+    await processes.leader('all its slots free again', (f) => f.taskManagers === 3 && f.slots.free === 2)
+    await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
+    expect(await checkSequences(output)).toEqual({ offences: [], records: 120_000 })
+  })
 })

@@ -1,4 +1,7 @@
-import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
+import { createHash } from 'node:crypto'
+import { readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GetObjectCommand, ListMultipartUploadsCommand, ListPartsCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '#runtime/base/clock'
 import type { FileSplit } from '#runtime/connectors/files/file-tree'
@@ -34,6 +37,17 @@ const recordsOf = async (Bucket: string) => {
   )
   return texts.flatMap((t) => t.split('\n').filter((l) => l !== '')).map((l) => JSON.parse(l) as unknown)
 }
+/** What versitygw leaves behind when it is killed while it completes the only upload of a bucket: the upload is renamed, with the object's ETag, and the object is not there yet. */
+async function leaveCompletionHalfway(bucketDirectory: string): Promise<void> {
+  const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string }))
+  const { Key, UploadId } = Uploads?.[0] as { Key: string; UploadId: string }
+  const { Parts } = await client.send(new ListPartsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string, Key, UploadId }))
+  const digests = (Parts ?? []).map((part) => Buffer.from((part.ETag ?? '').replaceAll('"', ''), 'hex'))
+  const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${digests.length}`
+  const [upload] = (await readdir(bucketDirectory, { recursive: true })).filter((path) => path.endsWith(UploadId))
+  await rename(join(bucketDirectory, upload as string), join(bucketDirectory, `${upload}.${etag}.inprogress`))
+}
+
 const common = () => ({ clock: systemClock, s3: s3.access })
 const discover = (path: string, options: ReadFilesOptions = {}, states: HarnessState[] = []) =>
   OperatorHarness.open<never, FileSplit>({ create: () => new SourceDiscoverOperator(files.lines(path, options)), ...common() }, states)
@@ -142,6 +156,17 @@ describe('files.jsonl() to S3', () => {
     // A later attempt that does not know of the checkpoint takes the upload for dangling.
     await (await write(path, [], { attempt: '1.2' })).close()
     await expect(write(path, [state], { attempt: '1.3' })).rejects.toMatchObject({ code: 'CKP_COMMIT_LOST' })
+  })
+
+  test('an upload that the server calls completed without there being an object is an error, never silent', async () => {
+    const name = await bucket()
+    const path = `s3://${name}/out/`
+    const first = await write(path)
+    first.send(1)
+    const state = await first.snapshot(1)
+    await leaveCompletionHalfway(join(s3.dir, name))
+    await expect(write(path, [state], { attempt: '1.2' })).rejects.toMatchObject({ code: 'CKP_COMMIT_LOST' })
+    expect(await keysOf(name)).toEqual([])
   })
 
   test('closing aborts what no checkpoint holds', async () => {
