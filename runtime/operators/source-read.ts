@@ -40,11 +40,14 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
     this.#wake()
   }
 
-  /** A reader without splits has nothing that could be late, so it does not hold back event time. */
+  /**
+   * A reader without splits does not hold back event time where discovery never ends. Where it ends, the end of the reader says so in time, and no record of a split that is
+   * still on its way can come too late.
+   */
   poll(): PollResult {
     const result = this.#reader.poll(this.#out)
     if (result === 'progressed') this.#isIdle = false
-    else if (result === 'done' && !this.#isIdle) {
+    else if (result === 'done' && !this.#isIdle && !this.#source.bounded) {
       this.#isIdle = true
       this.#out.onIdle()
     }

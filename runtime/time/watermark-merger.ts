@@ -26,6 +26,8 @@ export class WatermarkMerger {
   /** The new merged watermark if it advanced. A channel's own watermark never goes back either. Ends the channel's idleness. */
   onWatermark(channel: number, watermark: number): number | undefined {
     this.#idle[channel] = 0
+    // Nothing comes after the last watermark: the channel has ended as far as event time goes, and must not carry idle ones with it.
+    if (watermark === MAX_WATERMARK) return this.onEnd(channel)
     if (watermark > this.#watermarks[channel]!) this.#watermarks[channel] = watermark
     return this.#merge()
   }

@@ -1,3 +1,4 @@
+import { MAX_WATERMARK } from '#runtime/element/receiver'
 import { describe, expect, test } from 'vitest'
 import { WatermarkMerger } from '#runtime/time/watermark-merger'
 
@@ -56,5 +57,14 @@ describe('WatermarkMerger', () => {
     expect(merger.onEnd(1)).toBe(5)
     expect(merger.onEnd(0)).toBe(Infinity)
     expect(merger.isIdle).toBe(false)
+  })
+
+  test('a channel at its last watermark does not carry the idle ones to the end of time', () => {
+    const merger = new WatermarkMerger(2)
+    merger.onIdle(0)
+    expect(merger.onWatermark(1, MAX_WATERMARK)).toBeUndefined()
+    expect(merger.onEnd(1)).toBeUndefined()
+    expect(merger.onWatermark(0, 5)).toBe(5)
+    expect(merger.onWatermark(0, MAX_WATERMARK)).toBe(MAX_WATERMARK)
   })
 })
