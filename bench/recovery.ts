@@ -37,7 +37,7 @@ async function main(): Promise<void> {
     for (let run = 1; run <= runs; run++) {
       const trial = await runTrial(servers, kill, directory.path, `${kill.name}-${run}`)
       console.error(
-        `${kill.name} run ${run}: ${trial.firstRecordMs === undefined ? 'not interrupted' : `${Math.round(trial.firstRecordMs)} ms`}, ${trial.records} records right`,
+        `${kill.name} run ${run}: ${trial.firstRecordMs === undefined ? 'tasks go on' : `${Math.round(trial.firstRecordMs)} ms`}, ${trial.records} records right`,
       )
       trials.push(trial)
     }

@@ -24,14 +24,16 @@ const HEADER = [
 /** A Markdown table; milliseconds, `median (min-max)`, the phases as medians. Pure. */
 export function report(results: readonly KillResult[]): string {
   const rows = results.map(({ kill, trials }) => {
-    const recoveries = trials.flatMap(({ recovery }) => (recovery === undefined ? [] : [recovery]))
+    const recoveries = trials.flatMap(({ recovery, firstRecordMs }) =>
+      recovery === undefined || firstRecordMs === undefined ? [] : [recovery],
+    )
     const phase = (of: (r: (typeof recoveries)[number]) => number) =>
       recoveries.length === 0 ? '-' : ms(spreadOf(recoveries.map(of)).median)
     const firstRecords = trials.flatMap(({ firstRecordMs }) => firstRecordMs ?? [])
     return [
       kill.title,
       String(trials.length),
-      firstRecords.length === 0 ? 'not interrupted' : spread(firstRecords),
+      firstRecords.length === 0 ? 'tasks go on' : spread(firstRecords),
       phase((r) => r.detectMs),
       phase((r) => r.electMs),
       phase((r) => r.scheduleMs),

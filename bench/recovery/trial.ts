@@ -4,7 +4,7 @@ import type { Seen } from './facts-stream.ts'
 import { Stage, type Servers } from './stage.ts'
 
 export interface Trial {
-  /** From the kill to the news of the first record after it, measured outside of the job; undefined: the job was not interrupted. */
+  /** From the kill to the news of the first record after it, measured outside of the job; undefined: the tasks went on, in the attempt that ran before. */
   readonly firstRecordMs: number | undefined
   /** What the JobManager measured. */
   readonly recovery: RecoveryView | undefined
@@ -51,7 +51,7 @@ export async function runTrial(servers: Servers, kill: Kill, directory: string, 
       `${kill.title}: the job was expected to run on, but restarted: ${last.facts.recoveries[0]?.cause ?? last.facts.message}`,
     )
   const trial = {
-    firstRecordMs: back === undefined ? undefined : back.at - killedAt,
+    firstRecordMs: back === undefined || back.facts.attempt === before.attempt ? undefined : back.at - killedAt,
     recovery: recoveryAfter(last.facts, wallAtKill),
     nextCheckpointMs: next.at - killedAt,
     longestGapMs: longestGap(stream.seen, killedAt),
