@@ -75,9 +75,11 @@ describe('generator()', () => {
     expect(harness.values).toHaveLength(6)
   })
 
-  test('a reader without splits is idle and has nothing to do', async () => {
-    const harness = await reader({ ...same, count: 3 })
-    expect([harness.poll(), harness.poll(), harness.idles]).toEqual(['done', 'done', 1])
+  test('a reader without splits has nothing to do, and is idle only where splits may never come', async () => {
+    const endless = await reader(same)
+    expect([endless.poll(), endless.poll(), endless.idles]).toEqual(['done', 'done', 1])
+    const bounded = await reader({ ...same, count: 3 })
+    expect([bounded.poll(), bounded.poll(), bounded.idles]).toEqual(['done', 'done', 0])
   })
 
   test.each([
