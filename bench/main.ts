@@ -16,6 +16,7 @@ import { runEngine } from './engine-run.ts'
 import { runFlink } from './flink-run.ts'
 import { cpuPerEvent, type Measurement } from './measurement.ts'
 import { report, type Row } from './report.ts'
+import { wholeNumber } from './whole-number.ts'
 
 interface Options {
   readonly events: number | undefined
@@ -84,18 +85,12 @@ function parseOptions(): Options {
   const unknown = names.filter((name) => !BENCH_JOBS.some((job) => job === name))
   if (unknown.length > 0) throw new Error(`--jobs: there is no job ${unknown.join(', ')}. There are: ${BENCH_JOBS.join(', ')}.`)
   return {
-    events: values.events === undefined ? undefined : count('--events', values.events, 1000),
-    runs: count('--runs', values.runs, 1),
+    events: values.events === undefined ? undefined : wholeNumber('--events', values.events, 1000),
+    runs: wholeNumber('--runs', values.runs, 1),
     jobs: BENCH_JOBS.filter((job) => names.includes(job)),
     flink: values.flink,
     json: values.json,
   }
-}
-
-function count(option: string, text: string, least: number): number {
-  const n = Number(text)
-  if (!Number.isSafeInteger(n) || n < least) throw new Error(`${option}: ${text} is not a whole number of ${least} or more.`)
-  return n
 }
 
 try {

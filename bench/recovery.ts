@@ -18,6 +18,7 @@ import { KILLS } from './recovery/kills.ts'
 import { type KillResult, report, spread } from './recovery/report.ts'
 import { CHECKPOINT_INTERVAL_MS, KEYS, PARALLELISM, RATE, type Servers, SLOTS } from './recovery/stage.ts'
 import { checkpointDurations, runTrial, type Trial } from './recovery/trial.ts'
+import { wholeNumber } from './whole-number.ts'
 
 async function main(): Promise<void> {
   const { runs, kills, checkpoints, json } = parseOptions()
@@ -80,17 +81,11 @@ function parseOptions() {
   if (unknown.length > 0)
     throw new Error(`--kills: there is no ${unknown.join(', ')}. There are: ${KILLS.map(({ name }) => name).join(', ')}.`)
   return {
-    runs: count('--runs', values.runs, 1),
+    runs: wholeNumber('--runs', values.runs, 1),
     kills: KILLS.filter(({ name }) => names.includes(name)),
-    checkpoints: count('--checkpoints', values.checkpoints, 0),
+    checkpoints: wholeNumber('--checkpoints', values.checkpoints, 0),
     json: values.json,
   }
-}
-
-function count(option: string, text: string, least: number): number {
-  const n = Number(text)
-  if (!Number.isSafeInteger(n) || n < least) throw new Error(`${option}: ${text} is not a whole number of ${least} or more.`)
-  return n
 }
 
 try {
