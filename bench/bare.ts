@@ -1,6 +1,7 @@
 /**
- * The jobs without an engine: one function call a record from step to step, state in Maps, no barriers, no timers, no exchange, no metrics. What remains is the
- * user's own work and the generator, so the distance to it is what the engine costs.
+ * The jobs without an engine: one function call a record from step to step, state in Maps, no
+ * barriers, no timers, no exchange, no metrics. What remains is the user's own work and the
+ * generator, so the distance to it is what the engine costs.
  */
 import type { BenchJob, Checksum } from './checksum.ts'
 import { BID, type Bid, event, type Event, sentence, timestampOf } from './events.ts'
@@ -88,7 +89,10 @@ class CountByKey<K> implements Step<K> {
 const SLIDE_MS = 2000
 const PANES_PER_WINDOW = 5
 
-/** Per window of 10 s each 2 s the auction with the most bids (the smaller id when equal), counted once per 2 s pane. */
+/**
+ * Per window of 10 s each 2 s the auction with the most bids (the smaller id when equal), counted
+ * once per 2 s pane.
+ */
 class HottestAuction implements Step<Bid> {
   /** Pane number -> bids per auction. */
   readonly #panes = new Map<number, Map<number, number>>()
@@ -126,7 +130,8 @@ class HottestAuction implements Step<Bid> {
   #fire(last: number): void {
     const total = new Map<number, number>()
     for (let number = last - PANES_PER_WINDOW + 1; number <= last; number++)
-      for (const [auction, count] of this.#panes.get(number) ?? []) total.set(auction, (total.get(auction) ?? 0) + count)
+      for (const [auction, count] of this.#panes.get(number) ?? [])
+        total.set(auction, (total.get(auction) ?? 0) + count)
     let best = { auction: 0, count: 0 }
     for (const [auction, count] of total)
       if (count > best.count || (count === best.count && auction < best.auction)) best = { auction, count }
@@ -134,7 +139,8 @@ class HottestAuction implements Step<Bid> {
   }
 }
 
-const bids = (next: Step<Bid>): Step<Event> => new Filter((e) => e.type === BID, new Apply((e) => e.bid as Bid, next))
+const bids = (next: Step<Bid>): Step<Event> =>
+  new Filter((e) => e.type === BID, new Apply((e) => e.bid as Bid, next))
 
 interface Chain {
   readonly make: (n: number) => unknown
@@ -145,7 +151,11 @@ interface Chain {
 const CHAINS: Readonly<Record<BenchJob, () => Chain>> = {
   wc() {
     const sink = new Sum<{ count: number }>((r) => r.count)
-    return { make: sentence, head: new Flatten((text: string) => text.split(' '), new CountByKey<string>(sink)), sink }
+    return {
+      make: sentence,
+      head: new Flatten((text: string) => text.split(' '), new CountByKey<string>(sink)),
+      sink,
+    }
   },
   q0() {
     const sink = new Sum<Bid>((b) => b.price)
@@ -153,7 +163,11 @@ const CHAINS: Readonly<Record<BenchJob, () => Chain>> = {
   },
   q1() {
     const sink = new Sum<Bid>((b) => b.price)
-    return { make: event, head: bids(new Apply((b) => ({ ...b, price: Math.floor((b.price * 908) / 1000) }), sink)), sink }
+    return {
+      make: event,
+      head: bids(new Apply((b) => ({ ...b, price: Math.floor((b.price * 908) / 1000) }), sink)),
+      sink,
+    }
   },
   q2() {
     const sink = new Sum<{ auction: number; price: number }>((r) => r.auction + r.price)
@@ -169,7 +183,12 @@ const CHAINS: Readonly<Record<BenchJob, () => Chain>> = {
 const BATCH = 1024
 
 /** Runs `job` over events 0 to `events` - 1; `onWarm` is called before event number `warmup`. */
-export function runBare(job: BenchJob, events: number, warmup = 0, onWarm: () => void = () => undefined): Checksum {
+export function runBare(
+  job: BenchJob,
+  events: number,
+  warmup = 0,
+  onWarm: () => void = () => undefined,
+): Checksum {
   const { make, head, sink } = CHAINS[job]()
   for (let from = 0; from < events;) {
     if (from === warmup) onWarm()

@@ -10,8 +10,9 @@ export interface ChecksumPart extends Checksum {
 }
 
 /**
- * Sums `of` over all records, exactly once: the sum of a checkpoint becomes a file in `directory` when the checkpoint is committed, under a name that a repeated
- * commit writes again. The sum of the files is the result.
+ * Sums `of` over all records, exactly once: the sum of a checkpoint becomes a file in `directory`
+ * when the checkpoint is committed, under a name that a repeated commit writes again. The sum of
+ * the files is the result.
  */
 export const checksumSink = <T>(directory: string, of: (value: T) => number): Sink<T, ChecksumPart> => ({
   description: `checksum(${directory})`,
@@ -49,7 +50,13 @@ class ChecksumWriter<T> implements SinkWriter<T, ChecksumPart> {
   prepare(checkpointId: number): Promise<ChecksumPart> {
     this.flush()
     const name = `part-${this.#context.subtask}-${this.#context.attempt}-${checkpointId}.json`
-    const part = { name, count: this.#count, sum: this.#sum, last: this.#last, rssBytes: process.memoryUsage.rss() }
+    const part = {
+      name,
+      count: this.#count,
+      sum: this.#sum,
+      last: this.#last,
+      rssBytes: process.memoryUsage.rss(),
+    }
     this.#count = this.#sum = this.#counted = 0
     return Promise.resolve(part)
   }

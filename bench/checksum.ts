@@ -1,4 +1,7 @@
-/** What a job has put out: the number of records and an order-independent sum over them. Equal for every engine that got the same events. */
+/**
+ * What a job has put out: the number of records and an order-independent sum over them. Equal for
+ * every engine that got the same events.
+ */
 export interface Checksum {
   readonly count: number
   readonly sum: number
@@ -7,9 +10,15 @@ export interface Checksum {
 export const BENCH_JOBS = ['wc', 'q0', 'q1', 'q2', 'q5'] as const
 export type BenchJob = (typeof BENCH_JOBS)[number]
 
-/** Results of Flink 2.3.0 (DataStream jobs of the peer harness, parallelism 1, exactly once) by number of events. */
+/**
+ * Results of Flink 2.3.0 (DataStream jobs of the peer harness, parallelism 1, exactly once) by
+ * number of events.
+ */
 const KNOWN: Readonly<Record<BenchJob, Readonly<Record<number, Checksum>>>> = {
-  wc: { 200_000: { count: 2_000_000, sum: 517_468_305 }, 2_000_000: { count: 20_000_000, sum: 51_593_006_128 } },
+  wc: {
+    200_000: { count: 2_000_000, sum: 517_468_305 },
+    2_000_000: { count: 20_000_000, sum: 51_593_006_128 },
+  },
   q0: {
     200_000: { count: 184_000, sum: 1_313_468_833_007 },
     2_000_000: { count: 1_840_000, sum: 13_268_344_280_625 },
@@ -32,7 +41,10 @@ const KNOWN: Readonly<Record<BenchJob, Readonly<Record<number, Checksum>>>> = {
   },
 }
 
-/** Events of a run when none are asked for: some seconds of work, so that several checkpoints fall into it. */
+/**
+ * Events of a run when none are asked for: some seconds of work, so that several checkpoints fall
+ * into it.
+ */
 export const DEFAULT_EVENTS: Readonly<Record<BenchJob, number>> = {
   wc: 2_000_000,
   q0: 40_000_000,
@@ -43,8 +55,17 @@ export const DEFAULT_EVENTS: Readonly<Record<BenchJob, number>> = {
 
 export const knownChecksum = (job: BenchJob, events: number): Checksum | undefined => KNOWN[job][events]
 
-/** @throws {Error} when two runs over the same events did not put out the same: a measurement of wrong results is worth nothing */
-export function requireEqual(job: BenchJob, events: number, who: string, got: Checksum, expected: Checksum): void {
+/**
+ * @throws {Error} when two runs over the same events did not put out the same: a measurement of
+ *   wrong results is worth nothing
+ */
+export function requireEqual(
+  job: BenchJob,
+  events: number,
+  who: string,
+  got: Checksum,
+  expected: Checksum,
+): void {
   if (got.count === expected.count && got.sum === expected.sum) return
   throw new Error(
     `${job} over ${events} events: ${who} put out ${got.count} records with checksum ${got.sum}, expected ${expected.count} records with checksum ${expected.sum}.`,

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LocalCluster } from '#cli/local-cluster'
+import { LocalCluster } from '#cli/local/local-cluster'
 import { tempDir } from '#test/kit/temp-dir'
 import { bundledJobs } from './bundle.ts'
 import type { BenchJob } from './checksum.ts'
@@ -11,8 +11,9 @@ import { type Moment, usageBetween } from './probe.ts'
 const CHECKPOINT_INTERVAL_MS = 1000
 
 /**
- * One run of a job by Weir: a JobManager and a TaskManager with one slot as processes, parallelism 1, an exactly-once checkpoint into files each second. CPU is that
- * of the TaskManager's process with all of its threads; the JobManager's is not counted. A run that had to restart is refused.
+ * One run of a job by Weir: a JobManager and a TaskManager with one slot as processes, parallelism
+ * 1, an exactly-once checkpoint into files each second. CPU is that of the TaskManager's process
+ * with all of its threads; the JobManager's is not counted. A run that had to restart is refused.
  */
 export async function runEngine(job: BenchJob, events: number, warmup: number): Promise<Measurement> {
   await using directory = await tempDir('bench')
@@ -49,16 +50,26 @@ interface Reports {
 async function readReports(out: string): Promise<Reports> {
   const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(out, name), 'utf8'))
   const names = (await readdir(out)).filter((name) => name.startsWith('part-'))
-  return { warm: (await read('warm.json')) as Moment, parts: (await Promise.all(names.map(read))) as ChecksumPart[] }
+  return {
+    warm: (await read('warm.json')) as Moment,
+    parts: (await Promise.all(names.map(read))) as ChecksumPart[],
+  }
 }
 
-function measurementOf({ warm, parts }: Reports, events: number, checkpointsMs: readonly number[]): Measurement {
+function measurementOf(
+  { warm, parts }: Reports,
+  events: number,
+  checkpointsMs: readonly number[],
+): Measurement {
   const last = parts.toSorted((a, b) => b.last.atMs - a.last.atMs)[0]
   if (last === undefined) throw new Error('The job finished and left no output.')
   const spread = spreadOf(checkpointsMs)
   return {
     ...usageBetween(warm, last.last, events),
-    output: { count: parts.reduce((n, part) => n + part.count, 0), sum: parts.reduce((n, part) => n + part.sum, 0) },
+    output: {
+      count: parts.reduce((n, part) => n + part.count, 0),
+      sum: parts.reduce((n, part) => n + part.sum, 0),
+    },
     rssBytes: Math.max(...parts.map((part) => part.rssBytes)),
     checkpoints: { count: checkpointsMs.length, typicalMs: spread.median, maxMs: spread.max },
   }

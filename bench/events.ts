@@ -1,7 +1,9 @@
 /**
- * The benchmark's events: a pure function of the event number, the same events as the Java generator of the Flink harness makes, bit for bit.
- * 32-bit integer mixing only, so that both languages agree. Of 50 events 1 is a person, 3 are auctions, 46 are bids (Nexmark's proportions); id spaces
- * and hot keys follow Nexmark: 100 auctions in flight, 1000 active people, half of the bids on the hot auction, three of four by the hot bidder.
+ * The benchmark's events: a pure function of the event number, the same events as the Java
+ * generator of the Flink harness makes, bit for bit. 32-bit integer mixing only, so that both
+ * languages agree. Of 50 events 1 is a person, 3 are auctions, 46 are bids (Nexmark's proportions);
+ * id spaces and hot keys follow Nexmark: 100 auctions in flight, 1000 active people, half of the
+ * bids on the hot auction, three of four by the hot bidder.
  */
 
 /** Events in a millisecond of event time. */
@@ -46,7 +48,10 @@ export interface Person {
   readonly extra: string
 }
 
-/** One object shape for all three kinds, the members of the other kinds null: what keeps property access monomorphic. */
+/**
+ * One object shape for all three kinds, the members of the other kinds null: what keeps property
+ * access monomorphic.
+ */
 export interface Event {
   readonly type: typeof PERSON | typeof AUCTION | typeof BID
   readonly person: Person | null
@@ -67,20 +72,39 @@ export function mix(n: number, salt: number): number {
 /** Of a signed 32-bit hash, without its lowest bit. */
 const below = (h: number, limit: number): number => (h >>> 1) % limit
 
-/** A flat string: concatenation would leave a rope that is flattened at the first comparison, inside a measurement. */
+/**
+ * A flat string: concatenation would leave a rope that is flattened at the first comparison, inside
+ * a measurement.
+ */
 const flat = (text: string): string => Buffer.from(text, 'latin1').toString('latin1')
 
 const letters = (seed: number, length: number): string =>
-  flat(Array.from({ length }, (_, i) => String.fromCharCode(97 + below(mix(seed * 131 + i, 77), 26))).join(''))
+  flat(
+    Array.from({ length }, (_, i) => String.fromCharCode(97 + below(mix(seed * 131 + i, 77), 26))).join(''),
+  )
 
-const pool = (make: (i: number) => string): readonly string[] => Array.from({ length: POOL_SIZE }, (_, i) => flat(make(i)))
+const pool = (make: (i: number) => string): readonly string[] =>
+  Array.from({ length: POOL_SIZE }, (_, i) => flat(make(i)))
 const at = (strings: readonly string[], i: number): string => strings[i] as string
 
 const EXTRAS = pool((i) => letters(i, 30 + below(mix(i, 1), 20)))
 const NAMES = pool((i) => `${letters(i + 9000, 6)} ${letters(i + 9500, 7)}`)
 const EMAILS = pool((i) => `${letters(i + 11_000, 7)}@${letters(i + 12_000, 5)}.com`)
-const CARDS = pool((i) => [2, 3, 4, 5].map((salt) => String(below(mix(i, salt), 10_000)).padStart(4, '0')).join(' '))
-const CITIES = ['phoenix', 'los angeles', 'san francisco', 'boise', 'portland', 'bend', 'redmond', 'seattle', 'kent', 'cheyenne']
+const CARDS = pool((i) =>
+  [2, 3, 4, 5].map((salt) => String(below(mix(i, salt), 10_000)).padStart(4, '0')).join(' '),
+)
+const CITIES = [
+  'phoenix',
+  'los angeles',
+  'san francisco',
+  'boise',
+  'portland',
+  'bend',
+  'redmond',
+  'seattle',
+  'kent',
+  'cheyenne',
+]
 const STATES = ['az', 'ca', 'id', 'or', 'wa', 'wy']
 /** The last four are the hot ones. */
 const CHANNELS = [...pool((i) => `channel-${i}`), 'Google', 'Facebook', 'Baidu', 'Apple']

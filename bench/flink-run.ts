@@ -9,8 +9,16 @@ const COLUMNS =
     ' ',
   )
 
-/** Runs of the same job by Flink's DataStream interface, after a warm-up job in the same TaskManager. `directory` is the peer harness (with run.sh). */
-export async function runFlink(directory: string, job: BenchJob, events: number, runs: number): Promise<Measurement[]> {
+/**
+ * Runs of the same job by Flink's DataStream interface, after a warm-up job in the same
+ * TaskManager. `directory` is the peer harness (with run.sh).
+ */
+export async function runFlink(
+  directory: string,
+  job: BenchJob,
+  events: number,
+  runs: number,
+): Promise<Measurement[]> {
   const { code, output } = await runProgram(
     join(directory, 'run.sh'),
     ['one', 'api=ds', `job=${job}`, `n=${events}`, `runs=${runs}`, 'warmup=1'],
@@ -20,7 +28,8 @@ export async function runFlink(directory: string, job: BenchJob, events: number,
     .split('\n')
     .map((line) => line.split('\t'))
     .filter((cells) => cells.length === COLUMNS.length && cells[0] === 'ds')
-  if (code !== 0 || rows.length === 0) throw new Error(`Flink did not run ${job} (exit code ${code}):\n${output.slice(-2000)}`)
+  if (code !== 0 || rows.length === 0)
+    throw new Error(`Flink did not run ${job} (exit code ${code}):\n${output.slice(-2000)}`)
   return rows.map((cells) => measurementOf((name) => Number(cells[COLUMNS.indexOf(name)])))
 }
 

@@ -1,11 +1,13 @@
 /**
- * Word count and Nexmark q0, q1, q2, q5, each as a bare loop and as a Weir job, in turn; beside Flink where its harness is named.
+ * Word count and Nexmark q0, q1, q2, q5, each as a bare loop and as a Weir job, in turn; beside
+ * Flink where its harness is named.
  *
  *   node bench/main.ts [--events N] [--runs 5] [--jobs wc,q0,q1,q2,q5] [--flink DIR] [--json FILE]
  *
- * Without --events each job has a number of its own that takes some seconds.
- * The figure to look at is CPU per event: it moves less than time on a machine that does other things. The first quarter of the events warms up and is not
- * measured (Flink: a whole job before). Every run's output is checked: against Flink's results where they are known, else against the bare loop.
+ * Without --events each job has a number of its own that takes some seconds. The figure to look at
+ * is CPU per event: it moves less than time on a machine that does other things. The first quarter
+ * of the events warms up and is not measured (Flink: a whole job before). Every run's output is
+ * checked: against Flink's results where they are known, else against the bare loop.
  */
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
@@ -35,7 +37,10 @@ async function main(): Promise<void> {
   for (const job of options.jobs) rows.push(...(await runJob(job, options)))
   console.log(`\n${report(rows)}`)
   if (options.json !== undefined)
-    await writeFile(options.json, `${JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, rows }, null, 2)}\n`)
+    await writeFile(
+      options.json,
+      `${JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, rows }, null, 2)}\n`,
+    )
 }
 
 async function runJob(job: BenchJob, { events = DEFAULT_EVENTS[job], runs, flink }: Options): Promise<Row[]> {
@@ -59,7 +64,13 @@ async function runJob(job: BenchJob, { events = DEFAULT_EVENTS[job], runs, flink
 
 const us = (run: Measurement | undefined): string => (run === undefined ? '-' : cpuPerEvent(run).toFixed(3))
 
-function checked(job: BenchJob, events: number, who: string, run: Measurement, reference: Measurement | undefined): Measurement {
+function checked(
+  job: BenchJob,
+  events: number,
+  who: string,
+  run: Measurement,
+  reference: Measurement | undefined,
+): Measurement {
   const expected = knownChecksum(job, events) ?? reference?.output
   if (expected !== undefined) requireEqual(job, events, who, run.output, expected)
   return run
@@ -83,7 +94,8 @@ function parseOptions(): Options {
   })
   const names = values.jobs.split(',')
   const unknown = names.filter((name) => !BENCH_JOBS.some((job) => job === name))
-  if (unknown.length > 0) throw new Error(`--jobs: there is no job ${unknown.join(', ')}. There are: ${BENCH_JOBS.join(', ')}.`)
+  if (unknown.length > 0)
+    throw new Error(`--jobs: there is no job ${unknown.join(', ')}. There are: ${BENCH_JOBS.join(', ')}.`)
   return {
     events: values.events === undefined ? undefined : wholeNumber('--events', values.events, 1000),
     runs: wholeNumber('--runs', values.runs, 1),

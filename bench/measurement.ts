@@ -26,7 +26,11 @@ export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const at = (i: number): number => sorted[Math.min(Math.max(i, 0), sorted.length - 1)] ?? NaN
   const middle = (sorted.length - 1) / 2
-  return { min: at(0), median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, max: at(sorted.length - 1) }
+  return {
+    min: at(0),
+    median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2,
+    max: at(sorted.length - 1),
+  }
 }
 
 export const cpuPerEvent = ({ cpuUs, events }: Usage): number => cpuUs / events

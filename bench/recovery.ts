@@ -1,18 +1,20 @@
 /**
- * How long a job is away after each kind of kill: real processes, a real Redis and a real S3 server on this machine. Every run ends with a check of all
- * that was committed: nothing may be lost or repeated.
+ * How long a job is away after each kind of kill: real processes, a real Redis and a real S3 server
+ * on this machine. Every run ends with a check of all that was committed: nothing may be lost or
+ * repeated.
  *
  *   node bench/recovery.ts [--runs 5] [--kills task-manager,leader,...] [--checkpoints 20] [--json FILE]
  *
- * "To first record" is measured outside, from the kill to the line of GET /events that tells the first record; the phases are what the JobManager measured.
+ * "To first record" is measured outside, from the kill to the line of GET /events that tells the
+ * first record; the phases are what the JobManager measured.
  */
 import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatBytes } from '#runtime/base/units'
-import { startRedis } from '#test/kit/redis'
-import { startS3 } from '#test/kit/s3'
+import { startRedis } from '#tools/servers/redis'
+import { startS3 } from '#tools/servers/s3'
 import { tempDir } from '#test/kit/temp-dir'
 import { KILLS } from './recovery/kills.ts'
 import { type KillResult, report, spread } from './recovery/report.ts'
@@ -31,7 +33,8 @@ async function main(): Promise<void> {
   await using redis = await startRedis()
   await using s3 = await startS3()
   const servers: Servers = { redis, s3 }
-  const steady = checkpoints === 0 ? undefined : await checkpointDurations(servers, directory.path, checkpoints)
+  const steady =
+    checkpoints === 0 ? undefined : await checkpointDurations(servers, directory.path, checkpoints)
   const results: KillResult[] = []
   for (const kill of kills) {
     const trials: Trial[] = []
@@ -49,7 +52,8 @@ async function main(): Promise<void> {
       `checkpoints of the job while nothing happens: ${steady.durationsMs.length}, ${spread(steady.durationsMs)} ms, state ${formatBytes(steady.sizeBytes)}\n`,
     )
   console.log(`${report(results)}\n\nmilliseconds, median (min-max); phases: medians. ${load()}`)
-  if (json !== undefined) await writeFile(json, `${JSON.stringify({ machine: machine(), steady, results }, null, 2)}\n`)
+  if (json !== undefined)
+    await writeFile(json, `${JSON.stringify({ machine: machine(), steady, results }, null, 2)}\n`)
 }
 
 const load = (): string =>
@@ -61,7 +65,11 @@ const machine = (): string =>
 
 function commit(): string {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: import.meta.dirname, encoding: 'utf8', stdio: 'pipe' }).trim()
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      cwd: import.meta.dirname,
+      encoding: 'utf8',
+      stdio: 'pipe',
+    }).trim()
   } catch {
     return 'unknown'
   }
@@ -79,7 +87,9 @@ function parseOptions() {
   const names = values.kills.split(',')
   const unknown = names.filter((name) => !KILLS.some((kill) => kill.name === name))
   if (unknown.length > 0)
-    throw new Error(`--kills: there is no ${unknown.join(', ')}. There are: ${KILLS.map(({ name }) => name).join(', ')}.`)
+    throw new Error(
+      `--kills: there is no ${unknown.join(', ')}. There are: ${KILLS.map(({ name }) => name).join(', ')}.`,
+    )
   return {
     runs: wholeNumber('--runs', values.runs, 1),
     kills: KILLS.filter(({ name }) => names.includes(name)),

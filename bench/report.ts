@@ -1,6 +1,13 @@
 import { table } from '#cli/table'
 import type { BenchJob } from './checksum.ts'
-import { type Checkpoints, cpuPerEvent, eventsPerSecond, type Measurement, type Spread, spreadOf } from './measurement.ts'
+import {
+  type Checkpoints,
+  cpuPerEvent,
+  eventsPerSecond,
+  type Measurement,
+  type Spread,
+  spreadOf,
+} from './measurement.ts'
 
 const HEADER = [
   'JOB',
@@ -22,7 +29,9 @@ export interface Row {
   readonly runs: readonly Measurement[]
 }
 
-/** One line per job and engine; `X BARE` is the CPU of an event as a multiple of the bare loop's. */
+/**
+ * One line per job and engine; `X BARE` is the CPU of an event as a multiple of the bare loop's.
+ */
 export function report(rows: readonly Row[]): string {
   const cpuOf = (row: Row): Spread => spreadOf(row.runs.map(cpuPerEvent))
   const lines = rows.map((row) => {

@@ -1,4 +1,7 @@
-/** 93_000 ms -> "93s", 200_000 -> "3m20s", 7_500_000 -> "2h5m", 200_000_000 -> "2d7h": two parts at most, as kubectl prints AGE. Pure. */
+/**
+ * 93_000 ms -> "93s", 200_000 -> "3m20s", 7_500_000 -> "2h5m", 200_000_000 -> "2d7h": two parts at
+ * most, as kubectl prints AGE. Pure.
+ */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000))
   if (seconds < 120) return `${seconds}s`

@@ -7,7 +7,10 @@ export interface CliErrorOptions {
   readonly cause?: unknown
 }
 
-/** A failure that the user is meant to read: one or two sentences, an exit code, and what to do next. Printed without a stack. */
+/**
+ * A failure that the user is meant to read: one or two sentences, an exit code, and what to do
+ * next. Printed without a stack.
+ */
 export class CliError extends Error {
   readonly exitCode: ExitCode
   readonly next: string | undefined
@@ -23,7 +26,8 @@ export const badInput = (message: string, next?: string): CliError =>
   new CliError(EXIT.badInput, message, next === undefined ? {} : { next })
 export const notFound = (message: string, next?: string): CliError =>
   new CliError(EXIT.notFound, message, next === undefined ? {} : { next })
-export const failed = (message: string, next?: string): CliError => new CliError(EXIT.failed, message, next === undefined ? {} : { next })
+export const failed = (message: string, next?: string): CliError =>
+  new CliError(EXIT.failed, message, next === undefined ? {} : { next })
 
 export interface PrintedError {
   readonly exitCode: ExitCode
@@ -39,7 +43,13 @@ const BAD_INPUT_CODES: readonly ErrorCode[] = ['CFG_INVALID', 'CFG_MODULE', 'CFG
 /** Any thrown value as what is printed and the exit code. Pure. */
 export function printedError(error: unknown): PrintedError {
   if (error instanceof CliError)
-    return { exitCode: error.exitCode, code: undefined, message: error.message, next: error.next, stack: undefined }
+    return {
+      exitCode: error.exitCode,
+      code: undefined,
+      message: error.message,
+      next: error.next,
+      stack: undefined,
+    }
   if (error instanceof WeirError)
     return {
       exitCode: exitCodeOf(error.code),

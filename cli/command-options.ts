@@ -7,7 +7,11 @@ export interface OutputOptions {
 }
 
 export const withOutput = (command: Command): Command =>
-  command.addOption(new Option('-o, --output <format>', 'text for people or json for programs').choices(['text', 'json']).default('text'))
+  command.addOption(
+    new Option('-o, --output <format>', 'text for people or json for programs')
+      .choices(['text', 'json'])
+      .default('text'),
+  )
 
 /** Options that say which job is meant, on this machine or on a cluster. */
 export const withTarget = (command: Command): Command =>
@@ -33,4 +37,7 @@ export function durationMs(text: string): number {
   }
 }
 
-export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+export const collect = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+]

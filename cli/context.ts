@@ -14,7 +14,11 @@ export interface CliContext {
 }
 
 /** The job that `name` and the target options mean. */
-export async function targetOf(cli: CliContext, name: string | undefined, options: TargetOptions): Promise<Target> {
+export async function targetOf(
+  cli: CliContext,
+  name: string | undefined,
+  options: TargetOptions,
+): Promise<Target> {
   const { StateDir } = await import('./local/state-dir.ts')
   return parseTarget(name, options, {
     onKubectl: cli.invokedAs === 'kubectl weir',

@@ -1,7 +1,12 @@
-/** What the process says to a script. Listed in `weir --help`; a number is never given another meaning. */
+/**
+ * What the process says to a script. Listed in `weir --help`; a number is never given another
+ * meaning.
+ */
 export const EXIT = {
   ok: 0,
-  /** The work was tried and failed: the job failed, a checkpoint does not verify, a server refused. */
+  /**
+   * The work was tried and failed: the job failed, a checkpoint does not verify, a server refused.
+   */
   failed: 1,
   /** The command line, a file it names, or a manifest is wrong; nothing was started. */
   badInput: 2,

@@ -1,8 +1,9 @@
 import { badInput } from './cli-error.ts'
 
 /**
- * `--arg key=value` pairs as the job's arguments. A value that reads as JSON is that JSON (`n=3`, `on=true`, `tags=["a"]`, `year="2026"`); anything else is the text itself.
- * `a.b=1` sets a member of an object. Later pairs win over `base`. Pure.
+ * `--arg key=value` pairs as the job's arguments. A value that reads as JSON is that JSON (`n=3`,
+ * `on=true`, `tags=["a"]`, `year="2026"`); anything else is the text itself. `a.b=1` sets a member
+ * of an object. Later pairs win over `base`. Pure.
  */
 export function parseJobArguments(
   pairs: readonly string[],
@@ -13,7 +14,9 @@ export function parseJobArguments(
     const at = pair.indexOf('=')
     const path = at < 0 ? '' : pair.slice(0, at)
     if (path === '' || path.split('.').some((part) => part === '' || part === '__proto__'))
-      throw badInput(`Not an argument: ${JSON.stringify(pair)}. Expected key=value, such as --arg input=data/ or --arg limit=10.`)
+      throw badInput(
+        `Not an argument: ${JSON.stringify(pair)}. Expected key=value, such as --arg input=data/ or --arg limit=10.`,
+      )
     setMember(args, path.split('.'), jsonOrText(pair.slice(at + 1)))
   }
   return args
@@ -23,7 +26,10 @@ function setMember(target: Record<string, unknown>, path: readonly string[], val
   let object = target
   for (const part of path.slice(0, -1)) {
     const member = Object.hasOwn(object, part) ? object[part] : undefined
-    const next = typeof member === 'object' && member !== null && !Array.isArray(member) ? (member as Record<string, unknown>) : {}
+    const next =
+      typeof member === 'object' && member !== null && !Array.isArray(member)
+        ? (member as Record<string, unknown>)
+        : {}
     object[part] = next
     object = next
   }

@@ -7,7 +7,10 @@ import { EXIT } from './exit-codes.ts'
 import { createOutput, type OutputFormat } from './output.ts'
 import { buildProgram } from './program.ts'
 
-/** Entry of `weir` and, under the name `kubectl-weir`, of kubectl's plugin: the only file here that reads process.argv and sets the exit code. */
+/**
+ * Entry of `weir` and, under the name `kubectl-weir`, of kubectl's plugin: the only file here that
+ * reads process.argv and sets the exit code.
+ */
 const MINIMUM_NODE = 24
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -42,13 +45,21 @@ async function main(argv: readonly string[]): Promise<number> {
 
 /** commander has printed its message already. */
 const isCommanderError = (error: unknown): error is CommanderError =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('commander.')
+  error instanceof Error &&
+  'code' in error &&
+  typeof error.code === 'string' &&
+  error.code.startsWith('commander.')
 
 const wantsJson = (argv: readonly string[]): boolean =>
   argv.some(
-    (word, at) => word === '-ojson' || word === '--output=json' || ((word === '-o' || word === '--output') && argv[at + 1] === 'json'),
+    (word, at) =>
+      word === '-ojson' ||
+      word === '--output=json' ||
+      ((word === '-o' || word === '--output') && argv[at + 1] === 'json'),
   )
 
 // A reader that closes the pipe early (`| head`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
+process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
+)
 process.exitCode = await main(process.argv)

@@ -2,7 +2,10 @@ import type { PrintedError } from './cli-error.ts'
 
 export type OutputFormat = 'text' | 'json'
 
-/** Where a command writes. Results go to stdout in one of two forms; progress and errors go to stderr, so that a pipe gets only the result. */
+/**
+ * Where a command writes. Results go to stdout in one of two forms; progress and errors go to
+ * stderr, so that a pipe gets only the result.
+ */
 export interface Output {
   readonly format: OutputFormat
   /** The command's result: `text` for people, or `value` as indented JSON. Called once. */
@@ -12,7 +15,11 @@ export interface Output {
   error(error: PrintedError): void
 }
 
-export function createOutput(format: OutputFormat, stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream): Output {
+export function createOutput(
+  format: OutputFormat,
+  stdout: NodeJS.WritableStream,
+  stderr: NodeJS.WritableStream,
+): Output {
   return {
     format,
     result(value, text) {

@@ -27,7 +27,9 @@ Examples:
   weir savepoint word-count                              of a local job
   kubectl weir status word-count                         of a StreamJob on a cluster (or: weir status stj/word-count)`
 
-/** The command tree. Commands import what they need only when they run, so that --help stays fast. */
+/**
+ * The command tree. Commands import what they need only when they run, so that --help stays fast.
+ */
 export function buildProgram(cli: CliContext): Command {
   const program = new Command(cli.invokedAs)
     .description('Exactly-once stream processing, on a laptop or on Kubernetes.')

@@ -1,7 +1,11 @@
 import { relative } from 'node:path'
 
-/** A command as the user can paste it: words quoted where a shell needs it, paths below `cwd` made relative. */
-export const shellWords = (words: readonly string[], cwd: string): string => words.map((word) => quote(shorten(word, cwd))).join(' ')
+/**
+ * A command as the user can paste it: words quoted where a shell needs it, paths below `cwd` made
+ * relative.
+ */
+export const shellWords = (words: readonly string[], cwd: string): string =>
+  words.map((word) => quote(shorten(word, cwd))).join(' ')
 
 function shorten(word: string, cwd: string): string {
   if (!word.startsWith('/')) return word
@@ -9,4 +13,5 @@ function shorten(word: string, cwd: string): string {
   return below === '' || below.startsWith('..') ? word : below
 }
 
-const quote = (word: string): string => (/^[A-Za-z0-9_./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+const quote = (word: string): string =>
+  /^[A-Za-z0-9_./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`

@@ -18,7 +18,10 @@ export interface TargetOptions extends ClusterOptions {
 
 export const STATE_ROOT = '.weir'
 
-/** As of a StreamJob (operator/api/v1alpha1/stream-job.ts), so that a local job can move to a cluster under its name. */
+/**
+ * As of a StreamJob (operator/api/v1alpha1/stream-job.ts), so that a local job can move to a
+ * cluster under its name.
+ */
 const NAME = /^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$/
 
 export function checkJobName(name: string): string {
@@ -30,7 +33,11 @@ export function checkJobName(name: string): string {
 
 const KIND_PREFIX = /^(stj|streamjobs?(\.weir\.dev)?)\//
 
-export const isClusterTarget = (text: string | undefined, options: TargetOptions, onKubectl: boolean): boolean =>
+export const isClusterTarget = (
+  text: string | undefined,
+  options: TargetOptions,
+  onKubectl: boolean,
+): boolean =>
   onKubectl ||
   options.namespace !== undefined ||
   options.kubeconfig !== undefined ||
@@ -38,13 +45,18 @@ export const isClusterTarget = (text: string | undefined, options: TargetOptions
   (text !== undefined && KIND_PREFIX.test(text))
 
 /**
- * `word-count` -> the local job in .weir/word-count (or `--state-dir`); `stj/word-count`, any cluster option, or `kubectl weir` -> the StreamJob.
- * `localNames` are the jobs under .weir: without a name, the only one is meant. Pure but for the path of `cwd`.
+ * `word-count` -> the local job in .weir/word-count (or `--state-dir`); `stj/word-count`, any
+ * cluster option, or `kubectl weir` -> the StreamJob. `localNames` are the jobs under .weir:
+ * without a name, the only one is meant. Pure but for the path of `cwd`.
  */
 export function parseTarget(
   text: string | undefined,
   options: TargetOptions,
-  context: { readonly onKubectl: boolean; readonly cwd: string; readonly localNames: () => readonly string[] },
+  context: {
+    readonly onKubectl: boolean
+    readonly cwd: string
+    readonly localNames: () => readonly string[]
+  },
 ): Target {
   if (isClusterTarget(text, options, context.onKubectl)) {
     if (text === undefined) throw badInput('Which StreamJob? Give its name, such as stj/word-count.')

@@ -25,8 +25,9 @@ const args = z.object({
 })
 
 /**
- * One alert for each minute in which too many requests of a service failed. Reads lines such as {"service":"shop","status":503,"at":1700000000000}. A service's minute
- * begins with its first request, and a timer ends it.
+ * One alert for each minute in which too many requests of a service failed. Reads lines such as
+ * {"service":"shop","status":503,"at":1700000000000}. A service's minute begins with its first
+ * request, and a timer ends it.
  */
 export default defineJob({ args }, ({ env, args: { input, output, threshold, atLeast } }) => {
   env

@@ -1,6 +1,9 @@
 import { defineJob, files } from 'weir-stream'
 
-/** Counts words: one line `{"key": word, "count": n}` for each occurrence, n counting from 1. Arguments: `input` to read, `output` to write, local or s3://. */
+/**
+ * Counts words: one line `{"key": word, "count": n}` for each occurrence, n counting from 1.
+ * Arguments: `input` to read, `output` to write, local or s3://.
+ */
 export default defineJob(({ env, args }) => {
   env
     .source('lines', files.lines(args.input))

@@ -4,8 +4,9 @@ import { problemsOf } from './api/manifest.ts'
 import { resources } from './api/schema.ts'
 
 /**
- * Configuration of the operator's process: a JSON file, its path in WEIR_OPERATOR_CONFIG. `defaults` fill what a StreamJob leaves out; Secrets are named, never
- * included. Unknown keys are refused, all problems are reported at once.
+ * Configuration of the operator's process: a JSON file, its path in WEIR_OPERATOR_CONFIG.
+ * `defaults` fill what a StreamJob leaves out; Secrets are named, never included. Unknown keys are
+ * refused, all problems are reported at once.
  */
 const defaultStorage = z.strictObject({
   s3: z.strictObject({
@@ -17,7 +18,9 @@ const defaultStorage = z.strictObject({
     credentialsSecret: z
       .string()
       .optional()
-      .describe("Secret in the operator's namespace; copied into an owned Secret next to each job that uses the default storage."),
+      .describe(
+        "Secret in the operator's namespace; copied into an owned Secret next to each job that uses the default storage.",
+      ),
     caBundle: z.string().optional().describe('Certificate authority of the endpoint, PEM.'),
   }),
 })
@@ -27,7 +30,9 @@ const defaultRedis = z.strictObject({
   credentialsSecret: z
     .string()
     .optional()
-    .describe("Secret in the operator's namespace with password and optionally username; copied like the storage's."),
+    .describe(
+      "Secret in the operator's namespace with password and optionally username; copied like the storage's.",
+    ),
   caBundle: z.string().optional().describe('Certificate authority of the server, PEM.'),
   keyPrefix: z.string().min(1).default('weir').describe('First part of every key.'),
 })
@@ -52,34 +57,68 @@ export const operatorDefaults = z.strictObject({
 export type OperatorDefaults = z.infer<typeof operatorDefaults>
 
 export const operatorConfig = z.strictObject({
-  logLevel: z.enum(['Trace', 'Debug', 'Info', 'Warn', 'Error']).default('Info').describe('Least level of log lines.'),
+  logLevel: z
+    .enum(['Trace', 'Debug', 'Info', 'Warn', 'Error'])
+    .default('Info')
+    .describe('Least level of log lines.'),
   namespace: z
     .string()
     .min(1)
     .optional()
-    .describe("The operator's own namespace. Default: POD_NAMESPACE, else the one of the kubeconfig's context."),
-  watchNamespaces: z.array(z.string().min(1)).default([]).describe('Namespaces whose jobs are served. Empty: all.'),
-  clusterId: z.string().min(1).optional().describe('Identity of the cluster in the storage. Default: the uid of namespace kube-system.'),
+    .describe(
+      "The operator's own namespace. Default: POD_NAMESPACE, else the one of the kubeconfig's context.",
+    ),
+  watchNamespaces: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Namespaces whose jobs are served. Empty: all.'),
+  clusterId: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Identity of the cluster in the storage. Default: the uid of namespace kube-system.'),
   server: z
     .strictObject({ host: z.string().default('0.0.0.0'), port: z.int().min(0).max(65_535).default(8080) })
     .prefault({})
     .describe('Health and metrics: /healthz, /readyz, /metrics.'),
   lease: z
     .strictObject({
-      enabled: z.boolean().default(true).describe('Elect one of several replicas. Off: this process acts at once.'),
-      name: z.string().min(1).default('weir-operator').describe("Name of the Lease in the operator's namespace."),
-      durationMs: z.int().min(1000).default(15_000).describe('A leader that has not renewed for so long is replaced.'),
-      renewDeadlineMs: z.int().min(500).default(10_000).describe('A leader that cannot renew for so long stops.'),
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe('Elect one of several replicas. Off: this process acts at once.'),
+      name: z
+        .string()
+        .min(1)
+        .default('weir-operator')
+        .describe("Name of the Lease in the operator's namespace."),
+      durationMs: z
+        .int()
+        .min(1000)
+        .default(15_000)
+        .describe('A leader that has not renewed for so long is replaced.'),
+      renewDeadlineMs: z
+        .int()
+        .min(500)
+        .default(10_000)
+        .describe('A leader that cannot renew for so long stops.'),
       retryMs: z.int().min(100).default(2000).describe('Time between tries.'),
     })
     .prefault({}),
-  workers: z.int().min(1).max(64).default(4).describe('Objects that are reconciled at the same time, per kind.'),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(4)
+    .describe('Objects that are reconciled at the same time, per kind.'),
   resyncMs: z.int().min(1000).default(600_000).describe('Every object is reconciled at least so often.'),
   tokenKeySecret: z
     .string()
     .min(1)
     .default('weir-operator-token-key')
-    .describe("Secret in the operator's namespace from which the tokens of jobs are derived; made on first start."),
+    .describe(
+      "Secret in the operator's namespace from which the tokens of jobs are derived; made on first start.",
+    ),
   defaults: operatorDefaults,
 })
 export type OperatorConfig = z.infer<typeof operatorConfig>
@@ -90,7 +129,9 @@ export function parseOperatorConfig(text: string, fileName: string): OperatorCon
   try {
     data = JSON.parse(text)
   } catch (error) {
-    throw new WeirError('CFG_INVALID', `${fileName} is not JSON: ${(error as Error).message}`, { cause: error })
+    throw new WeirError('CFG_INVALID', `${fileName} is not JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
   const result = operatorConfig.safeParse(data)
   if (result.success) return result.data

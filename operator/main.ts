@@ -9,12 +9,21 @@ import { parseOperatorConfig } from './config.ts'
 import { authorityOf, KubeClient } from './kube/client.ts'
 import { Operator } from './operator.ts'
 
-/** Process entry `weir-operator`: configuration -> object graph -> run -> exit code. The only file of the operator that reads the environment and exits. */
+/**
+ * Process entry `weir-operator`: configuration -> object graph -> run -> exit code. The only file
+ * of the operator that reads the environment and exits.
+ */
 async function main(): Promise<number> {
   const file = process.env['WEIR_OPERATOR_CONFIG']
-  if (file === undefined) throw new WeirError('CFG_INVALID', 'WEIR_OPERATOR_CONFIG must name the configuration file of the operator.')
+  if (file === undefined)
+    throw new WeirError(
+      'CFG_INVALID',
+      'WEIR_OPERATOR_CONFIG must name the configuration file of the operator.',
+    )
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new WeirError('CFG_INVALID', `The configuration file ${file} cannot be read: ${messageOf(cause)}`, { cause })
+    throw new WeirError('CFG_INVALID', `The configuration file ${file} cannot be read: ${messageOf(cause)}`, {
+      cause,
+    })
   })
   const config = parseOperatorConfig(text, file)
   const logger = createLogger('operator', config.logLevel)
@@ -45,6 +54,8 @@ async function main(): Promise<number> {
 try {
   process.exit(await main())
 } catch (error) {
-  process.stderr.write(`${error instanceof WeirError ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
+  process.stderr.write(
+    `${error instanceof WeirError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+  )
   process.exit(error instanceof WeirError && error.code === 'CFG_INVALID' ? 2 : 1)
 }

@@ -40,13 +40,16 @@ export interface OperatorOptions {
 
 /** A watch that has been silent for so long is not coming back by itself. */
 const WATCH_DEAD_MS = 900_000
-/** A further checkpoint is noted so late at most; how often it is written is the status's own rule. */
+/**
+ * A further checkpoint is noted so late at most; how often it is written is the status's own rule.
+ */
 const CHECKPOINT_DELAY_MS = 5000
 
 /**
- * The operator as an object graph. Order of starting, and why: server (so that probes answer), reflectors (a stand-by keeps its caches warm), caches filled (else
- * everything looks as if it did not exist), key and cluster identity, Lease, controllers. Stopping goes the other way; the Lease is released last, when nothing of
- * this process writes any more.
+ * The operator as an object graph. Order of starting, and why: server (so that probes answer),
+ * reflectors (a stand-by keeps its caches warm), caches filled (else everything looks as if it did
+ * not exist), key and cluster identity, Lease, controllers. Stopping goes the other way; the Lease
+ * is released last, when nothing of this process writes any more.
  */
 export class Operator {
   readonly #options: OperatorOptions
@@ -68,7 +71,10 @@ export class Operator {
       deployments: new Store(jobKeys),
       replicaSets: new Store(jobKeys),
     }
-    this.#queues = { streamJobs: new WorkQueue({ clock, random }), savepoints: new WorkQueue({ clock, random }) }
+    this.#queues = {
+      streamJobs: new WorkQueue({ clock, random }),
+      savepoints: new WorkQueue({ clock, random }),
+    }
     const scopes = config.watchNamespaces.length === 0 ? [undefined] : config.watchNamespaces
     this.#reflectors = scopes.flatMap((namespace) => [
       this.#reflect(RESOURCES.StreamJob, this.#stores.streamJobs, namespace),
@@ -78,7 +84,10 @@ export class Operator {
       this.#reflect(RESOURCES.ReplicaSet, this.#stores.replicaSets, namespace, LABEL_JOB),
     ])
     this.#metrics = new OperatorMetrics({
-      queueDepth: () => ({ StreamJob: this.#queues.streamJobs.depth, Savepoint: this.#queues.savepoints.depth }),
+      queueDepth: () => ({
+        StreamJob: this.#queues.streamJobs.depth,
+        Savepoint: this.#queues.savepoints.depth,
+      }),
       contactAgeMs: () => this.#contactAges(),
       jobsByPhase: () => countPhases(this.#stores.streamJobs.values()),
       isLeading: () => this.#isLeading,
@@ -94,7 +103,10 @@ export class Operator {
     this.#wake()
   }
 
-  /** Runs until the signal aborts ('stopped') or the Lease is lost ('deposed'; the process should end, as its caches may be behind). */
+  /**
+   * Runs until the signal aborts ('stopped') or the Lease is lost ('deposed'; the process should
+   * end, as its caches may be behind).
+   */
   async run(signal: AbortSignal): Promise<'stopped' | 'deposed'> {
     const { config, client, logger } = this.#options
     const inner = new AbortController()
@@ -107,7 +119,10 @@ export class Operator {
     try {
       await untilAbort(Promise.all(this.#reflectors.map(({ reflector }) => reflector.synced)), inner.signal)
       this.#isSynced = true
-      logger.info({ streamJobs: this.#stores.streamJobs.size, savepoints: this.#stores.savepoints.size }, 'caches filled')
+      logger.info(
+        { streamJobs: this.#stores.streamJobs.size, savepoints: this.#stores.savepoints.size },
+        'caches filled',
+      )
       return await this.#lead(inner.signal)
     } catch (error) {
       if (inner.signal.aborted) return 'stopped'
@@ -162,7 +177,18 @@ export class Operator {
       onChange: (key, urgent) => this.#factsChanged(key, urgent),
       ...(jobPort === undefined ? {} : { port: jobPort }),
     })
-    const applier = new Applier({ client, jobs, store: stores.streamJobs, events, defaults, cluster, namespace, tokenKey, clock, logger })
+    const applier = new Applier({
+      client,
+      jobs,
+      store: stores.streamJobs,
+      events,
+      defaults,
+      cluster,
+      namespace,
+      tokenKey,
+      clock,
+      logger,
+    })
     const streamJobs = new StreamJobReconciler({
       gather: { client, stores, facts, defaults, tokenOf: (job) => jobToken(tokenKey, job), clock },
       applier,
@@ -177,8 +203,18 @@ export class Operator {
     const onResult = this.#metrics.onResult.bind(this.#metrics)
     const common = { workers, clock, logger, onResult }
     const controllers = [
-      new Controller({ ...common, name: 'StreamJob', queue: this.#queues.streamJobs, reconcile: (k, s) => streamJobs.reconcile(k, s) }),
-      new Controller({ ...common, name: 'Savepoint', queue: this.#queues.savepoints, reconcile: (k, s) => savepoints.reconcile(k, s) }),
+      new Controller({
+        ...common,
+        name: 'StreamJob',
+        queue: this.#queues.streamJobs,
+        reconcile: (k, s) => streamJobs.reconcile(k, s),
+      }),
+      new Controller({
+        ...common,
+        name: 'Savepoint',
+        queue: this.#queues.savepoints,
+        reconcile: (k, s) => savepoints.reconcile(k, s),
+      }),
     ]
     this.#isLeading = true
     const resync = this.#resync()
@@ -193,7 +229,9 @@ export class Operator {
     }
   }
 
-  /** Every object is looked at now and then, so that nothing depends on an event that was missed. */
+  /**
+   * Every object is looked at now and then, so that nothing depends on an event that was missed.
+   */
   #resync(): { cancel(): void } {
     const { clock, config } = this.#options
     let timer: Timer
@@ -219,7 +257,8 @@ export class Operator {
     savepoints.onChange((key, savepoint) => {
       this.#queues.savepoints.add(key)
       for (const job of jobKeysOfSavepoint(savepoint)) this.#queues.streamJobs.add(job)
-      for (const job of streamJobs.values()) if (restoresFrom(job, savepoint)) this.#queues.streamJobs.add(keyOfObject(job))
+      for (const job of streamJobs.values())
+        if (restoresFrom(job, savepoint)) this.#queues.streamJobs.add(keyOfObject(job))
     })
     for (const store of [pods, deployments, replicaSets])
       store.onChange((_key, object) => {
@@ -233,10 +272,16 @@ export class Operator {
       return
     }
     this.#queues.streamJobs.add(key)
-    for (const savepoint of this.#stores.savepoints.indexed(key)) this.#queues.savepoints.add(keyOfObject(savepoint))
+    for (const savepoint of this.#stores.savepoints.indexed(key))
+      this.#queues.savepoints.add(keyOfObject(savepoint))
   }
 
-  #reflect<T extends KubeObject>(resource: Resource, store: Store<T>, namespace: string | undefined, labelSelector?: string) {
+  #reflect<T extends KubeObject>(
+    resource: Resource,
+    store: Store<T>,
+    namespace: string | undefined,
+    labelSelector?: string,
+  ) {
     const { client, clock, random, logger } = this.#options
     const reflector = new Reflector<T>({
       client,
@@ -254,7 +299,8 @@ export class Operator {
   /** By kind, the oldest of its namespaces. */
   #contactAges(): Readonly<Record<string, number>> {
     const ages: Record<string, number> = {}
-    for (const { kind, reflector } of this.#reflectors) ages[kind] = Math.max(ages[kind] ?? 0, reflector.contactAgeMs())
+    for (const { kind, reflector } of this.#reflectors)
+      ages[kind] = Math.max(ages[kind] ?? 0, reflector.contactAgeMs())
     return ages
   }
 
@@ -263,12 +309,16 @@ export class Operator {
       const namespace = await this.#options.client.get(RESOURCES.Namespace, undefined, 'kube-system', signal)
       return namespace.metadata.uid ?? ''
     } catch (cause) {
-      const message = 'The uid of namespace kube-system cannot be read. Allow it, or name the cluster in clusterId of the configuration.'
+      const message =
+        'The uid of namespace kube-system cannot be read. Allow it, or name the cluster in clusterId of the configuration.'
       throw new WeirError('CFG_INVALID', message, { cause })
     }
   }
 
-  /** The key that tokens of jobs are derived from. The first operator makes it; all others read the same one. */
+  /**
+   * The key that tokens of jobs are derived from. The first operator makes it; all others read the
+   * same one.
+   */
   async #tokenKey(signal: AbortSignal): Promise<Uint8Array> {
     const { client, namespace, config, logger } = this.#options
     const name = config.tokenKeySecret
@@ -288,7 +338,10 @@ export class Operator {
     }
     try {
       const data = { key: randomBytes(32).toString('base64') }
-      await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, type: 'Opaque', data }, signal)
+      await client.create(
+        { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, type: 'Opaque', data },
+        signal,
+      )
       logger.info({ secret: name }, 'token key made')
     } catch (error) {
       if (!isConflict(error)) throw error
@@ -309,7 +362,10 @@ function jobKeysOfSavepoint(object: KubeObject): readonly string[] {
 
 function restoresFrom(job: StreamJobObject, savepoint: KubeObject): boolean {
   const spec = job.spec as { restore?: { savepointRef?: { name?: string } } } | undefined
-  return job.metadata.namespace === savepoint.metadata.namespace && spec?.restore?.savepointRef?.name === savepoint.metadata.name
+  return (
+    job.metadata.namespace === savepoint.metadata.namespace &&
+    spec?.restore?.savepointRef?.name === savepoint.metadata.name
+  )
 }
 
 function countPhases(jobs: Iterable<StreamJobObject>): Readonly<Record<string, number>> {

@@ -1,9 +1,12 @@
 /**
- * Compiles the package into dist/: JavaScript with source maps and type declarations, same tree as the sources.
+ * Compiles the package into dist/: JavaScript with source maps and type declarations, same tree as
+ * the sources.
  *
- * `#runtime/*` and its siblings stay as they are in the output; dist/package.json maps them to the compiled files, for Node and for TypeScript in
- * projects that install the package. It carries name, version and exports too, so that compiled code finds the package it belongs to.
- * The output is written elsewhere on the same file system and swapped in at the end: a failed build leaves the previous one.
+ * `#runtime/*` and its siblings stay as they are in the output; dist/package.json maps them to the
+ * compiled files, for Node and for TypeScript in projects that install the package. It carries
+ * name, version and exports too, so that compiled code finds the package it belongs to. The output
+ * is written elsewhere on the same file system and swapped in at the end: a failed build leaves the
+ * previous one.
  */
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -44,8 +47,12 @@ async function build(): Promise<void> {
 }
 
 async function compile(outDir: string): Promise<void> {
-  const { code } = await runNode([tool('typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', outDir], { show: true })
-  if (code !== 0) throw new Error(`tsc ended with code ${code}; dist/ is unchanged. Correct the errors above.`)
+  const { code } = await runNode(
+    [tool('typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', outDir],
+    { show: true },
+  )
+  if (code !== 0)
+    throw new Error(`tsc ended with code ${code}; dist/ is unchanged. Correct the errors above.`)
 }
 
 const distPackage = (source: PackageJson): object => ({
@@ -58,7 +65,8 @@ const distPackage = (source: PackageJson): object => ({
 })
 
 function compiled(target: string | undefined): string {
-  if (target === undefined) throw new Error(`package.json "imports" lacks one of ${SHIPPED_IMPORTS.join(', ')}`)
+  if (target === undefined)
+    throw new Error(`package.json "imports" lacks one of ${SHIPPED_IMPORTS.join(', ')}`)
   return target.replace(/\.ts$/, '.js')
 }
 
@@ -74,7 +82,10 @@ async function makeExecutable(path: string): Promise<void> {
   await chmod(path, 0o755)
 }
 
-/** The previous output goes aside first, because a directory cannot be renamed over one that has files. */
+/**
+ * The previous output goes aside first, because a directory cannot be renamed over one that has
+ * files.
+ */
 async function swapIn(fresh: string, dist: string, work: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

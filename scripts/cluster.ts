@@ -1,11 +1,12 @@
 /**
- * `npm run cluster -- up | node | demo | kubectl ... | down`: a Kubernetes cluster to try Weir on. Uses the one named by WEIR_TEST_KUBECONFIG, else kind, k3d or
- * minikube where they and a container engine are, else starts a one-node Kubernetes on this machine (root on Linux).
+ * `npm run cluster -- up | node | demo | kubectl ... | down`: a Kubernetes cluster to try Weir on.
+ * Uses the one named by WEIR_TEST_KUBECONFIG, else kind, k3d or minikube where they and a container
+ * engine are, else starts a one-node Kubernetes on this machine (root on Linux).
  */
 import { clusterDemo } from './cluster/demo.ts'
 import { installWeir } from './cluster/install.ts'
-import { Cluster, findProvider } from '#test/kit/cluster/cluster'
-import { stderrProgress } from '#test/kit/cluster/progress'
+import { Cluster, findProvider } from '#tools/cluster/cluster'
+import { stderrProgress } from '#tools/cluster/progress'
 
 const USAGE = `usage: npm run cluster -- <command>
   up        a cluster with Weir and its try-out Redis and S3 server installed (default)
@@ -34,7 +35,9 @@ async function main(command: string): Promise<void> {
     case 'down':
       return (await findProvider()).down(progress)
     default:
-      throw new Error(`${command === 'help' || command === '--help' ? '' : `No command ${JSON.stringify(command)}.\n`}${USAGE}`)
+      throw new Error(
+        `${command === 'help' || command === '--help' ? '' : `No command ${JSON.stringify(command)}.\n`}${USAGE}`,
+      )
   }
 }
 

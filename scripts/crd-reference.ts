@@ -16,11 +16,16 @@ interface Schema {
 interface Crd {
   readonly spec: {
     readonly names: { readonly kind: string; readonly shortNames?: readonly string[] }
-    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[]
+    readonly versions: readonly {
+      readonly name: string
+      readonly schema: { readonly openAPIV3Schema: Schema }
+    }[]
   }
 }
 
-/** A page for people of everything that a custom resource may hold, from its generated definition. */
+/**
+ * A page for people of everything that a custom resource may hold, from its generated definition.
+ */
 export function crdReference(yaml: string): string {
   const { spec } = parse(yaml) as Crd
   const [version] = spec.versions
@@ -60,7 +65,10 @@ function fieldsOf(schema: Schema, prefix: string, required: ReadonlySet<string>)
     const own: Field = { path, field, isRequired: required.has(name) }
     const inner = field.type === 'array' ? field.items : field
     if (inner?.properties === undefined) return [own]
-    return [own, ...fieldsOf(inner, `${path}${field.type === 'array' ? '[].' : '.'}`, new Set(inner.required))]
+    return [
+      own,
+      ...fieldsOf(inner, `${path}${field.type === 'array' ? '[].' : '.'}`, new Set(inner.required)),
+    ]
   })
 }
 
@@ -68,7 +76,8 @@ function typeOf(field: Schema): string {
   if (field.enum !== undefined) return field.enum.map((value) => `\`${String(value)}\``).join(', ')
   if (field['x-kubernetes-int-or-string'] === true) return 'int or string'
   if (field.type === 'array') return `list of ${field.items === undefined ? 'any' : typeOf(field.items)}`
-  if (field.type === 'object' && typeof field.additionalProperties === 'object') return `map of ${typeOf(field.additionalProperties)}`
+  if (field.type === 'object' && typeof field.additionalProperties === 'object')
+    return `map of ${typeOf(field.additionalProperties)}`
   return field.type ?? 'any'
 }
 
@@ -81,10 +90,13 @@ const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\
 function rules(schema: Schema): string[] {
   const found = new Set<string>()
   const visit = (s: Schema): void => {
-    for (const rule of s['x-kubernetes-validations'] ?? []) if (rule.message !== undefined) found.add(rule.message)
+    for (const rule of s['x-kubernetes-validations'] ?? [])
+      if (rule.message !== undefined) found.add(rule.message)
     for (const child of Object.values(s.properties ?? {})) visit(child)
     if (s.items !== undefined) visit(s.items)
   }
   visit(schema)
-  return found.size === 0 ? [] : ['Refused by the API server with these words:', '', ...[...found].map((text) => `- ${text}`), '']
+  return found.size === 0
+    ? []
+    : ['Refused by the API server with these words:', '', ...[...found].map((text) => `- ${text}`), '']
 }

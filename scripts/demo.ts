@@ -1,6 +1,8 @@
 /**
- * `npm run demo`: the word count over the prose of the installed packages, on two TaskManagers with a checkpoint each second. One TaskManager is killed on
- * the way. At the end what was committed is compared with what `tr | sort | uniq -c` say about the same files; the command fails when they differ in anything.
+ * `npm run demo`: the word count over the prose of the installed packages, on two TaskManagers with
+ * a checkpoint each second. One TaskManager is killed on the way. At the end what was committed is
+ * compared with what `tr | sort | uniq -c` say about the same files; the command fails when they
+ * differ in anything.
  *
  * Options: --megabytes N (text to read, default 20), --dir D (default .weir/demo; made anew).
  */
@@ -10,15 +12,18 @@ import { parseArgs } from 'node:util'
 import { clockTime } from '#cli/age'
 import { LockFile } from '#cli/local/lock'
 import { formatBytes } from '#runtime/base/units'
-import { committedFiles, readEmitted } from './demo/committed-output.ts'
-import { compareCounts } from './demo/emitted-counts.ts'
+import { committedFiles, readEmitted } from '#tools/word-count/committed-output'
+import { compareCounts } from '#tools/word-count/emitted-counts'
 import { gatherText } from './demo/gather-text.ts'
-import { independentCount, PIPELINE } from './demo/independent-count.ts'
+import { independentCount, PIPELINE } from '#tools/word-count/independent-count'
 import { type DemoRun, recoveryText, runWordCount } from './demo/word-count-run.ts'
 import { root } from './root.ts'
 
 const { values } = parseArgs({
-  options: { megabytes: { type: 'string', default: '20' }, dir: { type: 'string', default: join(root, '.weir', 'demo') } },
+  options: {
+    megabytes: { type: 'string', default: '20' },
+    dir: { type: 'string', default: join(root, '.weir', 'demo') },
+  },
 })
 /** A machine fast enough to read everything before the kill gets more to read. */
 const GROWTH = 3
@@ -27,7 +32,11 @@ const TRIES = 3
 const say = (line: string) => console.log(`${clockTime(Date.now())} ${line}`)
 const begun = performance.now()
 const directory = resolve(values.dir)
-const [input, output, stateDir] = [join(directory, 'input'), join(directory, 'output'), join(directory, 'state')]
+const [input, output, stateDir] = [
+  join(directory, 'input'),
+  join(directory, 'output'),
+  join(directory, 'state'),
+]
 
 try {
   let bytes = megabytes(values.megabytes) * 1024 * 1024
@@ -39,7 +48,9 @@ try {
       break
     }
     if (tries === TRIES)
-      throw new Error(`Even ${formatBytes(bytes)} were read before two checkpoints. Give more: npm run demo -- --megabytes 1000`)
+      throw new Error(
+        `Even ${formatBytes(bytes)} were read before two checkpoints. Give more: npm run demo -- --megabytes 1000`,
+      )
     bytes *= GROWTH
     console.log(`That was over before two checkpoints: again with ${formatBytes(bytes)}.\n`)
   }
@@ -67,12 +78,16 @@ async function countWords(bytes: number): Promise<DemoRun> {
 }
 
 async function compare(run: DemoRun): Promise<boolean> {
-  console.log(`\ncomparing with: LC_ALL=C ${PIPELINE.replace('"$1"', relative(process.cwd(), input) || input)}`)
+  console.log(
+    `\ncomparing with: LC_ALL=C ${PIPELINE.replace('"$1"', relative(process.cwd(), input) || input)}`,
+  )
   const files = await committedFiles(output)
   const [expected, emitted] = [await independentCount(input), await readEmitted(files)]
   const { words, total, differences, differing } = compareCounts(emitted, expected)
   if (differing > 0) {
-    console.log(`DIFFERENT in ${differing} points, the first of them:\n  ${differences.join('\n  ')}\nEverything is left in ${directory}.`)
+    console.log(
+      `DIFFERENT in ${differing} points, the first of them:\n  ${differences.join('\n  ')}\nEverything is left in ${directory}.`,
+    )
     return false
   }
   const number = (n: number) => n.toLocaleString('en-US')
@@ -83,19 +98,28 @@ async function compare(run: DemoRun): Promise<boolean> {
   const lines: readonly (readonly [string, string])[] = [
     [
       'first result',
-      run.firstResultMs === undefined ? 'not seen' : `${number(Math.round(run.firstResultMs))} ms after the start of the job`,
+      run.firstResultMs === undefined
+        ? 'not seen'
+        : `${number(Math.round(run.firstResultMs))} ms after the start of the job`,
     ],
-    ['checkpoints', `${sorted.length}, median ${ms(sorted[sorted.length >> 1])}, longest ${ms(sorted.at(-1))}`],
+    [
+      'checkpoints',
+      `${sorted.length}, median ${ms(sorted[sorted.length >> 1])}, longest ${ms(sorted.at(-1))}`,
+    ],
     [
       'recovery',
-      run.recovery === undefined ? 'not recorded' : `${recoveryText(run.recovery)} from checkpoint ${run.recovery.checkpointId ?? 'none'}`,
+      run.recovery === undefined
+        ? 'not recorded'
+        : `${recoveryText(run.recovery)} from checkpoint ${run.recovery.checkpointId ?? 'none'}`,
     ],
     ['job', `${(run.totalMs / 1000).toFixed(1)} s with the kill`],
     ['all', `${((performance.now() - begun) / 1000).toFixed(1)} s`],
   ]
   for (const [what, value] of lines) console.log(`${what.padEnd(14)}${value}`)
   const state = relative(process.cwd(), stateDir) || stateDir
-  console.log(`\nLook around: weir checkpoints list --state-dir ${state}; head ${relative(process.cwd(), files[0] ?? output)}`)
+  console.log(
+    `\nLook around: weir checkpoints list --state-dir ${state}; head ${relative(process.cwd(), files[0] ?? output)}`,
+  )
   return true
 }
 

@@ -1,5 +1,5 @@
 import { ERROR_CODES, type ErrorCode, type Retry, WeirError } from '#runtime/base/errors'
-import { FAILURE_REASONS } from '#runtime/checkpoint/failure-reasons'
+import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
 
 const AREAS: readonly (readonly [prefix: string, title: string])[] = [
   ['CFG', 'Configuration and job code'],
@@ -25,7 +25,9 @@ export function errorReference(): string {
   const sections = AREAS.map(([prefix, title]) => {
     const own = [...left].filter((code) => prefix === '' || code.startsWith(`${prefix}_`))
     for (const code of own) left.delete(code)
-    return own.length === 0 ? '' : `## ${title}\n\n| code | meaning | tried again by |\n| --- | --- | --- |\n${own.map(row).join('\n')}\n`
+    return own.length === 0
+      ? ''
+      : `## ${title}\n\n| code | meaning | tried again by |\n| --- | --- | --- |\n${own.map(row).join('\n')}\n`
   })
   return [
     '# Errors',
@@ -37,7 +39,8 @@ export function errorReference(): string {
   ].join('\n')
 }
 
-const row = (code: ErrorCode): string => `| \`${code}\` | ${cell(ERROR_CODES[code])} | ${RETRY[new WeirError(code, '').retry]} |`
+const row = (code: ErrorCode): string =>
+  `| \`${code}\` | ${cell(ERROR_CODES[code])} | ${RETRY[new WeirError(code, '').retry]} |`
 
 const reasons = (): string =>
   [
@@ -46,7 +49,9 @@ const reasons = (): string =>
     '`checkpoint.tolerableFailures`; the others are the ordinary course of things.\n',
     '| reason | meaning | counts |',
     '| --- | --- | --- |',
-    ...Object.entries(FAILURE_REASONS).map(([reason, { text, counts }]) => `| \`${reason}\` | ${cell(text)} | ${counts ? 'yes' : 'no'} |`),
+    ...Object.entries(FAILURE_REASONS).map(
+      ([reason, { text, counts }]) => `| \`${reason}\` | ${cell(text)} | ${counts ? 'yes' : 'no'} |`,
+    ),
     '',
   ].join('\n')
 

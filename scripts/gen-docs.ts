@@ -1,4 +1,7 @@
-/** Writes the reference pages that are made from code; with --check only compares, and fails when a page differs. */
+/**
+ * Writes the reference pages that are made from code; with --check only compares, and fails when a
+ * page differs.
+ */
 import { readFile, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,12 +1,13 @@
 /**
- * `npm run image -- [--tag NAME] [--engine docker|podman|buildah]`: compiles dist/ and builds images/Dockerfile. docker or podman take the public Node base
- * (override it with --node-image); buildah, for machines without a registry, makes a base of this machine's own node.
+ * `npm run image -- [--tag NAME] [--engine docker|podman|buildah]`: compiles dist/ and builds
+ * images/Dockerfile. docker or podman take the public Node base (override it with --node-image);
+ * buildah, for machines without a registry, makes a base of this machine's own node.
  */
 import { parseArgs } from 'node:util'
-import { which } from '#test/kit/cluster/command'
-import { buildWithEngine, findEngine, type Engine } from '#test/kit/cluster/engine-cluster'
-import { archiveOf, buildDist, buildWeirImage, WEIR_IMAGE } from '#test/kit/cluster/images'
-import { stderrProgress } from '#test/kit/cluster/progress'
+import { which } from '#tools/cluster/command'
+import { buildWithEngine, findEngine, type Engine } from '#tools/cluster/engine-cluster'
+import { archiveOf, buildDist, buildWeirImage, WEIR_IMAGE } from '#tools/cluster/images'
+import { stderrProgress } from '#tools/cluster/progress'
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -17,7 +18,8 @@ async function main(): Promise<void> {
       'skip-build': { type: 'boolean', default: false },
     },
   })
-  const engine = values.engine ?? (await findEngine()) ?? ((await which('buildah')) === undefined ? undefined : 'buildah')
+  const engine =
+    values.engine ?? (await findEngine()) ?? ((await which('buildah')) === undefined ? undefined : 'buildah')
   if (engine !== 'docker' && engine !== 'podman' && engine !== 'buildah')
     throw new Error(
       engine === undefined

@@ -17,12 +17,19 @@ export interface ProgramOptions {
   readonly cwd?: string
 }
 
-/** Runs a Node program of the repository (a script, or the entry of a development dependency) with the Node that runs this one. Never rejects for an exit code. */
+/**
+ * Runs a Node program of the repository (a script, or the entry of a development dependency) with
+ * the Node that runs this one. Never rejects for an exit code.
+ */
 export function runNode(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
   return runProgram(process.execPath, args, options)
 }
 
-export function runProgram(file: string, args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
+export function runProgram(
+  file: string,
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
   const started = performance.now()
   const child = spawn(file, args, {
     cwd: options.cwd ?? root,
@@ -32,7 +39,9 @@ export function runProgram(file: string, args: readonly string[], options: Progr
   const output = collect(child)
   return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code) => resolve({ code: code ?? 1, output: output(), durationMs: performance.now() - started }))
+    child.on('close', (code) =>
+      resolve({ code: code ?? 1, output: output(), durationMs: performance.now() - started }),
+    )
   })
 }
 

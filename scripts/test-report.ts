@@ -4,7 +4,10 @@ export interface VitestReport {
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly { readonly status: string }[] }[]
+  readonly testResults: readonly {
+    readonly status: string
+    readonly assertionResults: readonly { readonly status: string }[]
+  }[]
 }
 
 export interface Tally {
@@ -14,8 +17,9 @@ export interface Tally {
 }
 
 /**
- * What a vitest run amounts to. A file that could not be loaded, an error outside of any test, and a run that left no report each count as one failure: a run
- * that did not do its work must not look green. Pure.
+ * What a vitest run amounts to. A file that could not be loaded, an error outside of any test, and
+ * a run that left no report each count as one failure: a run that did not do its work must not look
+ * green. Pure.
  */
 export function tallyOf(report: VitestReport | undefined, exitCode: number): Tally {
   if (report === undefined) return { passed: 0, failed: 1, skipped: 0 }
@@ -31,11 +35,14 @@ export function tallyOf(report: VitestReport | undefined, exitCode: number): Tal
 }
 
 export const sum = (tallies: readonly Tally[]): Tally =>
-  tallies.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped }), {
-    passed: 0,
-    failed: 0,
-    skipped: 0,
-  })
+  tallies.reduce(
+    (a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped }),
+    {
+      passed: 0,
+      failed: 0,
+      skipped: 0,
+    },
+  )
 
 export const tallyLine = ({ passed, failed, skipped }: Tally): string =>
   `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`

@@ -1,15 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '#runtime/base/errors'
-import { VERSITYGW } from '#test/kit/s3'
+import { VERSITYGW } from '#tools/servers/s3'
 import { parseSource } from '#test/kit/source-file'
-import { aptTool, goTool } from '#test/kit/tools'
+import { aptTool, goTool } from '#tools/servers/tools'
 import { root } from './root.ts'
 
 /** A server that some tests run against. The test kit finds or installs it. */
 interface TestServer {
   readonly name: string
-  /** The module of the test kit that starts it; a test file that imports it, directly or not, needs the server. */
+  /**
+   * The module of the test kit that starts it; a test file that imports it, directly or not, needs
+   * the server.
+   */
   readonly module: string
   readonly find: () => Promise<string>
 }
@@ -40,12 +43,18 @@ export async function prepareServers(testFiles: readonly string[]): Promise<Miss
   return missing
 }
 
-/** True when `file` (absolute or relative to the repository) imports `module` through files of test/. */
+/**
+ * True when `file` (absolute or relative to the repository) imports `module` through files of
+ * test/.
+ */
 export function reaches(file: string, module: string, seen: Set<string> = new Set()): boolean {
   const path = file.startsWith(root) ? file.slice(root.length + 1) : file
   if (seen.has(path) || !existsSync(join(root, path))) return false
   seen.add(path)
   return parseSource(path, readFileSync(join(root, path), 'utf8')).imports.some(
-    (it) => !it.typeOnly && (it.path === module || (it.path?.startsWith('test/') === true && reaches(`${it.path}.ts`, module, seen))),
+    (it) =>
+      !it.typeOnly &&
+      (it.path === module ||
+        (it.path?.startsWith('test/') === true && reaches(`${it.path}.ts`, module, seen))),
   )
 }

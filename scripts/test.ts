@@ -1,6 +1,8 @@
 /**
- * `npm test`: the unit, property, simulation and integration tests in turn: everything that this machine can run in about ten minutes. Servers that tests run
- * against are found or installed first; tests whose server cannot be had are skipped, counted, and named with what to do. The last line is the sum.
+ * `npm test`: the unit, property, simulation and integration tests in turn: everything that this
+ * machine can run in about ten minutes. Servers that tests run against are found or installed
+ * first; tests whose server cannot be had are skipped, counted, and named with what to do. The last
+ * line is the sum.
  *
  *   npm test                            all four
  *   npm test -- --only unit,property    some
@@ -43,12 +45,16 @@ async function main(): Promise<void> {
   const reports = await mkdtemp(join(tmpdir(), 'weir-test-'))
   const tallies: Tally[] = []
   try {
-    for (const project of chosen) tallies.push(await runTests(project, listed, missing, join(reports, `${project}.json`)))
+    for (const project of chosen)
+      tallies.push(await runTests(project, listed, missing, join(reports, `${project}.json`)))
   } finally {
     await rm(reports, { recursive: true, force: true })
   }
   for (const { count, what, remedy } of skips) console.log(`SKIPPED ${count} tests ${what}. ${remedy}`)
-  const total = sum([...tallies, { passed: 0, failed: 0, skipped: skips.reduce((n, skip) => n + skip.count, 0) }])
+  const total = sum([
+    ...tallies,
+    { passed: 0, failed: 0, skipped: skips.reduce((n, skip) => n + skip.count, 0) },
+  ])
   if (total.skipped > 0) console.log(`${total.skipped} tests were skipped in all; the lines above say why.`)
   console.log(`took ${seconds(performance.now() - started)}`)
   console.log(tallyLine(total))
@@ -56,21 +62,36 @@ async function main(): Promise<void> {
 }
 
 function chosenProjects(): string[] {
-  const { values } = parseArgs({ options: { only: { type: 'string' }, with: { type: 'string', multiple: true } } })
-  const names = [...(values.only?.split(',') ?? DEFAULT_PROJECTS), ...(values.with?.flatMap((text) => text.split(',')) ?? [])]
+  const { values } = parseArgs({
+    options: { only: { type: 'string' }, with: { type: 'string', multiple: true } },
+  })
+  const names = [
+    ...(values.only?.split(',') ?? DEFAULT_PROJECTS),
+    ...(values.with?.flatMap((text) => text.split(',')) ?? []),
+  ]
   const unknown = names.filter((name) => !PROJECTS.includes(name))
-  if (unknown.length > 0) throw new Error(`There is no test project ${unknown.join(', ')}. There are: ${PROJECTS.join(', ')}.`)
+  if (unknown.length > 0)
+    throw new Error(`There is no test project ${unknown.join(', ')}. There are: ${PROJECTS.join(', ')}.`)
   return PROJECTS.filter((name) => names.includes(name))
 }
 
-/** `files`: quickly, from the text, so that generated tests count as one. `tests`: every test, by loading the files. */
+/**
+ * `files`: quickly, from the text, so that generated tests count as one. `tests`: every test, by
+ * loading the files.
+ */
 async function listTests(projects: readonly string[], what: 'files' | 'tests'): Promise<ListedTest[]> {
   if (projects.length === 0) return []
   const directory = await mkdtemp(join(tmpdir(), 'weir-test-'))
   const file = join(directory, 'list.json')
   try {
     const chosen = projects.flatMap((name) => ['--project', name])
-    const { output, code } = await runNode([VITEST, 'list', `--json=${file}`, `--staticParse=${what === 'files'}`, ...chosen])
+    const { output, code } = await runNode([
+      VITEST,
+      'list',
+      `--json=${file}`,
+      `--staticParse=${what === 'files'}`,
+      ...chosen,
+    ])
     if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8')) as ListedTest[]
     console.log(
       `Cannot list the tests of ${projects.join(', ')} (exit code ${code}); skipped ones are not counted:\n${output.slice(0, 2000)}`,
@@ -98,7 +119,12 @@ const skippedProjects = (listed: readonly ListedTest[]): Skip[] =>
 const firstMissing = (file: string, missing: readonly MissingServer[]): MissingServer | undefined =>
   missing.find(({ module }) => reaches(file, module))
 
-async function runTests(project: string, listed: readonly ListedTest[], missing: readonly MissingServer[], report: string): Promise<Tally> {
+async function runTests(
+  project: string,
+  listed: readonly ListedTest[],
+  missing: readonly MissingServer[],
+  report: string,
+): Promise<Tally> {
   const files = [...new Set(listed.filter((it) => it.projectName === project).map((it) => it.file))]
   const left = files.filter((file) => firstMissing(file, missing) !== undefined)
   console.log(`\n== ${project}`)
@@ -116,7 +142,10 @@ async function runTests(project: string, listed: readonly ListedTest[], missing:
     ],
     { show: true },
   )
-  const tally = tallyOf(existsSync(report) ? (JSON.parse(await readFile(report, 'utf8')) as VitestReport) : undefined, code)
+  const tally = tallyOf(
+    existsSync(report) ? (JSON.parse(await readFile(report, 'utf8')) as VitestReport) : undefined,
+    code,
+  )
   console.log(`${project}: ${tallyLine(tally)}`)
   return tally
 }

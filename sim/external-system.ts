@@ -2,12 +2,16 @@ import type { OutputRow } from './job.ts'
 import type { Oracle } from './oracle.ts'
 
 /**
- * The system that the sinks write to: transactions are prepared, then committed by name or rolled back. Committing twice is harmless. It answers at once: what can go
- * wrong between is covered by processes dying before or after.
+ * The system that the sinks write to: transactions are prepared, then committed by name or rolled
+ * back. Committing twice is harmless. It answers at once: what can go wrong between is covered by
+ * processes dying before or after.
  */
 export class ExternalSystem {
   readonly #oracle: Oracle
-  readonly #prepared = new Map<string, { readonly sink: number; readonly attempt: string; readonly rows: readonly OutputRow[] }>()
+  readonly #prepared = new Map<
+    string,
+    { readonly sink: number; readonly attempt: string; readonly rows: readonly OutputRow[] }
+  >()
   readonly #committed = new Set<string>()
 
   constructor(oracle: Oracle) {

@@ -2,7 +2,10 @@ import type { SimJobManager } from './sim-job-manager.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { SimNode } from './world.ts'
 
-/** Crashes, pauses, partitions, a forgetful Redis, and people who want savepoints: at random until `untilMs`; then everything is healed. */
+/**
+ * Crashes, pauses, partitions, a forgetful Redis, and people who want savepoints: at random until
+ * `untilMs`; then everything is healed.
+ */
 export function injectFaults(around: Surroundings, untilMs: number): void {
   const { world, network, redis, nodes } = around
   const random = world.random.fork()
@@ -62,7 +65,8 @@ export function injectFaults(around: Surroundings, untilMs: number): void {
     if (clock.monotonic() >= untilMs) return
     if (random.chance(0.5)) redis.replicate()
     if (random.chance(0.4))
-      for (const node of around.jobManagers) (node.process as SimJobManager | undefined)?.savepoint(`savepoint-${savepoints}`)
+      for (const node of around.jobManagers)
+        (node.process as SimJobManager | undefined)?.savepoint(`savepoint-${savepoints}`)
     savepoints++
     clock.after(random.between(50, 250), routine)
   }

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
-import type { StateFile } from '#runtime/checkpoint/records'
+import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { Barrier } from '#runtime/contract/rpc'
 
 export type Entries = Record<string, unknown>
 
 /** State as entries, written in full or as changes against the base that a barrier names. */
 export class IncrementalState {
-  readonly #snapshots = new Map<number, { readonly chain: readonly StateFile[]; readonly entries: Map<string, string> }>()
+  readonly #snapshots = new Map<
+    number,
+    { readonly chain: readonly StateFile[]; readonly entries: Map<string, string> }
+  >()
 
   restore(id: number, chain: readonly StateFile[], entries: Entries): void {
     this.#snapshots.set(id, { chain, entries: toTexts(entries) })
@@ -40,7 +43,8 @@ export class IncrementalState {
   }
 }
 
-const toTexts = (entries: Entries): Map<string, string> => new Map(Object.entries(entries).map(([k, v]) => [k, JSON.stringify(v)]))
+const toTexts = (entries: Entries): Map<string, string> =>
+  new Map(Object.entries(entries).map(([k, v]) => [k, JSON.stringify(v)]))
 
 /** A file that changes nothing. */
 export const EMPTY_FILE = JSON.stringify({ changed: [], removed: [] })
@@ -49,7 +53,10 @@ export const EMPTY_FILE = JSON.stringify({ changed: [], removed: [] })
 export function entriesOf(files: readonly Uint8Array[]): Entries {
   const entries: Entries = {}
   for (const bytes of files) {
-    const { changed, removed } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { changed: [string, string][]; removed: string[] }
+    const { changed, removed } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+      changed: [string, string][]
+      removed: string[]
+    }
     for (const [key, value] of changed) entries[key] = JSON.parse(value)
     for (const key of removed) delete entries[key]
   }

@@ -1,4 +1,7 @@
-/** The simulated job: two sources, two keyed counters, two sinks that commit in two phases; everything is connected with everything of the next vertex. */
+/**
+ * The simulated job: two sources, two keyed counters, two sinks that commit in two phases;
+ * everything is connected with everything of the next vertex.
+ */
 export const JOB_VERTICES = [
   { id: 'source', parallelism: 2 },
   { id: 'count', parallelism: 2 },

@@ -52,8 +52,17 @@ export async function main(args: readonly string[], io: MainIo): Promise<number>
   return failed.length > 0 ? 0 : 1
 }
 
-async function runOne(seed: number, mutation: Mutation | undefined, trace: boolean, io: MainIo): Promise<number> {
-  const result = await simulate({ seed, mutation, ...(trace ? { onTrace: (line: string) => io.write(`${line}\n`) } : {}) })
+async function runOne(
+  seed: number,
+  mutation: Mutation | undefined,
+  trace: boolean,
+  io: MainIo,
+): Promise<number> {
+  const result = await simulate({
+    seed,
+    mutation,
+    ...(trace ? { onTrace: (line: string) => io.write(`${line}\n`) } : {}),
+  })
   for (const violation of result.violations) io.write(`seed ${seed} FAILED  ${violation}\n`)
   io.write(
     `seed ${seed}: ${result.violations.length === 0 ? 'ok' : 'FAILED'}, ${result.checkpoints} checkpoints, ${result.epochs} epochs, ${result.virtualMs.toFixed(0)} ms, trace ${result.traceHash}\n`,
@@ -98,7 +107,11 @@ function parse(args: readonly string[]): Parsed {
 }
 
 const clear = (io: MainIo): string => (io.isTerminal ? '\r\x1b[K' : '')
-const mutationText = (mutation: Mutation | undefined): string => (mutation === undefined ? '' : ` --mutation ${mutation}`)
+const mutationText = (mutation: Mutation | undefined): string =>
+  mutation === undefined ? '' : ` --mutation ${mutation}`
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
-  process.exitCode = await main(process.argv.slice(2), { write: (text) => process.stdout.write(text), isTerminal: process.stdout.isTTY })
+  process.exitCode = await main(process.argv.slice(2), {
+    write: (text) => process.stdout.write(text),
+    isTerminal: process.stdout.isTTY,
+  })

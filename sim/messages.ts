@@ -1,12 +1,19 @@
-import type { RestorePoint } from '#runtime/checkpoint/records'
-import type { Barrier, SubtaskAck, SubtaskDecline, SubtaskRef } from '#runtime/contract/rpc'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
+import type { RestorePoint } from '#runtime/contract/checkpoint-records'
+import type { CommitPermit, Barrier, SubtaskAck, SubtaskDecline, SubtaskRef } from '#runtime/contract/rpc'
 import type { Element } from './subtasks.ts'
 
-/** What simulated processes say to each other: the product's RPC, reduced to what the protocol needs. */
+/**
+ * What simulated processes say to each other: the product's RPC, reduced to what the protocol
+ * needs.
+ */
 export type FromJobManager = { readonly epoch: number } & (
   | { readonly type: 'lead' }
-  | { readonly type: 'deploy'; readonly attempt: string; readonly places: Readonly<Record<string, string>>; readonly restore: RestorePoint }
+  | {
+      readonly type: 'deploy'
+      readonly attempt: string
+      readonly places: Readonly<Record<string, string>>
+      readonly restore: RestorePoint
+    }
   | { readonly type: 'start'; readonly attempt: string }
   | { readonly type: 'cancel' }
   | { readonly type: 'trigger'; readonly attempt: string; readonly barrier: Barrier }

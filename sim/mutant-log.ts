@@ -1,13 +1,22 @@
 import type { Clock } from '#runtime/base/clock'
-import type { CommitLog } from '#runtime/checkpoint/commit-log'
+import type { CommitLog } from '#runtime/commit-log/commit-log'
 import type { CheckpointCommands } from '#runtime/checkpoint/coordinator'
 import type { CoordinatorLog } from '#runtime/checkpoint/coordinator-log'
-import type { LogRecordOf } from '#runtime/checkpoint/records'
+import type { LogRecordOf } from '#runtime/contract/checkpoint-records'
 import type { World } from './world.ts'
 
-/** The commit log as the coordinator gets it; under some mutations the port does what a wrong coordinator would do around its append. */
-export function mutantLog(log: CommitLog, world: World, clock: Clock, send: CheckpointCommands): CoordinatorLog {
-  const wrong = world.is('commit-before-log') || world.is('commit-on-savepoint') || world.is('expire-after-append')
+/**
+ * The commit log as the coordinator gets it; under some mutations the port does what a wrong
+ * coordinator would do around its append.
+ */
+export function mutantLog(
+  log: CommitLog,
+  world: World,
+  clock: Clock,
+  send: CheckpointCommands,
+): CoordinatorLog {
+  const wrong =
+    world.is('commit-before-log') || world.is('commit-on-savepoint') || world.is('expire-after-append')
   if (!wrong) return log
   const attempt = () => log.state.deploy?.attempt ?? ''
   return {
@@ -29,7 +38,9 @@ export function mutantLog(log: CommitLog, world: World, clock: Clock, send: Chec
       const { id } = body as LogRecordOf<'CHECKPOINT'>
       const permit = { checkpointId: id, epoch: log.epoch }
       if (world.is('commit-before-log') && body.kind === 'CHECKPOINT') send.complete(attempt(), permit)
-      const expiry = world.is('expire-after-append') ? clock.after(40, () => send.abort(attempt(), id)) : undefined
+      const expiry = world.is('expire-after-append')
+        ? clock.after(40, () => send.abort(attempt(), id))
+        : undefined
       const record = await log.append(body, options)
       expiry?.cancel()
       if (world.is('commit-on-savepoint') && body.kind === 'SAVEPOINT') send.complete(attempt(), permit)

@@ -1,4 +1,7 @@
-/** Planted bugs, one at a time: each breaks a rule of the protocol that the simulation must be able to notice. They live in the simulated surroundings, not in the product. */
+/**
+ * Planted bugs, one at a time: each breaks a rule of the protocol that the simulation must be able
+ * to notice. They live in the simulated surroundings, not in the product.
+ */
 export const MUTATIONS = {
   'skip-epoch-open': 'a new leader restores from what it read before its epoch was open',
   'restore-before-settled': 'the restore point of the next attempt is chosen while an append may still land',
@@ -8,7 +11,8 @@ export const MUTATIONS = {
   'commit-before-log': 'sinks are told to commit before the record is in the log',
   'barrier-by-id-alone':
     'tasks tell barriers apart by id alone, and adopted ids are not reported either (each alone would be enough to keep cuts apart)',
-  'ignore-adopted-ids': 'a leader that adopts an attempt numbers its checkpoints as if the attempt had seen none of the earlier leader’s',
+  'ignore-adopted-ids':
+    'a leader that adopts an attempt numbers its checkpoints as if the attempt had seen none of the earlier leader’s',
   'expire-after-append': 'a checkpoint whose append takes long is aborted and its transactions rolled back',
   'commit-on-savepoint': 'sinks commit on savepoints',
   'rollback-on-abort': 'sinks roll back prepared transactions when a checkpoint is aborted',

@@ -13,7 +13,10 @@ interface Link {
 
 const RECONNECT_MS = 50
 
-/** Connections with delay, loss and partition. Different connections are not ordered against each other. */
+/**
+ * Connections with delay, loss and partition. Different connections are not ordered against each
+ * other.
+ */
 export class Network {
   readonly #world: World
   readonly #links: Link[] = []
@@ -49,7 +52,10 @@ export class Network {
     })
   }
 
-  /** `node` dies when it has sent so many messages more, perhaps in the middle of telling several peers. */
+  /**
+   * `node` dies when it has sent so many messages more, perhaps in the middle of telling several
+   * peers.
+   */
   dieAfter(node: SimNode, sends: number, die: () => void): void {
     this.#dying.set(node, { life: node.life, sends, die })
   }
@@ -65,7 +71,10 @@ export class Network {
     return node.alive
   }
 
-  /** The connection is gone; both ends learn of it after a while, and it may come back after `blockedMs`. */
+  /**
+   * The connection is gone; both ends learn of it after a while, and it may come back after
+   * `blockedMs`.
+   */
   cut(a: SimNode, b: SimNode, blockedMs: number): void {
     const link = this.#find(a, b)
     link.blockedUntil = Math.max(link.blockedUntil, this.#world.clock.monotonic() + blockedMs)
@@ -112,7 +121,8 @@ export class Network {
     const { clock, random } = this.#world
     clock.after(random.between(1, RECONNECT_MS), () => {
       if (link.up) return
-      if (!link.a.alive || !link.b.alive || clock.monotonic() < link.blockedUntil) return this.#connectSoon(link)
+      if (!link.a.alive || !link.b.alive || clock.monotonic() < link.blockedUntil)
+        return this.#connectSoon(link)
       link.up = true
       link.generation++
       link.arrival.clear()

@@ -1,5 +1,5 @@
 import { parseCheckpointKey, parseLogKey } from '#runtime/storage/paths'
-import type { LogRecord, Manifest } from '#runtime/checkpoint/records'
+import type { LogRecord, Manifest } from '#runtime/contract/checkpoint-records'
 import type { ObjectEvents, SimObjects } from './sim-store.ts'
 import { EMPTY_FILE, entriesOf } from './incremental-state.ts'
 import type { OutputRow } from './job.ts'
@@ -8,9 +8,11 @@ import type { World } from './world.ts'
 /**
  * Sees everything, and knows the rules independently of the code that is to keep them.
  *
- * I1 log seq dense, each record written once · I2 epochs grow; every record carries the open one · I3 a deployment restores from the newest completed checkpoint
- * I4 sinks commit only ids in the log · I5 output exactly once · I6 each subtask runs once per attempt · I7 no file of a retained checkpoint is missing
- * cut: a checkpoint holds the effects of exactly the records that its sources have emitted
+ * I1 log seq dense, each record written once · I2 epochs grow; every record carries the open one ·
+ *    I3 a deployment restores from the newest completed checkpoint
+ * I4 sinks commit only ids in the log · I5 output exactly once · I6 each subtask runs once per
+ *    attempt · I7 no file of a retained checkpoint is missing cut: a checkpoint holds the effects
+ *    of exactly the records that its sources have emitted
  * I11 an aborted id never becomes a checkpoint
  */
 export class Oracle implements ObjectEvents {
@@ -50,9 +52,11 @@ export class Oracle implements ObjectEvents {
     if (log?.kind !== 'record') return
     const record = JSON.parse(Buffer.from(bytes).toString('utf8')) as LogRecord
     this.#world.trace(`log ${log.seq} ${JSON.stringify(record.body)}`)
-    // A late request of somebody deposed may win a key that compaction freed: nobody reads or believes it.
+    // A late request of somebody deposed may win a key that compaction freed: nobody reads or
+    // believes it.
     if (this.#freed.has(key)) return
-    if (log.seq !== this.#head + 1 || record.seq !== log.seq) this.#violate('I1', `record ${log.seq} follows ${this.#head}`)
+    if (log.seq !== this.#head + 1 || record.seq !== log.seq)
+      this.#violate('I1', `record ${log.seq} follows ${this.#head}`)
     this.#head = log.seq
     this.#onRecord(record)
   }
@@ -63,7 +67,8 @@ export class Oracle implements ObjectEvents {
 
   onDeleted(key: string): void {
     if (parseLogKey(key)?.kind === 'record') this.#freed.add(key)
-    for (const [id, files] of this.#retained) if (files.has(key)) this.#violate('I7', `${key} of retained checkpoint ${id} was deleted`)
+    for (const [id, files] of this.#retained)
+      if (files.has(key)) this.#violate('I7', `${key} of retained checkpoint ${id} was deleted`)
   }
 
   /** A coordinator told the tasks that the checkpoint is given up. */
@@ -74,18 +79,21 @@ export class Oracle implements ObjectEvents {
   }
 
   onFailure(reason: string, message: string): void {
-    if (reason === 'CORRUPT_UPLOAD') this.#violate('I7', `a task refers to a file that is not protected: ${message}`)
+    if (reason === 'CORRUPT_UPLOAD')
+      this.#violate('I7', `a task refers to a file that is not protected: ${message}`)
   }
 
   onStarted(attempt: string, subtask: string, place: string): void {
     const key = `${attempt} ${subtask}`
     const other = this.#running.get(key)
-    if (other !== undefined && other !== place) this.#violate('I6', `${subtask} of attempt ${attempt} runs on ${other} and ${place}`)
+    if (other !== undefined && other !== place)
+      this.#violate('I6', `${subtask} of attempt ${attempt} runs on ${other} and ${place}`)
     this.#running.set(key, place)
   }
 
   onCommit(permit: number, rows: readonly OutputRow[]): void {
-    if (!this.#logged.has(permit)) this.#violate('I4', `a sink committed on ${permit}, which no record completes`)
+    if (!this.#logged.has(permit))
+      this.#violate('I4', `a sink committed on ${permit}, which no record completes`)
     for (const row of rows) {
       const id = `${row.source}/${row.offset}`
       if (this.#rows.has(id)) this.#violate('I5', `record ${id} was committed twice`)
@@ -106,10 +114,12 @@ export class Oracle implements ObjectEvents {
     else
       this.#recordsPerSource.forEach((count, source) => {
         for (let offset = 0; offset < count; offset++)
-          if (!this.#rows.has(`${source}/${offset}`)) return this.#violate('I5', `record ${source}/${offset} was never committed`)
+          if (!this.#rows.has(`${source}/${offset}`))
+            return this.#violate('I5', `record ${source}/${offset} was never committed`)
       })
     for (const [key, numbers] of this.#counts)
-      if (Math.max(...numbers) !== numbers.size) this.#violate('I5', `key ${key} has ${numbers.size} counts up to ${Math.max(...numbers)}`)
+      if (Math.max(...numbers) !== numbers.size)
+        this.#violate('I5', `key ${key} has ${numbers.size} counts up to ${Math.max(...numbers)}`)
   }
 
   #onRecord({ epoch, body }: LogRecord): void {
@@ -117,13 +127,15 @@ export class Oracle implements ObjectEvents {
       if (body.epoch <= this.#epoch) this.#violate('I2', `epoch ${body.epoch} opened after ${this.#epoch}`)
       this.#epoch = body.epoch
       this.epochs++
-    } else if (epoch !== this.#epoch) this.#violate('I2', `${body.kind} of epoch ${epoch} stands under epoch ${this.#epoch}`)
+    } else if (epoch !== this.#epoch)
+      this.#violate('I2', `${body.kind} of epoch ${epoch} stands under epoch ${this.#epoch}`)
     if (body.kind === 'CLOSE') this.#closed = true
     if (body.kind === 'SAVEPOINT') this.savepoints++
     if (body.kind === 'DEPLOY') {
       this.deployments++
       const from = body.restoreFrom.kind === 'checkpoint' ? body.restoreFrom.id : 0
-      if (from !== this.#restorable) this.#violate('I3', `attempt ${body.attempt} restores from ${from}, newest is ${this.#restorable}`)
+      if (from !== this.#restorable)
+        this.#violate('I3', `attempt ${body.attempt} restores from ${from}, newest is ${this.#restorable}`)
     }
     if (body.kind !== 'CHECKPOINT') return
     this.completed++
@@ -144,10 +156,14 @@ export class Oracle implements ObjectEvents {
     }
     const manifest = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest
     this.#checkCut(manifest)
-    const files = manifest.vertices.flatMap((v) => v.subtasks.flatMap((s) => s.chain.flatMap((f) => f.key ?? [])))
+    const files = manifest.vertices.flatMap((v) =>
+      v.subtasks.flatMap((s) => s.chain.flatMap((f) => f.key ?? [])),
+    )
     for (const file of files) {
-      if (this.#objects.get(file) === undefined) this.#violate('I7', `checkpoint ${id} was completed without ${file}`)
-      if (parseCheckpointKey(file) === undefined) this.#violate('I7', `checkpoint ${id} refers to ${file}, outside chk/`)
+      if (this.#objects.get(file) === undefined)
+        this.#violate('I7', `checkpoint ${id} was completed without ${file}`)
+      if (parseCheckpointKey(file) === undefined)
+        this.#violate('I7', `checkpoint ${id} refers to ${file}, outside chk/`)
     }
     return new Set([key, ...files])
   }
@@ -158,13 +174,20 @@ export class Oracle implements ObjectEvents {
       (vertices.find((v) => v.vertex === vertex)?.subtasks ?? []).map(({ chain }) =>
         entriesOf(
           chain.map((file) =>
-            file.key === undefined ? Buffer.from(file.inline ?? '', 'base64') : (this.#objects.get(file.key) ?? Buffer.from(EMPTY_FILE)),
+            file.key === undefined
+              ? Buffer.from(file.inline ?? '', 'base64')
+              : (this.#objects.get(file.key) ?? Buffer.from(EMPTY_FILE)),
           ),
         ),
       )
-    const sum = (entries: Record<string, unknown>[]) => entries.flatMap((e) => Object.values(e) as number[]).reduce((a, b) => a + b, 0)
+    const sum = (entries: Record<string, unknown>[]) =>
+      entries.flatMap((e) => Object.values(e) as number[]).reduce((a, b) => a + b, 0)
     const [emitted, counted] = [sum(states('source')), sum(states('count'))]
-    if (emitted !== counted) this.#violate('cut', `in checkpoint ${id} the sources have emitted ${emitted} records, ${counted} are counted`)
+    if (emitted !== counted)
+      this.#violate(
+        'cut',
+        `in checkpoint ${id} the sources have emitted ${emitted} records, ${counted} are counted`,
+      )
   }
 
   #violate(invariant: string, text: string): void {

@@ -1,4 +1,7 @@
-/** A seeded sequence of numbers (mulberry32); forks are independent of how often their parent is asked afterwards. */
+/**
+ * A seeded sequence of numbers (mulberry32); forks are independent of how often their parent is
+ * asked afterwards.
+ */
 export class Random {
   #state: number
   constructor(seed: number) {

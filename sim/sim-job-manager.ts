@@ -1,5 +1,5 @@
 import { silentLogger } from '#runtime/base/logger'
-import { CommitLog } from '#runtime/checkpoint/commit-log'
+import { CommitLog } from '#runtime/commit-log/commit-log'
 import { LeaseLoop } from '#runtime/election/lease-loop'
 import { LEASE_TTL_MS } from './job.ts'
 import type { FromTaskManager } from './messages.ts'
@@ -8,7 +8,10 @@ import type { SimStore } from './sim-store.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { Process, SimNode } from './world.ts'
 
-/** A JobManager: campaigns with the product's lease loop, leads with the product's commit log and coordinator, and starts over when it is deposed. */
+/**
+ * A JobManager: campaigns with the product's lease loop, leads with the product's commit log and
+ * coordinator, and starts over when it is deposed.
+ */
 export class SimJobManager implements Process {
   readonly #around: Surroundings
   readonly #node: SimNode
@@ -49,7 +52,12 @@ export class SimJobManager implements Process {
     const again = (delayMs: number) => clock.after(delayMs, () => void this.#campaign())
     const token = `${this.#node.name}:${this.#node.life}.${++this.#campaigns}`
     try {
-      const log = await CommitLog.open({ store: this.#store, clock, random: random.next, logger: silentLogger })
+      const log = await CommitLog.open({
+        store: this.#store,
+        clock,
+        random: random.next,
+        logger: silentLogger,
+      })
       if (log.state.closed !== undefined) return
       const lease = new LeaseLoop({
         store: this.#around.redis.clientOf(this.#node),

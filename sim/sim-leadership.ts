@@ -1,10 +1,10 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
-import { CommitLog } from '#runtime/checkpoint/commit-log'
+import { CommitLog } from '#runtime/commit-log/commit-log'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
-import { nextAttempt } from '#runtime/checkpoint/log-state'
-import type { LogBody, RestorePoint } from '#runtime/checkpoint/records'
+import { nextAttempt } from '#runtime/commit-log/log-state'
+import type { LogBody, RestorePoint } from '#runtime/contract/checkpoint-records'
 import { CHECKPOINTS, JOB, JOB_VERTICES, PLAN } from './job.ts'
 import type { FromJobManager, FromTaskManager, TaskManagerReport } from './messages.ts'
 import { mutantLog } from './mutant-log.ts'
@@ -20,8 +20,9 @@ const COMPACTION_GRACE_MS = 1600
 type Phase = 'opening' | 'asking' | 'waiting' | 'deploying' | 'running' | 'stopping' | 'over'
 
 /**
- * One term of leadership: opens the epoch, adopts the running attempt or deploys a new one, and restarts it when something fails. The decisions of the product's
- * JobManager that the protocol's safety depends on, in their order; the coordinator and the log are the product's own.
+ * One term of leadership: opens the epoch, adopts the running attempt or deploys a new one, and
+ * restarts it when something fails. The decisions of the product's JobManager that the protocol's
+ * safety depends on, in their order; the coordinator and the log are the product's own.
  */
 export class SimLeadership {
   readonly #around: Surroundings
@@ -55,7 +56,12 @@ export class SimLeadership {
   async open(floor: number, taskManagers: ReadonlySet<SimNode>): Promise<void> {
     const { world } = this.#around
     try {
-      this.#log = await CommitLog.open({ store: this.#store, clock: this.#clock, random: world.random.next, logger: silentLogger })
+      this.#log = await CommitLog.open({
+        store: this.#store,
+        clock: this.#clock,
+        random: world.random.next,
+        logger: silentLogger,
+      })
       await this.#log.ensureOwner(JOB)
       if (world.is('skip-epoch-open')) this.#stale = this.#log.state.restorePoint
       await this.#log.openEpoch({ run: 1, leader: this.#node.name, floor })
@@ -79,7 +85,8 @@ export class SimLeadership {
   }
 
   onConnected(peer: SimNode): void {
-    if (this.#phase !== 'opening' && this.#phase !== 'over') this.#send(peer, { type: 'lead', epoch: this.#log.epoch })
+    if (this.#phase !== 'opening' && this.#phase !== 'over')
+      this.#send(peer, { type: 'lead', epoch: this.#log.epoch })
   }
 
   onLost(peer: SimNode): void {
@@ -90,7 +97,8 @@ export class SimLeadership {
   onMessage(peer: SimNode, message: FromTaskManager): void {
     if (this.#phase === 'opening' || this.#phase === 'over') return
     if (message.type === 'report') return this.#onReport(peer, message)
-    if (message.type === 'fenced') return message.epoch > this.#log.epoch ? this.#over('fenced by a TaskManager') : undefined
+    if (message.type === 'fenced')
+      return message.epoch > this.#log.epoch ? this.#over('fenced by a TaskManager') : undefined
     if (message.type === 'ack') return this.#coordinator?.onAck(message.ack)
     if (message.type === 'decline') return this.#coordinator?.onDecline(message.decline)
     if (message.attempt !== this.#attempt) return
@@ -174,7 +182,11 @@ export class SimLeadership {
     const { deploy } = this.#log.state
     const all = this.#around.taskManagers
     const reports = all.map((node) => this.#reports.get(node))
-    if (deploy === undefined || !reports.every((r) => r?.epoch === this.#log.epoch && r.running && r.attempt === deploy.attempt)) return
+    if (
+      deploy === undefined ||
+      !reports.every((r) => r?.epoch === this.#log.epoch && r.running && r.attempt === deploy.attempt)
+    )
+      return
     const { world } = this.#around
     world.trace(`${this.#node.name} adopts attempt ${deploy.attempt}`)
     this.#timer?.cancel()
@@ -215,7 +227,8 @@ export class SimLeadership {
   }
 
   #deployIfPossible(): void {
-    if (this.#phase !== 'waiting' || !this.#around.taskManagers.every((node) => this.#reports.has(node))) return
+    if (this.#phase !== 'waiting' || !this.#around.taskManagers.every((node) => this.#reports.has(node)))
+      return
     this.#phase = 'deploying'
     this.#begin(nextAttempt(this.#log.state, this.#log.epoch))
     void this.#deploy(this.#attempt)
@@ -224,7 +237,17 @@ export class SimLeadership {
   async #deploy(attempt: string): Promise<void> {
     const restoreFrom = this.#stale ?? this.#log.state.restorePoint
     this.#stale = undefined
-    if (!(await this.#append({ kind: 'DEPLOY', attempt, run: 1, planHash: PLAN.planHash, restoreFrom, why: 'simulated' }))) return
+    if (
+      !(await this.#append({
+        kind: 'DEPLOY',
+        attempt,
+        run: 1,
+        planHash: PLAN.planHash,
+        restoreFrom,
+        why: 'simulated',
+      }))
+    )
+      return
     if (this.#attempt !== attempt || this.#phase !== 'deploying') return
     const { epoch } = this.#log
     for (const node of this.#around.taskManagers)
@@ -237,7 +260,8 @@ export class SimLeadership {
     this.#timer?.cancel()
     this.#phase = 'running'
     const { epoch } = this.#log
-    for (const node of this.#around.taskManagers) this.#send(node, { type: 'start', epoch, attempt: this.#attempt })
+    for (const node of this.#around.taskManagers)
+      this.#send(node, { type: 'start', epoch, attempt: this.#attempt })
     this.#coordinator?.start({ ...PLAN, attempt: this.#attempt })
   }
 
@@ -260,7 +284,12 @@ export class SimLeadership {
   /** All sinks have committed the final checkpoint. */
   async #maybeClose(): Promise<void> {
     const id = this.#finalId
-    if (this.#phase !== 'running' || id === undefined || ![0, 1].every((sink) => (this.#committed.get(sink) ?? 0) >= id)) return
+    if (
+      this.#phase !== 'running' ||
+      id === undefined ||
+      ![0, 1].every((sink) => (this.#committed.get(sink) ?? 0) >= id)
+    )
+      return
     this.#phase = 'stopping'
     await this.#coordinator?.stop('COORDINATOR_SHUTDOWN')
     await this.#append({ kind: 'CLOSE', run: 1, status: 'Finished' })

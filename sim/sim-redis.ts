@@ -7,7 +7,10 @@ interface LeaseData {
   readonly epoch: number
 }
 
-/** A Redis as far as the lease needs one. It can lose everything, or go back to an earlier state (failover to a replica that lagged, restart without AOF). */
+/**
+ * A Redis as far as the lease needs one. It can lose everything, or go back to an earlier state
+ * (failover to a replica that lagged, restart without AOF).
+ */
 export class SimRedis {
   readonly #world: World
   readonly #ttlMs: number
@@ -66,7 +69,10 @@ export class SimRedis {
     const holder = this.#holder()
     if (holder !== undefined && holder.token !== token) return { kind: 'foreign', holder: holder.token }
     if (holder === undefined && this.#data.epoch > epoch) return { kind: 'foreign', holder: 'a later epoch' }
-    this.#data = { holder: { token, expiresAt: this.#now() + this.#ttlMs }, epoch: Math.max(epoch, this.#data.epoch) }
+    this.#data = {
+      holder: { token, expiresAt: this.#now() + this.#ttlMs },
+      epoch: Math.max(epoch, this.#data.epoch),
+    }
     return { kind: holder === undefined ? 'retaken' : 'renewed' }
   }
 
@@ -74,11 +80,14 @@ export class SimRedis {
     const { clock, random, faulty } = this.#world
     const { life } = node
     const { promise, resolve, reject } = Promise.withResolvers<T>()
-    clock.after(200, () => node.deliver(life, () => reject(new WeirError('NET_LOST', 'redis did not answer'))))
+    clock.after(200, () =>
+      node.deliver(life, () => reject(new WeirError('NET_LOST', 'redis did not answer'))),
+    )
     if (this.#now() < this.blockedUntil || (faulty && random.chance(0.01))) return promise
     clock.after(0.2 + random.next(), () => {
       const result = effect()
-      if (!(faulty && random.chance(0.01))) clock.after(0.2 + random.next(), () => node.deliver(life, () => resolve(result)))
+      if (!(faulty && random.chance(0.01)))
+        clock.after(0.2 + random.next(), () => node.deliver(life, () => resolve(result)))
     })
     return promise
   }

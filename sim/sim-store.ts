@@ -23,7 +23,11 @@ export class SimObjects extends MemoryObjects {
   override create(key: string, bytes: Uint8Array): 'created' | 'exists' {
     const result = super.create(key, bytes)
     if (result === 'created') this.events?.onCreated(key, bytes)
-    else if (this.#world.is('drop-fence-check') && key.startsWith('log/') && Buffer.compare(this.get(key) as Uint8Array, bytes) !== 0) {
+    else if (
+      this.#world.is('drop-fence-check') &&
+      key.startsWith('log/') &&
+      Buffer.compare(this.get(key) as Uint8Array, bytes) !== 0
+    ) {
       this.overwrite(key, bytes)
       this.events?.onOverwritten(key)
       return 'created'
@@ -39,7 +43,8 @@ export class SimObjects extends MemoryObjects {
 const DEADLINE_MS = 250
 
 /**
- * The store as one process reaches it: requests and answers take time, get lost, and a request given up by its sender may still be carried out later (G4).
+ * The store as one process reaches it: requests and answers take time, get lost, and a request
+ * given up by its sender may still be carried out later (G4).
  */
 export class SimStore implements CheckpointStore {
   readonly url = 'memory://job'

@@ -1,6 +1,6 @@
 import { messageOf, toErrorData, WeirError } from '#runtime/base/errors'
-import { readManifest } from '#runtime/checkpoint/manifest-io'
-import type { RestorePoint, StateFile } from '#runtime/checkpoint/records'
+import { readManifest } from '#runtime/commit-log/manifest-io'
+import type { RestorePoint, StateFile } from '#runtime/contract/checkpoint-records'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import { createExact } from '#runtime/storage/create-exact'
 import { stateFileKey } from '#runtime/storage/paths'
@@ -9,7 +9,14 @@ import type { DataMessage, FromJobManager, FromTaskManager } from './messages.ts
 import { entriesOf } from './incremental-state.ts'
 import type { SimStore } from './sim-store.ts'
 import type { Surroundings } from './surroundings.ts'
-import { CountSubtask, SinkSubtask, SourceSubtask, type Element, type Subtask, type SubtaskContext } from './subtasks.ts'
+import {
+  CountSubtask,
+  SinkSubtask,
+  SourceSubtask,
+  type Element,
+  type Subtask,
+  type SubtaskContext,
+} from './subtasks.ts'
 import type { Process, SimNode } from './world.ts'
 
 const EMIT_EVERY_MS = 9
@@ -24,7 +31,10 @@ interface Execution {
   failed: boolean
 }
 
-/** A TaskManager: runs subtasks, obeys the leader of the highest epoch it has seen, stores the state of its subtasks itself. */
+/**
+ * A TaskManager: runs subtasks, obeys the leader of the highest epoch it has seen, stores the state
+ * of its subtasks itself.
+ */
 export class SimTaskManager implements Process {
   readonly #around: Surroundings
   readonly #node: SimNode
@@ -75,13 +85,18 @@ export class SimTaskManager implements Process {
       case 'start':
         execution.started = true
         for (const subtask of execution.subtasks.values()) {
-          this.#around.oracle.onStarted(execution.attempt, subtaskKey(subtask.ref), `${this.#node.name}#${this.#node.life}`)
+          this.#around.oracle.onStarted(
+            execution.attempt,
+            subtaskKey(subtask.ref),
+            `${this.#node.name}#${this.#node.life}`,
+          )
           if (subtask instanceof SourceSubtask) this.#emit(execution, subtask)
         }
         return
       case 'trigger':
         this.#highestId = Math.max(this.#highestId, command.barrier.id)
-        for (const subtask of execution.subtasks.values()) if (subtask instanceof SourceSubtask) subtask.trigger(command.barrier)
+        for (const subtask of execution.subtasks.values())
+          if (subtask instanceof SourceSubtask) subtask.trigger(command.barrier)
         return
       case 'complete':
         for (const subtask of execution.subtasks.values()) subtask.onComplete(command.permit.checkpointId)
@@ -94,14 +109,27 @@ export class SimTaskManager implements Process {
   #report(epoch: number): FromTaskManager {
     const execution = this.#execution
     const running = execution !== undefined && execution.started && !execution.failed
-    const finished = [...(execution?.subtasks.values() ?? [])].flatMap((s) => (s instanceof SourceSubtask && s.done ? s.ref.subtask : []))
-    return { type: 'report', epoch, attempt: execution?.attempt, running, highestId: this.#highestId, finished }
+    const finished = [...(execution?.subtasks.values() ?? [])].flatMap((s) =>
+      s instanceof SourceSubtask && s.done ? s.ref.subtask : [],
+    )
+    return {
+      type: 'report',
+      epoch,
+      attempt: execution?.attempt,
+      running,
+      highestId: this.#highestId,
+      finished,
+    }
   }
 
-  async #deploy(attempt: string, places: Readonly<Record<string, string>>, restore: RestorePoint): Promise<void> {
-    const own = JOB_VERTICES.flatMap((v) => Array.from({ length: v.parallelism }, (_, subtask) => ({ vertex: v.id, subtask }))).filter(
-      (ref) => places[subtaskKey(ref)] === this.#node.name,
-    )
+  async #deploy(
+    attempt: string,
+    places: Readonly<Record<string, string>>,
+    restore: RestorePoint,
+  ): Promise<void> {
+    const own = JOB_VERTICES.flatMap((v) =>
+      Array.from({ length: v.parallelism }, (_, subtask) => ({ vertex: v.id, subtask })),
+    ).filter((ref) => places[subtaskKey(ref)] === this.#node.name)
     const context = this.#context(attempt)
     const execution: Execution = {
       attempt,
@@ -115,11 +143,14 @@ export class SimTaskManager implements Process {
     try {
       if (restore.kind === 'checkpoint') await this.#restore(execution, restore)
       if (this.#execution !== execution) return
-      const unreachable = Object.values(places).find((place) => place !== this.#node.name && !this.#connected.has(this.#around.node(place)))
+      const unreachable = Object.values(places).find(
+        (place) => place !== this.#node.name && !this.#connected.has(this.#around.node(place)),
+      )
       if (unreachable === undefined) this.#tellLeader({ type: 'deployed', attempt })
       else this.#fail(execution, `no connection to ${unreachable}`)
     } catch (error) {
-      if (error instanceof WeirError && error.code === 'STO_MISSING') this.#around.oracle.onMissingFile(messageOf(error))
+      if (error instanceof WeirError && error.code === 'STO_MISSING')
+        this.#around.oracle.onMissingFile(messageOf(error))
       this.#fail(execution, messageOf(error))
     }
   }
@@ -132,7 +163,11 @@ export class SimTaskManager implements Process {
         if (instance === undefined) continue
         const files: Uint8Array[] = []
         for (const file of chain)
-          files.push(file.inline === undefined ? await this.#store.get(file.key as string) : Buffer.from(file.inline, 'base64'))
+          files.push(
+            file.inline === undefined
+              ? await this.#store.get(file.key as string)
+              : Buffer.from(file.inline, 'base64'),
+          )
         if (this.#execution !== execution) return
         instance.restore(point.id, chain, entriesOf(files))
       }
@@ -140,7 +175,8 @@ export class SimTaskManager implements Process {
   }
 
   #subtask(ref: SubtaskRef, context: SubtaskContext): Subtask {
-    if (ref.vertex === 'source') return new SourceSubtask(ref, context, this.#around.recordsPerSource[ref.subtask] as number)
+    if (ref.vertex === 'source')
+      return new SourceSubtask(ref, context, this.#around.recordsPerSource[ref.subtask] as number)
     return ref.vertex === 'count' ? new CountSubtask(ref, context) : new SinkSubtask(ref, context)
   }
 
@@ -150,7 +186,8 @@ export class SimTaskManager implements Process {
       attempt,
       external: this.#around.external,
       send: (to, from, element) => this.#send(attempt, to, from, element),
-      acknowledge: (of, barrier, chain, upload) => void this.#acknowledge(attempt, of, barrier, chain, upload),
+      acknowledge: (of, barrier, chain, upload) =>
+        void this.#acknowledge(attempt, of, barrier, chain, upload),
       committed: (of, id) => this.#tellLeader({ type: 'committed', attempt, sink: of.subtask, id }),
       fileKey: (barrier, of) => stateFileKey(barrier.directory, of.vertex, of.subtask, attempt),
     }
@@ -158,7 +195,8 @@ export class SimTaskManager implements Process {
 
   #emit(execution: Execution, source: SourceSubtask): void {
     if (this.#execution !== execution || execution.failed) return
-    if (source.done) return this.#tellLeader({ type: 'finished', attempt: execution.attempt, source: source.ref.subtask })
+    if (source.done)
+      return this.#tellLeader({ type: 'finished', attempt: execution.attempt, source: source.ref.subtask })
     source.emit()
     const { random } = this.#node.world
     this.#node.clock().after(EMIT_EVERY_MS * (0.5 + random.next()), () => this.#emit(execution, source))
@@ -188,22 +226,42 @@ export class SimTaskManager implements Process {
     upload: { readonly key: string; readonly bytes: Uint8Array } | undefined,
   ): Promise<void> {
     const { world } = this.#node
-    const fence = { attempt, epoch: barrier.epoch, checkpointId: barrier.id, vertex: of.vertex, subtask: of.subtask }
+    const fence = {
+      attempt,
+      epoch: barrier.epoch,
+      checkpointId: barrier.id,
+      vertex: of.vertex,
+      subtask: of.subtask,
+    }
     const clock = this.#node.clock()
     const last = chain.at(-1) as StateFile
     try {
       if (upload !== undefined && !world.is('ack-before-upload'))
-        await createExact(this.#store, upload.key, upload.bytes, { clock, random: world.random.next, limitMs: UPLOAD_LIMIT_MS })
+        await createExact(this.#store, upload.key, upload.bytes, {
+          clock,
+          random: world.random.next,
+          limitMs: UPLOAD_LIMIT_MS,
+        })
       const state = { subtask: of.subtask, keyGroups: [0, 128] as [number, number], chain: [...chain] }
       const times = { alignmentMs: 0, syncMs: 0, asyncMs: 0, uploadMs: 0 }
       this.#tellLeader({
         type: 'ack',
-        ack: { ...fence, uids: [of.vertex], state, sizeBytes: last.sizeBytes, deltaBytes: last.sizeBytes, ...times },
+        ack: {
+          ...fence,
+          uids: [of.vertex],
+          state,
+          sizeBytes: last.sizeBytes,
+          deltaBytes: last.sizeBytes,
+          ...times,
+        },
       })
       if (upload !== undefined && world.is('ack-before-upload'))
         clock.after(30, () => void this.#store.create(upload.key, upload.bytes).catch(() => undefined))
     } catch (error) {
-      this.#tellLeader({ type: 'decline', decline: { ...fence, reason: 'CHECKPOINT_ASYNC_EXCEPTION', error: toErrorData(error) } })
+      this.#tellLeader({
+        type: 'decline',
+        decline: { ...fence, reason: 'CHECKPOINT_ASYNC_EXCEPTION', error: toErrorData(error) },
+      })
     }
   }
 

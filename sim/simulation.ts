@@ -57,10 +57,16 @@ export class Simulation implements Surroundings {
     this.external = new ExternalSystem(this.oracle)
     this.redis = new SimRedis(world, LEASE_TTL_MS)
     const jobManagers = world.random.between(2, 3)
-    this.jobManagers = Array.from({ length: jobManagers }, (_, i) => new SimNode(world, `jm${i}`, (node) => new SimJobManager(this, node)))
-    this.taskManagers = [0, 1].map((i) => new SimNode(world, `tm${i}`, (node) => new SimTaskManager(this, node)))
+    this.jobManagers = Array.from(
+      { length: jobManagers },
+      (_, i) => new SimNode(world, `jm${i}`, (node) => new SimJobManager(this, node)),
+    )
+    this.taskManagers = [0, 1].map(
+      (i) => new SimNode(world, `tm${i}`, (node) => new SimTaskManager(this, node)),
+    )
     this.places = placeSubtasks(this.taskManagers)
-    for (const jobManager of this.jobManagers) for (const taskManager of this.taskManagers) this.network.join(jobManager, taskManager)
+    for (const jobManager of this.jobManagers)
+      for (const taskManager of this.taskManagers) this.network.join(jobManager, taskManager)
     this.network.join(this.taskManagers[0] as SimNode, this.taskManagers[1] as SimNode)
   }
 

@@ -1,5 +1,5 @@
-import { BarrierAligner } from '#runtime/checkpoint/barrier-aligner'
-import type { StateFile } from '#runtime/checkpoint/records'
+import { BarrierAligner } from '#runtime/task/barrier-aligner'
+import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { Barrier, SubtaskRef } from '#runtime/contract/rpc'
 import type { ExternalSystem } from './external-system.ts'
 import { IncrementalState, type Entries } from './incremental-state.ts'
@@ -8,7 +8,9 @@ import type { World } from './world.ts'
 
 const KEYS = 7
 
-export type Element = { readonly kind: 'record'; readonly row: OutputRow } | { readonly kind: 'barrier'; readonly barrier: Barrier }
+export type Element =
+  | { readonly kind: 'record'; readonly row: OutputRow }
+  | { readonly kind: 'barrier'; readonly barrier: Barrier }
 
 /** What a subtask may do to the outside. */
 export interface SubtaskContext {
@@ -48,13 +50,19 @@ export abstract class Subtask {
   onAbort(_epoch: number, _checkpointId: number): void {}
 
   protected forward(vertex: string, barrier: Barrier): void {
-    for (const subtask of [0, 1]) this.context.send({ vertex, subtask }, this.ref, { kind: 'barrier', barrier })
+    for (const subtask of [0, 1])
+      this.context.send({ vertex, subtask }, this.ref, { kind: 'barrier', barrier })
   }
 
   protected snapshot(barrier: Barrier): void {
     const { world } = this.context
     const key = this.context.fileKey(barrier, this.ref)
-    const { chain, upload } = this.#state.snapshot(barrier, key, this.entries(), world.is('reuse-outside-base'))
+    const { chain, upload } = this.#state.snapshot(
+      barrier,
+      key,
+      this.entries(),
+      world.is('reuse-outside-base'),
+    )
     this.context.acknowledge(this.ref, barrier, chain, upload)
   }
 }
@@ -85,7 +93,11 @@ export class SourceSubtask extends Subtask {
   }
 
   trigger(barrier: Barrier): void {
-    if (barrier.epoch < this.#newest.epoch || (barrier.epoch === this.#newest.epoch && barrier.id <= this.#newest.id)) return
+    if (
+      barrier.epoch < this.#newest.epoch ||
+      (barrier.epoch === this.#newest.epoch && barrier.id <= this.#newest.id)
+    )
+      return
     this.#newest = barrier
     this.forward('count', barrier)
     if (this.context.world.is('snapshot-after-records')) this.emit()
@@ -155,7 +167,10 @@ export class CountSubtask extends AlignedSubtask {
   protected override onRow(row: OutputRow): void {
     const n = (this.#counts.get(row.key) ?? 0) + 1
     this.#counts.set(row.key, n)
-    this.context.send({ vertex: 'sink', subtask: row.offset % 2 }, this.ref, { kind: 'record', row: { ...row, n } })
+    this.context.send({ vertex: 'sink', subtask: row.offset % 2 }, this.ref, {
+      kind: 'record',
+      row: { ...row, n },
+    })
   }
   protected override onAligned(barrier: Barrier): void {
     this.forward('sink', barrier)
@@ -201,7 +216,8 @@ export class SinkSubtask extends AlignedSubtask {
   override onAbort(epoch: number, id: number): void {
     super.onAbort(epoch, id)
     if (!this.context.world.is('rollback-on-abort') && !this.context.world.is('expire-after-append')) return
-    for (const transaction of this.#pending) if (transaction.id === id) this.context.external.rollBack(transaction.name)
+    for (const transaction of this.#pending)
+      if (transaction.id === id) this.context.external.rollBack(transaction.name)
     this.#pending = this.#pending.filter((transaction) => transaction.id !== id)
   }
 

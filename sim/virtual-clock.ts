@@ -10,8 +10,9 @@ interface Scheduled {
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /**
- * Time that passes only when told to: one event after the other, in order of time and then of scheduling, with all promises run to their ends between two events.
- * Equal programs with equal seeds therefore run equally, whatever the machine does.
+ * Time that passes only when told to: one event after the other, in order of time and then of
+ * scheduling, with all promises run to their ends between two events. Equal programs with equal
+ * seeds therefore run equally, whatever the machine does.
  */
 export class VirtualClock implements Clock {
   readonly #origin: number

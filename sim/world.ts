@@ -58,8 +58,9 @@ export interface Process {
 }
 
 /**
- * A process that can crash, come back, and stand still (SIGSTOP): everything that reaches it, timers and answers included, comes through `deliver`, which drops what
- * belongs to an earlier life and holds back what arrives during a pause.
+ * A process that can crash, come back, and stand still (SIGSTOP): everything that reaches it,
+ * timers and answers included, comes through `deliver`, which drops what belongs to an earlier life
+ * and holds back what arrives during a pause.
  */
 export class SimNode {
   readonly name: string

@@ -10,7 +10,10 @@ export interface Seen {
 
 const AGAIN_MS = 20
 
-/** Follows GET /events of several JobManagers at once, and dials again what is gone; each line of a leader is kept. */
+/**
+ * Follows GET /events of several JobManagers at once, and dials again what is gone; each line of a
+ * leader is kept.
+ */
 export class FactsStream implements AsyncDisposable {
   readonly #abort = new AbortController()
   readonly #followers: readonly Promise<void>[]
@@ -21,7 +24,10 @@ export class FactsStream implements AsyncDisposable {
     this.#followers = urls.map((url) => this.#follow(url))
   }
 
-  /** The first line, of those that have come and those to come, that satisfies `condition`. @throws after `limitMs`, with the last facts */
+  /**
+   * The first line, of those that have come and those to come, that satisfies `condition`. @throws
+   * after `limitMs`, with the last facts
+   */
   async first(what: string, condition: (seen: Seen) => boolean, limitMs = 60_000): Promise<Seen> {
     const end = performance.now() + limitMs
     for (let from = 0; ;) {
@@ -55,7 +61,9 @@ export class FactsStream implements AsyncDisposable {
     while (!signal.aborted) {
       try {
         const { body } = await fetch(`${url}/events`, { signal })
-        if (body !== null) for await (const line of createInterface({ input: Readable.fromWeb(body as never) })) this.#keep(line)
+        if (body !== null)
+          for await (const line of createInterface({ input: Readable.fromWeb(body as never) }))
+            this.#keep(line)
       } catch {
         // The JobManager is not there: that is what is being measured.
       }

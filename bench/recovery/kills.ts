@@ -1,12 +1,18 @@
-import { eventually } from '#test/kit/eventually'
+import { eventually } from '#tools/servers/eventually'
 import type { Cast, Stage } from './stage.ts'
 
-/** One kind of death. What is killed is brought back where somebody else (a kubelet, `weir run`, an administrator) would bring it back. */
+/**
+ * One kind of death. What is killed is brought back where somebody else (a kubelet, `weir run`, an
+ * administrator) would bring it back.
+ */
 export interface Kill {
   readonly name: string
   readonly title: string
   readonly cast: Cast
-  /** The job is expected to run on without a recovery while it lasts. When Redis is back and empty, a stand-by may win the lease: that is counted. */
+  /**
+   * The job is expected to run on without a recovery while it lasts. When Redis is back and empty,
+   * a stand-by may win the lease: that is counted.
+   */
   readonly isHarmless: boolean
   /** Chooses the victim; what it gives does the deed and ends when all is back. */
   aim(stage: Stage): Promise<() => Promise<void>>
@@ -82,7 +88,11 @@ export const KILLS: readonly Kill[] = [
       Promise.resolve(async () => {
         await redis.kill()
         const back = performance.now() + REDIS_AWAY_MS
-        await eventually(() => performance.now() >= back, { limitMs: REDIS_AWAY_MS * 2, what: 'the end of the outage', everyMs: 50 })
+        await eventually(() => performance.now() >= back, {
+          limitMs: REDIS_AWAY_MS * 2,
+          what: 'the end of the outage',
+          everyMs: 50,
+        })
         await redis.restart()
       }),
   },

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { JobProcesses } from '#test/kit/job-processes'
-import type { RedisServer } from '#test/kit/redis'
-import type { S3Server } from '#test/kit/s3'
+import type { RedisServer } from '#tools/servers/redis'
+import type { S3Server } from '#tools/servers/s3'
 import { checkSequences } from '#test/kit/sequence-output'
 import { FactsStream } from './facts-stream.ts'
 
@@ -57,7 +57,10 @@ export class Stage implements AsyncDisposable {
     const stream = new FactsStream(processes.urls)
     const stage = new Stage(servers, processes, stream, join(s3.dir, bucket, 'out'))
     try {
-      await stream.first('a running job', ({ facts }) => facts.state === 'Running' && facts.checkpoint.completed >= WARM_CHECKPOINTS)
+      await stream.first(
+        'a running job',
+        ({ facts }) => facts.state === 'Running' && facts.checkpoint.completed >= WARM_CHECKPOINTS,
+      )
     } catch (error) {
       await stage[Symbol.asyncDispose]()
       throw error
@@ -84,7 +87,10 @@ export class Stage implements AsyncDisposable {
     return this.processes.url(this.leader)
   }
 
-  /** Stops the job with a checkpoint and checks all that was committed. @throws when anything was lost or repeated */
+  /**
+   * Stops the job with a checkpoint and checks all that was committed. @throws when anything was
+   * lost or repeated
+   */
   async finish(): Promise<number> {
     await this.processes.post(this.leader, '/jobs/current/stop', { triggerId: 'end', mode: 'checkpoint' })
     await this.stream.first('a stopped job', ({ facts }) => facts.state === 'Suspended')

@@ -6,7 +6,10 @@ import { openCluster } from './cluster.ts'
 import { ageOf } from './status.ts'
 
 /** What the object tells: the newest checkpoint. The history is in the JobManager's REST. */
-export async function lastCheckpointOnCluster(output: Output, target: Extract<Target, { kind: 'cluster' }>): Promise<void> {
+export async function lastCheckpointOnCluster(
+  output: Output,
+  target: Extract<Target, { kind: 'cluster' }>,
+): Promise<void> {
   const job = await (await openCluster(target)).job(target.name)
   const last = job.status?.lastCheckpoint
   output.result(

@@ -8,7 +8,10 @@ import type { SavepointObject, StreamJobObject } from './objects.ts'
 export const GROUP = 'weir.dev'
 export const VERSION = 'v1alpha1'
 
-/** The StreamJobs and Savepoints of one namespace. The CLI reads, creates and patches objects; everything else is done by the operator. */
+/**
+ * The StreamJobs and Savepoints of one namespace. The CLI reads, creates and patches objects;
+ * everything else is done by the operator.
+ */
 export interface Cluster {
   readonly namespace: string
   /** @throws {CliError} not found */
@@ -21,7 +24,10 @@ export interface Cluster {
   savepoints(): Promise<SavepointObject[]>
 }
 
-/** Reads the kubeconfig as kubectl does. The client library is imported here and not before. @throws {CliError} when there is none */
+/**
+ * Reads the kubeconfig as kubectl does. The client library is imported here and not before. @throws
+ * {CliError} when there is none
+ */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   const k8s = await import('@kubernetes/client-node')
   const config = new k8s.KubeConfig()
@@ -34,10 +40,15 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   }
   const server = config.getCurrentCluster()?.server
   if (server === undefined)
-    throw new CliError(EXIT.badInput, `The kubeconfig has no context ${JSON.stringify(config.currentContext)}.`, {
-      next: 'Name one by --context, or set KUBECONFIG.',
-    })
-  const namespace = options.namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default'
+    throw new CliError(
+      EXIT.badInput,
+      `The kubeconfig has no context ${JSON.stringify(config.currentContext)}.`,
+      {
+        next: 'Name one by --context, or set KUBECONFIG.',
+      },
+    )
+  const namespace =
+    options.namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default'
   const merge = k8s.setHeaderOptions('Content-Type', k8s.PatchStrategy.MergePatch)
   return new KubeCluster(config.makeApiClient(k8s.CustomObjectsApi), merge, namespace, server)
 }
@@ -57,7 +68,9 @@ class KubeCluster implements Cluster {
   }
 
   job(name: string): Promise<StreamJobObject> {
-    return this.#do(`StreamJob ${this.namespace}/${name}`, () => this.#api.getNamespacedCustomObject({ ...this.#jobs, name }))
+    return this.#do(`StreamJob ${this.namespace}/${name}`, () =>
+      this.#api.getNamespacedCustomObject({ ...this.#jobs, name }),
+    )
   }
 
   async jobs({ allNamespaces }: { readonly allNamespaces: boolean }): Promise<StreamJobObject[]> {
@@ -71,19 +84,29 @@ class KubeCluster implements Cluster {
 
   patchJob(name: string, patch: object): Promise<StreamJobObject> {
     return this.#do(`StreamJob ${this.namespace}/${name}`, () =>
-      this.#api.patchNamespacedCustomObject({ ...this.#jobs, name, body: patch, fieldManager: 'weir-cli' }, this.#merge),
+      this.#api.patchNamespacedCustomObject(
+        { ...this.#jobs, name, body: patch, fieldManager: 'weir-cli' },
+        this.#merge,
+      ),
     )
   }
 
   createSavepoint(name: string, spec: object): Promise<SavepointObject> {
-    const body = { apiVersion: `${GROUP}/${VERSION}`, kind: 'Savepoint', metadata: { name, namespace: this.namespace }, spec }
+    const body = {
+      apiVersion: `${GROUP}/${VERSION}`,
+      kind: 'Savepoint',
+      metadata: { name, namespace: this.namespace },
+      spec,
+    }
     return this.#do(`Savepoint ${this.namespace}/${name}`, () =>
       this.#api.createNamespacedCustomObject({ ...this.#savepoints, body, fieldManager: 'weir-cli' }),
     )
   }
 
   savepoint(name: string): Promise<SavepointObject> {
-    return this.#do(`Savepoint ${this.namespace}/${name}`, () => this.#api.getNamespacedCustomObject({ ...this.#savepoints, name }))
+    return this.#do(`Savepoint ${this.namespace}/${name}`, () =>
+      this.#api.getNamespacedCustomObject({ ...this.#savepoints, name }),
+    )
   }
 
   async savepoints(): Promise<SavepointObject[]> {
@@ -111,7 +134,10 @@ class KubeCluster implements Cluster {
 
 /** The API server's answer as a sentence. Pure. */
 export function clusterError(what: string, server: string, error: unknown): CliError {
-  const status = typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number' ? error.code : undefined
+  const status =
+    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number'
+      ? error.code
+      : undefined
   if (status === undefined) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     return failed(
@@ -129,7 +155,8 @@ export function clusterError(what: string, server: string, error: unknown): CliE
       : notFound(`${what} does not exist.`, 'StreamJobs are listed by: kubectl get stj')
   if (status === 409) return failed(`${what} exists already.`)
   if (status === 401 || status === 403) return failed(`The cluster refuses ${what}: ${reason}`)
-  if (status === 400 || status === 422) return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${reason}`)
+  if (status === 400 || status === 422)
+    return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${reason}`)
   return failed(`The cluster failed at ${what} (${status}): ${reason}`)
 }
 

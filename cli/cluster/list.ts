@@ -6,7 +6,11 @@ import { conditionOf } from './objects.ts'
 import { ageOf } from './status.ts'
 
 /** The columns that `kubectl get stj` prints. */
-export async function listOnCluster(output: Output, options: ClusterOptions, allNamespaces: boolean): Promise<void> {
+export async function listOnCluster(
+  output: Output,
+  options: ClusterOptions,
+  allNamespaces: boolean,
+): Promise<void> {
   const cluster = await openCluster(options)
   const jobs = await cluster.jobs({ allNamespaces })
   const now = Date.now()
@@ -20,9 +24,20 @@ export async function listOnCluster(output: Output, options: ClusterOptions, all
     job.status?.restarts,
     ageOf(job.metadata.creationTimestamp, now),
   ])
-  const header = [...(allNamespaces ? ['NAMESPACE'] : []), 'NAME', 'READY', 'PHASE', 'TM', 'LAST-CP', 'RESTARTS', 'AGE']
+  const header = [
+    ...(allNamespaces ? ['NAMESPACE'] : []),
+    'NAME',
+    'READY',
+    'PHASE',
+    'TM',
+    'LAST-CP',
+    'RESTARTS',
+    'AGE',
+  ]
   output.result(
     jobs,
-    rows.length === 0 ? `No StreamJobs ${allNamespaces ? 'on the cluster' : `in namespace ${cluster.namespace}`}.` : table(header, rows),
+    rows.length === 0
+      ? `No StreamJobs ${allNamespaces ? 'on the cluster' : `in namespace ${cluster.namespace}`}.`
+      : table(header, rows),
   )
 }

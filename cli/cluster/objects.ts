@@ -1,4 +1,7 @@
-/** The fields of the two kinds that the CLI reads; written by the operator, all optional until it has. */
+/**
+ * The fields of the two kinds that the CLI reads; written by the operator, all optional until it
+ * has.
+ */
 export interface Condition {
   readonly type: string
   readonly status: 'True' | 'False' | 'Unknown'
@@ -19,7 +22,11 @@ export interface StreamJobObject {
   readonly spec: {
     readonly state?: string
     readonly taskManager?: { readonly replicas?: number; readonly slots?: number }
-    readonly restore?: { readonly savepointRef?: { readonly name: string }; readonly path?: string; readonly nonce?: string }
+    readonly restore?: {
+      readonly savepointRef?: { readonly name: string }
+      readonly path?: string
+      readonly nonce?: string
+    }
   }
   readonly status?: {
     readonly observedGeneration?: number
@@ -76,4 +83,5 @@ export const conditionOf = (object: StreamJobObject | SavepointObject, type: str
 
 /** Whether the operator has seen the newest spec and says so. */
 export const isSettled = (object: StreamJobObject | SavepointObject, type: string): boolean =>
-  conditionOf(object, type)?.status === 'True' && (object.status?.observedGeneration ?? 0) >= (object.metadata.generation ?? 0)
+  conditionOf(object, type)?.status === 'True' &&
+  (object.status?.observedGeneration ?? 0) >= (object.metadata.generation ?? 0)

@@ -8,7 +8,10 @@ import { waitForObject } from './wait.ts'
 
 const LIMIT_MS = 600_000
 
-/** Sets spec.restore, which acts once per change of the block, and spec.state; waits until the job runs from it. */
+/**
+ * Sets spec.restore, which acts once per change of the block, and spec.state; waits until the job
+ * runs from it.
+ */
 export async function restoreOnCluster(
   cli: CliContext,
   target: Extract<Target, { kind: 'cluster' }>,
@@ -36,17 +39,32 @@ export async function restoreOnCluster(
   const job = await waitForObject({
     what: `Restoring ${target.name}`,
     read: () => cluster.job(target.name),
-    done: (j) => (j.status?.observedGeneration ?? 0) >= generation && (isSettled(j, 'Ready') || isSettled(j, 'Stalled')),
-    describe: (j) => [j.status?.phase ?? 'Pending', conditionOf(j, 'Ready')?.message].filter((p) => p !== undefined && p !== '').join(': '),
+    done: (j) =>
+      (j.status?.observedGeneration ?? 0) >= generation && (isSettled(j, 'Ready') || isSettled(j, 'Stalled')),
+    describe: (j) =>
+      [j.status?.phase ?? 'Pending', conditionOf(j, 'Ready')?.message]
+        .filter((p) => p !== undefined && p !== '')
+        .join(': '),
     progress: (line) => output.progress(line),
     limitMs: LIMIT_MS,
   })
   if (!isSettled(job, 'Ready')) throw stalled(job)
-  output.result(job, `${target.name} is ${(job.status?.phase ?? '').toLowerCase()}, restored from ${job.status?.restoredFrom ?? savepoint}`)
+  output.result(
+    job,
+    `${target.name} is ${(job.status?.phase ?? '').toLowerCase()}, restored from ${job.status?.restoredFrom ?? savepoint}`,
+  )
 }
 
-/** A merge patch that makes the job run and replaces the block whole, with a nonce so that the same savepoint can be gone back to again. Pure. */
-export const restorePatch = (savepointName: string | undefined, path: string, allowNonRestoredState: boolean, nonce: string): object => ({
+/**
+ * A merge patch that makes the job run and replaces the block whole, with a nonce so that the same
+ * savepoint can be gone back to again. Pure.
+ */
+export const restorePatch = (
+  savepointName: string | undefined,
+  path: string,
+  allowNonRestoredState: boolean,
+  nonce: string,
+): object => ({
   spec: {
     state: 'Running',
     restore: {
@@ -62,5 +80,7 @@ export const restorePatch = (savepointName: string | undefined, path: string, al
 
 function stalled(job: StreamJobObject): Error {
   const why = conditionOf(job, 'Stalled')
-  return failed(`${job.metadata.name} could not be restored: ${[why?.reason, why?.message].filter(Boolean).join(', ')}`)
+  return failed(
+    `${job.metadata.name} could not be restored: ${[why?.reason, why?.message].filter(Boolean).join(', ')}`,
+  )
 }

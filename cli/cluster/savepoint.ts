@@ -11,8 +11,15 @@ import { waitForObject } from './wait.ts'
 
 type ClusterTarget = Extract<Target, { kind: 'cluster' }>
 
-/** Makes a Savepoint object and waits for the operator to complete it. @throws {CliError} when it fails */
-export async function savepointOnCluster(output: Output, target: ClusterTarget, options: SavepointOptions): Promise<void> {
+/**
+ * Makes a Savepoint object and waits for the operator to complete it. @throws {CliError} when it
+ * fails
+ */
+export async function savepointOnCluster(
+  output: Output,
+  target: ClusterTarget,
+  options: SavepointOptions,
+): Promise<void> {
   const cluster = await openCluster(target)
   await cluster.job(target.name)
   const name = options.name ?? `${target.name.slice(0, 45)}-${timeSuffix(new Date())}`
@@ -50,13 +57,16 @@ function describeSavepoint(savepoint: SavepointObject): string {
 }
 
 /** `20260102-030405`, UTC: sorts by time. */
-const timeSuffix = (at: Date): string => at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')
+const timeSuffix = (at: Date): string =>
+  at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')
 
 export async function savepointsOnCluster(output: Output, target: ClusterTarget): Promise<void> {
   const cluster = await openCluster(target)
   const all = (await cluster.savepoints())
     .filter((s) => s.spec.streamJobRef?.name === target.name)
-    .toSorted((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
+    .toSorted((a, b) =>
+      (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''),
+    )
   const now = Date.now()
   output.result(
     all,

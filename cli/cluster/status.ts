@@ -6,7 +6,10 @@ import type { Target } from '#cli/target'
 import { openCluster } from './cluster.ts'
 import { conditionOf, type StreamJobObject } from './objects.ts'
 
-export async function statusOnCluster(output: Output, target: Extract<Target, { kind: 'cluster' }>): Promise<void> {
+export async function statusOnCluster(
+  output: Output,
+  target: Extract<Target, { kind: 'cluster' }>,
+): Promise<void> {
   const cluster = await openCluster(target)
   const job = await cluster.job(target.name)
   output.result(job, statusText(job, Date.now()))
@@ -47,10 +50,14 @@ export function statusText(job: StreamJobObject, now: number): string {
   return `${head}\n\n${table(['RECOVERED', 'CAUSE', 'CHECKPOINT', 'DETECT', 'ELECT', 'SCHEDULE', 'RESTORE', 'FIRST-RECORD'], rows)}`
 }
 
-const sentence = (c: { readonly status: string; readonly reason?: string; readonly message?: string }): string =>
-  [c.status, c.reason, c.message].filter((part) => part !== undefined && part !== '').join(', ')
+const sentence = (c: {
+  readonly status: string
+  readonly reason?: string
+  readonly message?: string
+}): string => [c.status, c.reason, c.message].filter((part) => part !== undefined && part !== '').join(', ')
 
-export const ageOf = (time: string | undefined, now: number): string => (time === undefined ? '-' : formatAge(now - Date.parse(time)))
+export const ageOf = (time: string | undefined, now: number): string =>
+  time === undefined ? '-' : formatAge(now - Date.parse(time))
 
 const taskManagersText = ({ status, spec }: StreamJobObject): string =>
   `${status?.replicas ?? 0} of ${spec.taskManager?.replicas ?? 1}, parallelism ${status?.parallelism ?? '-'}`

@@ -7,8 +7,14 @@ import { openCluster } from './cluster.ts'
 import { conditionOf, isSettled, type StreamJobObject } from './objects.ts'
 import { waitForObject } from './wait.ts'
 
-/** Asks the operator to suspend or drain the job by its spec, and waits until the status says so. */
-export async function stopOnCluster(output: Output, target: Extract<Target, { kind: 'cluster' }>, options: StopOptions): Promise<void> {
+/**
+ * Asks the operator to suspend or drain the job by its spec, and waits until the status says so.
+ */
+export async function stopOnCluster(
+  output: Output,
+  target: Extract<Target, { kind: 'cluster' }>,
+  options: StopOptions,
+): Promise<void> {
   if (typeof options.savepoint === 'string')
     throw new CliError(
       EXIT.badInput,
@@ -16,13 +22,18 @@ export async function stopOnCluster(output: Output, target: Extract<Target, { ki
     )
   const state = options.drain === true ? 'Drained' : 'Suspended'
   const cluster = await openCluster(target)
-  await cluster.patchJob(target.name, { spec: { state, ...(options.savepoint === true ? { upgrade: { mode: 'Savepoint' } } : {}) } })
+  await cluster.patchJob(target.name, {
+    spec: { state, ...(options.savepoint === true ? { upgrade: { mode: 'Savepoint' } } : {}) },
+  })
   output.progress(`spec.state of ${cluster.namespace}/${target.name} is now ${state}`)
   const job = await waitForObject({
     what: `Stopping ${target.name}`,
     read: () => cluster.job(target.name),
     done: (j) => isSettled(j, 'Stalled') || (isSettled(j, 'Ready') && ENDED.includes(j.status?.phase ?? '')),
-    describe: (j) => [j.status?.phase ?? 'Pending', conditionOf(j, 'Ready')?.message].filter((p) => p !== undefined && p !== '').join(': '),
+    describe: (j) =>
+      [j.status?.phase ?? 'Pending', conditionOf(j, 'Ready')?.message]
+        .filter((p) => p !== undefined && p !== '')
+        .join(': '),
     progress: (line) => output.progress(line),
     limitMs: options.timeout,
   })
@@ -35,7 +46,9 @@ export async function stopOnCluster(output: Output, target: Extract<Target, { ki
         ? []
         : [`savepoint: ${job.status.lastSavepoint.path}`]),
       ...(state === 'Suspended'
-        ? [`Resume it with: kubectl patch stj ${target.name} -n ${cluster.namespace} --type merge -p '{"spec":{"state":"Running"}}'`]
+        ? [
+            `Resume it with: kubectl patch stj ${target.name} -n ${cluster.namespace} --type merge -p '{"spec":{"state":"Running"}}'`,
+          ]
         : []),
     ].join('\n'),
   )
@@ -45,5 +58,7 @@ const ENDED: readonly string[] = ['Suspended', 'Drained', 'Finished']
 
 function stalled(job: StreamJobObject): CliError {
   const why = conditionOf(job, 'Stalled')
-  return failed(`${job.metadata.name} could not be stopped: ${[why?.reason, why?.message].filter(Boolean).join(', ')}`)
+  return failed(
+    `${job.metadata.name} could not be stopped: ${[why?.reason, why?.message].filter(Boolean).join(', ')}`,
+  )
 }

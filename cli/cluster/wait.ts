@@ -3,7 +3,10 @@ import { failed } from '#cli/cli-error'
 
 const READ_EVERY_MS = 500
 
-/** Reads an object until `done` says so; `progress` is told each change of what `describe` says. @throws {CliError} after `limitMs` */
+/**
+ * Reads an object until `done` says so; `progress` is told each change of what `describe` says.
+ * @throws {CliError} after `limitMs`
+ */
 export async function waitForObject<T>(options: {
   readonly what: string
   readonly read: () => Promise<T>

@@ -17,7 +17,8 @@ export function registerCheckpoints(program: Command, cli: CliContext): void {
     .action(async (name: string | undefined, options: Options) => {
       const target = await targetOf(cli, name, options)
       const output = cli.output(options)
-      if (target.kind === 'cluster') await (await import('#cli/cluster/checkpoints')).lastCheckpointOnCluster(output, target)
+      if (target.kind === 'cluster')
+        await (await import('#cli/cluster/checkpoints')).lastCheckpointOnCluster(output, target)
       else await (await import('#cli/local/checkpoints')).listCheckpoints(output, target)
     })
 
@@ -32,14 +33,22 @@ export function registerCheckpoints(program: Command, cli: CliContext): void {
     })
 
   withTarget(checkpoints.command('verify'))
-    .description('Read a checkpoint or savepoint whole and compare every file with its recorded length and SHA-256.')
+    .description(
+      'Read a checkpoint or savepoint whole and compare every file with its recorded length and SHA-256.',
+    )
     .argument('[job]', `${TARGET}; default: the only local job here`)
     .argument('[id]', 'number of the checkpoint (default: the newest)', positiveInteger)
     .option('--path <url>', 'verify the savepoint or checkpoint at this directory or URL instead')
-    .action(async (name: string | undefined, id: number | undefined, options: Options & { readonly path?: string }) => {
-      const { localOnly, verifyAt, verifyLocal } = await import('#cli/local/checkpoints')
-      const output = cli.output(options)
-      if (options.path !== undefined) cli.exit(await verifyAt(output, options.path, cli.cwd))
-      else cli.exit(await verifyLocal(output, localOnly(await targetOf(cli, name, options), 'verify'), id))
-    })
+    .action(
+      async (
+        name: string | undefined,
+        id: number | undefined,
+        options: Options & { readonly path?: string },
+      ) => {
+        const { localOnly, verifyAt, verifyLocal } = await import('#cli/local/checkpoints')
+        const output = cli.output(options)
+        if (options.path !== undefined) cli.exit(await verifyAt(output, options.path, cli.cwd))
+        else cli.exit(await verifyLocal(output, localOnly(await targetOf(cli, name, options), 'verify'), id))
+      },
+    )
 }

@@ -17,7 +17,9 @@ export function registerList(program: Command, cli: CliContext): void {
     .option('-A, --all-namespaces', 'StreamJobs of all namespaces')
     .action(async (options: ListOptions) => {
       const onCluster =
-        options.cluster === true || options.allNamespaces === true || isClusterTarget(undefined, options, cli.invokedAs === 'kubectl weir')
+        options.cluster === true ||
+        options.allNamespaces === true ||
+        isClusterTarget(undefined, options, cli.invokedAs === 'kubectl weir')
       if (onCluster) {
         const { listOnCluster } = await import('#cli/cluster/list')
         return await listOnCluster(cli.output(options), options, options.allNamespaces ?? false)

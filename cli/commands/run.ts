@@ -23,11 +23,27 @@ export function registerRun(program: Command, cli: CliContext): void {
         'Ctrl-C stops it with a checkpoint; the same command resumes it where it was.',
     )
     .argument('<file>', 'job module (.ts, .js) or StreamJob manifest (.yaml, .yml, .json)')
-    .option('--arg <key=value>', 'argument of the job; repeatable; a value that reads as JSON is JSON', collect)
-    .option('--task-managers <n>', 'TaskManager processes (default: 2, or as the manifest says)', positiveInteger)
-    .option('--slots <n>', 'slots (threads) of each TaskManager (default: 2, or as the manifest says)', positiveInteger)
+    .option(
+      '--arg <key=value>',
+      'argument of the job; repeatable; a value that reads as JSON is JSON',
+      collect,
+    )
+    .option(
+      '--task-managers <n>',
+      'TaskManager processes (default: 2, or as the manifest says)',
+      positiveInteger,
+    )
+    .option(
+      '--slots <n>',
+      'slots (threads) of each TaskManager (default: 2, or as the manifest says)',
+      positiveInteger,
+    )
     .option('--parallelism <n>', 'parallelism of operators (default: all slots)', positiveInteger)
-    .option('--checkpoint-interval <duration>', 'time between checkpoints, such as 500ms or 10s (default: 1s)', durationMs)
+    .option(
+      '--checkpoint-interval <duration>',
+      'time between checkpoints, such as 500ms or 10s (default: 1s)',
+      durationMs,
+    )
     .option('--name <name>', 'name of the job (default: that of the file or manifest)')
     .option('--state-dir <dir>', 'where the job keeps its state (default: .weir/NAME)')
     .option('--from <savepoint>', 'start from a savepoint: its directory or URL')

@@ -18,11 +18,14 @@ export function registerSavepoint(program: Command, cli: CliContext): void {
     .argument('[job]', `${TARGET}; default: the only local job here`)
     .option('--path <dir>', 'directory or URL to write to (default: below the job’s storage)')
     .option('--name <name>', 'name of the Savepoint object (default: JOB-TIME)')
-    .addOption(new Option('--timeout <duration>', 'how long to wait').argParser(durationMs).default(600_000, '10m'))
+    .addOption(
+      new Option('--timeout <duration>', 'how long to wait').argParser(durationMs).default(600_000, '10m'),
+    )
     .action(async (name: string | undefined, options: SavepointOptions) => {
       const target = await targetOf(cli, name, options)
       const output = cli.output(options)
-      if (target.kind === 'cluster') await (await import('#cli/cluster/savepoint')).savepointOnCluster(output, target, options)
+      if (target.kind === 'cluster')
+        await (await import('#cli/cluster/savepoint')).savepointOnCluster(output, target, options)
       else await (await import('#cli/local/savepoint')).savepointLocal(output, target, options, cli.cwd)
     })
 }

@@ -12,6 +12,8 @@ export function registerSim(program: Command, cli: CliContext): void {
     .helpOption(false)
     .action(async (args: readonly string[]) => {
       const { main } = await import('#sim/main')
-      cli.exit(await main(args, { write: (text) => void cli.stdout.write(text), isTerminal: cli.stdout.isTTY }))
+      cli.exit(
+        await main(args, { write: (text) => void cli.stdout.write(text), isTerminal: cli.stdout.isTTY }),
+      )
     })
 }

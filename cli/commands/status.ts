@@ -11,7 +11,8 @@ export function registerStatus(program: Command, cli: CliContext): void {
     .action(async (name: string | undefined, options: TargetOptions & OutputOptions) => {
       const target = await targetOf(cli, name, options)
       const output = cli.output(options)
-      if (target.kind === 'cluster') await (await import('#cli/cluster/status')).statusOnCluster(output, target)
+      if (target.kind === 'cluster')
+        await (await import('#cli/cluster/status')).statusOnCluster(output, target)
       else await (await import('#cli/local/status')).statusLocal(output, target)
     })
 }

@@ -19,12 +19,18 @@ export function registerStop(program: Command, cli: CliContext): void {
     )
     .argument('[job]', `${TARGET}; default: the only local job here`)
     .option('--savepoint [dir]', 'stop with a savepoint instead of a checkpoint')
-    .option('--drain', 'bring event time to its end first, so that open windows fire; for jobs that will not be resumed')
-    .addOption(new Option('--timeout <duration>', 'how long to wait').argParser(durationMs).default(600_000, '10m'))
+    .option(
+      '--drain',
+      'bring event time to its end first, so that open windows fire; for jobs that will not be resumed',
+    )
+    .addOption(
+      new Option('--timeout <duration>', 'how long to wait').argParser(durationMs).default(600_000, '10m'),
+    )
     .action(async (name: string | undefined, options: StopOptions) => {
       const target = await targetOf(cli, name, options)
       const output = cli.output(options)
-      if (target.kind === 'cluster') await (await import('#cli/cluster/stop')).stopOnCluster(output, target, options)
+      if (target.kind === 'cluster')
+        await (await import('#cli/cluster/stop')).stopOnCluster(output, target, options)
       else await (await import('#cli/local/stop')).stopLocal(output, target, options, cli.cwd)
     })
 }

@@ -1,6 +1,6 @@
-import type { LogState } from '#runtime/checkpoint/log-state'
-import { type FileCheck, readManifest, stateFiles, verifyCheckpoint } from '#runtime/checkpoint/manifest-io'
-import type { Manifest } from '#runtime/checkpoint/records'
+import type { LogState } from '#runtime/commit-log/log-state'
+import { type FileCheck, readManifest, stateFiles, verifyCheckpoint } from '#runtime/commit-log/manifest-io'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
 import { locateManifest, openStoreAt } from '#runtime/storage/storage-url'
@@ -132,12 +132,18 @@ export async function showCheckpoint(output: Output, target: LocalName, id: numb
 }
 
 /** Exit code 1 when anything is damaged. */
-export async function verifyLocal(output: Output, target: LocalName, id: number | undefined): Promise<number> {
+export async function verifyLocal(
+  output: Output,
+  target: LocalName,
+  id: number | undefined,
+): Promise<number> {
   const local = openLocal(target)
   const store = openJobStore(local.state, local.record)
   try {
     const found = retainedCheckpoint(local.name, await readJobLog(local.state, local.record), id)
-    return await verify(output, store, `checkpoint ${found.id}`, () => readManifest(store, found.manifest, found.sha256))
+    return await verify(output, store, `checkpoint ${found.id}`, () =>
+      readManifest(store, found.manifest, found.sha256),
+    )
   } finally {
     await store.close()
   }
@@ -155,7 +161,12 @@ export async function verifyAt(output: Output, path: string, cwd: string): Promi
   }
 }
 
-async function verify(output: Output, store: CheckpointStore, what: string, read: () => Promise<Manifest>): Promise<number> {
+async function verify(
+  output: Output,
+  store: CheckpointStore,
+  what: string,
+  read: () => Promise<Manifest>,
+): Promise<number> {
   const manifest = await read()
   const bad: FileCheck[] = []
   let checked = 0
@@ -165,7 +176,13 @@ async function verify(output: Output, store: CheckpointStore, what: string, read
     bytes += check.file.sizeBytes
     if (check.problem !== undefined) bad.push(check)
   }
-  const problems = bad.map(({ vertex, subtask, url, problem, detail }) => ({ vertex, subtask, url, problem, detail }))
+  const problems = bad.map(({ vertex, subtask, url, problem, detail }) => ({
+    vertex,
+    subtask,
+    url,
+    problem,
+    detail,
+  }))
   output.result(
     { what, id: manifest.id, files: checked, bytes, ok: bad.length === 0, problems },
     bad.length === 0
@@ -179,7 +196,11 @@ async function verify(output: Output, store: CheckpointStore, what: string, read
 }
 
 /** The retained checkpoint `id`, or the newest. @throws {CliError} not found */
-function retainedCheckpoint(name: string, log: LogState | undefined, id: number | undefined): LogState['retained'][number] {
+function retainedCheckpoint(
+  name: string,
+  log: LogState | undefined,
+  id: number | undefined,
+): LogState['retained'][number] {
   const retained = log?.retained ?? []
   const found = id === undefined ? retained.at(-1) : retained.find((c) => c.id === id)
   if (found !== undefined) return found

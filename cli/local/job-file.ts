@@ -10,20 +10,32 @@ import { storageUrl } from './storage-path.ts'
 
 export type JobFileOptions = Pick<
   RunOptions,
-  'arg' | 'taskManagers' | 'slots' | 'parallelism' | 'checkpointInterval' | 'name' | 'from' | 'allowNonRestoredState'
+  | 'arg'
+  | 'taskManagers'
+  | 'slots'
+  | 'parallelism'
+  | 'checkpointInterval'
+  | 'name'
+  | 'from'
+  | 'allowNonRestoredState'
 >
 
 const MODULES: readonly string[] = ['.ts', '.mts', '.js', '.mjs']
 const MANIFESTS: readonly string[] = ['.yaml', '.yml', '.json']
 
-/** The job that a file and the options of `weir run` describe: options stand over the manifest, the manifest over the defaults. @throws {CliError | WeirError} bad input */
+/**
+ * The job that a file and the options of `weir run` describe: options stand over the manifest, the
+ * manifest over the defaults. @throws {CliError | WeirError} bad input
+ */
 export async function readLocalJob(file: string, options: JobFileOptions, cwd: string): Promise<LocalJob> {
   const path = resolve(cwd, file)
   const extension = extname(path).toLowerCase()
   await checkFile(file, path)
   if (MODULES.includes(extension)) return withOptions(moduleJob(path, options.name), options, cwd)
   if (!MANIFESTS.includes(extension))
-    throw badInput(`Cannot tell what ${file} is. Expected a job module (${MODULES.join(', ')}) or a manifest (${MANIFESTS.join(', ')}).`)
+    throw badInput(
+      `Cannot tell what ${file} is. Expected a job module (${MODULES.join(', ')}) or a manifest (${MANIFESTS.join(', ')}).`,
+    )
   const { manifestJob } = await import('./manifest.ts')
   return withOptions(manifestJob(await readFile(path, 'utf8'), path, options.name), options, cwd)
 }
@@ -33,11 +45,16 @@ async function checkFile(file: string, path: string): Promise<void> {
     if ((await stat(path)).isFile()) return
   } catch (error) {
     throw badInput(
-      systemCode(error) === 'ENOENT' ? `There is no file ${file}.` : `Cannot read ${file}: ${systemCode(error) ?? String(error)}.`,
+      systemCode(error) === 'ENOENT'
+        ? `There is no file ${file}.`
+        : `Cannot read ${file}: ${systemCode(error) ?? String(error)}.`,
       'Expected a job module (such as job.ts) or a StreamJob manifest (such as job.yaml).',
     )
   }
-  throw badInput(`${file} is not a file.`, 'Expected a job module (such as job.ts) or a StreamJob manifest (such as job.yaml).')
+  throw badInput(
+    `${file} is not a file.`,
+    'Expected a job module (such as job.ts) or a StreamJob manifest (such as job.yaml).',
+  )
 }
 
 const moduleJob = (path: string, name: string | undefined): LocalJob => ({
@@ -68,9 +85,15 @@ function withOptions(job: LocalJob, options: JobFileOptions, cwd: string): Local
     taskManagers: options.taskManagers ?? job.taskManagers,
     slots: options.slots ?? job.slots,
     ...(parallelism === undefined ? {} : { parallelism }),
-    checkpoint: checkpointInterval === undefined ? job.checkpoint : { ...job.checkpoint, intervalMs: checkpointInterval },
+    checkpoint:
+      checkpointInterval === undefined
+        ? job.checkpoint
+        : { ...job.checkpoint, intervalMs: checkpointInterval },
   }
   if (from === undefined) return overridden
   const { restoreKey: _, ...rest } = overridden
-  return { ...rest, restore: { path: storageUrl(from, cwd), allowNonRestoredState: options.allowNonRestoredState ?? false } }
+  return {
+    ...rest,
+    restore: { path: storageUrl(from, cwd), allowNonRestoredState: options.allowNonRestoredState ?? false },
+  }
 }

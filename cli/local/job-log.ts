@@ -1,5 +1,5 @@
-import { readLog } from '#runtime/checkpoint/log-reader'
-import type { LogState } from '#runtime/checkpoint/log-state'
+import { readLog } from '#runtime/commit-log/log-reader'
+import type { LogState } from '#runtime/commit-log/log-state'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { openStore } from '#runtime/storage/open-store'
 import type { LocalRecord, StateDir } from './state-dir.ts'
@@ -8,7 +8,10 @@ import type { LocalRecord, StateDir } from './state-dir.ts'
 export const openJobStore = (state: StateDir, record: LocalRecord): CheckpointStore =>
   openStore({ type: 'file', root: state.storageRoot(record) })
 
-/** What the job's commit log says, whether it runs or not; undefined when no JobManager has opened it yet. */
+/**
+ * What the job's commit log says, whether it runs or not; undefined when no JobManager has opened
+ * it yet.
+ */
 export async function readJobLog(state: StateDir, record: LocalRecord): Promise<LogState | undefined> {
   const store = openJobStore(state, record)
   try {
@@ -20,7 +23,11 @@ export async function readJobLog(state: StateDir, record: LocalRecord): Promise<
 }
 
 /** How `run` was closed; undefined while it may go on. */
-export async function closingStatus(state: StateDir, record: LocalRecord, run: number): Promise<ClosingStatus | undefined> {
+export async function closingStatus(
+  state: StateDir,
+  record: LocalRecord,
+  run: number,
+): Promise<ClosingStatus | undefined> {
   const log = await readJobLog(state, record)
   return log?.closed?.run === run ? log.closed.status : undefined
 }

@@ -41,7 +41,12 @@ async function rowOf(name: string, stateDir: string): Promise<Row> {
   const local = openLocal({ kind: 'local', name, stateDir })
   const standing = await standingOf(local)
   const common = { name: local.name, stateDir, file: local.record.job.file, run: local.record.run }
-  if (standing.kind === 'running') return { ...common, state: standing.facts.state, lastCheckpoint: standing.facts.checkpoint.last }
+  if (standing.kind === 'running')
+    return { ...common, state: standing.facts.state, lastCheckpoint: standing.facts.checkpoint.last }
   const last = standing.log?.lastCheckpoint
-  return { ...common, state: standing.state, lastCheckpoint: last === undefined ? undefined : { id: last.id, completedAt: last.at } }
+  return {
+    ...common,
+    state: standing.state,
+    lastCheckpoint: last === undefined ? undefined : { id: last.id, completedAt: last.at },
+  }
 }

@@ -1,10 +1,15 @@
 import type { CheckpointOptions, RestartOptions, RestoreOptions } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
 
-/** A job as `weir run` starts it, whether it came from a module, a manifest, or a test. What is absent has the default of runtime/contract/job-options.ts. */
+/**
+ * A job as `weir run` starts it, whether it came from a module, a manifest, or a test. What is
+ * absent has the default of runtime/contract/job-options.ts.
+ */
 export interface LocalJob {
   readonly name: string
-  /** Job module or manifest that the user named, absolute; shown, and remembered for the next start. */
+  /**
+   * Job module or manifest that the user named, absolute; shown, and remembered for the next start.
+   */
   readonly file: string
   /** A module file, or the source of an inline module. */
   readonly module: { readonly path: string } | { readonly source: string }
@@ -16,15 +21,19 @@ export interface LocalJob {
   readonly checkpoint: Partial<CheckpointOptions>
   readonly restart: Partial<RestartOptions>
   readonly restore?: RestoreOptions
-  /** Of a restore block that stays in a manifest: it acts once for each value of this. Absent: it acts now, as an option does. */
+  /**
+   * Of a restore block that stays in a manifest: it acts once for each value of this. Absent: it
+   * acts now, as an option does.
+   */
   readonly restoreKey?: string
   /** For `s3://` paths in connectors; checkpoints of a local job are files. */
   readonly s3?: S3Access
 }
 
 /**
- * What a laptop can take without being told: two TaskManagers with two slots each, a checkpoint every second. A module that fails again and again ends
- * with its error after a few tries, because somebody is looking; a manifest says itself what it wants.
+ * What a laptop can take without being told: two TaskManagers with two slots each, a checkpoint
+ * every second. A module that fails again and again ends with its error after a few tries, because
+ * somebody is looking; a manifest says itself what it wants.
  */
 export const LOCAL_DEFAULTS = {
   taskManagers: 2,

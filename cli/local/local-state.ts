@@ -1,4 +1,4 @@
-import type { LogState } from '#runtime/checkpoint/log-state'
+import type { LogState } from '#runtime/commit-log/log-state'
 import type { JobFacts } from '#runtime/contract/rest'
 import { WeirError } from '#runtime/base/errors'
 import { readJobLog } from './job-log.ts'

@@ -25,13 +25,20 @@ export function openLocal(target: Extract<Target, { kind: 'local' }>): LocalTarg
       `For a StreamJob on a cluster type stj/${target.name}; local jobs are listed by: weir list`,
     )
   const isRunning = LockFile.holder(state.lockFile) !== undefined && record.rest !== undefined
-  return { name: record.name, state, record, client: isRunning ? new RestClient(record.rest as string, state.token()) : undefined }
+  return {
+    name: record.name,
+    state,
+    record,
+    client: isRunning ? new RestClient(record.rest as string, state.token()) : undefined,
+  }
 }
 
 /** @throws {CliError} not running */
 export function requireRunning(target: LocalTarget): RestClient {
   if (target.client !== undefined) return target.client
-  throw new CliError(EXIT.notFound, `${target.name} is not running.`, { next: `Resume it with: ${resumeCommand(target)}` })
+  throw new CliError(EXIT.notFound, `${target.name} is not running.`, {
+    next: `Resume it with: ${resumeCommand(target)}`,
+  })
 }
 
 /** What to type to run the job again where it was. */
@@ -40,5 +47,8 @@ export function resumeCommand({ record, state }: Pick<LocalTarget, 'record' | 's
     '--arg',
     `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   ])
-  return shellWords(['weir', 'run', record.job.file, ...args, '--name', record.name, '--state-dir', state.path], process.cwd())
+  return shellWords(
+    ['weir', 'run', record.job.file, ...args, '--name', record.name, '--state-dir', state.path],
+    process.cwd(),
+  )
 }

@@ -2,9 +2,11 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 import { systemCode } from '#runtime/base/errors'
 
 /**
- * One holder per lock file among the processes of this machine. The file is created whole (link of a temporary), so it never shows without its holder.
- * A lock whose process is gone is taken over: it is renamed away first and looked at again, so that of two that find it stale only one wins.
- * Safety of the job does not hang on it (the commit log fences); it keeps two `weir run` from disturbing each other.
+ * One holder per lock file among the processes of this machine. The file is created whole (link of
+ * a temporary), so it never shows without its holder. A lock whose process is gone is taken over:
+ * it is renamed away first and looked at again, so that of two that find it stale only one wins.
+ * Safety of the job does not hang on it (the commit log fences); it keeps two `weir run` from
+ * disturbing each other.
  */
 export interface LockHolder {
   readonly pid: number
@@ -81,7 +83,9 @@ export class LockFile {
 function readHolder(path: string): LockHolder | undefined {
   try {
     const value = JSON.parse(readFileSync(path, 'utf8')) as Partial<LockHolder>
-    return typeof value.pid === 'number' ? { pid: value.pid, born: value.born, since: value.since ?? 0 } : undefined
+    return typeof value.pid === 'number'
+      ? { pid: value.pid, born: value.born, since: value.since ?? 0 }
+      : undefined
   } catch {
     return undefined
   }
@@ -97,7 +101,9 @@ function isAlive(holder: LockHolder): boolean {
   return born === undefined || holder.born === undefined || born === holder.born
 }
 
-/** Start time of a process in the kernel's own unit, from /proc; undefined where there is no /proc. */
+/**
+ * Start time of a process in the kernel's own unit, from /proc; undefined where there is no /proc.
+ */
 export function birthOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

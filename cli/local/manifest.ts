@@ -7,8 +7,10 @@ import { badInput } from '#cli/cli-error'
 import type { LocalJob } from './local-job.ts'
 
 /**
- * The StreamJob of a manifest as a local job: the same fields, durations as numbers. What belongs to pods (image, resources, env, Redis, storage of checkpoints)
- * has no meaning here and is passed over; the S3 settings are kept for `s3://` paths in connectors, with credentials from the environment.
+ * The StreamJob of a manifest as a local job: the same fields, durations as numbers. What belongs
+ * to pods (image, resources, env, Redis, storage of checkpoints) has no meaning here and is passed
+ * over; the S3 settings are kept for `s3://` paths in connectors, with credentials from the
+ * environment.
  * @throws {CliError | WeirError} bad input, with every problem of the manifest
  */
 export function manifestJob(text: string, file: string, name: string | undefined): LocalJob {
@@ -44,18 +46,33 @@ export function manifestJob(text: string, file: string, name: string | undefined
     },
     ...(s3 === undefined
       ? {}
-      : { s3: { ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }), region: s3.region, forcePathStyle: s3.forcePathStyle } }),
-    ...(restore === undefined ? {} : { restore: restoreOf(restore, file), restoreKey: JSON.stringify(restore) }),
+      : {
+          s3: {
+            ...(s3.endpoint === undefined ? {} : { endpoint: s3.endpoint }),
+            region: s3.region,
+            forcePathStyle: s3.forcePathStyle,
+          },
+        }),
+    ...(restore === undefined
+      ? {}
+      : { restore: restoreOf(restore, file), restoreKey: JSON.stringify(restore) }),
   }
 }
 
-function chooseJob(jobs: readonly StreamJobManifest[], file: string, name: string | undefined): StreamJobManifest {
+function chooseJob(
+  jobs: readonly StreamJobManifest[],
+  file: string,
+  name: string | undefined,
+): StreamJobManifest {
   const [first] = jobs
   if (first === undefined) throw badInput(`${file} has no StreamJob.`)
   if (jobs.length === 1) return first
   const found = jobs.find((j) => j.metadata.name === name)
   if (found !== undefined) return found
-  throw badInput(`${file} has several StreamJobs: ${jobs.map((j) => j.metadata.name).join(', ')}.`, 'Name one by --name.')
+  throw badInput(
+    `${file} has several StreamJobs: ${jobs.map((j) => j.metadata.name).join(', ')}.`,
+    'Name one by --name.',
+  )
 }
 
 function moduleOf(job: StreamJobManifest['spec']['job'], file: string): LocalJob['module'] {

@@ -1,14 +1,17 @@
 import { CliError, failed } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import { clockTime } from '#cli/age'
-import type { LogState } from '#runtime/checkpoint/log-state'
+import type { LogState } from '#runtime/commit-log/log-state'
 import type { RestoreOptions } from '#runtime/contract/job-options'
 import { readJobLog } from './job-log.ts'
 import { type LocalJob, LOCAL_DEFAULTS } from './local-job.ts'
 import { LockFile } from './lock.ts'
 import { type LocalRecord, newUid, StateDir, writeAtomically } from './state-dir.ts'
 
-/** The right to run the job of a state directory once: its lock, and a run number above every earlier one. */
+/**
+ * The right to run the job of a state directory once: its lock, and a run number above every
+ * earlier one.
+ */
 export interface OpenedRun {
   readonly state: StateDir
   readonly record: LocalRecord
@@ -21,7 +24,10 @@ export interface OpenedRun {
   close(): void
 }
 
-/** @throws {CliError} when another process runs the job, another job lives here, or the job has finished */
+/**
+ * @throws {CliError} when another process runs the job, another job lives here, or the job has
+ *   finished
+ */
 export async function openRun(
   stateDir: string,
   job: LocalJob,
@@ -40,11 +46,16 @@ export async function openRun(
     const previous = state.read()
     const record = previous === undefined || options.fresh ? newRecord(job, previous, options.now) : previous
     if (record.name !== job.name)
-      throw new CliError(EXIT.badInput, `${state.path} is the state directory of ${record.name}, not of ${job.name}.`, {
-        next: 'Choose another by --state-dir, or give the name it has by --name.',
-      })
+      throw new CliError(
+        EXIT.badInput,
+        `${state.path} is the state directory of ${record.name}, not of ${job.name}.`,
+        {
+          next: 'Choose another by --state-dir, or give the name it has by --name.',
+        },
+      )
     const log = previous === record ? await readJobLog(state, record) : undefined
-    const restore = job.restoreKey !== undefined && job.restoreKey === record.restoreKey ? undefined : job.restore
+    const restore =
+      job.restoreKey !== undefined && job.restoreKey === record.restoreKey ? undefined : job.restore
     if (restore === undefined) refuseFinished(job.name, log)
     const run = Math.max(previous === record ? record.run : 0, log?.run ?? 0) + 1
     const current: LocalRecord = {

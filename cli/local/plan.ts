@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { checkRestorable, matchUids, openRestorePoint } from '#runtime/checkpoint/restore-point'
-import type { Manifest } from '#runtime/checkpoint/records'
+import { checkRestorable, matchUids, openRestorePoint } from '#runtime/restore/restore-point'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { S3Access } from '#runtime/contract/process-config'
 import { formatPlan } from '#runtime/graph/plan-text'
@@ -12,8 +12,16 @@ import { readLocalJob } from './job-file.ts'
 import type { LocalJob } from './local-job.ts'
 import { environmentS3 } from './storage-path.ts'
 
-/** `weir plan`: the plan, and with --from what of the savepoint's state it takes over. @throws {WeirError} when the job or the restore is not valid */
-export async function showPlan(output: Output, file: string, options: PlanOptions, cwd: string): Promise<void> {
+/**
+ * `weir plan`: the plan, and with --from what of the savepoint's state it takes over. @throws
+ * {WeirError} when the job or the restore is not valid
+ */
+export async function showPlan(
+  output: Output,
+  file: string,
+  options: PlanOptions,
+  cwd: string,
+): Promise<void> {
   const job = await readLocalJob(file, options, cwd)
   const plan = await checkPlan(job)
   const path = job.restore?.path
@@ -34,7 +42,10 @@ export async function showPlan(output: Output, file: string, options: PlanOption
   )
 }
 
-/** Builds the plan as the JobManager will, in a thread with a time limit. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+/**
+ * Builds the plan as the JobManager will, in a thread with a time limit. @throws {WeirError}
+ * CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+ */
 export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
   const { plan } = await planJob({
     module: await moduleOf(job),
@@ -47,7 +58,12 @@ export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
 async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
   if ('path' in job.module) return await readModule(job.module.path, job.args)
   const { source } = job.module
-  return { name: `${job.name}.ts`, source, sha256: createHash('sha256').update(source).digest('hex'), args: job.args }
+  return {
+    name: `${job.name}.ts`,
+    source,
+    sha256: createHash('sha256').update(source).digest('hex'),
+    args: job.args,
+  }
 }
 
 async function manifestAt(path: string, access: S3Access): Promise<Manifest> {

@@ -13,7 +13,10 @@ export interface RunIdentity {
   readonly logLevel: LogLevel
 }
 
-/** Ports of the first start are asked for again, so that TaskManagers find a JobManager that was started again. 0: any. */
+/**
+ * Ports of the first start are asked for again, so that TaskManagers find a JobManager that was
+ * started again. 0: any.
+ */
 export interface JobManagerPorts {
   readonly rpc: number
   readonly rest: number
@@ -32,7 +35,11 @@ const common = ({ state, record, logLevel }: RunIdentity, job: LocalJob) => ({
 })
 
 /** Pure. */
-export function jobManagerConfigOf(identity: RunIdentity, job: LocalJob, ports: JobManagerPorts): z.input<typeof jobManagerConfig> {
+export function jobManagerConfigOf(
+  identity: RunIdentity,
+  job: LocalJob,
+  ports: JobManagerPorts,
+): z.input<typeof jobManagerConfig> {
   return {
     ...common(identity, job),
     run: identity.run,

@@ -21,7 +21,10 @@ const ANSWER_MS = 10_000
 /** The server writes at least an empty line each 5 s. */
 const SILENCE_MS = 15_000
 
-/** A JobManager's REST (runtime/contract/rest.ts). Every call has a deadline and rejects with the server's own WeirError, or NET_LOST when nobody answers. */
+/**
+ * A JobManager's REST (runtime/contract/rest.ts). Every call has a deadline and rejects with the
+ * server's own WeirError, or NET_LOST when nobody answers.
+ */
 export class RestClient {
   readonly url: string
   readonly #token: string
@@ -33,16 +36,22 @@ export class RestClient {
   overview = (): Promise<JobFacts> => this.#call('GET', '/overview')
   plan = (): Promise<ExecutionPlan> => this.#call('GET', '/jobs/current/plan')
   checkpoints = (): Promise<CheckpointsView> => this.#call('GET', '/jobs/current/checkpoints')
-  checkpoint = (id: number): Promise<CheckpointDetails> => this.#call('GET', `/jobs/current/checkpoints/details/${id}`)
+  checkpoint = (id: number): Promise<CheckpointDetails> =>
+    this.#call('GET', `/jobs/current/checkpoints/details/${id}`)
   savepoints = (): Promise<SavepointView[]> => this.#call('GET', '/jobs/current/savepoints')
   savepointOperation = (triggerId: string): Promise<OperationView> =>
     this.#call('GET', `/jobs/current/savepoints/${encodeURIComponent(triggerId)}`)
   taskManagers = (): Promise<TaskManagerView[]> => this.#call('GET', '/taskmanagers')
   vertices = (): Promise<VertexView[]> => this.#call('GET', '/jobs/current/vertices')
-  triggerSavepoint = (request: { path?: string }): Promise<{ triggerId: string }> => this.#call('POST', '/jobs/current/savepoints', request)
-  triggerStop = (request: StopRequest): Promise<{ triggerId: string }> => this.#call('POST', '/jobs/current/stop', request)
+  triggerSavepoint = (request: { path?: string }): Promise<{ triggerId: string }> =>
+    this.#call('POST', '/jobs/current/savepoints', request)
+  triggerStop = (request: StopRequest): Promise<{ triggerId: string }> =>
+    this.#call('POST', '/jobs/current/stop', request)
 
-  /** The facts now and after each change, until the connection ends (returns) or the signal aborts (returns). @throws {WeirError} NET_LOST */
+  /**
+   * The facts now and after each change, until the connection ends (returns) or the signal aborts
+   * (returns). @throws {WeirError} NET_LOST
+   */
   async *events(signal: AbortSignal): AsyncGenerator<JobFacts, void, void> {
     const silence = new AbortController()
     const ends = AbortSignal.any([signal, silence.signal])
@@ -81,7 +90,10 @@ export class RestClient {
     return fetch(this.url + path, {
       method,
       signal,
-      headers: { authorization: `Bearer ${this.#token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
   }
@@ -89,7 +101,10 @@ export class RestClient {
 
 function lost(url: string, error: unknown): WeirError {
   if (error instanceof WeirError) return error
-  return new WeirError('NET_LOST', `The JobManager at ${url} does not answer (${messageOf(error)}).`, { cause: error, retry: 'backoff' })
+  return new WeirError('NET_LOST', `The JobManager at ${url} does not answer (${messageOf(error)}).`, {
+    cause: error,
+    retry: 'backoff',
+  })
 }
 
 async function refusal(response: Response): Promise<WeirError> {
@@ -100,15 +115,26 @@ async function refusal(response: Response): Promise<WeirError> {
   } catch {
     data = { message: text.slice(0, 300) }
   }
-  const code: ErrorCode = data.code !== undefined && Object.hasOwn(ERROR_CODES, data.code) ? (data.code as ErrorCode) : 'NET_REFUSED'
+  const code: ErrorCode =
+    data.code !== undefined && Object.hasOwn(ERROR_CODES, data.code)
+      ? (data.code as ErrorCode)
+      : 'NET_REFUSED'
   return new WeirError(code, data.message ?? `The JobManager answered ${response.status}.`)
 }
 
-/** Asks for an operation's state until it has ended. `limitMs` is the whole wait's limit. @throws {WeirError} DEADLINE, or the operation's own error */
+/**
+ * Asks for an operation's state until it has ended. `limitMs` is the whole wait's limit. @throws
+ * {WeirError} DEADLINE, or the operation's own error
+ */
 export async function operationEnd(
   client: RestClient,
   triggerId: string,
-  options: { readonly clock: Clock; readonly limitMs: number; readonly what: string; readonly onProgress?: (o: OperationView) => void },
+  options: {
+    readonly clock: Clock
+    readonly limitMs: number
+    readonly what: string
+    readonly onProgress?: (o: OperationView) => void
+  },
 ): Promise<OperationView> {
   const end = options.clock.monotonic() + options.limitMs
   for (let pause = 20; ; pause = Math.min(pause * 1.5, 500)) {
@@ -116,7 +142,10 @@ export async function operationEnd(
     options.onProgress?.(operation)
     if (operation.status === 'Completed') return operation
     if (operation.status === 'Failed')
-      throw new WeirError(operation.error?.code ?? 'CKP_DECLINED', operation.error?.message ?? `${options.what} failed.`)
+      throw new WeirError(
+        operation.error?.code ?? 'CKP_DECLINED',
+        operation.error?.message ?? `${options.what} failed.`,
+      )
     if (options.clock.monotonic() > end)
       throw new WeirError(
         'DEADLINE',

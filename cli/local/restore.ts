@@ -29,7 +29,9 @@ export async function restoreLocal(
       ...(parallelism === undefined ? {} : { parallelism }),
       checkpointInterval: checkpointIntervalMs,
       from: savepoint,
-      ...(options.allowNonRestoredState === undefined ? {} : { allowNonRestoredState: options.allowNonRestoredState }),
+      ...(options.allowNonRestoredState === undefined
+        ? {}
+        : { allowNonRestoredState: options.allowNonRestoredState }),
     },
     cli.cwd,
   )

@@ -1,11 +1,11 @@
-import type { LogState } from '#runtime/checkpoint/log-state'
+import type { LogState } from '#runtime/commit-log/log-state'
 import { systemClock } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
 import { clockTime, formatAge } from '#cli/age'
 import { failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
-import { exitText, type JobOutcome, LocalCluster, type ProcessEvent } from '#cli/local-cluster'
+import { exitText, type JobOutcome, LocalCluster, type ProcessEvent } from './local-cluster.ts'
 import { eventLines, plural } from '#cli/progress/event-lines'
 import { LiveBlock } from '#cli/progress/live-block'
 import { count, statusBlock } from '#cli/progress/status-block'
@@ -26,10 +26,15 @@ export interface ForegroundOptions {
 const REDRAW_MS = 200
 
 /**
- * `weir run`: starts the job, tells what happens until it has ended, and gives the exit code.
- * The first SIGINT or SIGTERM stops it with a checkpoint, the second kills it. @throws {CliError | WeirError} when the job fails or cannot start
+ * `weir run`: starts the job, tells what happens until it has ended, and gives the exit code. The
+ * first SIGINT or SIGTERM stops it with a checkpoint, the second kills it. @throws {CliError |
+ * WeirError} when the job fails or cannot start
  */
-export async function runInForeground(cli: CliContext, job: LocalJob, options: ForegroundOptions): Promise<number> {
+export async function runInForeground(
+  cli: CliContext,
+  job: LocalJob,
+  options: ForegroundOptions,
+): Promise<number> {
   await checkPlan(job)
   const stateDir = resolve(cli.cwd, options.stateDir ?? `${STATE_ROOT}/${job.name}`)
   const startedAt = systemClock.monotonic()
@@ -47,7 +52,10 @@ export async function runInForeground(cli: CliContext, job: LocalJob, options: F
   const resume = resumeCommand({ record, state })
   if (outcome.state === 'Failed') {
     const stack = userLines(outcome)
-    throw failed(`${job.name} failed: ${outcome.message}${stack === '' ? '' : `\n${stack}`}`, `Logs: ${state.logs}`)
+    throw failed(
+      `${job.name} failed: ${outcome.message}${stack === '' ? '' : `\n${stack}`}`,
+      `Logs: ${state.logs}`,
+    )
   }
   output.result(
     { name: job.name, run: cluster.run.run, seconds, stateDir, ...outcome },
@@ -56,7 +64,13 @@ export async function runInForeground(cli: CliContext, job: LocalJob, options: F
   return interruption.wasInterrupted() ? EXIT.interrupted : EXIT.ok
 }
 
-function resultText(job: LocalJob, { state, facts }: JobOutcome, seconds: number, resume: string, log: LogState | undefined): string {
+function resultText(
+  job: LocalJob,
+  { state, facts }: JobOutcome,
+  seconds: number,
+  resume: string,
+  log: LogState | undefined,
+): string {
   const records =
     facts === undefined
       ? ''
@@ -71,7 +85,10 @@ function userLines({ error }: JobOutcome): string {
   if (error?.code !== 'USR_FAILED' || error.stack === undefined) return ''
   return error.stack
     .split('\n')
-    .filter((line) => /^\s+at /.test(line) && !/node:internal|\/runtime\/(task|operators|task-manager)\//.test(line))
+    .filter(
+      (line) =>
+        /^\s+at /.test(line) && !/node:internal|\/runtime\/(task|operators|task-manager)\//.test(line),
+    )
     .slice(0, 5)
     .join('\n')
 }
@@ -94,7 +111,9 @@ class RunView {
   begin(cluster: LocalCluster): void {
     const { run, log, state, restore } = cluster.run
     const from = restore === undefined ? restorePointText(log) : (restore.path ?? 'the beginning')
-    this.line(`${this.#job.name} run ${run} starts from ${from}; REST on ${cluster.client.url}; state in ${state.path}`)
+    this.line(
+      `${this.#job.name} run ${run} starts from ${from}; REST on ${cluster.client.url}; state in ${state.path}`,
+    )
     let before = cluster.facts()
     cluster.events.on('facts', (facts) => {
       for (const line of eventLines(before, facts)) this.line(line)
@@ -105,7 +124,10 @@ class RunView {
       if (line !== undefined) this.line(line)
     })
     if (!this.#isShown || !this.#live.isLive) return
-    const draw = () => this.#live.show(statusBlock(cluster.facts(), systemClock.now(), { taskManagers: this.#job.taskManagers }))
+    const draw = () =>
+      this.#live.show(
+        statusBlock(cluster.facts(), systemClock.now(), { taskManagers: this.#job.taskManagers }),
+      )
     draw()
     this.#redraw = setInterval(draw, REDRAW_MS)
   }
@@ -133,7 +155,9 @@ function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; was
     }
     view.line('stopping with a checkpoint; Ctrl-C again ends it at once')
     cluster.client.triggerStop({ mode: 'checkpoint' }).catch((error: unknown) => {
-      view.line(`cannot stop with a checkpoint: ${messageOf(error)}; ending the processes, the latest completed checkpoint stays`)
+      view.line(
+        `cannot stop with a checkpoint: ${messageOf(error)}; ending the processes, the latest completed checkpoint stays`,
+      )
       void cluster.kill()
     })
   }

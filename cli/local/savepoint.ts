@@ -13,10 +13,17 @@ import { storageUrl } from './storage-path.ts'
 
 type LocalTargetName = Extract<Target, { kind: 'local' }>
 
-export async function savepointLocal(output: Output, target: LocalTargetName, options: SavepointOptions, cwd: string): Promise<void> {
+export async function savepointLocal(
+  output: Output,
+  target: LocalTargetName,
+  options: SavepointOptions,
+  cwd: string,
+): Promise<void> {
   const local = openLocal(target)
   const client = requireRunning(local)
-  const { triggerId } = await client.triggerSavepoint(options.path === undefined ? {} : { path: storageUrl(options.path, cwd) })
+  const { triggerId } = await client.triggerSavepoint(
+    options.path === undefined ? {} : { path: storageUrl(options.path, cwd) },
+  )
   output.progress(`savepoint of ${local.name} started`)
   const done = await operationEnd(client, triggerId, {
     clock: systemClock,
@@ -50,7 +57,13 @@ export async function savepointsLocal(output: Output, target: LocalTargetName): 
       ? `${local.name} has no savepoints. Take one with: weir savepoint ${local.name}`
       : table(
           ['ID', 'TAKEN', 'SIZE', 'STOPPED', 'PATH'],
-          savepoints.map((s) => [s.id, new Date(s.at).toISOString(), formatBytes(s.sizeBytes), s.stop ? 'yes' : 'no', s.path]),
+          savepoints.map((s) => [
+            s.id,
+            new Date(s.at).toISOString(),
+            formatBytes(s.sizeBytes),
+            s.stop ? 'yes' : 'no',
+            s.path,
+          ]),
         ),
   )
 }

@@ -91,7 +91,10 @@ export class StateDir {
     }
   }
 
-  /** undefined when there is no job here. @throws {WeirError} STO_CORRUPT when local.json cannot be understood. */
+  /**
+   * undefined when there is no job here. @throws {WeirError} STO_CORRUPT when local.json cannot be
+   * understood.
+   */
   read(): LocalRecord | undefined {
     let text: string
     try {
@@ -102,7 +105,9 @@ export class StateDir {
     }
     const parsed = localRecord.safeParse(parseJson(text))
     if (parsed.success) return parsed.data
-    const problem = parsed.error.issues.map((i) => `${i.path.join('.') || 'the file'}: ${i.message}`).join('; ')
+    const problem = parsed.error.issues
+      .map((i) => `${i.path.join('.') || 'the file'}: ${i.message}`)
+      .join('; ')
     throw new WeirError(
       'STO_CORRUPT',
       `${this.recordFile} is not the record of a local job (${problem}). The checkpoints below storage/ are untouched: use another --state-dir with --from, or mend the file.`,
@@ -115,7 +120,8 @@ export class StateDir {
 
   /** The per-job secret, made on first use. */
   token(): string {
-    if (!existsSync(this.tokenFile)) writeAtomically(this.tokenFile, `${randomBytes(32).toString('hex')}\n`, 0o600)
+    if (!existsSync(this.tokenFile))
+      writeAtomically(this.tokenFile, `${randomBytes(32).toString('hex')}\n`, 0o600)
     return readFileSync(this.tokenFile, 'utf8').trim()
   }
 

@@ -22,7 +22,9 @@ export async function statusLocal(output: Output, target: Extract<Target, { kind
       facts: standing.kind === 'running' ? standing.facts : undefined,
       log: standing.kind === 'stopped' ? standing.log : undefined,
     },
-    standing.kind === 'running' ? runningText(local, standing.facts, Date.now()) : stoppedText(local, standing),
+    standing.kind === 'running'
+      ? runningText(local, standing.facts, Date.now())
+      : stoppedText(local, standing),
   )
 }
 
@@ -30,17 +32,26 @@ function runningText(local: LocalTarget, facts: JobFacts, now: number): string {
   const { last, lastFailure } = facts.checkpoint
   const head = fields([
     ['job', `${local.name} (run ${facts.run}, attempt ${facts.attempt ?? '-'})`],
-    ['state', `${facts.state} for ${formatAge(now - facts.stateSince)}${facts.message === '' ? '' : `: ${facts.message}`}`],
+    [
+      'state',
+      `${facts.state} for ${formatAge(now - facts.stateSince)}${facts.message === '' ? '' : `: ${facts.message}`}`,
+    ],
     ['error', facts.error?.message],
     ['guarantee', facts.guarantee],
-    ['records', `${count(facts.records.in)} in, ${count(facts.records.out)} out, ${count(Math.round(facts.records.perSecond))}/s`],
+    [
+      'records',
+      `${count(facts.records.in)} in, ${count(facts.records.out)} out, ${count(Math.round(facts.records.perSecond))}/s`,
+    ],
     [
       'task managers',
       `${facts.taskManagers}, slots ${facts.slots.total - facts.slots.free} of ${facts.slots.total} used, parallelism ${facts.parallelism}`,
     ],
     ['restarts', facts.restarts],
     ['restored from', facts.restoredFrom],
-    ['checkpoints', `${facts.checkpoint.completed} completed, ${facts.checkpoint.failed} failed, now ${facts.checkpoint.phase}`],
+    [
+      'checkpoints',
+      `${facts.checkpoint.completed} completed, ${facts.checkpoint.failed} failed, now ${facts.checkpoint.phase}`,
+    ],
     [
       'last checkpoint',
       last === undefined
@@ -59,17 +70,31 @@ function runningText(local: LocalTarget, facts: JobFacts, now: number): string {
   if (facts.recoveries.length === 0) return head
   const recoveries = table(
     ['RECOVERED', 'CAUSE', 'CHECKPOINT', 'MS', 'PARTS'],
-    facts.recoveries.map((r) => [`${formatAge(now - r.at)} ago`, r.cause, r.checkpointId, Math.round(recoveryMs(r)), recoveryParts(r)]),
+    facts.recoveries.map((r) => [
+      `${formatAge(now - r.at)} ago`,
+      r.cause,
+      r.checkpointId,
+      Math.round(recoveryMs(r)),
+      recoveryParts(r),
+    ]),
   )
   return `${head}\n\n${recoveries}`
 }
 
-function stoppedText(local: LocalTarget, { state, log }: Extract<LocalStanding, { kind: 'stopped' }>): string {
+function stoppedText(
+  local: LocalTarget,
+  { state, log }: Extract<LocalStanding, { kind: 'stopped' }>,
+): string {
   const last = log?.lastCheckpoint
   return fields([
     ['job', `${local.name}${log === undefined ? '' : ` (run ${log.run})`}`],
     ['state', STOPPED[state]],
-    ['last checkpoint', last === undefined ? 'none' : `${last.id}, ${new Date(last.at).toISOString()}: ${formatBytes(last.sizeBytes)}`],
+    [
+      'last checkpoint',
+      last === undefined
+        ? 'none'
+        : `${last.id}, ${new Date(last.at).toISOString()}: ${formatBytes(last.sizeBytes)}`,
+    ],
     ['goes on from', isResumable(state) ? restorePointText(log) : undefined],
     ['savepoints', log === undefined || log.savepoints.length === 0 ? undefined : log.savepoints.length],
     ['logs', local.state.logs],

@@ -43,10 +43,20 @@ export async function stopLocal(
 }
 
 const nextStep = (local: LocalTarget, status: string): string =>
-  status === 'Suspended' ? `Resume it with: ${resumeCommand(local)}` : 'It will not be resumed; start it anew with --fresh.'
+  status === 'Suspended'
+    ? `Resume it with: ${resumeCommand(local)}`
+    : 'It will not be resumed; start it anew with --fresh.'
 
-/** Follows the facts until the run has ended or the JobManager is gone; the log has the last word. @throws {WeirError} when the stop failed or took too long */
-async function untilEnded(client: RestClient, triggerId: string, clock: Clock, limitMs: number): Promise<void> {
+/**
+ * Follows the facts until the run has ended or the JobManager is gone; the log has the last word.
+ * @throws {WeirError} when the stop failed or took too long
+ */
+async function untilEnded(
+  client: RestClient,
+  triggerId: string,
+  clock: Clock,
+  limitMs: number,
+): Promise<void> {
   const limit = new AbortController()
   const timer = clock.after(limitMs, () => limit.abort())
   try {

@@ -2,7 +2,10 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { S3Access } from '#runtime/contract/process-config'
 
-/** A directory as the user types it as the URL that the runtime takes. What is a URL already stays as it is. */
+/**
+ * A directory as the user types it as the URL that the runtime takes. What is a URL already stays
+ * as it is.
+ */
 export const storageUrl = (text: string, cwd: string): string =>
   /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : pathToFileURL(resolve(cwd, text)).href
 

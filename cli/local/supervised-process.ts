@@ -30,7 +30,10 @@ const RESTART = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.1 }
 const FORGIVE_MS = 10_000
 const LAST_WORDS = 4096
 
-/** A child process that is started again when it dies, as a kubelet would: at once the first time, then with growing delays. */
+/**
+ * A child process that is started again when it dies, as a kubelet would: at once the first time,
+ * then with growing delays.
+ */
 export class SupervisedProcess {
   readonly name: string
   readonly #options: SupervisedProcessOptions
@@ -101,12 +104,18 @@ export class SupervisedProcess {
     this.#restart = clock.after(delay, () => this.start())
   }
 
-  /** Sends a signal to the running child; it is started again if `onExit` says so. False when none runs. */
+  /**
+   * Sends a signal to the running child; it is started again if `onExit` says so. False when none
+   * runs.
+   */
   kill(signal: NodeJS.Signals): boolean {
     return this.#child?.kill(signal) ?? false
   }
 
-  /** Asks the child to end and waits for it; SIGKILL after `limitMs`. Never starts again. Idempotent. */
+  /**
+   * Asks the child to end and waits for it; SIGKILL after `limitMs`. Never starts again.
+   * Idempotent.
+   */
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true
     this.#restart?.cancel()

@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from 'node:util'
 
 /**
- * Lines that scroll, above a block that is drawn over itself. On anything but a terminal there is no block and only the lines are written.
- * Owns the bottom of the terminal between construction and `close`.
+ * Lines that scroll, above a block that is drawn over itself. On anything but a terminal there is
+ * no block and only the lines are written. Owns the bottom of the terminal between construction and
+ * `close`.
  */
 export class LiveBlock {
   readonly #out: NodeJS.WriteStream

@@ -4,7 +4,11 @@ import { formatAge } from '#cli/age'
 import { fields } from '#cli/table'
 
 /** The live lines below the events of `weir run` on a terminal. Pure. */
-export function statusBlock(facts: JobFacts | undefined, now: number, wanted: { readonly taskManagers: number }): string[] {
+export function statusBlock(
+  facts: JobFacts | undefined,
+  now: number,
+  wanted: { readonly taskManagers: number },
+): string[] {
   if (facts === undefined) return ['starting']
   const { checkpoint: c, records, slots } = facts
   return fields([
@@ -12,7 +16,10 @@ export function statusBlock(facts: JobFacts | undefined, now: number, wanted: { 
       'state',
       `${facts.state} for ${formatAge(now - facts.stateSince)}${facts.state === 'Running' || facts.message === '' ? '' : `: ${facts.message}`}`,
     ],
-    ['records', `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`],
+    [
+      'records',
+      `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`,
+    ],
     [
       'checkpoints',
       [

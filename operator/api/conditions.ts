@@ -1,6 +1,9 @@
 import type { Condition } from './schema.ts'
 
-/** Types and reasons of conditions: constants, one sentence each; the same words appear in conditions, events and logs. */
+/**
+ * Types and reasons of conditions: constants, one sentence each; the same words appear in
+ * conditions, events and logs.
+ */
 export const CONDITION_TYPES = {
   Ready: 'The object is as its spec asks.',
   Reconciling: 'The operator is still working towards the spec.',
@@ -25,7 +28,8 @@ export const REASONS = {
   SpecInvalid: 'The spec of the stored object does not fit the schema of this operator.',
   ModuleNotFound: 'The ConfigMap with the source of the job, or its key, does not exist.',
   StorageMissing: 'Neither the spec nor the defaults of the operator name a storage.',
-  RedisMissing: 'More than one JobManager is asked for, and neither the spec nor the defaults of the operator name a Redis.',
+  RedisMissing:
+    'More than one JobManager is asked for, and neither the spec nor the defaults of the operator name a Redis.',
   CredentialsMissing: 'The Secret that the defaults of the operator name does not exist.',
   RestoreNotReady: 'The Savepoint to restore from does not exist or is not Ready.',
   RestoreImpossible: 'The Savepoint to restore from does not fit the job.',
@@ -38,7 +42,8 @@ export const REASONS = {
   Unschedulable: 'No node has room for a pod of the job.',
   ContainerConfigInvalid: 'A container cannot be created from its configuration.',
   StopTimedOut: 'The run did not stop in time; the next one continues from the last completed checkpoint.',
-  StopFailed: 'The run could not be stopped with a checkpoint or savepoint; the next one continues from the last completed checkpoint.',
+  StopFailed:
+    'The run could not be stopped with a checkpoint or savepoint; the next one continues from the last completed checkpoint.',
   StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
@@ -72,7 +77,10 @@ export interface ConditionValue {
 
 const MESSAGE_LIMIT = 2048
 
-/** Conditions with `values` set: lastTransitionTime moves only where the status changes, types that are not given are kept. Pure. */
+/**
+ * Conditions with `values` set: lastTransitionTime moves only where the status changes, types that
+ * are not given are kept. Pure.
+ */
 export function mergeConditions(
   existing: readonly Condition[] | undefined,
   values: readonly ConditionValue[],
@@ -83,7 +91,8 @@ export function mergeConditions(
   const merged = values.map((value): Condition => {
     const old = before.get(value.type)
     before.delete(value.type)
-    const message = value.message.length > MESSAGE_LIMIT ? `${value.message.slice(0, MESSAGE_LIMIT - 1)}…` : value.message
+    const message =
+      value.message.length > MESSAGE_LIMIT ? `${value.message.slice(0, MESSAGE_LIMIT - 1)}…` : value.message
     return {
       ...value,
       message,
@@ -94,6 +103,9 @@ export function mergeConditions(
   return [...merged, ...before.values()]
 }
 
-export function findCondition(existing: readonly Condition[] | undefined, type: ConditionType): Condition | undefined {
+export function findCondition(
+  existing: readonly Condition[] | undefined,
+  type: ConditionType,
+): Condition | undefined {
   return existing?.find((c) => c.type === type)
 }

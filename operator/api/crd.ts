@@ -2,15 +2,18 @@ import * as z from 'zod'
 import { savepointSpec, savepointStatus } from './v1alpha1/savepoint.ts'
 import { streamJob, streamJobSpec, streamJobStatus } from './v1alpha1/stream-job.ts'
 
-/** CustomResourceDefinitions from the zod schemas. Pure; scripts/gen.ts writes the result to crds/. */
+/**
+ * CustomResourceDefinitions from the zod schemas. Pure; scripts/gen.ts writes the result to crds/.
+ */
 export const GROUP = 'weir.dev'
 export const VERSION = 'v1alpha1'
 
 type Json = { [key: string]: unknown }
 
 /**
- * JSON Schema (OpenAPI 3.0 dialect) -> structural schema of Kubernetes: no closed objects (the API server prunes unknown fields by itself), open objects kept,
- * int-or-string in its one allowed form, no bounds that only say "safe integer".
+ * JSON Schema (OpenAPI 3.0 dialect) -> structural schema of Kubernetes: no closed objects (the API
+ * server prunes unknown fields by itself), open objects kept, int-or-string in its one allowed
+ * form, no bounds that only say "safe integer".
  */
 export function structural(schema: Json): Json {
   const out: Json = { ...schema }
@@ -38,7 +41,8 @@ export function structural(schema: Json): Json {
   return out
 }
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const toStructural = (schema: z.ZodType, description: string): Json => ({
   ...structural(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Json),
@@ -67,8 +71,14 @@ interface Kind {
   readonly selectable: readonly string[]
 }
 
-const conditionStatus = (type: string, field = 'status'): string => `.status.conditions[?(@.type=="${type}")].${field}`
-const AGE: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since creation.' }
+const conditionStatus = (type: string, field = 'status'): string =>
+  `.status.conditions[?(@.type=="${type}")].${field}`
+const AGE: Column = {
+  name: 'Age',
+  type: 'date',
+  jsonPath: '.metadata.creationTimestamp',
+  description: 'Time since creation.',
+}
 
 function definition(kind: Kind): Json {
   return {
@@ -135,7 +145,12 @@ export function streamJobDefinition(): Json {
     },
     selectable: ['.status.phase'],
     columns: [
-      { name: 'Ready', type: 'string', jsonPath: conditionStatus('Ready'), description: 'The job is as spec.state asks.' },
+      {
+        name: 'Ready',
+        type: 'string',
+        jsonPath: conditionStatus('Ready'),
+        description: 'The job is as spec.state asks.',
+      },
       { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'What the job is doing.' },
       { name: 'TM', type: 'integer', jsonPath: '.status.replicas', description: 'TaskManager pods.' },
       {
@@ -144,9 +159,20 @@ export function streamJobDefinition(): Json {
         jsonPath: '.status.lastCheckpoint.completedAt',
         description: 'Time since the newest completed checkpoint.',
       },
-      { name: 'Restarts', type: 'integer', jsonPath: '.status.restarts', description: 'Restarts of the current run.' },
+      {
+        name: 'Restarts',
+        type: 'integer',
+        jsonPath: '.status.restarts',
+        description: 'Restarts of the current run.',
+      },
       AGE,
-      { name: 'Message', type: 'string', jsonPath: conditionStatus('Ready', 'message'), description: 'Why it is so.', priority: 1 },
+      {
+        name: 'Message',
+        type: 'string',
+        jsonPath: conditionStatus('Ready', 'message'),
+        description: 'Why it is so.',
+        priority: 1,
+      },
     ],
   })
 }
@@ -163,13 +189,40 @@ export function savepointDefinition(): Json {
     rules: undefined,
     selectable: ['.status.phase'],
     columns: [
-      { name: 'Job', type: 'string', jsonPath: '.spec.streamJobRef.name', description: 'StreamJob that it is taken from.' },
-      { name: 'Ready', type: 'string', jsonPath: conditionStatus('Ready'), description: 'It can be restored from.' },
+      {
+        name: 'Job',
+        type: 'string',
+        jsonPath: '.spec.streamJobRef.name',
+        description: 'StreamJob that it is taken from.',
+      },
+      {
+        name: 'Ready',
+        type: 'string',
+        jsonPath: conditionStatus('Ready'),
+        description: 'It can be restored from.',
+      },
       { name: 'Path', type: 'string', jsonPath: '.status.path', description: 'Directory of its files.' },
-      { name: 'Bytes', type: 'integer', format: 'int64', jsonPath: '.status.sizeBytes', description: 'Size of its files.' },
-      { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since it was complete.' },
+      {
+        name: 'Bytes',
+        type: 'integer',
+        format: 'int64',
+        jsonPath: '.status.sizeBytes',
+        description: 'Size of its files.',
+      },
+      {
+        name: 'Completed',
+        type: 'date',
+        jsonPath: '.status.completedAt',
+        description: 'Time since it was complete.',
+      },
       AGE,
-      { name: 'Message', type: 'string', jsonPath: conditionStatus('Ready', 'message'), description: 'Why it is so.', priority: 1 },
+      {
+        name: 'Message',
+        type: 'string',
+        jsonPath: conditionStatus('Ready', 'message'),
+        description: 'Why it is so.',
+        priority: 1,
+      },
     ],
   })
 }

@@ -13,20 +13,37 @@ export interface Problem {
 }
 
 /** All problems of an object at once; empty: it is valid. `value` has every default filled in. */
-export function checkManifest(document: unknown): { readonly value?: Manifest; readonly problems: readonly Problem[] } {
+export function checkManifest(document: unknown): {
+  readonly value?: Manifest
+  readonly problems: readonly Problem[]
+} {
   const head = z.looseObject({ apiVersion: z.string(), kind: z.string() }).safeParse(document)
-  if (!head.success) return { problems: [{ path: '', message: 'not a Kubernetes object: apiVersion and kind are needed' }] }
+  if (!head.success)
+    return { problems: [{ path: '', message: 'not a Kubernetes object: apiVersion and kind are needed' }] }
   if (head.data.apiVersion !== API_VERSION)
-    return { problems: [{ path: 'apiVersion', message: `is ${JSON.stringify(head.data.apiVersion)}, expected ${API_VERSION}` }] }
-  const schema = head.data.kind === 'StreamJob' ? streamJob : head.data.kind === 'Savepoint' ? savepoint : undefined
+    return {
+      problems: [
+        {
+          path: 'apiVersion',
+          message: `is ${JSON.stringify(head.data.apiVersion)}, expected ${API_VERSION}`,
+        },
+      ],
+    }
+  const schema =
+    head.data.kind === 'StreamJob' ? streamJob : head.data.kind === 'Savepoint' ? savepoint : undefined
   if (schema === undefined)
-    return { problems: [{ path: 'kind', message: `is ${JSON.stringify(head.data.kind)}, expected StreamJob or Savepoint` }] }
+    return {
+      problems: [
+        { path: 'kind', message: `is ${JSON.stringify(head.data.kind)}, expected StreamJob or Savepoint` },
+      ],
+    }
   const result = schema.safeParse(document)
   return result.success ? { value: result.data, problems: [] } : { problems: problemsOf(result.error) }
 }
 
 /**
- * Parses YAML or JSON text with one or more documents. Documents of other groups are skipped, so that a file may hold the ConfigMaps of a job too.
+ * Parses YAML or JSON text with one or more documents. Documents of other groups are skipped, so
+ * that a file may hold the ConfigMaps of a job too.
  * @throws {WeirError} CFG_INVALID with every problem of every document, each with its path.
  */
 export function parseManifests(text: string, fileName: string): readonly Manifest[] {
@@ -41,15 +58,20 @@ export function parseManifests(text: string, fileName: string): readonly Manifes
     if (data === null || isForeign(data)) continue
     const { value, problems } = checkManifest(data)
     if (value !== undefined) manifests.push(value)
-    lines.push(...problems.map((p) => `document ${index + 1}: ${p.path === '' ? '' : `${p.path}: `}${p.message}`))
+    lines.push(
+      ...problems.map((p) => `document ${index + 1}: ${p.path === '' ? '' : `${p.path}: `}${p.message}`),
+    )
   }
-  if (lines.length > 0) throw new WeirError('CFG_INVALID', `${fileName} is not valid:\n  ${lines.join('\n  ')}`)
-  if (manifests.length === 0) throw new WeirError('CFG_INVALID', `${fileName} has no object of ${API_VERSION}. Expected a StreamJob.`)
+  if (lines.length > 0)
+    throw new WeirError('CFG_INVALID', `${fileName} is not valid:\n  ${lines.join('\n  ')}`)
+  if (manifests.length === 0)
+    throw new WeirError('CFG_INVALID', `${fileName} has no object of ${API_VERSION}. Expected a StreamJob.`)
   return manifests
 }
 
 function isForeign(data: unknown): boolean {
-  const version = typeof data === 'object' && data !== null && 'apiVersion' in data ? data.apiVersion : undefined
+  const version =
+    typeof data === 'object' && data !== null && 'apiVersion' in data ? data.apiVersion : undefined
   return typeof version === 'string' && !version.startsWith('weir.dev/')
 }
 
@@ -60,7 +82,10 @@ export function problemsOf(error: z.ZodError): readonly Problem[] {
       .join('')
       .replace(/^\./, '')
     if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({ path: path === '' ? key : `${path}.${key}`, message: 'unknown field' }))
+      return issue.keys.map((key) => ({
+        path: path === '' ? key : `${path}.${key}`,
+        message: 'unknown field',
+      }))
     return [{ path, message: issue.message }]
   })
 }

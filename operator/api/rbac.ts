@@ -1,4 +1,7 @@
-/** What the operator may do, as data; scripts/gen.ts writes it for the chart. Kept next to the API so that a new call and its permission change together. */
+/**
+ * What the operator may do, as data; scripts/gen.ts writes it for the chart. Kept next to the API
+ * so that a new call and its permission change together.
+ */
 export interface PolicyRule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
@@ -7,15 +10,28 @@ export interface PolicyRule {
 }
 
 /**
- * In every namespace whose StreamJobs the operator serves: a ClusterRole, or one Role per namespace in namespaced mode.
- * Secrets can be created and patched (the job's own token, the copy of the default credentials) but not read.
+ * In every namespace whose StreamJobs the operator serves: a ClusterRole, or one Role per namespace
+ * in namespaced mode. Secrets can be created and patched (the job's own token, the copy of the
+ * default credentials) but not read.
  */
 export const JOB_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: ['weir.dev'], resources: ['streamjobs'], verbs: ['get', 'list', 'watch'] },
   { apiGroups: ['weir.dev'], resources: ['savepoints'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
-  { apiGroups: ['weir.dev'], resources: ['streamjobs/status', 'savepoints/status'], verbs: ['get', 'patch', 'update'] },
-  { apiGroups: ['weir.dev'], resources: ['streamjobs/finalizers', 'savepoints/finalizers'], verbs: ['update'] },
-  { apiGroups: ['apps'], resources: ['deployments', 'replicasets'], verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
+  {
+    apiGroups: ['weir.dev'],
+    resources: ['streamjobs/status', 'savepoints/status'],
+    verbs: ['get', 'patch', 'update'],
+  },
+  {
+    apiGroups: ['weir.dev'],
+    resources: ['streamjobs/finalizers', 'savepoints/finalizers'],
+    verbs: ['update'],
+  },
+  {
+    apiGroups: ['apps'],
+    resources: ['deployments', 'replicasets'],
+    verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+  },
   { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'patch'] },
   { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'create', 'patch', 'delete'] },
   { apiGroups: [''], resources: ['services', 'serviceaccounts'], verbs: ['get', 'create', 'patch'] },
@@ -24,14 +40,19 @@ export const JOB_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
 ]
 
-/** In the operator's own namespace, beside `get` on the Secrets that the chart's `defaults` name. */
+/**
+ * In the operator's own namespace, beside `get` on the Secrets that the chart's `defaults` name.
+ */
 export const OPERATOR_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update', 'patch'] },
   { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
   { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
 ]
 
-/** Cluster-wide, also in namespaced mode where the cluster allows it: the uid of kube-system is the identity of the cluster. */
+/**
+ * Cluster-wide, also in namespaced mode where the cluster allows it: the uid of kube-system is the
+ * identity of the cluster.
+ */
 export const CLUSTER_RULES: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['namespaces'], resourceNames: ['kube-system'], verbs: ['get'] },
 ]

@@ -2,8 +2,9 @@ import { DURATION_PATTERN, parseDuration } from '#runtime/base/units'
 import * as z from 'zod'
 
 /**
- * Building blocks of the API's schemas. A rule is written twice, as CEL for the API server and as a predicate for `weir run` and the operator, side by side so that
- * they cannot drift unseen; a test compares the two on examples.
+ * Building blocks of the API's schemas. A rule is written twice, as CEL for the API server and as a
+ * predicate for `weir run` and the operator, side by side so that they cannot drift unseen; a test
+ * compares the two on examples.
  */
 export interface Rule<T> {
   readonly cel: string
@@ -67,7 +68,11 @@ export const quantity = () =>
   })
 
 const resourceList = (what: string) =>
-  z.record(z.string(), quantity()).meta({ maxProperties: 8 }).optional().describe(`${what}, by resource name (cpu, memory, ...).`)
+  z
+    .record(z.string(), quantity())
+    .meta({ maxProperties: 8 })
+    .optional()
+    .describe(`${what}, by resource name (cpu, memory, ...).`)
 
 export const resources = () =>
   z.strictObject({
@@ -84,7 +89,8 @@ export const objectName = () =>
   })
 
 /** An object in the same namespace, never across. */
-export const objectRef = (what: string) => z.strictObject({ name: objectName().describe(`Name of the ${what}, in the same namespace.`) })
+export const objectRef = (what: string) =>
+  z.strictObject({ name: objectName().describe(`Name of the ${what}, in the same namespace.`) })
 
 export const keyRef = (what: string, key: string) =>
   z.strictObject({
@@ -107,14 +113,23 @@ export const time = () => z.iso.datetime({ offset: true }).meta({ format: 'date-
 export const condition = z.object({
   type: z.string().max(316).describe('Type of the condition in CamelCase.'),
   status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
-  observedGeneration: z.int().min(0).optional().describe('Generation of the object that it was computed for.'),
+  observedGeneration: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Generation of the object that it was computed for.'),
   lastTransitionTime: time().describe('When its status changed last.'),
-  reason: z.string().min(1).max(1024).describe('One CamelCase word that says why; see the reference of reasons.'),
+  reason: z
+    .string()
+    .min(1)
+    .max(1024)
+    .describe('One CamelCase word that says why; see the reference of reasons.'),
   message: z.string().max(32_768).describe('The same as a sentence, with values.'),
 })
 export type Condition = z.infer<typeof condition>
 
-export const conditions = () => listMap(condition, 'type', 16).describe('The state of the object, for machines.')
+export const conditions = () =>
+  listMap(condition, 'type', 16).describe('The state of the object, for machines.')
 
 /** Metadata as far as manifests may set it. */
 export const objectMeta = z.looseObject({

@@ -6,8 +6,8 @@ import { splitKey } from '#operator/kube/store'
 import type { WorkQueue } from './workqueue.ts'
 
 /**
- * What a reconcile ends with. The fourth outcome is to throw: an error with retry 'never' waits for a change of the object (or the resync), every other one comes
- * back with growing delay.
+ * What a reconcile ends with. The fourth outcome is to throw: an error with retry 'never' waits for
+ * a change of the object (or the resync), every other one comes back with growing delay.
  */
 export type Outcome = { readonly kind: 'done' } | { readonly kind: 'requeue'; readonly afterMs: number }
 export const DONE: Outcome = { kind: 'done' }
@@ -25,7 +25,10 @@ export interface ControllerOptions {
   readonly onResult?: (name: string, result: ReconcileResult, durationMs: number) => void
 }
 
-/** Runs `workers` loops over a queue. A key is never worked on twice at the same time (the queue's I2). */
+/**
+ * Runs `workers` loops over a queue. A key is never worked on twice at the same time (the queue's
+ * I2).
+ */
 export class Controller {
   readonly #options: ControllerOptions
 
@@ -74,8 +77,10 @@ export class Controller {
         return
       }
       const delayMs = queue.retry(key, error instanceof KubeApiError ? error.retryAfterMs : undefined)
-      // Somebody else wrote the object in between: the newer version is on its way and nothing is wrong.
-      if (isConflict(error)) logger.debug({ delayMs, durationMs: report('conflict') }, 'object changed meanwhile')
+      // Somebody else wrote the object in between: the newer version is on its way and nothing is
+      // wrong.
+      if (isConflict(error))
+        logger.debug({ delayMs, durationMs: report('conflict') }, 'object changed meanwhile')
       else logger.warn({ err: error, delayMs, durationMs: report('error') }, 'reconcile failed, trying again')
     }
   }

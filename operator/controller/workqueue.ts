@@ -5,8 +5,10 @@ import type { Clock, Timer } from '#runtime/base/clock'
  * Keys waiting to be reconciled.
  *
  * I1 A key is in the queue at most once, however often it is added.
- * I2 A key that is being worked on is given to nobody else; if it is added meanwhile it comes back after `done`.
- * I3 Of several delayed adds of a key the earliest counts; an immediate add makes delayed ones void.
+ * I2 A key that is being worked on is given to nobody else; if it is added meanwhile it comes back
+ *    after `done`.
+ * I3 Of several delayed adds of a key the earliest counts; an immediate add makes delayed ones
+ *    void.
  * I4 Delays of failures are per key: one broken object slows down no other.
  */
 export class WorkQueue {
@@ -64,7 +66,10 @@ export class WorkQueue {
     this.#delayed.set(key, { dueAt, timer })
   }
 
-  /** Adds a key after a failure; returns the delay in milliseconds. `atLeastMs` is what the server asked for. */
+  /**
+   * Adds a key after a failure; returns the delay in milliseconds. `atLeastMs` is what the server
+   * asked for.
+   */
   retry(key: string, atLeastMs = 0): number {
     const failures = (this.#failures.get(key) ?? 0) + 1
     this.#failures.set(key, failures)

@@ -11,12 +11,17 @@ import { linesOf } from './lines.ts'
 import { pathOf, resourceOf, type Resource } from './resource.ts'
 
 /**
- * Raw, typed requests to the API server. The generated classes of the client library are not used: they drop fields that they do not know and open a new TLS
- * connection for every request. Connections are kept alive here in one agent; certificates are part of its pool key, so that a renewed one opens new connections.
+ * Raw, typed requests to the API server. The generated classes of the client library are not used:
+ * they drop fields that they do not know and open a new TLS connection for every request.
+ * Connections are kept alive here in one agent; certificates are part of its pool key, so that a
+ * renewed one opens new connections.
  */
 export interface Authority {
   readonly server: string
-  /** Fills in headers and TLS material of the current user; called for every request, so that tokens can be renewed. */
+  /**
+   * Fills in headers and TLS material of the current user; called for every request, so that tokens
+   * can be renewed.
+   */
   readonly authorize: (options: https.RequestOptions) => Promise<void>
   /** The agent that `authorize` sets leads through a proxy and must be used. */
   readonly proxied?: boolean
@@ -81,7 +86,12 @@ export class KubeClient {
     this.#agents.https.destroy()
   }
 
-  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, signal?: AbortSignal): Promise<T> {
+  get<T extends KubeObject>(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<T> {
     return this.#json({ method: 'GET', path: pathOf(resource, namespace, name), signal })
   }
 
@@ -95,8 +105,14 @@ export class KubeClient {
     })
   }
 
-  /** Yields events until the server or `signal` ends the stream; throws when it cannot be opened or breaks. Bookmarks are asked for. */
-  async *watch<T extends KubeObject>(resource: Resource, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
+  /**
+   * Yields events until the server or `signal` ends the stream; throws when it cannot be opened or
+   * breaks. Bookmarks are asked for.
+   */
+  async *watch<T extends KubeObject>(
+    resource: Resource,
+    options: WatchOptions,
+  ): AsyncGenerator<WatchEvent<T>> {
     const { labelSelector, resourceVersion, timeoutSeconds } = options
     const response = await this.#open({
       method: 'GET',
@@ -137,16 +153,32 @@ export class KubeClient {
     signal?: AbortSignal,
   ): Promise<T> {
     const path = pathOf(resource, target.namespace, target.name)
-    return this.#json({ method: 'PATCH', path, query: { fieldManager: MANAGER }, body: patch, contentType: MERGE_PATCH, signal })
+    return this.#json({
+      method: 'PATCH',
+      path,
+      query: { fieldManager: MANAGER },
+      body: patch,
+      contentType: MERGE_PATCH,
+      signal,
+    })
   }
 
-  /** Replaces an object (or its status) if nobody has changed it since `object.metadata.resourceVersion`. @throws {KubeApiError} 409 else. */
-  replace<T extends KubeObject>(object: KubeObject, subresource?: 'status', signal?: AbortSignal): Promise<T> {
+  /**
+   * Replaces an object (or its status) if nobody has changed it since
+   * `object.metadata.resourceVersion`. @throws {KubeApiError} 409 else.
+   */
+  replace<T extends KubeObject>(
+    object: KubeObject,
+    subresource?: 'status',
+    signal?: AbortSignal,
+  ): Promise<T> {
     const path = pathOf(resourceOf(object.kind), object.metadata.namespace, object.metadata.name, subresource)
     return this.#json({ method: 'PUT', path, query: { fieldManager: MANAGER }, body: object, signal })
   }
 
-  /** Deletes in the background what the object owns. `uid` protects a successor with the same name. */
+  /**
+   * Deletes in the background what the object owns. `uid` protects a successor with the same name.
+   */
   async delete(
     resource: Resource,
     target: { readonly namespace: string; readonly name: string; readonly uid?: string | undefined },
@@ -158,7 +190,12 @@ export class KubeClient {
       propagationPolicy: 'Background',
       ...(target.uid === undefined ? {} : { preconditions: { uid: target.uid } }),
     }
-    await this.#json({ method: 'DELETE', path: pathOf(resource, target.namespace, target.name), body, signal })
+    await this.#json({
+      method: 'DELETE',
+      path: pathOf(resource, target.namespace, target.name),
+      body,
+      signal,
+    })
   }
 
   async #json<T>(request: Request): Promise<T> {
@@ -172,7 +209,8 @@ export class KubeClient {
   /** The response, once its status says success. */
   async #open(request: Request): Promise<http.IncomingMessage> {
     const url = new URL(this.#authority.server.replace(/\/$/, '') + request.path)
-    for (const [key, value] of Object.entries(request.query ?? {})) if (value !== undefined) url.searchParams.set(key, String(value))
+    for (const [key, value] of Object.entries(request.query ?? {}))
+      if (value !== undefined) url.searchParams.set(key, String(value))
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
     const options: https.RequestOptions = {
       method: request.method,
@@ -181,7 +219,10 @@ export class KubeClient {
         'user-agent': `weir-operator/${VERSION}`,
         ...(body === undefined
           ? {}
-          : { 'content-type': request.contentType ?? 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
+          : {
+              'content-type': request.contentType ?? 'application/json',
+              'content-length': String(Buffer.byteLength(body)),
+            }),
       },
     }
     await this.#authority.authorize(options)
@@ -208,15 +249,24 @@ export class KubeClient {
 
 function unanswered(request: Request, cause: unknown): KubeApiError {
   const why = cause instanceof Error && cause.name === 'TimeoutError' ? 'no answer in time' : messageOf(cause)
-  return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, { status: 0, reason: 'Unreachable', cause })
+  return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, {
+    status: 0,
+    reason: 'Unreachable',
+    cause,
+  })
 }
 
-/** The API server that a kubeconfig names: in the cluster the pod's service account, else KUBECONFIG or ~/.kube/config. */
+/**
+ * The API server that a kubeconfig names: in the cluster the pod's service account, else KUBECONFIG
+ * or ~/.kube/config.
+ */
 export function authorityOf(config: KubeConfig): Authority {
   const cluster = config.getCurrentCluster()
-  if (cluster === null) throw new KubeApiError('The kubeconfig names no current cluster', { status: 0, reason: 'NoCluster' })
+  if (cluster === null)
+    throw new KubeApiError('The kubeconfig names no current cluster', { status: 0, reason: 'NoCluster' })
   const authorize = async (options: https.RequestOptions): Promise<void> => {
-    // The library's types are those of the WebSocket client, but what it fills in is what an HTTPS request takes.
+    // The library's types are those of the WebSocket client, but what it fills in is what an HTTPS
+    // request takes.
     await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0])
   }
   return { server: cluster.server, authorize, proxied: cluster.proxyUrl !== undefined }

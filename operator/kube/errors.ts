@@ -1,6 +1,9 @@
 import { WeirError } from '#runtime/base/errors'
 
-/** An answer of the API server that is no success, or no answer at all (status 0). `retry` is 'never' where trying again cannot help without a change. */
+/**
+ * An answer of the API server that is no success, or no answer at all (status 0). `retry` is
+ * 'never' where trying again cannot help without a change.
+ */
 export class KubeApiError extends WeirError {
   readonly status: number
   /** Machine-readable reason of the Status object, such as NotFound or Invalid. */
@@ -11,7 +14,13 @@ export class KubeApiError extends WeirError {
 
   constructor(
     message: string,
-    options: { status: number; reason: string; detail?: string; retryAfterMs?: number | undefined; cause?: unknown },
+    options: {
+      status: number
+      reason: string
+      detail?: string
+      retryAfterMs?: number | undefined
+      cause?: unknown
+    },
   ) {
     super('KUB_API', message, {
       retry: isPermanent(options.status) ? 'never' : 'backoff',
@@ -31,7 +40,12 @@ function isPermanent(status: number): boolean {
 }
 
 /** From a response body: a Status object, or whatever a proxy sent instead. */
-export function errorOf(what: string, status: number, body: string, retryAfter: string | undefined): KubeApiError {
+export function errorOf(
+  what: string,
+  status: number,
+  body: string,
+  retryAfter: string | undefined,
+): KubeApiError {
   let message = body.slice(0, 500)
   let reason = ''
   try {

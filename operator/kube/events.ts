@@ -9,8 +9,9 @@ import { isNotFound } from './errors.ts'
 import { RESOURCES } from './resource.ts'
 
 /**
- * Events on StreamJobs and Savepoints. They are a courtesy: posting never waits, never fails a reconcile (a terminating namespace answers 403), and equal events
- * within the window are one object whose count grows.
+ * Events on StreamJobs and Savepoints. They are a courtesy: posting never waits, never fails a
+ * reconcile (a terminating namespace answers 403), and equal events within the window are one
+ * object whose count grows.
  */
 export interface EventRecorder {
   emit(object: KubeObject, type: 'Normal' | 'Warning', reason: Reason, message: string): void
@@ -54,7 +55,13 @@ export class KubeEventRecorder implements EventRecorder {
 
   emit(object: KubeObject, type: 'Normal' | 'Warning', reason: Reason, message: string): void {
     if (this.#queue.length >= QUEUE_LIMIT) return
-    this.#queue.push({ object, type, reason, message: message.slice(0, MESSAGE_LIMIT), at: this.#clock.now() })
+    this.#queue.push({
+      object,
+      type,
+      reason,
+      message: message.slice(0, MESSAGE_LIMIT),
+      at: this.#clock.now(),
+    })
     this.#draining ??= this.#drain().finally(() => (this.#draining = undefined))
   }
 
@@ -76,7 +83,9 @@ export class KubeEventRecorder implements EventRecorder {
   async #post(entry: Entry): Promise<void> {
     const { object, reason, message, type, at } = entry
     const namespace = object.metadata.namespace ?? 'default'
-    const key = createHash('sha256').update([object.metadata.uid, type, reason, message].join('\0')).digest('hex')
+    const key = createHash('sha256')
+      .update([object.metadata.uid, type, reason, message].join('\0'))
+      .digest('hex')
     const known = this.#known.get(key)
     if (known !== undefined && at - known.lastAt < WINDOW_MS) {
       known.count++

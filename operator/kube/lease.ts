@@ -9,9 +9,12 @@ import { RESOURCES } from './resource.ts'
 /**
  * Election of one of several operator processes by a coordination.k8s.io Lease.
  *
- * I1 Expiry is measured on this process's own clock from the moment it saw the record change; clocks of machines are never compared.
- * I2 Every write is conditional on the version that was read, so that two candidates cannot both win.
- * I3 A leader that could not renew for `renewDeadlineMs` (shorter than the duration) counts itself as deposed before another one can win.
+ * I1 Expiry is measured on this process's own clock from the moment it saw the record change;
+ *    clocks of machines are never compared.
+ * I2 Every write is conditional on the version that was read, so that two candidates cannot both
+ *    win.
+ * I3 A leader that could not renew for `renewDeadlineMs` (shorter than the duration) counts itself
+ *    as deposed before another one can win.
  */
 export interface LeaseOptions {
   readonly client: KubeClient
@@ -60,7 +63,10 @@ export class LeaseElector {
     }
   }
 
-  /** Renews until the signal aborts (then releases) or the lease is lost; resolves with which of the two. */
+  /**
+   * Renews until the signal aborts (then releases) or the lease is lost; resolves with which of the
+   * two.
+   */
   async hold(signal: AbortSignal): Promise<'released' | 'lost'> {
     const { clock, retryMs, renewDeadlineMs, logger } = this.#options
     let renewedAt = clock.monotonic()
@@ -86,10 +92,19 @@ export class LeaseElector {
   async #tryAcquire(signal: AbortSignal): Promise<boolean> {
     const { client, namespace, name, identity, clock, durationMs } = this.#options
     const now = new Date(clock.now()).toISOString().replace('Z', '000Z')
-    const mine: LeaseSpec = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(durationMs / 1000), renewTime: now }
+    const mine: LeaseSpec = {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(durationMs / 1000),
+      renewTime: now,
+    }
     let lease: Lease
     try {
-      lease = await client.get<Lease>(RESOURCES.Lease, namespace, name, AbortSignal.any([signal, AbortSignal.timeout(5000)]))
+      lease = await client.get<Lease>(
+        RESOURCES.Lease,
+        namespace,
+        name,
+        AbortSignal.any([signal, AbortSignal.timeout(5000)]),
+      )
     } catch (error) {
       if (!isNotFound(error)) throw error
       await client.create({
@@ -120,7 +135,8 @@ export class LeaseElector {
     const { clock, durationMs } = this.#options
     const record = JSON.stringify(lease.spec)
     if (this.#seen?.record !== record) this.#seen = { record, at: clock.monotonic() }
-    const duration = lease.spec?.leaseDurationSeconds === undefined ? durationMs : lease.spec.leaseDurationSeconds * 1000
+    const duration =
+      lease.spec?.leaseDurationSeconds === undefined ? durationMs : lease.spec.leaseDurationSeconds * 1000
     return clock.monotonic() - this.#seen.at > duration
   }
 

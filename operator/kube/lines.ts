@@ -1,7 +1,13 @@
 import type { Readable } from 'node:stream'
 
-/** Lines of a stream without their ends; empty ones are left out. Throws when the stream breaks, which node:readline does not. */
-export async function* linesOf(stream: Readable, onChunk: () => void = () => undefined): AsyncGenerator<string> {
+/**
+ * Lines of a stream without their ends; empty ones are left out. Throws when the stream breaks,
+ * which node:readline does not.
+ */
+export async function* linesOf(
+  stream: Readable,
+  onChunk: () => void = () => undefined,
+): AsyncGenerator<string> {
   stream.setEncoding('utf8')
   let rest = ''
   for await (const chunk of stream as AsyncIterable<string>) {

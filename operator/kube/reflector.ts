@@ -8,12 +8,17 @@ import type { Resource } from './resource.ts'
 import { keyOfObject, type Store } from './store.ts'
 
 /**
- * Keeps a store equal to the API server: list (in pages), then watch from the list's version, for ever.
+ * Keeps a store equal to the API server: list (in pages), then watch from the list's version, for
+ * ever.
  *
- * I1 A stream that ends or breaks is opened again at the last version seen, which bookmarks keep fresh; nothing is listed again for it.
- * I2 410 Gone, in a response or in the stream, leads to a new list; the store keeps its objects meanwhile.
- * I3 A stream without a byte for `idleMs` is taken for dead (the server sends bookmarks about every minute) and opened again.
- * I4 Failures back off with jitter; the first success resets the delay. `run` returns only when the signal aborts.
+ * I1 A stream that ends or breaks is opened again at the last version seen, which bookmarks keep
+ *    fresh; nothing is listed again for it.
+ * I2 410 Gone, in a response or in the stream, leads to a new list; the store keeps its objects
+ *    meanwhile.
+ * I3 A stream without a byte for `idleMs` is taken for dead (the server sends bookmarks about every
+ *    minute) and opened again.
+ * I4 Failures back off with jitter; the first success resets the delay. `run` returns only when the
+ *    signal aborts.
  */
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: KubeClient
@@ -71,7 +76,10 @@ export class Reflector<T extends KubeObject> {
           this.#version = undefined
           logger.debug({ kind: resource.kind }, 'watch too old, listing again')
         } else {
-          logger.warn({ kind: resource.kind, err: error, failures: this.#failures }, 'watch failed, trying again')
+          logger.warn(
+            { kind: resource.kind, err: error, failures: this.#failures },
+            'watch failed, trying again',
+          )
         }
         // The first time at once: a server that restarts, or an old version, needs no wait.
         if (this.#failures++ > 0) await this.#pause(signal)
@@ -90,9 +98,17 @@ export class Reflector<T extends KubeObject> {
     const objects: T[] = []
     let next: string | undefined
     for (;;) {
-      const page = await client.list<T>(resource, { namespace, labelSelector, limit: pageSize, continue: next, signal })
+      const page = await client.list<T>(resource, {
+        namespace,
+        labelSelector,
+        limit: pageSize,
+        continue: next,
+        signal,
+      })
       this.#touch()
-      objects.push(...page.items.map((item) => slim({ ...item, apiVersion: resource.apiVersion, kind: resource.kind })))
+      objects.push(
+        ...page.items.map((item) => slim({ ...item, apiVersion: resource.apiVersion, kind: resource.kind })),
+      )
       next = page.metadata.continue === '' ? undefined : page.metadata.continue
       if (next !== undefined) continue
       store.replace(objects, namespace)
@@ -101,9 +117,20 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** Resolves with the number of events when the stream ends as it should; throws when it breaks. */
+  /**
+   * Resolves with the number of events when the stream ends as it should; throws when it breaks.
+   */
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<number> {
-    const { client, resource, namespace, labelSelector, store, clock, random, idleMs = 150_000 } = this.#options
+    const {
+      client,
+      resource,
+      namespace,
+      labelSelector,
+      store,
+      clock,
+      random,
+      idleMs = 150_000,
+    } = this.#options
     const stream = new AbortController()
     const abort = () => stream.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
@@ -117,12 +144,23 @@ export class Reflector<T extends KubeObject> {
     let count = 0
     try {
       const timeoutSeconds = Math.round(300 + 300 * random())
-      const events = client.watch<T>(resource, { namespace, labelSelector, resourceVersion, timeoutSeconds, signal: stream.signal })
+      const events = client.watch<T>(resource, {
+        namespace,
+        labelSelector,
+        resourceVersion,
+        timeoutSeconds,
+        signal: stream.signal,
+      })
       for await (const event of events) {
         this.#touch()
         if (event.type === 'ERROR') {
           const status = event.object as unknown as { code?: number }
-          throw errorOf(`watch of ${resource.plural}`, status.code ?? 0, JSON.stringify(event.object), undefined)
+          throw errorOf(
+            `watch of ${resource.plural}`,
+            status.code ?? 0,
+            JSON.stringify(event.object),
+            undefined,
+          )
         }
         this.#failures = 0
         count++
@@ -144,6 +182,8 @@ export class Reflector<T extends KubeObject> {
 
 /** Without managedFields, which nobody here reads and which are often larger than the rest. */
 function slim<T extends KubeObject>(object: T): T {
-  const { managedFields: _dropped, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown }
+  const { managedFields: _dropped, ...metadata } = object.metadata as T['metadata'] & {
+    managedFields?: unknown
+  }
   return { ...object, metadata }
 }

@@ -29,9 +29,19 @@ export function resourceOf(kind: string): Resource {
   return found
 }
 
-/** `/apis/apps/v1/namespaces/shop/deployments/orders`; without namespace: of all namespaces, or cluster-scoped. */
-export function pathOf(resource: Resource, namespace: string | undefined, name?: string, subresource?: string): string {
-  const root = resource.apiVersion.includes('/') ? `/apis/${resource.apiVersion}` : `/api/${resource.apiVersion}`
+/**
+ * `/apis/apps/v1/namespaces/shop/deployments/orders`; without namespace: of all namespaces, or
+ * cluster-scoped.
+ */
+export function pathOf(
+  resource: Resource,
+  namespace: string | undefined,
+  name?: string,
+  subresource?: string,
+): string {
+  const root = resource.apiVersion.includes('/')
+    ? `/apis/${resource.apiVersion}`
+    : `/api/${resource.apiVersion}`
   const scope = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`
   const object = name === undefined ? '' : `/${encodeURIComponent(name)}`
   return `${root}${scope}/${resource.plural}${object}${subresource === undefined ? '' : `/${subresource}`}`

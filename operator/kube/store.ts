@@ -1,8 +1,9 @@
 import type { KubeObject } from '#operator/resources/object'
 
 /**
- * The last known state of one kind, filled by reflectors. Listeners get keys only: what a reconciler does depends on the state that it reads, never on the event.
- * Objects are shared; nobody changes them.
+ * The last known state of one kind, filled by reflectors. Listeners get keys only: what a
+ * reconciler does depends on the state that it reads, never on the event. Objects are shared;
+ * nobody changes them.
  */
 export type Key = string
 export const keyOf = (namespace: string, name: string): Key => `${namespace}/${name}`
@@ -10,7 +11,8 @@ export function splitKey(key: Key): { readonly namespace: string; readonly name:
   const slash = key.indexOf('/')
   return { namespace: key.slice(0, slash), name: key.slice(slash + 1) }
 }
-export const keyOfObject = (object: KubeObject): Key => keyOf(object.metadata.namespace ?? '', object.metadata.name)
+export const keyOfObject = (object: KubeObject): Key =>
+  keyOf(object.metadata.namespace ?? '', object.metadata.name)
 
 export type Listener<T> = (key: Key, object: T, previous: T | undefined) => void
 
@@ -46,7 +48,10 @@ export class Store<T extends KubeObject> {
     return [...(this.#index.get(value) ?? [])].flatMap((key) => this.#objects.get(key) ?? [])
   }
 
-  /** Called after each change, also for a removal (with the last known object). A listener only enqueues and must not throw. */
+  /**
+   * Called after each change, also for a removal (with the last known object). A listener only
+   * enqueues and must not throw.
+   */
   onChange(listener: Listener<T>): void {
     this.#listeners.push(listener)
   }
@@ -72,14 +77,21 @@ export class Store<T extends KubeObject> {
     this.#notify(key, object, object)
   }
 
-  /** Makes the store equal to a complete list of a namespace, or of all: what is not in the list has gone. */
+  /**
+   * Makes the store equal to a complete list of a namespace, or of all: what is not in the list has
+   * gone.
+   */
   replace(objects: readonly T[], namespace: string | undefined): void {
     const present = new Set(objects.map(keyOfObject))
     for (const [key, object] of this.#objects)
-      if ((namespace === undefined || object.metadata.namespace === namespace) && !present.has(key)) this.remove(key)
+      if ((namespace === undefined || object.metadata.namespace === namespace) && !present.has(key))
+        this.remove(key)
     for (const object of objects) {
       const known = this.#objects.get(keyOfObject(object))
-      if (known?.metadata.resourceVersion !== object.metadata.resourceVersion || known?.metadata.uid !== object.metadata.uid)
+      if (
+        known?.metadata.resourceVersion !== object.metadata.resourceVersion ||
+        known?.metadata.uid !== object.metadata.uid
+      )
         this.put(object)
     }
   }

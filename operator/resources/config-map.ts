@@ -14,8 +14,9 @@ import type { KubeObject } from './object.ts'
 import { ownedMeta, resolveRedis, resolveStorage, type CaSource, type RunContext } from './run-context.ts'
 
 /**
- * The ConfigMap of one run. It is made once and never changes, so that a pod that is replaced later finds what its run was made from. `$(POD_NAME)` and `$(POD_IP)`
- * are put in by the process from its environment.
+ * The ConfigMap of one run. It is made once and never changes, so that a pod that is replaced later
+ * finds what its run was made from. `$(POD_NAME)` and `$(POD_IP)` are put in by the process from
+ * its environment.
  */
 export function runConfigMap(context: RunContext): KubeObject {
   const storage = resolveStorage(context.job, context.spec, context.defaults)
@@ -23,7 +24,9 @@ export function runConfigMap(context: RunContext): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: ownedMeta(context.job, names.runConfig(context.job.name, context.job.uid, context.run), { [LABEL_RUN]: String(context.run) }),
+    metadata: ownedMeta(context.job, names.runConfig(context.job.name, context.job.uid, context.run), {
+      [LABEL_RUN]: String(context.run),
+    }),
     immutable: true,
     data: {
       [configKeys.jobManager]: toText(jobManagerProcess(context)),

@@ -25,8 +25,9 @@ export function quantityToNumber(quantity: string | number): number | undefined 
 }
 
 /**
- * V8's old-space limit per thread so that heaps end below the memory limit with room for code, buffers and sockets: three quarters of it, shared by `threads`.
- * Without it V8 takes a default that may lie above the limit, and the kernel kills the container instead of V8 collecting.
+ * V8's old-space limit per thread so that heaps end below the memory limit with room for code,
+ * buffers and sockets: three quarters of it, shared by `threads`. Without it V8 takes a default
+ * that may lie above the limit, and the kernel kills the container instead of V8 collecting.
  */
 export function heapLimitMb(memoryLimit: string | number | undefined, threads: number): number | undefined {
   const bytes = memoryLimit === undefined ? undefined : quantityToNumber(memoryLimit)

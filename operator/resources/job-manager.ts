@@ -4,7 +4,10 @@ import type { KubeObject } from './object.ts'
 import { podTemplateSpec } from './pod.ts'
 import { ownedMeta, type RunContext } from './run-context.ts'
 
-/** The Deployment of JobManagers. Recreate: JobManagers of the next run begin after those of the last have gone. */
+/**
+ * The Deployment of JobManagers. Recreate: JobManagers of the next run begin after those of the
+ * last have gone.
+ */
 export function jobManagerDeployment(context: RunContext): KubeObject {
   const { job, spec, defaults } = context
   return {
@@ -26,7 +29,12 @@ export function jobManagerDeployment(context: RunContext): KubeObject {
           { name: 'rest', containerPort: ports.rest },
         ],
         probes: {
-          readinessProbe: { httpGet: { path: '/readyz', port: 'rest' }, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3 },
+          readinessProbe: {
+            httpGet: { path: '/readyz', port: 'rest' },
+            periodSeconds: 2,
+            timeoutSeconds: 2,
+            failureThreshold: 3,
+          },
           livenessProbe: {
             httpGet: { path: '/healthz', port: 'rest' },
             initialDelaySeconds: 10,

@@ -1,7 +1,9 @@
 export const LABEL_JOB = 'weir.dev/job'
 export const LABEL_COMPONENT = 'weir.dev/component'
 export const LABEL_RUN = 'weir.dev/run'
-/** `true` on the pod of the leading JobManager; set by the operator, selected by the REST Service. */
+/**
+ * `true` on the pod of the leading JobManager; set by the operator, selected by the REST Service.
+ */
 export const LABEL_LEADER = 'weir.dev/leader'
 /** Why a Savepoint was made by the operator: Upgrade or Suspend. */
 export const ANNOTATION_TRIGGER = 'weir.dev/trigger'
@@ -23,7 +25,12 @@ export function jobLabels(job: string): Record<string, string> {
 }
 
 export function podLabels(job: string, component: Component, run: number): Record<string, string> {
-  return { ...jobLabels(job), 'app.kubernetes.io/component': component, [LABEL_COMPONENT]: component, [LABEL_RUN]: String(run) }
+  return {
+    ...jobLabels(job),
+    'app.kubernetes.io/component': component,
+    [LABEL_COMPONENT]: component,
+    [LABEL_RUN]: String(run),
+  }
 }
 
 /** What workloads and Services select by; never changes for an object. */

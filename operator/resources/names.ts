@@ -7,8 +7,10 @@ export const names = {
   /** ReplicaSet of one run. */
   taskManager: (job: string, run: number) => `${job}-tm-${run}`,
   /**
-   * ConfigMap of one run: both process configurations and the source of the module. With the job's uid: a node keeps an immutable ConfigMap by its name while a
-   * pod that mounts it ends, so a job that is deleted and created again would be given the configuration, and the storage, of its predecessor.
+   * ConfigMap of one run: both process configurations and the source of the module. With the job's
+   * uid: a node keeps an immutable ConfigMap by its name while a pod that mounts it ends, so a job
+   * that is deleted and created again would be given the configuration, and the storage, of its
+   * predecessor.
    */
   runConfig: (job: string, uid: string, run: number) => `${job}-run-${run}-${uid.slice(0, 8)}`,
   serviceAccount: (job: string) => `${job}-weir`,
@@ -17,7 +19,10 @@ export const names = {
   tokenSecret: (job: string) => `${job}-weir-token`,
   storageSecret: (job: string) => `${job}-weir-s3`,
   redisSecret: (job: string) => `${job}-weir-redis`,
-  /** Savepoint made when a run is stopped with one. With the job's uid, because it outlives the job and a successor counts its runs from 1 again. */
+  /**
+   * Savepoint made when a run is stopped with one. With the job's uid, because it outlives the job
+   * and a successor counts its runs from 1 again.
+   */
   stopSavepoint: (job: string, uid: string, run: number, why: 'Upgrade' | 'Suspend') =>
     `${job}-${why.toLowerCase()}-${run}-${uid.slice(0, 8)}`,
 } as const

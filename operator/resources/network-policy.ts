@@ -3,7 +3,10 @@ import { names, ports } from './names.ts'
 import type { KubeObject } from './object.ts'
 import { ownedMeta, type JobRef } from './run-context.ts'
 
-/** Ingress only: the RPC and data ports are for pods of the same job; REST (which has a token) and its metrics are for everybody. */
+/**
+ * Ingress only: the RPC and data ports are for pods of the same job; REST (which has a token) and
+ * its metrics are for everybody.
+ */
 export function networkPolicy(job: JobRef): KubeObject {
   const pods = { matchLabels: { [LABEL_JOB]: job.name } }
   return {

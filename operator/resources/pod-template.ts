@@ -2,11 +2,16 @@ import type { PodTemplate } from '#operator/api/v1alpha1/stream-job'
 import type { Component } from './labels.ts'
 
 /**
- * Merges the user's podTemplate over what the operator builds. Maps merge by key; containers, initContainers, volumes and env merge by `name`, volumeMounts by
- * `mountPath`; every other list is replaced. Labels of weir.dev and app.kubernetes.io stay as they are, because selectors depend on them.
+ * Merges the user's podTemplate over what the operator builds. Maps merge by key; containers,
+ * initContainers, volumes and env merge by `name`, volumeMounts by `mountPath`; every other list is
+ * replaced. Labels of weir.dev and app.kubernetes.io stay as they are, because selectors depend on
+ * them.
  */
 export interface PodTemplateSpec {
-  readonly metadata: { readonly labels: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> }
+  readonly metadata: {
+    readonly labels: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+  }
   readonly spec: { readonly [field: string]: unknown }
 }
 
@@ -20,11 +25,17 @@ const MERGE_KEYS: Readonly<Record<string, string>> = {
 }
 const COMPONENTS: readonly string[] = ['job-manager', 'task-manager'] satisfies Component[]
 
-export function mergePodTemplate(base: PodTemplateSpec, template: PodTemplate | undefined, component: Component): PodTemplateSpec {
+export function mergePodTemplate(
+  base: PodTemplateSpec,
+  template: PodTemplate | undefined,
+  component: Component,
+): PodTemplateSpec {
   if (template === undefined) return base
   const annotations = { ...base.metadata.annotations, ...template.metadata?.annotations }
   // A container named after the other component is a change to its pods only.
-  const containers = (template.spec?.containers ?? []).filter((c) => c.name === component || !COMPONENTS.includes(c.name))
+  const containers = (template.spec?.containers ?? []).filter(
+    (c) => c.name === component || !COMPONENTS.includes(c.name),
+  )
   return {
     metadata: {
       labels: { ...userLabels(template.metadata?.labels), ...base.metadata.labels },
@@ -35,7 +46,9 @@ export function mergePodTemplate(base: PodTemplateSpec, template: PodTemplate | 
 }
 
 function userLabels(labels: Readonly<Record<string, string>> = {}): Record<string, string> {
-  return Object.fromEntries(Object.entries(labels).filter(([key]) => !/^(weir\.dev|app\.kubernetes\.io)\//.test(key)))
+  return Object.fromEntries(
+    Object.entries(labels).filter(([key]) => !/^(weir\.dev|app\.kubernetes\.io)\//.test(key)),
+  )
 }
 
 function merge(base: Json, over: Json): Json {
@@ -44,7 +57,8 @@ function merge(base: Json, over: Json): Json {
     const existing = out[key]
     const mergeKey = MERGE_KEYS[key]
     if (isObject(existing) && isObject(value)) out[key] = merge(existing, value)
-    else if (mergeKey !== undefined && Array.isArray(existing) && Array.isArray(value)) out[key] = mergeList(existing, value, mergeKey)
+    else if (mergeKey !== undefined && Array.isArray(existing) && Array.isArray(value))
+      out[key] = mergeList(existing, value, mergeKey)
     else out[key] = value
   }
   return out
@@ -53,11 +67,14 @@ function merge(base: Json, over: Json): Json {
 function mergeList(base: readonly unknown[], over: readonly unknown[], key: string): unknown[] {
   const out = [...base]
   for (const item of over) {
-    const index = out.findIndex((existing) => isObject(existing) && isObject(item) && existing[key] === item[key])
+    const index = out.findIndex(
+      (existing) => isObject(existing) && isObject(item) && existing[key] === item[key],
+    )
     if (index < 0) out.push(item)
     else out[index] = merge(out[index] as Json, item as Json)
   }
   return out
 }
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -5,7 +5,10 @@ import { mounts, names, TOKEN_KEY } from './names.ts'
 import { mergePodTemplate, type PodTemplateSpec } from './pod-template.ts'
 import { resolveRedis, resolveStorage, type CaSource, type RunContext } from './run-context.ts'
 
-/** The part of a pod that JobManagers and TaskManagers have in common, restricted as Pod Security Standards ask. */
+/**
+ * The part of a pod that JobManagers and TaskManagers have in common, restricted as Pod Security
+ * Standards ask.
+ */
 export interface PodParts {
   readonly component: Component
   readonly command: string
@@ -61,9 +64,17 @@ export function podTemplateSpec(context: RunContext, parts: PodParts): PodTempla
           ports: parts.ports.map((p) => ({ ...p, protocol: 'TCP' })),
           ...parts.probes,
           ...(parts.resources === undefined ? {} : { resources: parts.resources }),
-          securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
           terminationMessagePolicy: 'FallbackToLogsOnError',
-          volumeMounts: mounted.map((m) => ({ name: m.volume.name, mountPath: m.mountPath, ...(m.readOnly ? { readOnly: true } : {}) })),
+          volumeMounts: mounted.map((m) => ({
+            name: m.volume.name,
+            mountPath: m.mountPath,
+            ...(m.readOnly ? { readOnly: true } : {}),
+          })),
         },
       ],
     },
@@ -80,7 +91,9 @@ function environment(context: RunContext, parts: PodParts): readonly object[] {
     { name: 'WEIR_CONFIG', value: `${mounts.config}/${parts.configKey}` },
     { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
     { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
-    ...(heap === undefined || setsNodeOptions ? [] : [{ name: 'NODE_OPTIONS', value: `--max-old-space-size=${heap}` }]),
+    ...(heap === undefined || setsNodeOptions
+      ? []
+      : [{ name: 'NODE_OPTIONS', value: `--max-old-space-size=${heap}` }]),
     ...shared,
     ...own,
   ]
@@ -112,5 +125,11 @@ function secret(name: string, secretName: string, mountPath: string, keys?: read
 
 function authority(name: string, ca: CaSource | undefined, mountPath: string): readonly Mounted[] {
   if (ca?.kind !== 'configMap') return []
-  return [{ volume: { name, configMap: { name: ca.name, items: [{ key: ca.key, path: 'ca.crt' }] } }, mountPath, readOnly: true }]
+  return [
+    {
+      volume: { name, configMap: { name: ca.name, items: [{ key: ca.key, path: 'ca.crt' }] } },
+      mountPath,
+      readOnly: true,
+    },
+  ]
 }

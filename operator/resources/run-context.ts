@@ -20,20 +20,41 @@ export interface RunContext {
   readonly spec: StreamJobSpec
   readonly defaults: OperatorDefaults
   /** Path in the image, or source text that goes into the run's ConfigMap. */
-  readonly module: { readonly kind: 'path'; readonly path: string } | { readonly kind: 'source'; readonly source: string }
+  readonly module:
+    | { readonly kind: 'path'; readonly path: string }
+    | { readonly kind: 'source'; readonly source: string }
   /** Present only in the run that applies the restore block. Without `path`: start empty. */
   readonly restore?: { readonly path?: string; readonly allowNonRestoredState: boolean }
 }
 
 export function ownerReference(job: JobRef): OwnerReference {
-  return { apiVersion: 'weir.dev/v1alpha1', kind: 'StreamJob', name: job.name, uid: job.uid, controller: true, blockOwnerDeletion: true }
+  return {
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'StreamJob',
+    name: job.name,
+    uid: job.uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  }
 }
 
-export function ownedMeta(job: JobRef, name: string, labels: Readonly<Record<string, string>> = {}): ObjectMeta {
-  return { name, namespace: job.namespace, labels: { ...jobLabels(job.name), ...labels }, ownerReferences: [ownerReference(job)] }
+export function ownedMeta(
+  job: JobRef,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): ObjectMeta {
+  return {
+    name,
+    namespace: job.namespace,
+    labels: { ...jobLabels(job.name), ...labels },
+    ownerReferences: [ownerReference(job)],
+  }
 }
 
-/** A certificate authority: a key of a ConfigMap next to the job, or text from the operator's defaults. */
+/**
+ * A certificate authority: a key of a ConfigMap next to the job, or text from the operator's
+ * defaults.
+ */
 export type CaSource =
   | { readonly kind: 'configMap'; readonly name: string; readonly key: string }
   | { readonly kind: 'pem'; readonly pem: string }
@@ -52,7 +73,11 @@ export interface ResolvedStorage {
 }
 
 /** The storage of a job: its own, else the operator's default, else undefined. */
-export function resolveStorage(job: JobRef, spec: StreamJobSpec, defaults: OperatorDefaults): ResolvedStorage | undefined {
+export function resolveStorage(
+  job: JobRef,
+  spec: StreamJobSpec,
+  defaults: OperatorDefaults,
+): ResolvedStorage | undefined {
   const own = spec.storage?.s3
   if (own !== undefined)
     return {
@@ -87,7 +112,11 @@ export interface ResolvedRedis {
   readonly ca: CaSource | undefined
 }
 
-export function resolveRedis(job: JobRef, spec: StreamJobSpec, defaults: OperatorDefaults): ResolvedRedis | undefined {
+export function resolveRedis(
+  job: JobRef,
+  spec: StreamJobSpec,
+  defaults: OperatorDefaults,
+): ResolvedRedis | undefined {
   const own = spec.redis
   if (own !== undefined)
     return {

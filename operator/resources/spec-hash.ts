@@ -15,12 +15,18 @@ export function shortHash(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16)
 }
 
-const REFERENCE = streamJobSpec.parse({ job: { inline: '-' }, storage: { s3: { bucket: '---' } }, redis: { url: 'redis://-' } })
+const REFERENCE = streamJobSpec.parse({
+  job: { inline: '-' },
+  storage: { s3: { bucket: '---' } },
+  redis: { url: 'redis://-' },
+})
 
 /**
- * Hash of what a run is made from: a different hash needs a new run. Values that equal their default do not count, so that a field that a later version adds changes
- * no hash. Left out because they act without a new run: state, upgrade, restore, the number of JobManagers (but not whether there
- * is more than one: stand-bys need Redis in the run's configuration), and the number of TaskManagers where parallelism is fixed.
+ * Hash of what a run is made from: a different hash needs a new run. Values that equal their
+ * default do not count, so that a field that a later version adds changes no hash. Left out because
+ * they act without a new run: state, upgrade, restore, the number of JobManagers (but not whether
+ * there is more than one: stand-bys need Redis in the run's configuration), and the number of
+ * TaskManagers where parallelism is fixed.
  */
 export function specHash(spec: StreamJobSpec, moduleSource: string | undefined): string {
   const { state: _state, upgrade: _upgrade, restore: _restore, ...rest } = spec
@@ -31,7 +37,9 @@ export function specHash(spec: StreamJobSpec, moduleSource: string | undefined):
     spec: pruned,
     ...(spec.parallelism === undefined ? { taskManagers: replicas } : {}),
     ...(jobManagers > 1 ? { standBy: true } : {}),
-    ...(moduleSource === undefined ? {} : { module: createHash('sha256').update(moduleSource).digest('hex') }),
+    ...(moduleSource === undefined
+      ? {}
+      : { module: createHash('sha256').update(moduleSource).digest('hex') }),
   })
 }
 
@@ -49,4 +57,5 @@ function withoutDefaults(value: unknown, reference: unknown): unknown {
   )
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -4,7 +4,10 @@ import type { KubeObject } from './object.ts'
 import { podTemplateSpec } from './pod.ts'
 import { ownedMeta, type RunContext } from './run-context.ts'
 
-/** The ReplicaSet of one run's TaskManagers: Kubernetes replaces lost pods also while the operator is away. */
+/**
+ * The ReplicaSet of one run's TaskManagers: Kubernetes replaces lost pods also while the operator
+ * is away.
+ */
 export function taskManagerReplicaSet(context: RunContext): KubeObject {
   const { job, spec, defaults } = context
   return {
@@ -13,13 +16,22 @@ export function taskManagerReplicaSet(context: RunContext): KubeObject {
     metadata: ownedMeta(job, names.taskManager(job.name, context.run), { [LABEL_RUN]: String(context.run) }),
     spec: {
       replicas: spec.taskManager.replicas,
-      selector: { matchLabels: { ...componentSelector(job.name, 'task-manager'), [LABEL_RUN]: String(context.run) } },
+      selector: {
+        matchLabels: { ...componentSelector(job.name, 'task-manager'), [LABEL_RUN]: String(context.run) },
+      },
       template: podTemplateSpec(context, {
         component: 'task-manager',
         command: 'weir-task-manager',
         configKey: configKeys.taskManager,
         ports: [{ name: 'data', containerPort: ports.data }],
-        probes: { readinessProbe: { tcpSocket: { port: 'data' }, periodSeconds: 5, timeoutSeconds: 2, failureThreshold: 3 } },
+        probes: {
+          readinessProbe: {
+            tcpSocket: { port: 'data' },
+            periodSeconds: 5,
+            timeoutSeconds: 2,
+            failureThreshold: 3,
+          },
+        },
         resources: spec.taskManager.resources ?? defaults.resources.taskManager,
         threads: spec.taskManager.slots,
         terminationGracePeriodSeconds: 30,

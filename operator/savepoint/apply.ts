@@ -31,6 +31,9 @@ export async function applySavepoint(
   if (plan.request === undefined || address === undefined) return
   // Asked again while the facts do not show it; a try that stays unknown counts as failed.
   await jobs.savepoint(address, plan.request).catch((error: unknown) => {
-    logger.warn({ namespace: o.object.metadata.namespace, name: o.name, why: messageOf(error) }, 'savepoint not accepted')
+    logger.warn(
+      { namespace: o.object.metadata.namespace, name: o.name, why: messageOf(error) },
+      'savepoint not accepted',
+    )
   })
 }

@@ -13,8 +13,10 @@ import type { ObservedSavepoint } from './observed.ts'
  *   InProgress -> Failed     no further try is allowed
  *   Pending -> Completed     an existing path is recorded
  *
- * I1 A Savepoint never changes a StreamJob and never waits for one to be deletable: it has no finalizer, its files stay.
- * I2 Each try has its own trigger id, so that asking twice takes one savepoint and a late answer of an older try changes nothing.
+ * I1 A Savepoint never changes a StreamJob and never waits for one to be deletable: it has no
+ *    finalizer, its files stay.
+ * I2 Each try has its own trigger id, so that asking twice takes one savepoint and a late answer of
+ *    an older try changes nothing.
  */
 export interface SavepointPlan {
   readonly status: SavepointStatus
@@ -66,11 +68,20 @@ function pending(o: ObservedSavepoint): SavepointPlan {
   const status: SavepointStatus = { ...o.status, phase: 'Pending', trigger: 'User' }
   const name = o.spec.streamJobRef?.name ?? ''
   if (o.job === undefined)
-    return { status, reason: 'JobNotFound', message: `Waiting: StreamJob ${name} does not exist.`, requeueAfterMs: 30_000 }
+    return {
+      status,
+      reason: 'JobNotFound',
+      message: `Waiting: StreamJob ${name} does not exist.`,
+      requeueAfterMs: 30_000,
+    }
   const facts = o.facts.facts
   if (facts === undefined || facts.job.uid !== o.job.uid || facts.state !== 'Running') {
     const what = facts?.state ?? o.job.phase ?? 'not running yet'
-    return { status, reason: 'JobNotRunning', message: `Waiting: StreamJob ${name} is ${what}; a savepoint is taken while it is Running.` }
+    return {
+      status,
+      reason: 'JobNotRunning',
+      message: `Waiting: StreamJob ${name} is ${what}; a savepoint is taken while it is Running.`,
+    }
   }
   const waitMs = retryWait(o)
   if (waitMs > 0) return { status, reason: 'Retrying', message: lastMessage(o), requeueAfterMs: waitMs }
@@ -96,14 +107,23 @@ function inProgress(o: ObservedSavepoint): SavepointPlan {
   const facts = o.facts.facts
   const operation = facts?.operations.find((op) => op.triggerId === triggerIdOf(o))
   if (operation?.status === 'Completed') return completed(o, operation)
-  if (operation?.status === 'Failed') return failed(o, operation.error?.message ?? 'the JobManager gave no reason')
+  if (operation?.status === 'Failed')
+    return failed(o, operation.error?.message ?? 'the JobManager gave no reason')
   if (o.job === undefined) return failed(o, `StreamJob ${o.spec.streamJobRef?.name} was deleted meanwhile`)
-  if (!(sinceMs <= parseDuration(o.spec.timeout))) return failed(o, `it was not complete within ${o.spec.timeout}`)
-  const waiting = { status: o.status, reason: 'InProgress', message: 'The savepoint is being taken.', requeueAfterMs: WAIT_MS } as const
+  if (!(sinceMs <= parseDuration(o.spec.timeout)))
+    return failed(o, `it was not complete within ${o.spec.timeout}`)
+  const waiting = {
+    status: o.status,
+    reason: 'InProgress',
+    message: 'The savepoint is being taken.',
+    requeueAfterMs: WAIT_MS,
+  } as const
   if (operation !== undefined || facts === undefined) return waiting
   if (sinceMs > LOST_AFTER_MS) return failed(o, 'the JobManager that was asked for it is gone')
   const path = targetPath(o)
-  return path === undefined || facts.state !== 'Running' ? waiting : { ...waiting, request: { triggerId: triggerIdOf(o), path } }
+  return path === undefined || facts.state !== 'Running'
+    ? waiting
+    : { ...waiting, request: { triggerId: triggerIdOf(o), path } }
 }
 
 function completed(o: ObservedSavepoint, operation: OperationView): SavepointPlan {
@@ -132,7 +152,9 @@ function gaveUp(o: ObservedSavepoint, status: SavepointStatus, message: string):
   return {
     status: { ...status, phase: 'Failed' },
     reason: 'BackoffLimitExceeded',
-    message: message.includes('backoffLimit') ? message : `${message}. No further try: spec.backoffLimit is ${o.spec.backoffLimit}.`,
+    message: message.includes('backoffLimit')
+      ? message
+      : `${message}. No further try: spec.backoffLimit is ${o.spec.backoffLimit}.`,
   }
 }
 
@@ -140,7 +162,9 @@ function lastMessage(o: ObservedSavepoint): string {
   return o.status.conditions?.find((c) => c.type === 'Ready')?.message ?? 'The last try failed.'
 }
 
-/** Tries are spaced from the start of the one before, so that a restarted operator keeps the pace. */
+/**
+ * Tries are spaced from the start of the one before, so that a restarted operator keeps the pace.
+ */
 function retryWait(o: ObservedSavepoint): number {
   const failures = o.status.failures ?? 0
   if (failures === 0 || o.status.startedAt === undefined) return 0

@@ -18,7 +18,11 @@ export interface SavepointGatherContext {
   readonly clock: Clock
 }
 
-export function gatherSavepoint(context: SavepointGatherContext, object: SavepointObject, spec: SavepointSpec): ObservedSavepoint {
+export function gatherSavepoint(
+  context: SavepointGatherContext,
+  object: SavepointObject,
+  spec: SavepointSpec,
+): ObservedSavepoint {
   const { namespace = '', name, annotations } = object.metadata
   const jobName = spec.streamJobRef?.name
   const found = jobName === undefined ? undefined : context.stores.streamJobs.get(namespace, jobName)
@@ -34,7 +38,11 @@ export function gatherSavepoint(context: SavepointGatherContext, object: Savepoi
     status: object.status ?? {},
     madeFor: trigger === 'Upgrade' || trigger === 'Suspend' ? trigger : undefined,
     madeFromUid: annotations?.[ANNOTATION_JOB_UID],
-    job: job && { uid: job.metadata.uid ?? '', phase: job.status?.phase, storageUrl: storageUrl(job, context.defaults) },
+    job: job && {
+      uid: job.metadata.uid ?? '',
+      phase: job.status?.phase,
+      storageUrl: storageUrl(job, context.defaults),
+    },
     facts: context.facts.view(keyOf(namespace, jobName ?? '')),
   }
 }

@@ -16,6 +16,8 @@ export interface ObservedSavepoint {
   readonly madeFor: 'Upgrade' | 'Suspend' | undefined
   readonly madeFromUid: string | undefined
   /** The StreamJob that spec.streamJobRef names. */
-  readonly job: { readonly uid: string; readonly phase: string | undefined; readonly storageUrl: string | undefined } | undefined
+  readonly job:
+    | { readonly uid: string; readonly phase: string | undefined; readonly storageUrl: string | undefined }
+    | undefined
   readonly facts: FactsView
 }

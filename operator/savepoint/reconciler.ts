@@ -39,7 +39,10 @@ export class SavepointReconciler {
     const plan = decideSavepoint(observed)
     const status = savepointStatus(observed.status, plan, observed.generation, observed.now)
     await applySavepoint(apply, observed, plan, status, signal)
-    if (status.phase !== observed.status.phase || (status.failures ?? 0) !== (observed.status.failures ?? 0)) {
+    if (
+      status.phase !== observed.status.phase ||
+      (status.failures ?? 0) !== (observed.status.failures ?? 0)
+    ) {
       const isBad = plan.reason === 'Retrying' || plan.reason === 'BackoffLimitExceeded'
       events.emit(object, isBad ? 'Warning' : 'Normal', plan.reason, plan.message)
     }

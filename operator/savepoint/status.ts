@@ -3,7 +3,12 @@ import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
 import type { SavepointPlan } from './decide.ts'
 
 /** The status of a Savepoint as a function of the plan. Pure. */
-export function savepointStatus(before: SavepointStatus, plan: SavepointPlan, generation: number, now: number): SavepointStatus {
+export function savepointStatus(
+  before: SavepointStatus,
+  plan: SavepointPlan,
+  generation: number,
+  now: number,
+): SavepointStatus {
   const { reason, message } = plan
   const phase = plan.status.phase
   const values: ConditionValue[] = [
@@ -20,5 +25,7 @@ export function savepointStatus(before: SavepointStatus, plan: SavepointPlan, ge
     observedGeneration: generation,
     conditions: mergeConditions(before.conditions, values, generation, new Date(now).toISOString()),
   }
-  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined)) as SavepointStatus
+  return Object.fromEntries(
+    Object.entries(status).filter(([, value]) => value !== undefined),
+  ) as SavepointStatus
 }

@@ -4,7 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { messageOf } from '#runtime/base/errors'
 import type { Registry } from 'prom-client'
 
-/** `/healthz`, `/readyz` and `/metrics`. Ready means that the caches are filled; it does not mean to lead. */
+/**
+ * `/healthz`, `/readyz` and `/metrics`. Ready means that the caches are filled; it does not mean to
+ * lead.
+ */
 export interface HealthSources {
   /** A reason why the process should be restarted, or undefined. */
   readonly unhealthy: () => string | undefined
@@ -17,7 +20,9 @@ export class HealthServer {
   readonly #server: http.Server
 
   constructor(sources: HealthSources) {
-    this.#server = http.createServer((request, response) => void answer(sources, request.url ?? '/', response))
+    this.#server = http.createServer(
+      (request, response) => void answer(sources, request.url ?? '/', response),
+    )
   }
 
   /** Resolves with the port that it listens on. */
@@ -36,7 +41,8 @@ export class HealthServer {
 }
 
 async function answer(sources: HealthSources, url: string, response: http.ServerResponse): Promise<void> {
-  const plain = (status: number, text: string) => response.writeHead(status, { 'content-type': 'text/plain' }).end(`${text}\n`)
+  const plain = (status: number, text: string) =>
+    response.writeHead(status, { 'content-type': 'text/plain' }).end(`${text}\n`)
   switch (url.split('?')[0]) {
     case '/healthz':
       plain(sources.unhealthy() === undefined ? 200 : 500, sources.unhealthy() ?? 'ok')

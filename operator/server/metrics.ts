@@ -1,7 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { ReconcileResult } from '#operator/controller/controller'
 
-/** Metrics of the operator. Labels are kinds, conditions and results, never names of objects, so that their number stays small. */
+/**
+ * Metrics of the operator. Labels are kinds, conditions and results, never names of objects, so
+ * that their number stays small.
+ */
 export interface MetricSources {
   readonly queueDepth: () => Readonly<Record<string, number>>
   readonly contactAgeMs: () => Readonly<Record<string, number>>
@@ -30,7 +33,13 @@ export class OperatorMetrics {
       buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
       registers,
     })
-    sampled('weir_operator_queue_depth', 'Objects that wait for a worker.', 'controller', sources.queueDepth, registers)
+    sampled(
+      'weir_operator_queue_depth',
+      'Objects that wait for a worker.',
+      'controller',
+      sources.queueDepth,
+      registers,
+    )
     sampled(
       'weir_operator_watch_age_seconds',
       'Time since the API server last sent anything for a kind.',
@@ -53,7 +62,13 @@ export class OperatorMetrics {
   }
 }
 
-function sampled(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>, registers: Registry[]): void {
+function sampled(
+  name: string,
+  help: string,
+  label: string,
+  read: () => Readonly<Record<string, number>>,
+  registers: Registry[],
+): void {
   const gauge: Gauge = new Gauge({
     name,
     help,

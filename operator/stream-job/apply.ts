@@ -25,8 +25,9 @@ import type { Blocker, Observed } from './observed.ts'
 import type { StreamJobObject } from './stream-job-object.ts'
 
 /**
- * Carries out a plan, step by step; every step can be repeated. What the API server refuses for a reason that the user can see and change comes back as a problem
- * for the status; everything else is thrown and tried again.
+ * Carries out a plan, step by step; every step can be repeated. What the API server refuses for a
+ * reason that the user can see and change comes back as a problem for the status; everything else
+ * is thrown and tried again.
  */
 export interface ApplyContext {
   readonly client: KubeClient
@@ -78,7 +79,11 @@ export class Applier {
   }
 
   /** Writes the status if nobody else has changed the object since it was read. */
-  async writeStatus(object: StreamJobObject, status: StreamJobStatus, signal: AbortSignal): Promise<StreamJobObject> {
+  async writeStatus(
+    object: StreamJobObject,
+    status: StreamJobStatus,
+    signal: AbortSignal,
+  ): Promise<StreamJobObject> {
     const { client, store } = this.#context
     const updated = await client.replace<StreamJobObject>({ ...object, status }, 'status', signal)
     // The watch brings it too; until then the next reconcile must not act on the older one.
@@ -86,7 +91,12 @@ export class Applier {
     return updated
   }
 
-  async #step(step: Step, o: Observed, object: StreamJobObject, signal: AbortSignal): Promise<StreamJobObject> {
+  async #step(
+    step: Step,
+    o: Observed,
+    object: StreamJobObject,
+    signal: AbortSignal,
+  ): Promise<StreamJobObject> {
     const { client, jobs, events, logger } = this.#context
     const { namespace } = o.job
     switch (step.kind) {
@@ -96,25 +106,49 @@ export class Applier {
         await this.#ensureRun(o, step.run, signal)
         break
       case 'deleteTaskManagers':
-        await ignoreMissing(client.delete(RESOURCES.ReplicaSet, { namespace, name: step.name, uid: step.uid }, signal))
+        await ignoreMissing(
+          client.delete(RESOURCES.ReplicaSet, { namespace, name: step.name, uid: step.uid }, signal),
+        )
         break
       case 'deleteJobManager':
-        await ignoreMissing(client.delete(RESOURCES.Deployment, { namespace, name: names.jobManager(o.job.name), uid: step.uid }, signal))
+        await ignoreMissing(
+          client.delete(
+            RESOURCES.Deployment,
+            { namespace, name: names.jobManager(o.job.name), uid: step.uid },
+            signal,
+          ),
+        )
         break
       case 'deleteConfig':
         await ignoreMissing(
-          client.delete(RESOURCES.ConfigMap, { namespace, name: names.runConfig(o.job.name, o.job.uid, step.run) }, signal),
+          client.delete(
+            RESOURCES.ConfigMap,
+            { namespace, name: names.runConfig(o.job.name, o.job.uid, step.run) },
+            signal,
+          ),
         )
         break
       case 'scaleJobManager':
-        await client.mergePatch(RESOURCES.Deployment, { namespace, name: names.jobManager(o.job.name) }, scaled(step.replicas), signal)
+        await client.mergePatch(
+          RESOURCES.Deployment,
+          { namespace, name: names.jobManager(o.job.name) },
+          scaled(step.replicas),
+          signal,
+        )
         break
       case 'scaleTaskManagers':
-        await client.mergePatch(RESOURCES.ReplicaSet, { namespace, name: step.name }, scaled(step.replicas), signal)
+        await client.mergePatch(
+          RESOURCES.ReplicaSet,
+          { namespace, name: step.name },
+          scaled(step.replicas),
+          signal,
+        )
         break
       case 'labelLeader': {
         const labels = { [LABEL_LEADER]: step.isLeader ? 'true' : null }
-        await ignoreMissing(client.mergePatch(RESOURCES.Pod, { namespace, name: step.pod }, { metadata: { labels } }, signal))
+        await ignoreMissing(
+          client.mergePatch(RESOURCES.Pod, { namespace, name: step.pod }, { metadata: { labels } }, signal),
+        )
         break
       }
       case 'requestStop': {
@@ -123,7 +157,9 @@ export class Applier {
         // Asked again by the next reconcile while the facts do not show the operation.
         await jobs
           .stop(leader.address, step.request)
-          .catch((error: unknown) => logger.warn({ namespace, name: o.job.name, why: messageOf(error) }, 'stop not accepted'))
+          .catch((error: unknown) =>
+            logger.warn({ namespace, name: o.job.name, why: messageOf(error) }, 'stop not accepted'),
+          )
         break
       }
       case 'createSavepoint':
@@ -138,13 +174,15 @@ export class Applier {
 
   async #ensureRun(o: Observed, run: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#context
-    // Objects of the run are made from its own spec only: once the spec has moved on they stay as they are until the run ends.
+    // Objects of the run are made from its own spec only: once the spec has moved on they stay as
+    // they are until the run ends.
     if (o.desired.kind !== 'ready' || o.desired.specHash !== o.status.run?.specHash) return
     const hasWorkloads = o.jobManager?.run === run && o.taskManagers.some((w) => w.run === run)
     const ensured = this.#ensured.get(o.job.uid)
     if (hasWorkloads && ensured?.run === run && clock.monotonic() - ensured.at < ENSURE_AGAIN_MS) return
     const context = this.#runContext(o, run)
-    for (const secret of await this.#secrets(context, signal)) await this.#context.client.apply(secret, signal)
+    for (const secret of await this.#secrets(context, signal))
+      await this.#context.client.apply(secret, signal)
     await this.#ensureOwned(runConfigMap(context), o.job, false, signal)
     const shared = [
       ...(o.spec.serviceAccountName === undefined ? [serviceAccount(o.job)] : []),
@@ -153,14 +191,19 @@ export class Applier {
       networkPolicy(o.job),
     ]
     for (const object of shared) await this.#ensureOwned(object, o.job, true, signal)
-    // The workloads of a run are made once: an operator with other defaults or other builders restarts nothing.
+    // The workloads of a run are made once: an operator with other defaults or other builders
+    // restarts nothing.
     if (o.jobManager?.run !== run) await this.#ensureOwned(jobManagerDeployment(context), o.job, true, signal)
-    if (!o.taskManagers.some((w) => w.run === run)) await this.#ensureOwned(taskManagerReplicaSet(context), o.job, true, signal)
+    if (!o.taskManagers.some((w) => w.run === run))
+      await this.#ensureOwned(taskManagerReplicaSet(context), o.job, true, signal)
     this.#ensured.set(o.job.uid, { run, at: clock.monotonic() })
   }
 
   #runContext(o: Observed, run: number): RunContext {
-    invariant(o.desired.kind === 'ready', 'objects of a run are built only when everything that they need is known')
+    invariant(
+      o.desired.kind === 'ready',
+      'objects of a run are built only when everything that they need is known',
+    )
     const { restore } = o.desired
     const applies = restore !== undefined && restore.hash === o.status.run?.restoreHash
     return {
@@ -187,7 +230,9 @@ export class Applier {
     const secrets = [tokenSecret(this.#context.tokenKey, job)]
     for (const resolved of [resolveStorage(job, spec, defaults), resolveRedis(job, spec, defaults)]) {
       if (resolved?.copyOf === undefined || resolved.secretName === undefined) continue
-      secrets.push(credentialsCopy(job, resolved.secretName, await this.#defaultCredentials(resolved.copyOf, signal)))
+      secrets.push(
+        credentialsCopy(job, resolved.secretName, await this.#defaultCredentials(resolved.copyOf, signal)),
+      )
     }
     return secrets
   }
@@ -207,7 +252,10 @@ export class Applier {
     }
   }
 
-  /** Makes an object that belongs to the job; never takes over one that does not. `update`: also brings an existing one up to date. */
+  /**
+   * Makes an object that belongs to the job; never takes over one that does not. `update`: also
+   * brings an existing one up to date.
+   */
   async #ensureOwned(object: KubeObject, job: JobRef, update: boolean, signal: AbortSignal): Promise<void> {
     const { client } = this.#context
     const { kind } = object
@@ -236,7 +284,10 @@ export class Applier {
       await client.apply(object, signal)
     } catch (error) {
       if (isInvalid(error) && (kind === 'Deployment' || kind === 'ReplicaSet'))
-        throw new ApplyProblem({ reason: 'PodTemplateInvalid', message: error.detail, needsUser: true }, error)
+        throw new ApplyProblem(
+          { reason: 'PodTemplateInvalid', message: error.detail, needsUser: true },
+          error,
+        )
       throw error
     }
   }

@@ -7,17 +7,23 @@ import type { StopRequest } from './job-client.ts'
 import type { Blocker, Observed } from './observed.ts'
 
 /**
- * What to do for a StreamJob. Pure: from what was observed to a plan, by an ordered list of policies of which the first that has something to say decides.
+ * What to do for a StreamJob. Pure: from what was observed to a plan, by an ordered list of
+ * policies of which the first that has something to say decides.
  *
- *   1 recordEnd     the job says that its run has ended          -> write the outcome
- *   2 stopRun       the run has to end (spec.state, new run)     -> ask it to stop, wait for its word, give up after a limit
- *   3 beginRun      no run is under way and one is wanted        -> write the number of the next run, then make its objects
- *   4 keepRun       a run is under way                           -> its objects exist and have the wanted size
- *   5 releaseRun    the run has ended                            -> its pods are gone
+ *   1 recordEnd   the job says that its run has ended     -> write the outcome
+ *   2 stopRun     the run has to end (spec.state, new run) -> ask it to stop, wait for its word,
+ *                 give up after a limit
+ *   3 beginRun    no run is under way and one is wanted    -> write the number of the next run, then
+ *                 make its objects
+ *   4 keepRun     a run is under way                       -> its objects exist and have the wanted
+ *                 size
+ *   5 releaseRun  the run has ended                        -> its pods are gone
  *
- * I1 The number of a run is written to the status before anything of it is made; the outcome before anything of it is taken away.
+ * I1 The number of a run is written to the status before anything of it is made; the outcome before
+ *    anything of it is taken away.
  * I2 No step waits. Waiting is a plan without steps, until facts, an object or the clock change.
- * I3 Nothing here protects the state of the job: the commit log does, by run and epoch. A run that is cut short costs replay, never data.
+ * I3 Nothing here protects the state of the job: the commit log does, by run and epoch. A run that
+ *    is cut short costs replay, never data.
  */
 export type Step =
   | { readonly kind: 'writeStatus'; readonly status: Partial<StreamJobStatus> }
@@ -29,8 +35,18 @@ export type Step =
   | { readonly kind: 'scaleTaskManagers'; readonly name: string; readonly replicas: number }
   | { readonly kind: 'labelLeader'; readonly pod: string; readonly isLeader: boolean }
   | { readonly kind: 'requestStop'; readonly request: StopRequest }
-  | { readonly kind: 'createSavepoint'; readonly name: string; readonly path: string; readonly trigger: 'Upgrade' | 'Suspend' }
-  | { readonly kind: 'event'; readonly type: 'Normal' | 'Warning'; readonly reason: Reason; readonly message: string }
+  | {
+      readonly kind: 'createSavepoint'
+      readonly name: string
+      readonly path: string
+      readonly trigger: 'Upgrade' | 'Suspend'
+    }
+  | {
+      readonly kind: 'event'
+      readonly type: 'Normal' | 'Warning'
+      readonly reason: Reason
+      readonly message: string
+    }
 
 export type PolicyName = 'recordEnd' | 'stopRun' | 'beginRun' | 'keepRun' | 'releaseRun' | 'nothing'
 
@@ -46,7 +62,9 @@ export interface Plan {
 
 type Policy = (o: Observed) => Plan | undefined
 
-/** A leader that was not seen for so long is taken for lost where the operator waits for its word. */
+/**
+ * A leader that was not seen for so long is taken for lost where the operator waits for its word.
+ */
 export const LEADER_GRACE_MS = 30_000
 const STOP_MARGIN_MS = 60_000
 const BLOCKED_RETRY_MS = 10_000
@@ -63,7 +81,9 @@ export function decide(o: Observed): Plan {
 
 /** The run under way: one that has not ended. */
 export function activeRun(o: Observed): (RunStatus & { readonly number: number }) | undefined {
-  return o.status.run === undefined || o.status.run.outcome !== undefined ? undefined : { ...o.status.run, number: runNumber(o) }
+  return o.status.run === undefined || o.status.run.outcome !== undefined
+    ? undefined
+    : { ...o.status.run, number: runNumber(o) }
 }
 
 /** Facts of the leader, if they are of the current run. */
@@ -84,13 +104,18 @@ function isChanged(o: Observed): boolean {
 
 /** The restore block has not acted yet, and the current run does not apply it either. */
 function isRestorePending(o: Observed): boolean {
-  return o.restoreHash !== undefined && o.restoreHash !== o.status.restoreHash && o.restoreHash !== o.status.run?.restoreHash
+  return (
+    o.restoreHash !== undefined &&
+    o.restoreHash !== o.status.restoreHash &&
+    o.restoreHash !== o.status.run?.restoreHash
+  )
 }
 
 function wantsNewRun(o: Observed): boolean {
   const { run } = o.status
   if (o.spec.state === 'Suspended') return false
-  // To drain, a stopped job is started once more: only a running one can bring event time to its end.
+  // To drain, a stopped job is started once more: only a running one can bring event time to its
+  // end.
   if (o.spec.state === 'Drained') return run?.outcome === 'Suspended' || run?.outcome === 'Superseded'
   switch (run?.outcome) {
     case undefined:
@@ -138,13 +163,26 @@ function outcomeOf(facts: JobFacts, o: Observed): RunOutcome | undefined {
   }
 }
 
-/** A run that was stopped with a savepoint leaves a Savepoint object behind that belongs to the user. */
+/**
+ * A run that was stopped with a savepoint leaves a Savepoint object behind that belongs to the
+ * user.
+ */
 function stopSavepoint(o: Observed, facts: JobFacts): Step[] {
   const operation = facts.operations.find((op) => op.triggerId === stopTrigger(o))
-  if (operation?.path === undefined || operation.status !== 'Completed' || o.spec.upgrade.mode !== 'Savepoint') return []
+  if (
+    operation?.path === undefined ||
+    operation.status !== 'Completed' ||
+    o.spec.upgrade.mode !== 'Savepoint'
+  )
+    return []
   const trigger = o.spec.state === 'Running' ? 'Upgrade' : 'Suspend'
   return [
-    { kind: 'createSavepoint', name: names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger), path: operation.path, trigger },
+    {
+      kind: 'createSavepoint',
+      name: names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger),
+      path: operation.path,
+      trigger,
+    },
   ]
 }
 
@@ -157,10 +195,16 @@ const stopRun: Policy = (o) => {
   const why = o.spec.state === 'Running' ? 'the spec has changed' : `spec.state is ${o.spec.state}`
   const facts = currentFacts(o)
   if (facts === undefined) return withoutLeader(o, why)
-  if (facts.state === 'Running' || facts.state === 'Stopping') return isAsked ? awaitStop(o, facts, why) : requestStop(o, why)
+  if (facts.state === 'Running' || facts.state === 'Stopping')
+    return isAsked ? awaitStop(o, facts, why) : requestStop(o, why)
   if (mustDrain(o)) return keep(o, { because: 'only a running job can be drained' })
   // Not running: nothing was processed since the last completed checkpoint that a stop could save.
-  return cut(o, 'StopSkipped', `Run ${run.number} was ${facts.state}, so it was ended without a new checkpoint.`, why)
+  return cut(
+    o,
+    'StopSkipped',
+    `Run ${run.number} was ${facts.state}, so it was ended without a new checkpoint.`,
+    why,
+  )
 }
 
 /** A job that is to be drained is not cut short, unless a changed spec may bring it to run. */
@@ -171,8 +215,17 @@ function mustDrain(o: Observed): boolean {
 function withoutLeader(o: Observed, why: string): Plan {
   if (o.jobManagerPods.some((p) => p.hasAddress) && o.facts.leaderlessMs < LEADER_GRACE_MS)
     return keep(o, { because: `${why}; waiting for a JobManager that leads`, requeueAfterMs: 2000 })
-  if (mustDrain(o)) return keep(o, { because: 'no JobManager leads; only a running job can be drained', requeueAfterMs: 5000 })
-  return cut(o, 'StopSkipped', `Run ${runNumber(o)} had no leading JobManager, so it was ended without a new checkpoint.`, why)
+  if (mustDrain(o))
+    return keep(o, {
+      because: 'no JobManager leads; only a running job can be drained',
+      requeueAfterMs: 5000,
+    })
+  return cut(
+    o,
+    'StopSkipped',
+    `Run ${runNumber(o)} had no leading JobManager, so it was ended without a new checkpoint.`,
+    why,
+  )
 }
 
 function requestStop(o: Observed, why: string): Plan {
@@ -198,9 +251,18 @@ function awaitStop(o: Observed, facts: JobFacts, why: string): Plan {
   const waitedMs = o.now - Date.parse(o.status.run!.stopRequestedAt!)
   const limitMs = parseDuration(o.spec.checkpoint.timeout) + STOP_MARGIN_MS
   if (waitedMs > limitMs && o.spec.state !== 'Drained')
-    return cut(o, 'StopTimedOut', `Run ${runNumber(o)} did not stop within ${Math.round(limitMs / 1000)} s.`, why)
-  // A JobManager that came to lead after the request knows nothing of it; the trigger id makes asking again harmless.
-  const steps: Step[] = operation === undefined && facts.state === 'Running' ? [{ kind: 'requestStop', request: stopRequest(o) }] : []
+    return cut(
+      o,
+      'StopTimedOut',
+      `Run ${runNumber(o)} did not stop within ${Math.round(limitMs / 1000)} s.`,
+      why,
+    )
+  // A JobManager that came to lead after the request knows nothing of it; the trigger id makes
+  // asking again harmless.
+  const steps: Step[] =
+    operation === undefined && facts.state === 'Running'
+      ? [{ kind: 'requestStop', request: stopRequest(o) }]
+      : []
   return { policy: 'stopRun', because: `${why}; the run is stopping`, steps, requeueAfterMs: 2000 }
 }
 
@@ -218,7 +280,12 @@ function askAgain(o: Observed, message: string): Plan {
 }
 
 /** Ends the run without its word. Safe by I3. */
-function cut(o: Observed, reason: 'StopSkipped' | 'StopFailed' | 'StopTimedOut', message: string, why: string): Plan {
+function cut(
+  o: Observed,
+  reason: 'StopSkipped' | 'StopFailed' | 'StopTimedOut',
+  message: string,
+  why: string,
+): Plan {
   const outcome = o.spec.state === 'Suspended' ? 'Suspended' : 'Superseded'
   const text = `${message} It continues from the last completed checkpoint.`
   return {
@@ -232,9 +299,13 @@ function cut(o: Observed, reason: 'StopSkipped' | 'StopFailed' | 'StopTimedOut',
   }
 }
 
-const stopMode = (o: Observed): StopRequest['mode'] => (o.spec.upgrade.mode === 'Savepoint' ? 'savepoint' : 'checkpoint')
+const stopMode = (o: Observed): StopRequest['mode'] =>
+  o.spec.upgrade.mode === 'Savepoint' ? 'savepoint' : 'checkpoint'
 
-/** The same for every try of one request, so that asking twice stops once; another one after a failed request. */
+/**
+ * The same for every try of one request, so that asking twice stops once; another one after a
+ * failed request.
+ */
 function stopTrigger(o: Observed): string {
   return `stop-${runNumber(o)}-${Date.parse(o.status.run?.stopRequestedAt ?? '')}`
 }
@@ -246,7 +317,9 @@ function stopRequest(o: Observed): StopRequest {
     triggerId: stopTrigger(o),
     mode,
     ...(mode === 'savepoint' && o.storageUrl !== undefined
-      ? { path: `${o.storageUrl}/savepoints/${names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger)}` }
+      ? {
+          path: `${o.storageUrl}/savepoints/${names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger)}`,
+        }
       : {}),
     ...(o.spec.state === 'Drained' ? { drain: true } : {}),
   }
@@ -275,10 +348,13 @@ const beginRun: Policy = (o) => {
   const image = o.spec.image ?? o.defaultImage
   return {
     policy: 'beginRun',
-    because: o.status.run === undefined ? 'the job has never run' : `run ${number - 1} is ${o.status.run.outcome}`,
+    because:
+      o.status.run === undefined ? 'the job has never run' : `run ${number - 1} is ${o.status.run.outcome}`,
     steps: [
       { kind: 'writeStatus', status: { ...blank(kept), runId: String(number), run, image, restarts: 0 } },
-      ...o.taskManagers.filter((w) => w.run !== number).map((w): Step => ({ kind: 'deleteTaskManagers', name: w.name, uid: w.uid })),
+      ...o.taskManagers
+        .filter((w) => w.run !== number)
+        .map((w): Step => ({ kind: 'deleteTaskManagers', name: w.name, uid: w.uid })),
       { kind: 'ensureRun', run: number },
       ...(number > 1 ? [{ kind: 'deleteConfig', run: number - 1 } as const] : []),
       {
@@ -294,10 +370,17 @@ const beginRun: Policy = (o) => {
 
 /** Facts of the run before say nothing about the next one. */
 function blank(status: StreamJobStatus): Partial<StreamJobStatus> {
-  return { ...status, attempt: undefined, restoredFrom: undefined, leader: undefined, parallelism: undefined } as Partial<StreamJobStatus>
+  return {
+    ...status,
+    attempt: undefined,
+    restoredFrom: undefined,
+    leader: undefined,
+    parallelism: undefined,
+  } as Partial<StreamJobStatus>
 }
 
-const keepRun: Policy = (o) => (activeRun(o) === undefined ? undefined : keep(o, { because: 'the run goes on' }))
+const keepRun: Policy = (o) =>
+  activeRun(o) === undefined ? undefined : keep(o, { because: 'the run goes on' })
 
 function keep(o: Observed, more: { readonly because: string; readonly requeueAfterMs?: number }): Plan {
   const number = runNumber(o)
@@ -313,14 +396,19 @@ function keep(o: Observed, more: { readonly because: string; readonly requeueAft
       { kind: 'ensureRun', run: number },
       ...scaleSteps(o, number),
       ...leaderSteps(o),
-      ...o.taskManagers.filter((w) => w.run !== number).map((w): Step => ({ kind: 'deleteTaskManagers', name: w.name, uid: w.uid })),
+      ...o.taskManagers
+        .filter((w) => w.run !== number)
+        .map((w): Step => ({ kind: 'deleteTaskManagers', name: w.name, uid: w.uid })),
     ],
     ...(blocker === undefined ? {} : { blocker }),
     ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }),
   }
 }
 
-/** What blocks the next run matters once one is wanted. Without its module nobody knows; then a run that works and is of this generation is taken for the wanted one. */
+/**
+ * What blocks the next run matters once one is wanted. Without its module nobody knows; then a run
+ * that works and is of this generation is taken for the wanted one.
+ */
 function isBlockerFelt(o: Observed): boolean {
   if (o.desired.specHash !== undefined) return isChanged(o)
   return currentFacts(o)?.state !== 'Running' || o.generation !== o.status.run?.generation
@@ -342,18 +430,25 @@ function restoreActed(o: Observed, facts: JobFacts): Step[] {
 }
 
 function scaleSteps(o: Observed, number: number): Step[] {
-  // Another size may need another run (parallelism unset); then the old run keeps its own until it ends.
+  // Another size may need another run (parallelism unset); then the old run keeps its own until it
+  // ends.
   if (o.desired.specHash !== o.status.run?.specHash) return []
   const steps: Step[] = []
   const taskManagers = o.taskManagers.find((w) => w.run === number)
   if (taskManagers !== undefined && taskManagers.replicas !== o.spec.taskManager.replicas)
     steps.push({ kind: 'scaleTaskManagers', name: taskManagers.name, replicas: o.spec.taskManager.replicas })
-  if (o.jobManager !== undefined && o.jobManager.run === number && o.jobManager.replicas !== o.spec.jobManager.replicas)
+  if (
+    o.jobManager !== undefined &&
+    o.jobManager.run === number &&
+    o.jobManager.replicas !== o.spec.jobManager.replicas
+  )
     steps.push({ kind: 'scaleJobManager', replicas: o.spec.jobManager.replicas })
   return steps
 }
 
-/** While nobody leads the labels stay: the REST Service has no better answer than the last leader. */
+/**
+ * While nobody leads the labels stay: the REST Service has no better answer than the last leader.
+ */
 function leaderSteps(o: Observed): Step[] {
   const leader = o.facts.leader?.pod
   if (leader === undefined) return []
@@ -364,7 +459,11 @@ function leaderSteps(o: Observed): Step[] {
 
 const releaseRun: Policy = (o) => {
   if (o.status.run?.outcome === undefined) return undefined
-  return { policy: 'releaseRun', because: `run ${runNumber(o)} is ${o.status.run.outcome}`, steps: releaseSteps(o) }
+  return {
+    policy: 'releaseRun',
+    because: `run ${runNumber(o)} is ${o.status.run.outcome}`,
+    steps: releaseSteps(o),
+  }
 }
 
 /** A failed job keeps its JobManagers: their logs and their REST say what happened. */
@@ -372,7 +471,9 @@ function releaseSteps(o: Observed): Step[] {
   const isFailed = o.status.run?.outcome === 'Failed' && o.spec.state === 'Running'
   return [
     ...o.taskManagers.map((w): Step => ({ kind: 'deleteTaskManagers', name: w.name, uid: w.uid })),
-    ...(o.jobManager === undefined || isFailed ? [] : [{ kind: 'deleteJobManager', uid: o.jobManager.uid } as const]),
+    ...(o.jobManager === undefined || isFailed
+      ? []
+      : [{ kind: 'deleteJobManager', uid: o.jobManager.uid } as const]),
   ]
 }
 

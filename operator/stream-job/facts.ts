@@ -7,12 +7,16 @@ import { ports } from '#operator/resources/names'
 import type { JobAddress, JobClient } from './job-client.ts'
 
 /**
- * What JobManagers say about running jobs. For each JobManager pod one stream of facts is held open; nobody polls. Facts are a level: the newest document of a pod
- * replaces the one before, and a pod that cannot be reached has none.
+ * What JobManagers say about running jobs. For each JobManager pod one stream of facts is held
+ * open; nobody polls. Facts are a level: the newest document of a pod replaces the one before, and
+ * a pod that cannot be reached has none.
  *
- * I1 `sync` makes the streams equal to the pods it is given; it is called by every reconcile, so no event can be missed for good.
- * I2 A stream without a byte for `idleMs` (JobManagers send an empty line every 5 s) is given up and opened again with backoff.
- * I3 `onChange` says whether the change matters at once; a further completed checkpoint does not, and counters are no change.
+ * I1 `sync` makes the streams equal to the pods it is given; it is called by every reconcile, so no
+ *    event can be missed for good.
+ * I2 A stream without a byte for `idleMs` (JobManagers send an empty line every 5 s) is given up
+ *    and opened again with backoff.
+ * I3 `onChange` says whether the change matters at once; a further completed checkpoint does not,
+ *    and counters are no change.
  */
 export interface PodAddress {
   readonly pod: string
@@ -20,7 +24,10 @@ export interface PodAddress {
 }
 
 export interface FactsView {
-  /** Of the leader; without one, those of a JobManager if all that answer say that the run is over or cannot begin. */
+  /**
+   * Of the leader; without one, those of a JobManager if all that answer say that the run is over
+   * or cannot begin.
+   */
   readonly facts: JobFacts | undefined
   readonly leader: { readonly pod: string; readonly address: JobAddress } | undefined
   /** Whether any JobManager of the current pods has ever answered. */
@@ -98,7 +105,8 @@ export class FactsHub {
       facts: found?.stream.facts ?? verdict(job),
       leader: found && { pod: found.pod, address: found.stream.address },
       answered: job.answered,
-      leaderlessMs: job.leaderlessSince === undefined ? 0 : this.#options.clock.monotonic() - job.leaderlessSince,
+      leaderlessMs:
+        job.leaderlessSince === undefined ? 0 : this.#options.clock.monotonic() - job.leaderlessSince,
     }
   }
 
@@ -133,7 +141,8 @@ export class FactsHub {
         failures++
       } catch (error) {
         failures++
-        if (!signal.aborted) logger.debug({ key, pod, why: messageOf(error), failures }, 'job manager not reachable')
+        if (!signal.aborted)
+          logger.debug({ key, pod, why: messageOf(error), failures }, 'job manager not reachable')
       } finally {
         watchdog.cancel()
         signal.removeEventListener('abort', abort)
@@ -170,11 +179,15 @@ export class FactsHub {
 function leaderOf(job: Watched): { readonly pod: string; readonly stream: Stream } | undefined {
   let best: { pod: string; stream: Stream } | undefined
   for (const [pod, stream] of job.streams)
-    if (stream.facts?.leading === true && stream.facts.epoch > (best?.stream.facts?.epoch ?? -1)) best = { pod, stream }
+    if (stream.facts?.leading === true && stream.facts.epoch > (best?.stream.facts?.epoch ?? -1))
+      best = { pod, stream }
   return best
 }
 
-/** What JobManagers that do not lead agree on: a run that is over stays over, and a module that cannot be loaded never leads. */
+/**
+ * What JobManagers that do not lead agree on: a run that is over stays over, and a module that
+ * cannot be loaded never leads.
+ */
 function verdict(job: Watched): JobFacts | undefined {
   const facts = [...job.streams.values()].flatMap((s) => s.facts ?? [])
   return facts.every((f) => OVER.has(f.state)) ? facts[0] : undefined
@@ -184,9 +197,36 @@ const OVER: ReadonlySet<JobState> = new Set(['Finished', 'Suspended', 'Drained',
 
 /** The part of the facts whose change matters at once. */
 function significance(facts: JobFacts): string {
-  const { version, run, leading, leader, epoch, attempt, state, message, error, restarts, parallelism, restoredFrom, checkpoint } = facts
+  const {
+    version,
+    run,
+    leading,
+    leader,
+    epoch,
+    attempt,
+    state,
+    message,
+    error,
+    restarts,
+    parallelism,
+    restoredFrom,
+    checkpoint,
+  } = facts
   return JSON.stringify([
-    [version, run, leading, leader, epoch, attempt, state, message, error?.message, restarts, parallelism, restoredFrom],
+    [
+      version,
+      run,
+      leading,
+      leader,
+      epoch,
+      attempt,
+      state,
+      message,
+      error?.message,
+      restarts,
+      parallelism,
+      restoredFrom,
+    ],
     [checkpoint.consecutiveFailures, checkpoint.last === undefined],
     facts.operations.map((o) => [o.triggerId, o.status]),
     facts.recoveries[0]?.at,

@@ -18,7 +18,10 @@ import { jobRefOf, runOf, type StreamJobObject } from './stream-job-object.ts'
 
 export type SavepointObject = KubeObject & { readonly spec: unknown; readonly status?: SavepointStatus }
 
-/** Stores that the operator's reflectors fill. Workloads, pods and savepoints are indexed by `<namespace>/<job>`. */
+/**
+ * Stores that the operator's reflectors fill. Workloads, pods and savepoints are indexed by
+ * `<namespace>/<job>`.
+ */
 export interface Stores {
   readonly streamJobs: Store<StreamJobObject>
   readonly savepoints: Store<SavepointObject>
@@ -36,8 +39,16 @@ export interface GatherContext {
   readonly clock: Clock
 }
 
-/** Reads everything that a decision about a job depends on; the only requests are for a ConfigMap that the spec names. */
-export async function gather(context: GatherContext, object: StreamJobObject, spec: StreamJobSpec, signal: AbortSignal): Promise<Observed> {
+/**
+ * Reads everything that a decision about a job depends on; the only requests are for a ConfigMap
+ * that the spec names.
+ */
+export async function gather(
+  context: GatherContext,
+  object: StreamJobObject,
+  spec: StreamJobSpec,
+  signal: AbortSignal,
+): Promise<Observed> {
   const { stores, defaults } = context
   const job = jobRefOf(object)
   const key = keyOf(job.namespace, job.name)
@@ -45,8 +56,12 @@ export async function gather(context: GatherContext, object: StreamJobObject, sp
   const run = Number(status.runId ?? 0)
   const ofRun = (o: KubeObject) => runOf(o) === run
   const pods = stores.pods.indexed(key)
-  const jobManagerPods = pods.filter((p) => p.metadata.labels?.[LABEL_COMPONENT] === 'job-manager' && ofRun(p))
-  const taskManagerPods = pods.filter((p) => p.metadata.labels?.[LABEL_COMPONENT] === 'task-manager' && isAlive(p))
+  const jobManagerPods = pods.filter(
+    (p) => p.metadata.labels?.[LABEL_COMPONENT] === 'job-manager' && ofRun(p),
+  )
+  const taskManagerPods = pods.filter(
+    (p) => p.metadata.labels?.[LABEL_COMPONENT] === 'task-manager' && isAlive(p),
+  )
   const deployment = stores.deployments.indexed(key).find((d) => isOwned(d, job))
   const replicaSets = stores.replicaSets.indexed(key).filter((r) => isOwned(r, job))
   const addresses = jobManagerPods.flatMap(addressOf)
@@ -72,16 +87,25 @@ export async function gather(context: GatherContext, object: StreamJobObject, sp
         hasAddress: addresses.some((a) => a.pod === p.metadata.name),
       })),
     taskManagerPodCount: taskManagerPods.length,
-    podProblem: findPodProblem(pods.filter(ofRun), [...(deployment === undefined ? [] : [deployment]), ...replicaSets].filter(ofRun)),
+    podProblem: findPodProblem(
+      pods.filter(ofRun),
+      [...(deployment === undefined ? [] : [deployment]), ...replicaSets].filter(ofRun),
+    ),
     defaultImage: defaults.image,
-    storageUrl: storage && `s3://${storage.bucket}/${storageRoot(storage.prefix, job.namespace, job.name, job.uid)}`,
+    storageUrl:
+      storage && `s3://${storage.bucket}/${storageRoot(storage.prefix, job.namespace, job.name, job.uid)}`,
     lastSavepoint: lastSavepoint(stores.savepoints.indexed(key), job),
   }
 }
 
 function workload(object: KubeObject): Workload {
   const spec = object['spec'] as { replicas?: number } | undefined
-  return { name: object.metadata.name, uid: object.metadata.uid ?? '', run: runOf(object), replicas: spec?.replicas ?? 0 }
+  return {
+    name: object.metadata.name,
+    uid: object.metadata.uid ?? '',
+    run: runOf(object),
+    replicas: spec?.replicas ?? 0,
+  }
 }
 
 function isOwned(object: KubeObject, job: JobRef): boolean {
@@ -100,7 +124,9 @@ function addressOf(pod: KubeObject): PodAddress[] {
 
 function lastSavepoint(savepoints: readonly SavepointObject[], job: JobRef): Observed['lastSavepoint'] {
   const completed = savepoints
-    .filter((s) => s.status?.phase === 'Completed' && s.status.jobUid === job.uid && s.status.path !== undefined)
+    .filter(
+      (s) => s.status?.phase === 'Completed' && s.status.jobUid === job.uid && s.status.path !== undefined,
+    )
     .sort((a, b) => Date.parse(b.status?.completedAt ?? '') - Date.parse(a.status?.completedAt ?? ''))[0]
   return completed && { name: completed.metadata.name, path: completed.status?.path ?? '' }
 }
@@ -115,20 +141,31 @@ async function desiredRun(
   const module = await resolveModule(context, job, spec, signal)
   if ('reason' in module) return { kind: 'blocked', specHash: undefined, blocker: module }
   // Source in the spec is part of its hash already.
-  const hash = specHash(spec, spec.job.configMapKeyRef !== undefined && module.kind === 'source' ? module.source : undefined)
+  const hash = specHash(
+    spec,
+    spec.job.configMapKeyRef !== undefined && module.kind === 'source' ? module.source : undefined,
+  )
   const restore = resolveRestore(context, job, spec)
-  const isRestoreNeeded = restoreHash(spec.restore) !== status.restoreHash && restoreHash(spec.restore) !== status.run?.restoreHash
+  const isRestoreNeeded =
+    restoreHash(spec.restore) !== status.restoreHash && restoreHash(spec.restore) !== status.run?.restoreHash
   const blocker =
-    missingDefault(context, job, spec) ?? (restore !== undefined && 'reason' in restore && isRestoreNeeded ? restore : undefined)
+    missingDefault(context, job, spec) ??
+    (restore !== undefined && 'reason' in restore && isRestoreNeeded ? restore : undefined)
   if (blocker !== undefined) return { kind: 'blocked', specHash: hash, blocker }
-  return { kind: 'ready', specHash: hash, module, restore: restore === undefined || 'reason' in restore ? undefined : restore }
+  return {
+    kind: 'ready',
+    specHash: hash,
+    module,
+    restore: restore === undefined || 'reason' in restore ? undefined : restore,
+  }
 }
 
 function missingDefault(context: GatherContext, job: JobRef, spec: StreamJobSpec): Blocker | undefined {
   if (resolveStorage(job, spec, context.defaults) === undefined)
     return {
       reason: 'StorageMissing',
-      message: 'The job names no storage and the operator has no default one. Set spec.storage.s3, or defaults.storage of the chart.',
+      message:
+        'The job names no storage and the operator has no default one. Set spec.storage.s3, or defaults.storage of the chart.',
       needsUser: true,
     }
   if (spec.jobManager.replicas > 1 && resolveRedis(job, spec, context.defaults) === undefined)
@@ -154,15 +191,22 @@ async function resolveModule(
     const configMap = await context.client.get(RESOURCES.ConfigMap, job.namespace, reference.name, signal)
     const source = (configMap['data'] as Record<string, string> | undefined)?.[reference.key]
     if (source === undefined)
-      return missing(`ConfigMap ${reference.name} has no key ${reference.key}, which spec.job.configMapKeyRef names.`)
+      return missing(
+        `ConfigMap ${reference.name} has no key ${reference.key}, which spec.job.configMapKeyRef names.`,
+      )
     return { kind: 'source', source }
   } catch (error) {
-    if (isNotFound(error)) return missing(`ConfigMap ${reference.name}, which spec.job.configMapKeyRef names, does not exist.`)
+    if (isNotFound(error))
+      return missing(`ConfigMap ${reference.name}, which spec.job.configMapKeyRef names, does not exist.`)
     throw error
   }
 }
 
-function resolveRestore(context: GatherContext, job: JobRef, spec: StreamJobSpec): RestoreTarget | Blocker | undefined {
+function resolveRestore(
+  context: GatherContext,
+  job: JobRef,
+  spec: StreamJobSpec,
+): RestoreTarget | Blocker | undefined {
   const { restore } = spec
   const hash = restoreHash(restore)
   if (restore === undefined || hash === undefined) return undefined
@@ -171,9 +215,17 @@ function resolveRestore(context: GatherContext, job: JobRef, spec: StreamJobSpec
   if (restore.path !== undefined) return { hash, path: restore.path, allowNonRestoredState }
   const name = restore.savepointRef?.name ?? ''
   const status = context.stores.savepoints.get(job.namespace, name)?.status
-  const blocked = (reason: Blocker['reason'], message: string, needsUser: boolean): Blocker => ({ reason, message, needsUser })
+  const blocked = (reason: Blocker['reason'], message: string, needsUser: boolean): Blocker => ({
+    reason,
+    message,
+    needsUser,
+  })
   if (context.stores.savepoints.get(job.namespace, name) === undefined)
-    return blocked('RestoreNotReady', `Savepoint ${name}, which spec.restore.savepointRef names, does not exist.`, true)
+    return blocked(
+      'RestoreNotReady',
+      `Savepoint ${name}, which spec.restore.savepointRef names, does not exist.`,
+      true,
+    )
   if (status?.phase === 'Failed') return blocked('RestoreImpossible', `Savepoint ${name} has failed.`, true)
   if (status?.phase !== 'Completed' || status.path === undefined)
     return blocked('RestoreNotReady', `Waiting for Savepoint ${name} to be Ready.`, false)

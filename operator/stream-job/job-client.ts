@@ -4,7 +4,10 @@ import { messageOf, WeirError } from '#runtime/base/errors'
 import type { JobFacts } from '#runtime/contract/rest'
 import { linesOf } from '#operator/kube/lines'
 
-/** REST of a JobManager as far as the operator needs it. Requests fail fast; the reconciler tries again. */
+/**
+ * REST of a JobManager as far as the operator needs it. Requests fail fast; the reconciler tries
+ * again.
+ */
 export interface JobAddress {
   readonly host: string
   readonly port: number
@@ -27,7 +30,10 @@ export class JobClient {
     this.#agent.destroy()
   }
 
-  /** Facts of one JobManager: the current ones at once, then after each change. `onChunk` is called for every sign of life. Throws when the stream breaks. */
+  /**
+   * Facts of one JobManager: the current ones at once, then after each change. `onChunk` is called
+   * for every sign of life. Throws when the stream breaks.
+   */
   async *events(address: JobAddress, signal: AbortSignal, onChunk: () => void): AsyncGenerator<JobFacts> {
     const response = await this.#open(address, 'GET', '/events', undefined, signal)
     onChunk()
@@ -42,7 +48,10 @@ export class JobClient {
     return this.#json(address, 'POST', '/jobs/current/stop', request)
   }
 
-  savepoint(address: JobAddress, request: { readonly triggerId: string; readonly path: string }): Promise<{ readonly triggerId: string }> {
+  savepoint(
+    address: JobAddress,
+    request: { readonly triggerId: string; readonly path: string },
+  ): Promise<{ readonly triggerId: string }> {
     return this.#json(address, 'POST', '/jobs/current/savepoints', request)
   }
 
@@ -63,17 +72,27 @@ export class JobClient {
     const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
       const headers = {
         authorization: `Bearer ${address.token}`,
-        ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(payload)) }),
+        ...(payload === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(payload)) }),
       }
-      const request = http.request({ host: address.host, port: address.port, method, path, headers, signal, agent: this.#agent }, resolve)
+      const request = http.request(
+        { host: address.host, port: address.port, method, path, headers, signal, agent: this.#agent },
+        resolve,
+      )
       request.on('error', reject)
       request.end(payload)
     }).catch((error: unknown) => {
-      throw new WeirError('NET_LOST', `${what} got no answer: ${messageOf(error)}`, { cause: error, retry: 'backoff' })
+      throw new WeirError('NET_LOST', `${what} got no answer: ${messageOf(error)}`, {
+        cause: error,
+        retry: 'backoff',
+      })
     })
     const status = response.statusCode ?? 0
     if (status >= 200 && status < 300) return response
     const answer = await text(response).catch(() => '')
-    throw new WeirError('NET_REFUSED', `${what} failed with ${status}: ${answer.slice(0, 500)}`, { context: { status } })
+    throw new WeirError('NET_REFUSED', `${what} failed with ${status}: ${answer.slice(0, 500)}`, {
+      context: { status },
+    })
   }
 }

@@ -51,7 +51,11 @@ export interface Observed {
   readonly facts: FactsView
   readonly jobManager: Workload | undefined
   readonly taskManagers: readonly Workload[]
-  readonly jobManagerPods: readonly { readonly name: string; readonly isLeader: boolean; readonly hasAddress: boolean }[]
+  readonly jobManagerPods: readonly {
+    readonly name: string
+    readonly isLeader: boolean
+    readonly hasAddress: boolean
+  }[]
   readonly taskManagerPodCount: number
   readonly podProblem: PodProblem | undefined
   readonly defaultImage: string

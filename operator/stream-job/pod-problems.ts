@@ -29,11 +29,20 @@ type PodStatus = {
   readonly initContainerStatuses?: readonly ContainerStatus[]
 }
 
-const IMAGE = new Set(['ImagePullBackOff', 'ErrImagePull', 'InvalidImageName', 'ErrImageNeverPull', 'ImageInspectError'])
+const IMAGE = new Set([
+  'ImagePullBackOff',
+  'ErrImagePull',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+])
 const CONFIG = new Set(['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError'])
 
 /** The most telling problem, or undefined. Causes come before their consequences. */
-export function findPodProblem(pods: readonly KubeObject[], workloads: readonly KubeObject[]): PodProblem | undefined {
+export function findPodProblem(
+  pods: readonly KubeObject[],
+  workloads: readonly KubeObject[],
+): PodProblem | undefined {
   const found = [...workloads.flatMap(refusal), ...pods.flatMap(problemsOfPod)]
   const order: readonly Reason[] = [
     'QuotaExceeded',
@@ -51,7 +60,12 @@ function refusal(workload: KubeObject): PodProblem[] {
   const failure = status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
   return failure === undefined
     ? []
-    : [{ reason: 'QuotaExceeded', message: `${workload.kind} ${workload.metadata.name}: ${failure.message ?? failure.reason ?? ''}` }]
+    : [
+        {
+          reason: 'QuotaExceeded',
+          message: `${workload.kind} ${workload.metadata.name}: ${failure.message ?? failure.reason ?? ''}`,
+        },
+      ]
 }
 
 function problemsOfPod(pod: KubeObject): PodProblem[] {
@@ -62,7 +76,12 @@ function problemsOfPod(pod: KubeObject): PodProblem[] {
   return [
     ...containers.flatMap((c) => problemsOfContainer(pod.metadata.name, c)),
     ...(scheduled?.reason === 'Unschedulable'
-      ? [{ reason: 'Unschedulable' as const, message: `Pod ${pod.metadata.name} fits on no node: ${scheduled.message ?? ''}` }]
+      ? [
+          {
+            reason: 'Unschedulable' as const,
+            message: `Pod ${pod.metadata.name} fits on no node: ${scheduled.message ?? ''}`,
+          },
+        ]
       : []),
   ]
 }
@@ -73,9 +92,15 @@ function problemsOfContainer(pod: string, container: ContainerStatus): PodProble
   const ended = container.state?.terminated ?? container.lastState?.terminated
   const problems: PodProblem[] = []
   if (waiting?.reason !== undefined && IMAGE.has(waiting.reason))
-    problems.push({ reason: 'ImagePullFailed', message: `${where}: ${waiting.reason}: ${waiting.message ?? ''}` })
+    problems.push({
+      reason: 'ImagePullFailed',
+      message: `${where}: ${waiting.reason}: ${waiting.message ?? ''}`,
+    })
   if (waiting?.reason !== undefined && CONFIG.has(waiting.reason))
-    problems.push({ reason: 'ContainerConfigInvalid', message: `${where}: ${waiting.reason}: ${waiting.message ?? ''}` })
+    problems.push({
+      reason: 'ContainerConfigInvalid',
+      message: `${where}: ${waiting.reason}: ${waiting.message ?? ''}`,
+    })
   const restarts = container.restartCount ?? 0
   const failing = waiting?.reason === 'CrashLoopBackOff' || container.state?.terminated !== undefined
   if (ended?.reason === 'OOMKilled' && (failing || restarts > 0))

@@ -47,15 +47,28 @@ export class StreamJobReconciler {
 
     const observed = await gather(gatherContext, object, spec.data, signal)
     const plan = decide(observed)
-    logger.debug({ namespace, name, policy: plan.policy, because: plan.because, steps: plan.steps.map((s) => s.kind) }, 'decided')
+    logger.debug(
+      { namespace, name, policy: plan.policy, because: plan.because, steps: plan.steps.map((s) => s.kind) },
+      'decided',
+    )
     const { object: latest, problem } = await applier.apply(plan, observed, signal)
     const status = streamJobStatus({ ...observed, status: latest.status ?? {} }, plan, problem)
     await this.#write(latest, status, signal, object.status)
-    return outcome(plan, problem === undefined ? undefined : PROBLEM_RETRY_MS, checkpointRefreshIn(observed, status))
+    return outcome(
+      plan,
+      problem === undefined ? undefined : PROBLEM_RETRY_MS,
+      checkpointRefreshIn(observed, status),
+    )
   }
 
-  async #write(object: StreamJobObject, status: StreamJobStatus, signal: AbortSignal, before = object.status): Promise<void> {
-    if (canonicalJson(object.status ?? {}) !== canonicalJson(status)) await this.#context.applier.writeStatus(object, status, signal)
+  async #write(
+    object: StreamJobObject,
+    status: StreamJobStatus,
+    signal: AbortSignal,
+    before = object.status,
+  ): Promise<void> {
+    if (canonicalJson(object.status ?? {}) !== canonicalJson(status))
+      await this.#context.applier.writeStatus(object, status, signal)
     this.#tell(object, before ?? {}, status)
   }
 
@@ -65,9 +78,15 @@ export class StreamJobReconciler {
     const old = findCondition(before.conditions, 'Ready')
     const ready = findCondition(after.conditions, 'Ready')
     if (ready !== undefined && ready.reason !== old?.reason && !QUIET.has(ready.reason as Reason))
-      events.emit(object, NORMAL.has(ready.reason as Reason) ? 'Normal' : 'Warning', ready.reason as Reason, ready.message)
+      events.emit(
+        object,
+        NORMAL.has(ready.reason as Reason) ? 'Normal' : 'Warning',
+        ready.reason as Reason,
+        ready.message,
+      )
     const recovery = after.recoveries?.[0]
-    const isTold = before.recoveries?.some((r) => r.at === recovery?.at && r.firstRecordMs !== undefined) === true
+    const isTold =
+      before.recoveries?.some((r) => r.at === recovery?.at && r.firstRecordMs !== undefined) === true
     if (recovery?.firstRecordMs !== undefined && !isTold)
       events.emit(
         object,
@@ -80,7 +99,13 @@ export class StreamJobReconciler {
 
 /** Told by the steps of the plan already, or too common to be told. */
 const QUIET: ReadonlySet<Reason> = new Set(['Starting', 'Stopping'])
-const NORMAL: ReadonlySet<Reason> = new Set(['Running', 'Suspended', 'Drained', 'Finished', 'WaitingForSlots'])
+const NORMAL: ReadonlySet<Reason> = new Set([
+  'Running',
+  'Suspended',
+  'Drained',
+  'Finished',
+  'WaitingForSlots',
+])
 
 function outcome(plan: Plan, ...delays: readonly (number | undefined)[]): Outcome {
   const known = [plan.requeueAfterMs, ...delays].filter((d) => d !== undefined)

@@ -7,8 +7,9 @@ import { activeRun, currentFacts, LEADER_GRACE_MS, type Plan } from './decide.ts
 import type { Blocker, Observed } from './observed.ts'
 
 /**
- * The status of a StreamJob as a function of what was observed and planned. Pure. Conditions and states are written at once; `lastCheckpoint` at most every 30 s
- * unless the health of checkpoints changes or the run has ended, so that a short interval does not become load on the API server.
+ * The status of a StreamJob as a function of what was observed and planned. Pure. Conditions and
+ * states are written at once; `lastCheckpoint` at most every 30 s unless the health of checkpoints
+ * changes or the run has ended, so that a short interval does not become load on the API server.
  */
 export const CHECKPOINT_REFRESH_MS = 30_000
 
@@ -33,10 +34,13 @@ export function streamJobStatus(o: Observed, plan: Plan, problem: Blocker | unde
   })
 }
 
-/** Milliseconds until a checkpoint that is held back now may be written; undefined where none is. */
+/**
+ * Milliseconds until a checkpoint that is held back now may be written; undefined where none is.
+ */
 export function checkpointRefreshIn(o: Observed, written: StreamJobStatus): number | undefined {
   const last = currentFacts(o)?.checkpoint.last
-  if (last === undefined || written.lastCheckpoint === undefined || written.lastCheckpoint.id === last.id) return undefined
+  if (last === undefined || written.lastCheckpoint === undefined || written.lastCheckpoint.id === last.id)
+    return undefined
   return Math.max(1000, CHECKPOINT_REFRESH_MS - (o.now - Date.parse(written.lastCheckpoint.completedAt)))
 }
 
@@ -47,7 +51,10 @@ interface View {
   readonly problem: Blocker | undefined
 }
 
-/** After the operator's own start the streams need a moment: until then what was written last is the best that is known. */
+/**
+ * After the operator's own start the streams need a moment: until then what was written last is the
+ * best that is known.
+ */
 function isUnknownYet(o: Observed): boolean {
   return (
     activeRun(o) !== undefined &&
@@ -87,7 +94,10 @@ function fromFacts(o: Observed, facts: JobFacts, conditions: StreamJobStatus['co
 
 type Recovery = NonNullable<StreamJobStatus['recoveries']>[number]
 
-/** A JobManager knows the recoveries of its own time; those that it took over from others stay in the history. */
+/**
+ * A JobManager knows the recoveries of its own time; those that it took over from others stay in
+ * the history.
+ */
 function withEarlier(written: readonly Recovery[], known: readonly Recovery[]): Recovery[] {
   const earlier = written.filter((r) => !known.some((k) => k.at === r.at))
   return [...known, ...earlier].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, 10)
@@ -95,7 +105,11 @@ function withEarlier(written: readonly Recovery[], known: readonly Recovery[]): 
 
 const whole = (n: number): number => Math.max(0, Math.round(n))
 
-function lastCheckpoint(o: Observed, facts: JobFacts, conditions: StreamJobStatus['conditions']): StreamJobStatus['lastCheckpoint'] {
+function lastCheckpoint(
+  o: Observed,
+  facts: JobFacts,
+  conditions: StreamJobStatus['conditions'],
+): StreamJobStatus['lastCheckpoint'] {
   const { last } = facts.checkpoint
   const written = o.status.lastCheckpoint
   if (last === undefined) return written
@@ -138,7 +152,9 @@ function phaseOf({ o, plan, facts }: View): NonNullable<StreamJobStatus['phase']
     case 'Restarting':
       return 'Restarting'
     default:
-      return o.status.phase === 'Running' || o.status.phase === 'Restarting' || (facts?.restarts ?? 0) > 0 ? 'Restarting' : 'Starting'
+      return o.status.phase === 'Running' || o.status.phase === 'Restarting' || (facts?.restarts ?? 0) > 0
+        ? 'Restarting'
+        : 'Starting'
   }
 }
 
@@ -176,12 +192,19 @@ function conditionValues(view: View): ConditionValue[] {
 
 function summary({ o, plan, facts, problem }: View): Summary {
   const run = o.status.run
-  if (problem !== undefined) return { status: 'False', reason: problem.reason, message: problem.message, isStalled: problem.needsUser }
+  if (problem !== undefined)
+    return { status: 'False', reason: problem.reason, message: problem.message, isStalled: problem.needsUser }
   const said = run?.outcomeMessage ?? ''
-  if (plan.policy === 'beginRun') return { status: 'False', reason: 'Starting', message: `Run ${o.status.runId ?? ''} is being made.` }
+  if (plan.policy === 'beginRun')
+    return { status: 'False', reason: 'Starting', message: `Run ${o.status.runId ?? ''} is being made.` }
   switch (run?.outcome) {
     case 'Finished':
-      return { status: 'True', reason: 'Finished', message: said || 'All sources have ended.', isComplete: true }
+      return {
+        status: 'True',
+        reason: 'Finished',
+        message: said || 'All sources have ended.',
+        isComplete: true,
+      }
     case 'Drained':
       return { status: 'True', reason: 'Drained', message: said || 'The job was drained.', isComplete: true }
     case 'Failed':
@@ -195,15 +218,23 @@ function summary({ o, plan, facts, problem }: View): Summary {
       break
   }
   if (run === undefined) return withoutRun(o)
-  if (plan.policy === 'stopRun') return { status: 'False', reason: 'Stopping', message: capital(plan.because) }
-  if (o.spec.state !== 'Running') return { status: 'False', reason: 'Stopping', message: capital(plan.because) }
+  if (plan.policy === 'stopRun')
+    return { status: 'False', reason: 'Stopping', message: capital(plan.because) }
+  if (o.spec.state !== 'Running')
+    return { status: 'False', reason: 'Stopping', message: capital(plan.because) }
   return running(o, facts)
 }
 
 function withoutRun(o: Observed): Summary {
-  if (o.spec.state === 'Suspended') return { status: 'True', reason: 'Suspended', message: 'The job has never run.' }
+  if (o.spec.state === 'Suspended')
+    return { status: 'True', reason: 'Suspended', message: 'The job has never run.' }
   if (o.spec.state === 'Drained')
-    return { status: 'True', reason: 'Drained', message: 'The job has never run, so there is nothing to drain.', isComplete: true }
+    return {
+      status: 'True',
+      reason: 'Drained',
+      message: 'The job has never run, so there is nothing to drain.',
+      isComplete: true,
+    }
   return { status: 'False', reason: 'Starting', message: 'The first run is being made.' }
 }
 
@@ -214,7 +245,8 @@ function running(o: Observed, facts: JobFacts | undefined): Summary {
       reason: 'Running',
       message: `Runs with parallelism ${facts.parallelism} on ${facts.taskManagers} TaskManager${facts.taskManagers === 1 ? '' : 's'}.`,
     }
-  if (o.podProblem !== undefined) return { status: 'False', reason: o.podProblem.reason, message: o.podProblem.message }
+  if (o.podProblem !== undefined)
+    return { status: 'False', reason: o.podProblem.reason, message: o.podProblem.message }
   if (facts === undefined) {
     const wasRunning = o.status.phase === 'Running' || o.status.phase === 'Restarting'
     return wasRunning
@@ -222,48 +254,90 @@ function running(o: Observed, facts: JobFacts | undefined): Summary {
       : { status: 'False', reason: 'Starting', message: 'Waiting for a JobManager to lead.' }
   }
   const message = facts.error === undefined ? facts.message : `${facts.message} (${facts.error.message})`
-  const reason: Reason = facts.state === 'WaitingForSlots' ? 'WaitingForSlots' : facts.state === 'Restarting' ? 'Restarting' : 'Starting'
+  const reason: Reason =
+    facts.state === 'WaitingForSlots'
+      ? 'WaitingForSlots'
+      : facts.state === 'Restarting'
+        ? 'Restarting'
+        : 'Starting'
   return { status: 'False', reason, message: message === '' ? `The job is ${facts.state}.` : message }
 }
 
 function checkpointHealthy({ o, facts }: View): ConditionValue {
   const type = 'CheckpointHealthy'
-  if (activeRun(o) === undefined) return { type, status: 'Unknown', reason: 'NotRunning', message: 'The job does not run.' }
+  if (activeRun(o) === undefined)
+    return { type, status: 'Unknown', reason: 'NotRunning', message: 'The job does not run.' }
   const checkpoint = facts?.checkpoint
   if (checkpoint !== undefined && checkpoint.consecutiveFailures > 0) {
     const { lastFailure } = checkpoint
-    const what = lastFailure === undefined ? '' : ` Checkpoint ${lastFailure.id}: ${lastFailure.reason}: ${lastFailure.message}`
-    return { type, status: 'False', reason: 'CheckpointsFailing', message: `${checkpoint.consecutiveFailures} failed in a row.${what}` }
+    const what =
+      lastFailure === undefined
+        ? ''
+        : ` Checkpoint ${lastFailure.id}: ${lastFailure.reason}: ${lastFailure.message}`
+    return {
+      type,
+      status: 'False',
+      reason: 'CheckpointsFailing',
+      message: `${checkpoint.consecutiveFailures} failed in a row.${what}`,
+    }
   }
   if (checkpoint?.last !== undefined)
-    return { type, status: 'True', reason: 'CheckpointsCompleting', message: 'The last checkpoint completed.' }
-  return { type, status: 'Unknown', reason: 'NoCheckpointYet', message: 'No checkpoint has completed or failed in this run yet.' }
+    return {
+      type,
+      status: 'True',
+      reason: 'CheckpointsCompleting',
+      message: 'The last checkpoint completed.',
+    }
+  return {
+    type,
+    status: 'Unknown',
+    reason: 'NoCheckpointYet',
+    message: 'No checkpoint has completed or failed in this run yet.',
+  }
 }
 
 function coordinatorElected({ o, facts }: View): ConditionValue {
   const type = 'CoordinatorElected'
-  if (activeRun(o) === undefined) return { type, status: 'False', reason: 'NotRunning', message: 'The job does not run.' }
+  if (activeRun(o) === undefined)
+    return { type, status: 'False', reason: 'NotRunning', message: 'The job does not run.' }
   if (facts === undefined || o.facts.leader === undefined)
     return { type, status: 'False', reason: 'NoLeader', message: 'No JobManager leads at the moment.' }
-  return { type, status: 'True', reason: 'LeaderElected', message: `${o.facts.leader.pod} leads in epoch ${facts.epoch}.` }
+  return {
+    type,
+    status: 'True',
+    reason: 'LeaderElected',
+    message: `${o.facts.leader.pod} leads in epoch ${facts.epoch}.`,
+  }
 }
 
 function runtimeOutdated({ o }: View): ConditionValue {
   const type = 'RuntimeOutdated'
   const image = o.status.image
-  if (activeRun(o) !== undefined && o.spec.image === undefined && image !== undefined && image !== o.defaultImage)
+  if (
+    activeRun(o) !== undefined &&
+    o.spec.image === undefined &&
+    image !== undefined &&
+    image !== o.defaultImage
+  )
     return {
       type,
       status: 'True',
       reason: 'DefaultImageChanged',
       message: `The run has image ${image}; the next one takes ${o.defaultImage}.`,
     }
-  return { type, status: 'False', reason: 'UpToDate', message: 'The run has the image that a new one would have.' }
+  return {
+    type,
+    status: 'False',
+    reason: 'UpToDate',
+    message: 'The run has the image that a new one would have.',
+  }
 }
 
 const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
 /** Without fields that are undefined, as the API server would drop them. */
 function compact(status: object): StreamJobStatus {
-  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined)) as StreamJobStatus
+  return Object.fromEntries(
+    Object.entries(status).filter(([, value]) => value !== undefined),
+  ) as StreamJobStatus
 }

@@ -3,11 +3,18 @@ import { LABEL_RUN } from '#operator/resources/labels'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef } from '#operator/resources/run-context'
 
-/** A StreamJob as it is stored: the spec is parsed where it is used, because an older operator may have admitted it. */
+/**
+ * A StreamJob as it is stored: the spec is parsed where it is used, because an older operator may
+ * have admitted it.
+ */
 export type StreamJobObject = KubeObject & { readonly spec: unknown; readonly status?: StreamJobStatus }
 
 export function jobRefOf(object: KubeObject): JobRef {
-  return { namespace: object.metadata.namespace ?? '', name: object.metadata.name, uid: object.metadata.uid ?? '' }
+  return {
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+    uid: object.metadata.uid ?? '',
+  }
 }
 
 /** The run that an object belongs to, 0 where it says none. */

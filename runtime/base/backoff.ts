@@ -9,7 +9,9 @@ export interface BackoffOptions {
   readonly jitter: number
 }
 
-/** Delay before try number `tries` + 1 (`tries` >= 1 failures so far). `random` gives [0, 1). Pure. */
+/**
+ * Delay before try number `tries` + 1 (`tries` >= 1 failures so far). `random` gives [0, 1). Pure.
+ */
 export function backoffDelay(options: BackoffOptions, tries: number, random: number): number {
   const base = Math.min(options.maxMs, options.initialMs * options.multiplier ** (tries - 1))
   return Math.max(0, base * (1 + options.jitter * (2 * random - 1)))
@@ -26,7 +28,10 @@ export interface RetryOptions extends BackoffOptions {
   readonly retryable?: (error: unknown) => boolean
 }
 
-/** Retries `work` at one layer with backoff and jitter until it succeeds, fails for good, the signal aborts, or `limitMs` has passed. */
+/**
+ * Retries `work` at one layer with backoff and jitter until it succeeds, fails for good, the signal
+ * aborts, or `limitMs` has passed.
+ */
 export async function retrying<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
   const start = options.clock.monotonic()
   const retryable = options.retryable ?? ((e) => e instanceof WeirError && e.retry === 'backoff')

@@ -1,8 +1,17 @@
-/** Time is an argument: everything that waits takes a Clock, so that tests and the simulator own time. */
+/**
+ * Time is an argument: everything that waits takes a Clock, so that tests and the simulator own
+ * time.
+ */
 export interface Clock {
-  /** Wall-clock milliseconds since the epoch; for timestamps that people read, never for durations or deadlines. */
+  /**
+   * Wall-clock milliseconds since the epoch; for timestamps that people read, never for durations
+   * or deadlines.
+   */
   now(): number
-  /** Milliseconds on a clock that never goes back; origin arbitrary. For durations, deadlines, leases. */
+  /**
+   * Milliseconds on a clock that never goes back; origin arbitrary. For durations, deadlines,
+   * leases.
+   */
   monotonic(): number
   /** Calls `run` once after `delayMs` (>= 0). The returned timer is void after `cancel`. */
   after(delayMs: number, run: () => void): Timer

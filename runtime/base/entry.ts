@@ -1,6 +1,7 @@
 /**
- * The URL of a sibling module that a worker thread or a child process starts from. Sources run by type stripping (`.ts`), packages and
- * images run compiled (`.js`); the entry has to be of the same kind as the module that names it, and that is the one thing both know.
+ * The URL of a sibling module that a worker thread or a child process starts from. Sources run by
+ * type stripping (`.ts`), packages and images run compiled (`.js`); the entry has to be of the same
+ * kind as the module that names it, and that is the one thing both know.
  *
  * `relative` has no extension. `importMetaUrl` is the caller's own `import.meta.url`.
  *

@@ -1,7 +1,8 @@
 /**
- * Every error that a person or another process can see. A foreign error is classified once, where it enters, and kept as `cause`.
- * `retry` says who may try again: nobody, the loop that owns the work, the task, or the job. The decider is the error, never the caller's guess.
- * Codes are never reused; docs/errors.md lists them and a test keeps it equal to ERROR_CODES.
+ * Every error that a person or another process can see. A foreign error is classified once, where
+ * it enters, and kept as `cause`. `retry` says who may try again: nobody, the loop that owns the
+ * work, the task, or the job. The decider is the error, never the caller's guess. Codes are never
+ * reused; docs/errors.md lists them and a test keeps it equal to ERROR_CODES.
  */
 
 export type Retry = 'never' | 'backoff' | 'restart-task' | 'restart-job'
@@ -38,7 +39,10 @@ export interface WeirErrorOptions {
   readonly context?: Readonly<Record<string, unknown>>
 }
 
-/** The one error class that crosses process borders. `message` says what failed, with values, what was expected, what to do. */
+/**
+ * The one error class that crosses process borders. `message` says what failed, with values, what
+ * was expected, what to do.
+ */
 export class WeirError extends Error {
   readonly code: ErrorCode
   readonly retry: Retry
@@ -76,7 +80,10 @@ const DEFAULT_RETRY: Readonly<Record<ErrorCode, Retry>> = {
   BUG: 'never',
 }
 
-/** An error as plain data, for RPC, REST and status. `stack` carries the user's own lines for USR_FAILED only. */
+/**
+ * An error as plain data, for RPC, REST and status. `stack` carries the user's own lines for
+ * USR_FAILED only.
+ */
 export interface ErrorData {
   readonly code: ErrorCode
   readonly message: string
@@ -87,16 +94,32 @@ export interface ErrorData {
 
 export function toErrorData(error: unknown): ErrorData {
   if (error instanceof WeirError) {
-    const data: ErrorData = { code: error.code, message: error.message, retry: error.retry, context: error.context }
-    return (error.code === 'USR_FAILED' || error.code === 'BUG') && error.cause instanceof Error && error.cause.stack !== undefined
+    const data: ErrorData = {
+      code: error.code,
+      message: error.message,
+      retry: error.retry,
+      context: error.context,
+    }
+    return (error.code === 'USR_FAILED' || error.code === 'BUG') &&
+      error.cause instanceof Error &&
+      error.cause.stack !== undefined
       ? { ...data, stack: error.cause.stack }
       : data
   }
   const e = error instanceof Error ? error : new Error(String(error))
-  return { code: 'BUG', message: e.message, retry: 'restart-job', context: {}, ...(e.stack === undefined ? {} : { stack: e.stack }) }
+  return {
+    code: 'BUG',
+    message: e.message,
+    retry: 'restart-job',
+    context: {},
+    ...(e.stack === undefined ? {} : { stack: e.stack }),
+  }
 }
 
-/** The error of another process or thread. Its stack is the cause's, so that it survives being sent on: `toErrorData(fromErrorData(d))` says the same as `d`. */
+/**
+ * The error of another process or thread. Its stack is the cause's, so that it survives being sent
+ * on: `toErrorData(fromErrorData(d))` says the same as `d`.
+ */
 export function fromErrorData(data: ErrorData): WeirError {
   const { code, message, retry, context, stack } = data
   if (stack === undefined) return new WeirError(code, message, { retry, context })
@@ -107,7 +130,8 @@ export function fromErrorData(data: ErrorData): WeirError {
 
 /** @throws {WeirError} BUG when `condition` is false. */
 export function invariant(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new WeirError('BUG', `Invariant broken: ${message}. This is a defect in Weir, please report it.`)
+  if (!condition)
+    throw new WeirError('BUG', `Invariant broken: ${message}. This is a defect in Weir, please report it.`)
 }
 
 export function assertNever(value: never): never {
@@ -116,7 +140,9 @@ export function assertNever(value: never): never {
 
 /** The system error code (ENOENT, ECONNREFUSED ...) of a Node error, if it has one. */
 export function systemCode(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined
 }
 
 export function messageOf(error: unknown): string {

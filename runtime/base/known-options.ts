@@ -1,7 +1,8 @@
 import { WeirError } from './errors.ts'
 
 /**
- * A job is not type-checked when it runs, so a misspelt option would be ignored in silence: `generator({ rte: 100 })` would run at full speed.
+ * A job is not type-checked when it runs, so a misspelt option would be ignored in silence:
+ * `generator({ rte: 100 })` would run at full speed.
  * @throws {WeirError} CFG_GRAPH naming the option and the ones there are.
  */
 export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {

@@ -3,7 +3,10 @@ import { pino, stdTimeFunctions, type Logger } from 'pino'
 export type { Logger }
 export type LogLevel = 'Trace' | 'Debug' | 'Info' | 'Warn' | 'Error'
 
-/** The root logger of a process: JSON lines on stdout (fd 1) unless `fd` says otherwise. Built in `bin/` and `main` only. */
+/**
+ * The root logger of a process: JSON lines on stdout (fd 1) unless `fd` says otherwise. Built in
+ * `bin/` and `main` only.
+ */
 export function createLogger(component: string, level: LogLevel, fd = 1): Logger {
   return pino(
     {
@@ -11,7 +14,10 @@ export function createLogger(component: string, level: LogLevel, fd = 1): Logger
       base: { component },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: ['token', '*.token', 'password', '*.password', '*.secretAccessKey', '*.sessionToken'], censor: '[redacted]' },
+      redact: {
+        paths: ['token', '*.token', 'password', '*.password', '*.secretAccessKey', '*.sessionToken'],
+        censor: '[redacted]',
+      },
     },
     pino.destination({ fd, sync: true }),
   )

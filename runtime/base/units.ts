@@ -2,7 +2,10 @@ import { WeirError } from './errors.ts'
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
 
-/** The one grammar of durations: `ms|s|m|h` parts, such as `500ms`, `10s`, `1h30m`. Also the pattern in the CRDs. */
+/**
+ * The one grammar of durations: `ms|s|m|h` parts, such as `500ms`, `10s`, `1h30m`. Also the pattern
+ * in the CRDs.
+ */
 export const DURATION_PATTERN = '^([0-9]+(ms|s|m|h))+$'
 
 /** "1h30m" -> 5400000. @throws {WeirError} CFG_INVALID naming the text and the grammar. */
@@ -13,7 +16,8 @@ export function parseDuration(text: string): number {
       `Not a duration: ${JSON.stringify(text)}. Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".`,
     )
   let total = 0
-  for (const [, n, unit] of text.matchAll(/([0-9]+)(ms|s|m|h)/g)) total += Number(n) * UNIT_MS[unit as keyof typeof UNIT_MS]
+  for (const [, n, unit] of text.matchAll(/([0-9]+)(ms|s|m|h)/g))
+    total += Number(n) * UNIT_MS[unit as keyof typeof UNIT_MS]
   return total
 }
 

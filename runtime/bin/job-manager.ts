@@ -8,7 +8,13 @@ import { onStopSignal, readConfig, runProcess } from './process.ts'
 runProcess('weir-job-manager', async () => {
   const config = await readConfig(jobManagerConfig)
   const logger = createLogger('job-manager', config.logLevel)
-  const jobManager = new JobManager(config, await readToken(config.tokenFile), systemClock, Math.random, logger)
+  const jobManager = new JobManager(
+    config,
+    await readToken(config.tokenFile),
+    systemClock,
+    Math.random,
+    logger,
+  )
   onStopSignal(logger, () => jobManager.close())
   await jobManager.open()
 })

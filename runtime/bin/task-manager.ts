@@ -8,7 +8,13 @@ import { onStopSignal, readConfig, runProcess } from './process.ts'
 runProcess('weir-task-manager', async () => {
   const config = await readConfig(taskManagerConfig)
   const logger = createLogger('task-manager', config.logLevel)
-  const taskManager = new TaskManager(config, await readToken(config.tokenFile), systemClock, Math.random, logger)
+  const taskManager = new TaskManager(
+    config,
+    await readToken(config.tokenFile),
+    systemClock,
+    Math.random,
+    logger,
+  )
   onStopSignal(logger, (signal) => taskManager.leave(signal))
   await taskManager.open()
 })

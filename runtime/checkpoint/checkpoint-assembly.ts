@@ -1,7 +1,9 @@
 import type { SubtaskAck } from '#runtime/contract/rpc'
-import { FORMAT_VERSION, type Manifest, type StateFile } from './records.ts'
+import { FORMAT_VERSION, type Manifest, type StateFile } from '#runtime/contract/checkpoint-records'
 
-/** An attempt as the coordinator needs to know it: all of its subtasks acknowledge every checkpoint. */
+/**
+ * An attempt as the coordinator needs to know it: all of its subtasks acknowledge every checkpoint.
+ */
 export interface AttemptPlan {
   readonly attempt: string
   readonly planHash: string
@@ -20,15 +22,29 @@ export interface AssembledCheckpoint {
 }
 
 export const subtaskKeys = (plan: AttemptPlan): string[] =>
-  plan.vertices.flatMap((vertex) => Array.from({ length: vertex.parallelism }, (_, subtask) => `${vertex.id}/${subtask}`))
+  plan.vertices.flatMap((vertex) =>
+    Array.from({ length: vertex.parallelism }, (_, subtask) => `${vertex.id}/${subtask}`),
+  )
 
-/** The manifest from the acknowledgements of all subtasks (by `vertex/subtask`). File keys of savepoints become relative to their directory. */
-export function assembleManifest(plan: AttemptPlan, checkpoint: AssembledCheckpoint, acks: ReadonlyMap<string, SubtaskAck>): Manifest {
+/**
+ * The manifest from the acknowledgements of all subtasks (by `vertex/subtask`). File keys of
+ * savepoints become relative to their directory.
+ */
+export function assembleManifest(
+  plan: AttemptPlan,
+  checkpoint: AssembledCheckpoint,
+  acks: ReadonlyMap<string, SubtaskAck>,
+): Manifest {
   const prefix = `${checkpoint.directory}/`
   const place = (file: StateFile): StateFile =>
-    checkpoint.type === 'savepoint' && file.key?.startsWith(prefix) ? { ...file, key: file.key.slice(prefix.length) } : file
+    checkpoint.type === 'savepoint' && file.key?.startsWith(prefix)
+      ? { ...file, key: file.key.slice(prefix.length) }
+      : file
   const vertices = plan.vertices.map((vertex) => {
-    const own = Array.from({ length: vertex.parallelism }, (_, subtask) => acks.get(`${vertex.id}/${subtask}`) as SubtaskAck)
+    const own = Array.from(
+      { length: vertex.parallelism },
+      (_, subtask) => acks.get(`${vertex.id}/${subtask}`) as SubtaskAck,
+    )
     return {
       vertex: vertex.id,
       uids: [...new Set(own.flatMap((ack) => ack.uids))],
@@ -58,14 +74,18 @@ function filesOf(vertices: Manifest['vertices']): StateFile[] {
 
 /** Bytes that this checkpoint wrote itself. */
 export function deltaBytes(manifest: Manifest): number {
-  return filesOf(manifest.vertices).reduce((sum, file) => sum + (file.writtenBy === manifest.id ? file.sizeBytes : 0), 0)
+  return filesOf(manifest.vertices).reduce(
+    (sum, file) => sum + (file.writtenBy === manifest.id ? file.sizeBytes : 0),
+    0,
+  )
 }
 
 const identity = (file: StateFile): string => `${file.writtenBy} ${file.key ?? 'inline'} ${file.sha256}`
 
 /**
- * A checkpoint may refer only to files that it wrote itself, into its own directory, or that its base's manifest lists, and to none that is to be deleted: else a file
- * that nobody protects could be gone when it is needed. Gives the offence in words, or undefined.
+ * A checkpoint may refer only to files that it wrote itself, into its own directory, or that its
+ * base's manifest lists, and to none that is to be deleted: else a file that nobody protects could
+ * be gone when it is needed. Gives the offence in words, or undefined.
  */
 export function findForeignFile(
   manifest: Manifest,
@@ -79,11 +99,15 @@ export function findForeignFile(
     for (const subtask of vertex.subtasks) {
       for (const file of subtask.chain) {
         const where = `subtask ${vertex.vertex}/${subtask.subtask} refers to ${file.key ?? 'an inlined file'} written by ${file.writtenBy}`
-        if ((file.key === undefined) === (file.inline === undefined)) return `${where}, which has not exactly one of key and inline`
+        if ((file.key === undefined) === (file.inline === undefined))
+          return `${where}, which has not exactly one of key and inline`
         if (file.writtenBy === manifest.id) {
-          if (file.key !== undefined && !isWithin(file.key, prefix)) return `${where}, outside its directory ${directory}`
-        } else if (!reusable.has(identity(file))) return `${where}, which is not part of base ${manifest.base}`
-        if (file.key !== undefined && manifest.type === 'checkpoint' && isRetired(file.key)) return `${where}, which is retired`
+          if (file.key !== undefined && !isWithin(file.key, prefix))
+            return `${where}, outside its directory ${directory}`
+        } else if (!reusable.has(identity(file)))
+          return `${where}, which is not part of base ${manifest.base}`
+        if (file.key !== undefined && manifest.type === 'checkpoint' && isRetired(file.key))
+          return `${where}, which is retired`
       }
       const fault = chainFault(subtask.chain)
       if (fault !== undefined) return `the chain of subtask ${vertex.vertex}/${subtask.subtask} ${fault}`
@@ -92,7 +116,8 @@ export function findForeignFile(
   return undefined
 }
 
-const isWithin = (key: string, prefix: string): boolean => (prefix === '' ? !key.includes('/') : key.startsWith(prefix))
+const isWithin = (key: string, prefix: string): boolean =>
+  prefix === '' ? !key.includes('/') : key.startsWith(prefix)
 
 function chainFault(chain: readonly StateFile[]): string | undefined {
   if (chain.length > 0 && chain[0]?.mode !== 'full') return 'does not begin with a full file'

@@ -9,10 +9,10 @@ import type { CheckpointEntry } from './checkpoint-history.ts'
 import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
 import type { CompletionBody, CoordinatorLog } from './coordinator-log.ts'
 import type { CheckpointInFlight } from './coordinator-state.ts'
-import { readManifest, writeManifest, type WrittenManifest } from './manifest-io.ts'
-import type { Manifest } from './records.ts'
-import { RetiredFiles } from './retired-files.ts'
-import { chooseRetired } from './retention.ts'
+import { readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
+import { RetiredFiles } from '#runtime/commit-log/retired-files'
+import { chooseRetired } from '#runtime/commit-log/retention'
 import { copySavepointFiles, savepointFiles, type SavepointPlace } from './savepoint-place.ts'
 
 export interface CheckpointFinalizerOptions {
@@ -44,7 +44,10 @@ export interface FinalizedCheckpoint {
   /** Sinks commit on it. */
   readonly commits: boolean
   readonly result: Omit<CheckpointResult, 'durationMs' | 'completedAt'>
-  /** Keys below the job's root that are not needed any more once the record is in the log: the staging copy of a savepoint. */
+  /**
+   * Keys below the job's root that are not needed any more once the record is in the log: the
+   * staging copy of a savepoint.
+   */
   readonly staged: readonly string[]
 }
 
@@ -61,10 +64,19 @@ export class CheckpointFinalizer {
   constructor(deps: CheckpointFinalizerOptions) {
     this.#deps = deps
     this.#graceMs = deps.deleteGraceMs ?? DELETE_GRACE_MS
-    this.#retired = new RetiredFiles({ store: deps.store, log: deps.log, clock: deps.clock, logger: deps.logger, graceMs: this.#graceMs })
+    this.#retired = new RetiredFiles({
+      store: deps.store,
+      log: deps.log,
+      clock: deps.clock,
+      logger: deps.logger,
+      graceMs: this.#graceMs,
+    })
   }
 
-  /** Assembles, checks and stores the manifest. `corrupt`: a task refers to a file that nobody would keep for it. */
+  /**
+   * Assembles, checks and stores the manifest. `corrupt`: a task refers to a file that nobody would
+   * keep for it.
+   */
   async finalize(acked: AckedCheckpoint): Promise<FinalizedCheckpoint | { readonly corrupt: string }> {
     const { checkpoint, plan, place, entry, request } = acked
     const { job, clock, log } = this.#deps
@@ -94,7 +106,9 @@ export class CheckpointFinalizer {
     const isLast = request?.final === true || request?.drain === true
     return {
       manifest,
-      body: isSavepoint ? this.#savepointBody(acked, manifest, written) : this.#checkpointBody(acked, manifest, written, isLast),
+      body: isSavepoint
+        ? this.#savepointBody(acked, manifest, written)
+        : this.#checkpointBody(acked, manifest, written, isLast),
       commits: !isSavepoint || stop,
       result: {
         id,
@@ -106,11 +120,17 @@ export class CheckpointFinalizer {
         deltaBytes: delta,
         maxParallelism: manifest.maxParallelism,
       },
-      staged: place.copyTo === undefined || stop ? [] : savepointFiles(manifest).map((key) => `${place.directory}/${key}`),
+      staged:
+        place.copyTo === undefined || stop
+          ? []
+          : savepointFiles(manifest).map((key) => `${place.directory}/${key}`),
     }
   }
 
-  /** The record is in the log: deletes what it retired after the grace, and a staging copy now. Failures are left to the next completion or the sweeper. */
+  /**
+   * The record is in the log: deletes what it retired after the grace, and a staging copy now.
+   * Failures are left to the next completion or the sweeper.
+   */
   afterAppend({ body, staged }: FinalizedCheckpoint): void {
     const { clock, store, logger } = this.#deps
     void this.#sweep()
@@ -121,18 +141,28 @@ export class CheckpointFinalizer {
       })
       this.#timers.add(timer)
     }
-    if (staged.length > 0) store.delete(staged).catch((err: unknown) => logger.warn({ err }, 'staging copy of a savepoint not deleted'))
+    if (staged.length > 0)
+      store
+        .delete(staged)
+        .catch((err: unknown) => logger.warn({ err }, 'staging copy of a savepoint not deleted'))
   }
 
-  /** Manifest of the last completed checkpoint of `attempt`; undefined when there is none or it cannot be read: then the next one is written in full. */
+  /**
+   * Manifest of the last completed checkpoint of `attempt`; undefined when there is none or it
+   * cannot be read: then the next one is written in full.
+   */
   async readBase(attempt: string): Promise<Manifest | undefined> {
     const { log, store, logger } = this.#deps
     const last = log.state.lastCheckpoint
-    if (last === undefined || last.attempt !== attempt || !log.state.retained.some((c) => c.id === last.id)) return undefined
+    if (last === undefined || last.attempt !== attempt || !log.state.retained.some((c) => c.id === last.id))
+      return undefined
     try {
       return await readManifest(store, last.manifest, last.sha256)
     } catch (err) {
-      logger.warn({ checkpointId: last.id, err }, 'base checkpoint not readable, the next one is written in full')
+      logger.warn(
+        { checkpointId: last.id, err },
+        'base checkpoint not readable, the next one is written in full',
+      )
       return undefined
     }
   }
@@ -152,11 +182,20 @@ export class CheckpointFinalizer {
     }
   }
 
-  async #writeSavepoint({ place, checkpoint }: AckedCheckpoint, manifest: Manifest): Promise<WrittenManifest> {
+  async #writeSavepoint(
+    { place, checkpoint }: AckedCheckpoint,
+    manifest: Manifest,
+  ): Promise<WrittenManifest> {
     const { store, openSavepointStore } = this.#deps
-    const own = place.copyTo === undefined || checkpoint.stop ? await this.#write(store, manifest, place.directory) : undefined
+    const own =
+      place.copyTo === undefined || checkpoint.stop
+        ? await this.#write(store, manifest, place.directory)
+        : undefined
     if (place.copyTo === undefined) return own as WrittenManifest
-    invariant(openSavepointStore !== undefined, `savepoint ${checkpoint.id} goes to ${place.copyTo} without a store for it`)
+    invariant(
+      openSavepointStore !== undefined,
+      `savepoint ${checkpoint.id} goes to ${place.copyTo} without a store for it`,
+    )
     const target = openSavepointStore(place.copyTo)
     try {
       await copySavepointFiles({ store, directory: place.directory }, manifest, target, this.#deps)
@@ -179,7 +218,10 @@ export class CheckpointFinalizer {
   ): CompletionBody {
     const { log, options, clock } = this.#deps
     if (checkpoint.base !== 0 && base?.id !== checkpoint.base)
-      throw new WeirError('BUG', `Checkpoint ${checkpoint.id} is based on ${checkpoint.base}, known is ${base?.id ?? 'none'}.`)
+      throw new WeirError(
+        'BUG',
+        `Checkpoint ${checkpoint.id} is based on ${checkpoint.base}, known is ${base?.id ?? 'none'}.`,
+      )
     return {
       kind: 'CHECKPOINT',
       id: checkpoint.id,
@@ -191,7 +233,8 @@ export class CheckpointFinalizer {
       sizeBytes: manifest.sizeBytes,
       deltaBytes: deltaBytes(manifest),
       committedUpTo: checkpoint.id,
-      // Nothing else is pending, and what this one shares with its base its own manifest keeps: the base needs no protection of its own.
+      // Nothing else is pending, and what this one shares with its base its own manifest keeps: the
+      // base needs no protection of its own.
       retires: chooseRetired(log.state, { retain: options.retain, bases: [], now: clock.now() }),
       final: isLast,
       stats: {
@@ -205,9 +248,20 @@ export class CheckpointFinalizer {
     }
   }
 
-  #savepointBody({ checkpoint, place }: AckedCheckpoint, manifest: Manifest, written: WrittenManifest): CompletionBody {
+  #savepointBody(
+    { checkpoint, place }: AckedCheckpoint,
+    manifest: Manifest,
+    written: WrittenManifest,
+  ): CompletionBody {
     const { id, stop } = checkpoint
-    const body = { kind: 'SAVEPOINT' as const, id, path: place.url, sha256: written.sha256, sizeBytes: manifest.sizeBytes, stop }
+    const body = {
+      kind: 'SAVEPOINT' as const,
+      id,
+      path: place.url,
+      sha256: written.sha256,
+      sizeBytes: manifest.sizeBytes,
+      stop,
+    }
     return stop ? { ...body, manifest: manifestKey(place.directory) } : body
   }
 }

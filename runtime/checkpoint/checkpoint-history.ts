@@ -1,12 +1,20 @@
-import type { CheckpointDetails, CheckpointView, CheckpointsView, SubtaskCheckpointView } from '#runtime/contract/rest'
+import type {
+  CheckpointDetails,
+  CheckpointView,
+  CheckpointsView,
+  SubtaskCheckpointView,
+} from '#runtime/contract/rest'
 import type { SubtaskAck } from '#runtime/contract/rpc'
 import type { CheckpointInFlight } from './coordinator-state.ts'
-import type { FailureReason } from './failure-reasons.ts'
-import type { CompletedCheckpoint } from './log-state.ts'
+import type { FailureReason } from '#runtime/contract/failure-reasons'
+import type { CompletedCheckpoint } from '#runtime/commit-log/log-state'
 
 const KEPT = 100
 
-/** What a person wants to know of one checkpoint, filled in while it runs. Times are wall clock except `startedMs` (monotonic). */
+/**
+ * What a person wants to know of one checkpoint, filled in while it runs. Times are wall clock
+ * except `startedMs` (monotonic).
+ */
 export class CheckpointEntry {
   readonly checkpoint: CheckpointInFlight
   readonly triggeredAt: number
@@ -99,7 +107,10 @@ export class CheckpointHistory {
   #total: number
   #restored = 0
 
-  constructor(logged: readonly CompletedCheckpoint[], externalPath: (checkpoint: CompletedCheckpoint) => string) {
+  constructor(
+    logged: readonly CompletedCheckpoint[],
+    externalPath: (checkpoint: CompletedCheckpoint) => string,
+  ) {
     this.#entries = logged.toReversed().map((checkpoint) => {
       const details = fromLog(checkpoint, externalPath(checkpoint))
       return () => details

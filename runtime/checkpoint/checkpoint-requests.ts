@@ -1,6 +1,6 @@
 import { WeirError } from '#runtime/base/errors'
 import type { CheckpointOptions } from '#runtime/contract/job-options'
-import { FAILURE_REASONS } from './failure-reasons.ts'
+import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
 import {
   decide,
   initialDecider,
@@ -19,7 +19,10 @@ export interface CheckpointRequest {
   readonly type: 'checkpoint' | 'savepoint' | 'stop'
   /** Of a stop: what to take. Default: savepoint when `path` is given, else checkpoint. */
   readonly mode?: 'checkpoint' | 'savepoint'
-  /** Directory of the savepoint: a key below the job's root or a URL. Default: savepoints/ of the job. */
+  /**
+   * Directory of the savepoint: a key below the job's root or a URL. Default: savepoints/ of the
+   * job.
+   */
   readonly path?: string
   /** Of a stop: bring event time to its end first. */
   readonly drain?: boolean
@@ -70,7 +73,11 @@ export class CheckpointRequests {
   ask(request: CheckpointRequest): Promise<CheckpointResult> {
     const known = this.#asked.get(request.triggerId)
     if (known !== undefined) return known.promise
-    const offered = offer(this.#decider, { ...request, last: request.type === 'stop' || request.final === true }, this.#options)
+    const offered = offer(
+      this.#decider,
+      { ...request, last: request.type === 'stop' || request.final === true },
+      this.#options,
+    )
     if (offered.outcome === 'full') return Promise.reject(tooMany())
     this.#decider = offered.state
     const { promise, resolve, reject } = Promise.withResolvers<CheckpointResult>()

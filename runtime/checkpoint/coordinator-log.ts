@@ -1,17 +1,21 @@
 import { WeirError } from '#runtime/base/errors'
-import type { CommitLog } from './commit-log.ts'
+import type { CommitLog } from '#runtime/commit-log/commit-log'
 import type { AppendResult } from './coordinator-state.ts'
-import type { LogState } from './log-state.ts'
-import type { LogBody, LogRecordOf } from './records.ts'
+import type { LogState } from '#runtime/commit-log/log-state'
+import type { LogBody, LogRecordOf } from '#runtime/contract/checkpoint-records'
 
 /** What the coordinator uses of the commit log. */
-export type CoordinatorLog = Pick<CommitLog, 'epoch' | 'state' | 'fenced' | 'inDoubt' | 'append' | 'settle' | 'forgetRetirements'>
+export type CoordinatorLog = Pick<
+  CommitLog,
+  'epoch' | 'state' | 'fenced' | 'inDoubt' | 'append' | 'settle' | 'forgetRetirements'
+>
 
 export type CompletionBody = LogRecordOf<'CHECKPOINT'> | LogRecordOf<'SAVEPOINT'>
 
 /**
- * One round of bringing `body` into the log, to be repeated with the same body while the outcome is `unknown`. Whoever appended before and left a record in doubt, or
- * settled this one, is taken into account: the answer follows from what the log says.
+ * One round of bringing `body` into the log, to be repeated with the same body while the outcome is
+ * `unknown`. Whoever appended before and left a record in doubt, or settled this one, is taken into
+ * account: the answer follows from what the log says.
  */
 export async function appendSettled(
   log: CoordinatorLog,
@@ -23,13 +27,15 @@ export async function appendSettled(
     return { outcome: 'appended' }
   } catch (error) {
     if (holds(log.state, body)) return { outcome: 'appended' }
-    if (log.fenced !== undefined || (error instanceof WeirError && error.code === 'FENCED')) return { outcome: 'fenced', error }
+    if (log.fenced !== undefined || (error instanceof WeirError && error.code === 'FENCED'))
+      return { outcome: 'fenced', error }
     // In doubt with this body, or kept from trying by another record in doubt.
     return { outcome: log.inDoubt === undefined ? 'refused' : 'unknown', error }
   }
 }
 
 function holds(state: LogState, body: LogBody): boolean {
-  if (body.kind === 'SAVEPOINT') return state.savepoints.some((s) => s.id === body.id && s.sha256 === body.sha256)
+  if (body.kind === 'SAVEPOINT')
+    return state.savepoints.some((s) => s.id === body.id && s.sha256 === body.sha256)
   return body.kind === 'CHECKPOINT' && state.retained.some((c) => c.id === body.id && c.epoch === body.epoch)
 }

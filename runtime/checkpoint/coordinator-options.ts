@@ -2,8 +2,7 @@ import type { Clock } from '#runtime/base/clock'
 import type { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
-import type { Barrier } from '#runtime/contract/rpc'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
+import type { CommitPermit, Barrier } from '#runtime/contract/rpc'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import type { AttemptPlan } from './checkpoint-assembly.ts'
 import type { CoordinatorLog } from './coordinator-log.ts'
@@ -33,7 +32,10 @@ export interface CheckpointCoordinatorOptions {
   readonly job: JobIdentity
   readonly options: CheckpointOptions
   readonly send: CheckpointCommands
-  /** More counted failures in a row than are tolerated; the JobManager restarts the job. Called once per excess failure. */
+  /**
+   * More counted failures in a row than are tolerated; the JobManager restarts the job. Called once
+   * per excess failure.
+   */
   onFailureLimit(error: WeirError): void
   /** A newer epoch exists: nothing will be triggered any more. Called once. */
   onFenced(error: WeirError): void

@@ -19,11 +19,15 @@ import {
   type CoordinatorEvent,
   type CoordinatorState,
 } from './coordinator-state.ts'
-import { FAILURE_REASONS, type FailureReason } from './failure-reasons.ts'
-import type { Manifest } from './records.ts'
+import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
 import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
 
-export type { CheckpointCommands, CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
+export type {
+  CheckpointCommands,
+  CheckpointCoordinatorOptions,
+  StartedAttempt,
+} from './coordinator-options.ts'
 export type { CheckpointRequest, CheckpointResult }
 
 /** Everything about the one in flight that the state function need not know. */
@@ -40,12 +44,17 @@ interface Flight {
 const RETRY_APPEND_MS = 1000
 
 /**
- * The shell around the checkpoint state function: triggers on time, collects acknowledgements, stores the manifest, appends the record, tells the tasks.
+ * The shell around the checkpoint state function: triggers on time, collects acknowledgements,
+ * stores the manifest, appends the record, tells the tasks.
  *
- * I1 What it tells the tasks and callers follows the log: `complete` only after the append is certain, `abort` only before it was sent.
- * I2 Everything asynchronous names its checkpoint id; what belongs to another one falls through the table.
- * I3 Ids grow over everything seen, so that (epoch, id) and the directory `<id>-<epoch>` are never used twice.
- * I4 A barrier's base is the last completed checkpoint of the same attempt, whose files no retirement can touch before the next completion.
+ * I1 What it tells the tasks and callers follows the log: `complete` only after the append is
+ *    certain, `abort` only before it was sent.
+ * I2 Everything asynchronous names its checkpoint id; what belongs to another one falls through the
+ *    table.
+ * I3 Ids grow over everything seen, so that (epoch, id) and the directory `<id>-<epoch>` are never
+ *    used twice.
+ * I4 A barrier's base is the last completed checkpoint of the same attempt, whose files no
+ *    retirement can touch before the next completion.
  */
 export class CheckpointCoordinator {
   readonly #deps: CheckpointCoordinatorOptions
@@ -59,7 +68,9 @@ export class CheckpointCoordinator {
   #base: Manifest | undefined
   #highestId = 0
   #consecutiveFailures = 0
-  #lastFailure: { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string } | undefined
+  #lastFailure:
+    | { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string }
+    | undefined
   #nextTrigger: Timer | undefined
   #settled: (() => void)[] = []
   #closed = false
@@ -87,7 +98,9 @@ export class CheckpointCoordinator {
   get consecutiveFailures(): number {
     return this.#consecutiveFailures
   }
-  get lastFailure(): { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string } | undefined {
+  get lastFailure():
+    | { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string }
+    | undefined {
     return this.#lastFailure
   }
   details(id: number): CheckpointDetails | undefined {
@@ -95,12 +108,19 @@ export class CheckpointCoordinator {
   }
 
   /**
-   * All subtasks of the attempt run: triggers begin, the first periodic one after an interval. For an attempt adopted from an earlier leader the base is read back
-   * from its last checkpoint; until then (and if it cannot be read) checkpoints are written in full.
+   * All subtasks of the attempt run: triggers begin, the first periodic one after an interval. For
+   * an attempt adopted from an earlier leader the base is read back from its last checkpoint; until
+   * then (and if it cannot be read) checkpoints are written in full.
    */
   start(attempt: StartedAttempt): void {
-    invariant(inFlight(this.#state) === undefined, `attempt ${attempt.attempt} started while checkpoint ${this.inProgress} is in flight`)
-    invariant(this.#attempt === undefined, `attempt ${attempt.attempt} started while ${this.#attempt?.attempt} runs`)
+    invariant(
+      inFlight(this.#state) === undefined,
+      `attempt ${attempt.attempt} started while checkpoint ${this.inProgress} is in flight`,
+    )
+    invariant(
+      this.#attempt === undefined,
+      `attempt ${attempt.attempt} started while ${this.#attempt?.attempt} runs`,
+    )
     this.#attempt = attempt
     this.#base = undefined
     this.#consecutiveFailures = 0
@@ -110,14 +130,19 @@ export class CheckpointCoordinator {
     // Adopted from an earlier leader, who may have died between the record and telling the tasks.
     const { lastCheckpoint } = this.#deps.log.state
     if (lastCheckpoint?.attempt === attempt.attempt)
-      this.#deps.send.complete(attempt.attempt, { checkpointId: lastCheckpoint.id, epoch: this.#deps.log.epoch })
+      this.#deps.send.complete(attempt.attempt, {
+        checkpointId: lastCheckpoint.id,
+        epoch: this.#deps.log.epoch,
+      })
     void this.#readBase(attempt)
     this.#decide()
   }
 
   /**
-   * The attempt is over. What is in flight is aborted, unless its record may be in the log already: then the promise waits until that is certain. Only when it has
-   * resolved does the log say where the next attempt must start from: choosing earlier could repeat output that this checkpoint commits.
+   * The attempt is over. What is in flight is aborted, unless its record may be in the log already:
+   * then the promise waits until that is certain. Only when it has resolved does the log say where
+   * the next attempt must start from: choosing earlier could repeat output that this checkpoint
+   * commits.
    */
   async stop(reason: FailureReason): Promise<void> {
     const attempt = this.#attempt
@@ -128,7 +153,10 @@ export class CheckpointCoordinator {
     if (inFlight(this.#state) !== undefined) await new Promise<void>((resolve) => this.#settled.push(resolve))
   }
 
-  /** Idempotent by `triggerId` while queued, in flight or completed; after a failure the same id may be asked for again. */
+  /**
+   * Idempotent by `triggerId` while queued, in flight or completed; after a failure the same id may
+   * be asked for again.
+   */
   request(request: CheckpointRequest): Promise<CheckpointResult> {
     const refused = this.#refusalOf(request)
     if (refused !== undefined) return Promise.reject(refused)
@@ -152,7 +180,10 @@ export class CheckpointCoordinator {
     this.#dispatch({ type: 'Fenced' })
   }
 
-  /** Stops at once: nothing is triggered, told or deleted any more. An append in flight is left to itself. */
+  /**
+   * Stops at once: nothing is triggered, told or deleted any more. An append in flight is left to
+   * itself.
+   */
   close(): void {
     if (this.#closed) return
     void this.stop('COORDINATOR_SHUTDOWN')
@@ -177,7 +208,10 @@ export class CheckpointCoordinator {
       case 'sendTriggers':
         return this.#sendTriggers()
       case 'acknowledged':
-        return this.#acknowledged(effect.outcome, (event as Extract<CoordinatorEvent, { type: 'TaskStatusUpdate' }>).ack as SubtaskAck)
+        return this.#acknowledged(
+          effect.outcome,
+          (event as Extract<CoordinatorEvent, { type: 'TaskStatusUpdate' }>).ack as SubtaskAck,
+        )
       case 'raise':
         return this.#dispatch(effect.event)
       case 'writeManifest':
@@ -191,7 +225,10 @@ export class CheckpointCoordinator {
       case 'stopped':
         return this.#fenced()
       case 'refuse':
-        throw new WeirError('BUG', `Checkpoint requested in phase ${this.#state.phase}: ${FAILURE_REASONS[effect.reason].text}`)
+        throw new WeirError(
+          'BUG',
+          `Checkpoint requested in phase ${this.#state.phase}: ${FAILURE_REASONS[effect.reason].text}`,
+        )
     }
   }
 
@@ -199,10 +236,12 @@ export class CheckpointCoordinator {
   #decide(): void {
     this.#nextTrigger?.cancel()
     const attempt = this.#attempt
-    if (this.#closed || attempt === undefined || inFlight(this.#state) !== undefined || isFenced(this.#state)) return
+    if (this.#closed || attempt === undefined || inFlight(this.#state) !== undefined || isFenced(this.#state))
+      return
     const decision = this.#requests.decide(this.#now())
     if (decision.action === 'trigger') return this.#trigger(attempt, decision.request)
-    if (decision.at !== undefined) this.#nextTrigger = this.#deps.clock.after(decision.at - this.#now(), () => this.#decide())
+    if (decision.at !== undefined)
+      this.#nextTrigger = this.#deps.clock.after(decision.at - this.#now(), () => this.#decide())
   }
 
   #trigger(plan: StartedAttempt, request: CheckpointRequest | undefined): void {
@@ -237,14 +276,27 @@ export class CheckpointCoordinator {
   #sendTriggers(): void {
     const { checkpoint, place, request } = this.#current()
     const { epoch, id, base, kind, stop, attempt } = checkpoint
-    this.#deps.send.trigger(attempt, { epoch, id, base, kind, directory: place.directory, stop, drain: request?.drain ?? false })
+    this.#deps.send.trigger(attempt, {
+      epoch,
+      id,
+      base,
+      kind,
+      directory: place.directory,
+      stop,
+      drain: request?.drain ?? false,
+    })
     this.#dispatch({ type: 'TriggersSent', id })
   }
 
   #acknowledged(outcome: string, ack: SubtaskAck): void {
     const { vertex, subtask, checkpointId, attempt } = ack
-    if (outcome === 'SUCCESS') this.#current().entry.acks.set(`${vertex}/${subtask}`, { ack, at: this.#deps.clock.now() })
-    else this.#deps.logger.debug({ vertex, subtask, checkpointId, attempt, outcome }, 'acknowledgement not counted')
+    if (outcome === 'SUCCESS')
+      this.#current().entry.acks.set(`${vertex}/${subtask}`, { ack, at: this.#deps.clock.now() })
+    else
+      this.#deps.logger.debug(
+        { vertex, subtask, checkpointId, attempt, outcome },
+        'acknowledgement not counted',
+      )
   }
 
   async #finalize(flight: Flight): Promise<void> {
@@ -253,11 +305,22 @@ export class CheckpointCoordinator {
       const base = flight.checkpoint.base === 0 ? undefined : this.#base
       const result = await this.#finalizer.finalize({ ...flight, base })
       if (this.#flight !== flight) return
-      if ('corrupt' in result) return this.#dispatch({ type: 'FinalizeFailed', id, reason: 'CORRUPT_UPLOAD', message: result.corrupt })
+      if ('corrupt' in result)
+        return this.#dispatch({
+          type: 'FinalizeFailed',
+          id,
+          reason: 'CORRUPT_UPLOAD',
+          message: result.corrupt,
+        })
       flight.finalized = result
       this.#dispatch({ type: 'ManifestWritten', id })
     } catch (error) {
-      this.#dispatch({ type: 'FinalizeFailed', id, reason: 'FINALIZE_CHECKPOINT_FAILURE', message: messageOf(error) })
+      this.#dispatch({
+        type: 'FinalizeFailed',
+        id,
+        reason: 'FINALIZE_CHECKPOINT_FAILURE',
+        message: messageOf(error),
+      })
     }
   }
 
@@ -268,7 +331,10 @@ export class CheckpointCoordinator {
     const result = await appendSettled(log, (flight.finalized as FinalizedCheckpoint).body)
     if (result.outcome === 'appended' || result.outcome === 'fenced')
       return this.#dispatch({ type: 'AppendOutcome', id, outcome: result.outcome })
-    logger.warn({ checkpointId: id, outcome: result.outcome, err: result.error }, 'checkpoint record not appended')
+    logger.warn(
+      { checkpointId: id, outcome: result.outcome, err: result.error },
+      'checkpoint record not appended',
+    )
     if (result.outcome === 'refused') return this.#dispatch({ type: 'AppendOutcome', id, outcome: 'refused' })
     clock.after(RETRY_APPEND_MS, () => this.#dispatch({ type: 'AppendOutcome', id, outcome: 'unknown' }))
   }
@@ -290,11 +356,16 @@ export class CheckpointCoordinator {
       },
       'checkpoint completed',
     )
-    if (commits) this.#deps.send.complete(checkpoint.attempt, { checkpointId: checkpoint.id, epoch: checkpoint.epoch })
+    if (commits)
+      this.#deps.send.complete(checkpoint.attempt, { checkpointId: checkpoint.id, epoch: checkpoint.epoch })
     this.#finalizer.afterAppend(flight.finalized as FinalizedCheckpoint)
     this.#leave(flight, true)
     if (request !== undefined)
-      this.#requests.resolve(request, { ...result, durationMs: entry.durationMs, completedAt: this.#deps.clock.now() })
+      this.#requests.resolve(request, {
+        ...result,
+        durationMs: entry.durationMs,
+        completedAt: this.#deps.clock.now(),
+      })
     this.#decide()
   }
 
@@ -305,11 +376,15 @@ export class CheckpointCoordinator {
     flight.entry.fail(reason, message)
     this.#history.countEnded(false)
     this.#lastFailure = { id: checkpoint.id, at: this.#deps.clock.now(), reason, message }
-    this.#deps.logger.warn({ checkpointId: checkpoint.id, kind: checkpoint.kind, reason, failure: message }, 'checkpoint not completed')
+    this.#deps.logger.warn(
+      { checkpointId: checkpoint.id, kind: checkpoint.kind, reason, failure: message },
+      'checkpoint not completed',
+    )
     if (notify) this.#deps.send.abort(checkpoint.attempt, checkpoint.id)
     this.#leave(flight, false)
     if (flight.request !== undefined) this.#requests.reject(flight.request, error)
-    // A savepoint is somebody's wish: that it failed says nothing about the job's ability to recover.
+    // A savepoint is somebody's wish: that it failed says nothing about the job's ability to
+    // recover.
     if (FAILURE_REASONS[reason].counts && checkpoint.kind === 'checkpoint') this.#countFailure(error)
     this.#decide()
   }
@@ -345,7 +420,10 @@ export class CheckpointCoordinator {
     this.#requests.stopped(refusal('FENCED'))
     const { log } = this.#deps
     this.#deps.onFenced(
-      log.fenced ?? new WeirError('FENCED', `Epoch ${log.epoch} is over: a newer epoch exists.`, { context: { ownEpoch: log.epoch } }),
+      log.fenced ??
+        new WeirError('FENCED', `Epoch ${log.epoch} is over: a newer epoch exists.`, {
+          context: { ownEpoch: log.epoch },
+        }),
     )
   }
 
@@ -363,7 +441,10 @@ export class CheckpointCoordinator {
     try {
       const place = placeSavepoint(request.path, this.#deps.store.url, 1, 1)
       if (place.copyTo === undefined || this.#deps.openSavepointStore !== undefined) return undefined
-      return new WeirError('CFG_INVALID', `Savepoint path ${place.copyTo} is outside the job's storage ${this.#deps.store.url}.`)
+      return new WeirError(
+        'CFG_INVALID',
+        `Savepoint path ${place.copyTo} is outside the job's storage ${this.#deps.store.url}.`,
+      )
     } catch (error) {
       return error as WeirError
     }
@@ -386,9 +467,12 @@ export class CheckpointCoordinator {
 function takesSavepoint(request: CheckpointRequest): boolean {
   return (
     request.type === 'savepoint' ||
-    (request.type === 'stop' && (request.mode ?? (request.path === undefined ? 'checkpoint' : 'savepoint')) === 'savepoint')
+    (request.type === 'stop' &&
+      (request.mode ?? (request.path === undefined ? 'checkpoint' : 'savepoint')) === 'savepoint')
   )
 }
 
 const refusal = (reason: FailureReason): WeirError =>
-  new WeirError('CKP_DECLINED', `No checkpoint was taken: ${FAILURE_REASONS[reason].text} (${reason}).`, { context: { reason } })
+  new WeirError('CKP_DECLINED', `No checkpoint was taken: ${FAILURE_REASONS[reason].text} (${reason}).`, {
+    context: { reason },
+  })

@@ -2,9 +2,11 @@
  * When to trigger the next checkpoint, pure. Times are on the monotonic clock.
  *
  * I1 At most one checkpoint in flight.
- * I2 Requests by people (manual checkpoint, savepoint, stop, final) go first, in order of arrival, and do not wait for the minimum pause.
+ * I2 Requests by people (manual checkpoint, savepoint, stop, final) go first, in order of arrival,
+ *    and do not wait for the minimum pause.
  * I3 A periodic one waits until `minPauseMs` after the last completion of any checkpoint.
- * I4 However late it is served, one crossing of the interval gives one trigger; missed crossings are not made up for.
+ * I4 However late it is served, one crossing of the interval gives one trigger; missed crossings
+ *    are not made up for.
  * I5 Nothing is triggered behind a stop or final request that was triggered, unless it failed.
  */
 export interface DeciderOptions {
@@ -40,13 +42,22 @@ export function initialDecider<R extends QueuedRequest>(): DeciderState<R> {
 }
 
 /** All subtasks of a new attempt run. */
-export function onStarted<R extends QueuedRequest>(state: DeciderState<R>, now: number, options: DeciderOptions): DeciderState<R> {
+export function onStarted<R extends QueuedRequest>(
+  state: DeciderState<R>,
+  now: number,
+  options: DeciderOptions,
+): DeciderState<R> {
   return { ...state, dueAt: now + options.intervalMs, inFlight: 'none', ended: false }
 }
 
 /** The attempt is over; queued requests are left to the caller (they are the second result). */
-export function onStopped<R extends QueuedRequest>(state: DeciderState<R>): { state: DeciderState<R>; dropped: readonly R[] } {
-  return { state: { ...state, queue: [], dueAt: undefined, inFlight: 'none', ended: false }, dropped: state.queue }
+export function onStopped<R extends QueuedRequest>(
+  state: DeciderState<R>,
+): { state: DeciderState<R>; dropped: readonly R[] } {
+  return {
+    state: { ...state, queue: [], dueAt: undefined, inFlight: 'none', ended: false },
+    dropped: state.queue,
+  }
 }
 
 export function offer<R extends QueuedRequest>(
@@ -59,7 +70,11 @@ export function offer<R extends QueuedRequest>(
 }
 
 /** The one in flight is over. */
-export function onFinished<R extends QueuedRequest>(state: DeciderState<R>, now: number, completed: boolean): DeciderState<R> {
+export function onFinished<R extends QueuedRequest>(
+  state: DeciderState<R>,
+  now: number,
+  completed: boolean,
+): DeciderState<R> {
   return {
     ...state,
     inFlight: 'none',
@@ -68,18 +83,34 @@ export function onFinished<R extends QueuedRequest>(state: DeciderState<R>, now:
   }
 }
 
-export function decide<R extends QueuedRequest>(state: DeciderState<R>, now: number, options: DeciderOptions): Decision<R> {
-  if (state.dueAt === undefined || state.inFlight !== 'none' || state.ended) return { action: 'wait', at: undefined }
+export function decide<R extends QueuedRequest>(
+  state: DeciderState<R>,
+  now: number,
+  options: DeciderOptions,
+): Decision<R> {
+  if (state.dueAt === undefined || state.inFlight !== 'none' || state.ended)
+    return { action: 'wait', at: undefined }
   const [request, ...queue] = state.queue
   if (request !== undefined) {
-    return { action: 'trigger', request, state: { ...state, queue, inFlight: request.last ? 'last' : 'some' } }
+    return {
+      action: 'trigger',
+      request,
+      state: { ...state, queue, inFlight: request.last ? 'last' : 'some' },
+    }
   }
   const earliest = Math.max(state.dueAt, (state.completedAt ?? -Infinity) + options.minPauseMs)
   if (now < earliest) return { action: 'wait', at: earliest }
-  return { action: 'trigger', request: undefined, state: { ...state, inFlight: 'some', dueAt: crossingAfter(state.dueAt, now, options) } }
+  return {
+    action: 'trigger',
+    request: undefined,
+    state: { ...state, inFlight: 'some', dueAt: crossingAfter(state.dueAt, now, options) },
+  }
 }
 
-/** On the grid while triggers are served within an interval, so that there is no drift; counted anew after a longer delay. */
+/**
+ * On the grid while triggers are served within an interval, so that there is no drift; counted anew
+ * after a longer delay.
+ */
 function crossingAfter(dueAt: number, now: number, options: DeciderOptions): number {
   const following = dueAt + options.intervalMs
   return following > now ? following : now + options.intervalMs

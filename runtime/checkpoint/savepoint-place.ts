@@ -4,9 +4,12 @@ import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { createExact } from '#runtime/storage/create-exact'
 import { assertKey, keyUrl, savepointDirectory } from '#runtime/storage/paths'
 import { parseStorageUrl, type StorageUrl } from '#runtime/storage/storage-url'
-import type { Manifest } from './records.ts'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
 
-/** Where the files of a savepoint go. Tasks write below the job's root only: a place elsewhere is filled by copying before the savepoint counts as completed. */
+/**
+ * Where the files of a savepoint go. Tasks write below the job's root only: a place elsewhere is
+ * filled by copying before the savepoint counts as completed.
+ */
 export interface SavepointPlace {
   /** Key below the job's root that the tasks write to. */
   readonly directory: string
@@ -19,22 +22,30 @@ export interface SavepointPlace {
 const RESERVED = new Set(['log', 'chk', 'modules'])
 
 /**
- * `path`: absent (savepoints/ of the job), a key below the job's root, or a URL. It is the savepoint's own directory: a second savepoint needs another one.
+ * `path`: absent (savepoints/ of the job), a key below the job's root, or a URL. It is the
+ * savepoint's own directory: a second savepoint needs another one.
  * @throws {WeirError} CFG_INVALID
  */
-export function placeSavepoint(path: string | undefined, storeUrl: string, id: number, epoch: number): SavepointPlace {
+export function placeSavepoint(
+  path: string | undefined,
+  storeUrl: string,
+  id: number,
+  epoch: number,
+): SavepointPlace {
   const own = savepointDirectory(id, epoch)
   if (path === undefined) return { directory: own, url: keyUrl(storeUrl, own) }
   const isUrl = path.includes('://') || path.startsWith('/')
   const relative = isUrl ? keyWithin(path, storeUrl) : path
-  if (relative === undefined) return { directory: own, url: path.replace(/\/+$/, ''), copyTo: path.replace(/\/+$/, '') }
+  if (relative === undefined)
+    return { directory: own, url: path.replace(/\/+$/, ''), copyTo: path.replace(/\/+$/, '') }
   const directory = relative.replace(/^\/+|\/+$/g, '')
   try {
     assertKey(directory)
   } catch (error) {
     throw invalid(path, 'segments of letters, digits and . _ = - between slashes', error)
   }
-  if (RESERVED.has(directory.split('/')[0] as string)) throw invalid(path, `a directory outside ${[...RESERVED].join(', ')}`)
+  if (RESERVED.has(directory.split('/')[0] as string))
+    throw invalid(path, `a directory outside ${[...RESERVED].join(', ')}`)
   return { directory, url: keyUrl(storeUrl, directory) }
 }
 
@@ -43,7 +54,11 @@ function keyWithin(url: string, storeUrl: string): string | undefined {
   const outer = tryParse(storeUrl)
   if (outer === undefined) return undefined
   const [from, root] = [pathOf(inner), pathOf(outer)]
-  if (inner.type !== outer.type || (inner.type === 's3' && outer.type === 's3' && inner.bucket !== outer.bucket)) return undefined
+  if (
+    inner.type !== outer.type ||
+    (inner.type === 's3' && outer.type === 's3' && inner.bucket !== outer.bucket)
+  )
+    return undefined
   return from === root || from.startsWith(root === '' ? '' : `${root}/`) ? from.slice(root.length) : undefined
 }
 
@@ -66,26 +81,36 @@ function tryParse(url: string): StorageUrl | undefined {
 }
 
 const invalid = (path: string, expected: string, cause?: unknown): WeirError =>
-  new WeirError('CFG_INVALID', `Not a place for a savepoint: ${JSON.stringify(path)}. Expected ${expected}.`, {
-    cause: cause === undefined ? undefined : messageOf(cause),
-  })
+  new WeirError(
+    'CFG_INVALID',
+    `Not a place for a savepoint: ${JSON.stringify(path)}. Expected ${expected}.`,
+    {
+      cause: cause === undefined ? undefined : messageOf(cause),
+    },
+  )
 
 export interface CopyOptions {
   readonly clock: Clock
   readonly random: () => number
 }
 
-/** Copies the state files of a finished savepoint from the job's storage to the root of `to`. Repeating it is harmless. */
+/**
+ * Copies the state files of a finished savepoint from the job's storage to the root of `to`.
+ * Repeating it is harmless.
+ */
 export async function copySavepointFiles(
   from: { readonly store: CheckpointStore; readonly directory: string },
   manifest: Manifest,
   to: CheckpointStore,
   options: CopyOptions,
 ): Promise<void> {
-  for (const key of savepointFiles(manifest)) await createExact(to, key, await from.store.get(`${from.directory}/${key}`), options)
+  for (const key of savepointFiles(manifest))
+    await createExact(to, key, await from.store.get(`${from.directory}/${key}`), options)
 }
 
 /** Keys of the stored (not inlined) files, relative to the savepoint's directory. */
 export function savepointFiles(manifest: Manifest): string[] {
-  return manifest.vertices.flatMap((v) => v.subtasks.flatMap((s) => s.chain.flatMap((file) => file.key ?? [])))
+  return manifest.vertices.flatMap((v) =>
+    v.subtasks.flatMap((s) => s.chain.flatMap((file) => file.key ?? [])),
+  )
 }

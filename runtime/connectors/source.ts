@@ -1,12 +1,14 @@
-import type { Receiver } from '#runtime/element/receiver'
-import type { PollResult, OperatorContext } from '#runtime/operators/stream-operator'
+import type { PollResult, Receiver } from '#runtime/element/receiver'
+import type { ConnectorContext } from './connector-context.ts'
 
 /**
- * A replayable source. Discovery (parallelism 1) finds splits and sends them in band to the readers; readers own the offsets. One barrier cuts both, so no
- * split is lost or doubled, and the JobManager holds no source state.
+ * A replayable source. Discovery (parallelism 1) finds splits and sends them in band to the
+ * readers; readers own the offsets. One barrier cuts both, so no split is lost or doubled, and the
+ * JobManager holds no source state.
  *
- * Split and position are JSON-like data: they are what is stored in checkpoints, and must stay readable by later versions of the connector.
- * Reading a split again from a stored position must give the same records in the same order (the requirement behind exactly-once).
+ * Split and position are JSON-like data: they are what is stored in checkpoints, and must stay
+ * readable by later versions of the connector. Reading a split again from a stored position must
+ * give the same records in the same order (the requirement behind exactly-once).
  */
 export interface Source<T, S = any, P = any> {
   /** For plans and messages: `files.lines(s3://data/books/)`. */
@@ -17,10 +19,7 @@ export interface Source<T, S = any, P = any> {
   createReader(context: SourceContext): SplitReader<T, S, P>
 }
 
-export type SourceContext = Pick<
-  OperatorContext,
-  'job' | 'subtask' | 'parallelism' | 'clock' | 'logger' | 's3' | 'wake' | 'fail' | 'counters'
->
+export type SourceContext = Omit<ConnectorContext, 'uid' | 'attempt' | 'random'>
 
 export interface SplitDiscovery<S> {
   /** State of an earlier snapshot, before the first poll; undefined on a fresh start. */
@@ -35,7 +34,10 @@ export interface SplitDiscovery<S> {
 export interface SplitReader<T, S, P> {
   /** Adds a split; `position` is undefined for a new one, else where a snapshot left it. */
   addSplit(split: S, position: P | undefined): void
-  /** Emits a bounded slice of records (about 1,024) to `out`. `done`: every split given so far is exhausted. */
+  /**
+   * Emits a bounded slice of records (about 1,024) to `out`. `done`: every split given so far is
+   * exhausted.
+   */
   poll(out: Receiver<T>): PollResult
   /** Unfinished splits with their positions, as of the records emitted so far. Synchronous. */
   snapshot(): { split: S; position: P }[]

@@ -1,6 +1,12 @@
-/** The execution plan as plain data: what the JobManager schedules, what REST, CLI and UI show. Built by graph/execution-plan.ts, pure. */
+/**
+ * The execution plan as plain data: what the JobManager schedules, what REST, CLI and UI show.
+ * Built by graph/execution-plan.ts, pure.
+ */
 export interface ExecutionPlan {
-  /** SHA-256 of everything below that decides where records and state go. Computed in the JobManager and again in every slot; they must be equal. */
+  /**
+   * SHA-256 of everything below that decides where records and state go. Computed in the JobManager
+   * and again in every slot; they must be equal.
+   */
   readonly hash: string
   readonly maxParallelism: number
   readonly vertices: readonly PlanVertex[]
@@ -29,7 +35,10 @@ export interface PlanOperator {
   readonly formerly: readonly string[]
 }
 
-/** From every subtask of `from` to subtasks of `to`. `forward` connects equal indexes; the others connect all with all. */
+/**
+ * From every subtask of `from` to subtasks of `to`. `forward` connects equal indexes; the others
+ * connect all with all.
+ */
 export interface PlanEdge {
   readonly id: number
   readonly from: string

@@ -2,14 +2,18 @@ import * as z from 'zod'
 import { checkpointOptions, jobIdentity, restartOptions, restoreOptions } from './job-options.ts'
 
 /**
- * The configuration of a JobManager or TaskManager process: one JSON file, its path in WEIR_CONFIG. Secrets are not in it: it names files or directories that hold
- * them, read again when they change. Unknown keys are refused, all problems are printed at once, exit code 2.
+ * The configuration of a JobManager or TaskManager process: one JSON file, its path in WEIR_CONFIG.
+ * Secrets are not in it: it names files or directories that hold them, read again when they change.
+ * Unknown keys are refused, all problems are printed at once, exit code 2.
  */
 export const s3Access = z.strictObject({
   endpoint: z.string().optional().describe('URL of an S3-compatible server; absent: AWS.'),
   region: z.string().default('us-east-1'),
   forcePathStyle: z.boolean().default(false),
-  /** Directory with files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN; absent: the SDK's own chain (environment, pod identity). */
+  /**
+   * Directory with files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN;
+   * absent: the SDK's own chain (environment, pod identity).
+   */
   credentialsDir: z.string().optional(),
   caFile: z.string().optional(),
 })
@@ -49,7 +53,10 @@ export const jobManagerConfig = z.strictObject({
   /** Name of this candidate, for people: the pod's name. */
   id: z.string().min(1),
   module: z.strictObject({
-    /** Path of a module file in this container (an inline module is a file too). TypeScript is stripped here. */
+    /**
+     * Path of a module file in this container (an inline module is a file too). TypeScript is
+     * stripped here.
+     */
     path: z.string(),
     args: z.record(z.string(), z.unknown()).default({}),
   }),
@@ -61,9 +68,16 @@ export const jobManagerConfig = z.strictObject({
   restart: restartOptions.prefault({}),
   restore: restoreOptions.optional(),
   redis: redisConfig.optional().describe('Absent: this is the only candidate (local mode).'),
-  rpc: z.strictObject({ host: z.string().default('0.0.0.0'), port: z.int().min(0).default(6123) }).prefault({}),
-  rest: z.strictObject({ host: z.string().default('0.0.0.0'), port: z.int().min(0).default(8081) }).prefault({}),
-  /** Written once both servers listen: {"rpc": port, "rest": port}; for launchers that asked for port 0. */
+  rpc: z
+    .strictObject({ host: z.string().default('0.0.0.0'), port: z.int().min(0).default(6123) })
+    .prefault({}),
+  rest: z
+    .strictObject({ host: z.string().default('0.0.0.0'), port: z.int().min(0).default(8081) })
+    .prefault({}),
+  /**
+   * Written once both servers listen: {"rpc": port, "rest": port}; for launchers that asked for
+   * port 0.
+   */
   readyFile: z.string().optional(),
 })
 export type JobManagerConfig = z.infer<typeof jobManagerConfig>
@@ -73,7 +87,10 @@ export const taskManagerConfig = z.strictObject({
   run: z.int().positive(),
   id: z.string().min(1),
   slots: z.int().positive().default(1),
-  /** Addresses `host:port` of JobManagers; a host name that resolves to several addresses (headless Service) means all of them, resolved again every second. */
+  /**
+   * Addresses `host:port` of JobManagers; a host name that resolves to several addresses (headless
+   * Service) means all of them, resolved again every second.
+   */
   jobManagers: z.array(z.string()).min(1),
   data: z.strictObject({
     host: z.string().default('0.0.0.0'),

@@ -1,12 +1,14 @@
 /**
- * REST of the JobManager: shapes and names close to Flink's. All times are milliseconds since the epoch, all sizes bytes. `:job` is the job's uid or `current`.
- * Authentication: `Authorization: Bearer <per-job token>`, except from loopback and for /healthz, /readyz, /metrics.
+ * REST of the JobManager: shapes and names close to Flink's. All times are milliseconds since the
+ * epoch, all sizes bytes. `:job` is the job's uid or `current`. Authentication: `Authorization:
+ * Bearer <per-job token>`, except from loopback and for /healthz, /readyz, /metrics.
  *
  * GET  /healthz                          200 while the process runs
- * GET  /readyz                           200 once connected to store and Redis (leading or standing by)
+ * GET  /readyz                           200 once connected to store and Redis (leading or standby)
  * GET  /metrics                          Prometheus text
- * GET  /overview                         JobFacts (also from a stand-by: leading = false)
- * GET  /events                           NDJSON stream of JobFacts: the current ones at once, after each change (at most every 50 ms), and each second
+ * GET  /overview                         JobFacts (also from a standby: leading = false)
+ * GET  /events                           NDJSON stream of JobFacts: the current ones at once, after
+ *                                        each change (at most every 50 ms), and each second
  * GET  /jobs/:job/plan                   ExecutionPlan
  * GET  /jobs/:job/checkpoints            CheckpointsView
  * GET  /jobs/:job/checkpoints/details/:id CheckpointDetails
@@ -15,14 +17,17 @@
  * POST /jobs/:job/savepoints             {triggerId?, path?} -> {triggerId}
  * GET  /jobs/:job/savepoints             SavepointView[]
  * GET  /jobs/:job/savepoints/:triggerId  OperationView
- * POST /jobs/:job/stop                   {triggerId?, mode: 'checkpoint' | 'savepoint', path?, drain?} -> {triggerId}; the run is closed when the operation completes
+ * POST /jobs/:job/stop                   {triggerId?, mode: 'checkpoint' | 'savepoint', path?,
+ *                                        drain?} -> {triggerId}; the run is closed when the
+ *                                        operation completes
  * GET  /jobs/:job/exceptions             ExceptionView[]
  * GET  /jobs/:job/vertices               VertexView[]
  * GET  /taskmanagers                     TaskManagerView[]
- * Errors: status 4xx/5xx with {code, message} of errors.ts. A stand-by answers 421 to what only the leader can do, naming the leader where known.
+ * Errors: status 4xx/5xx with {code, message} of errors.ts. A standby answers 421 to what only the
+ * leader can do, naming the leader where known.
  */
 import type { ErrorData } from '#runtime/base/errors'
-import type { FailureReason } from '#runtime/checkpoint/failure-reasons'
+import type { FailureReason } from './failure-reasons.ts'
 
 export type JobState =
   | 'Created'
@@ -36,9 +41,19 @@ export type JobState =
   | 'Drained'
   | 'Failed'
 /** The published five phases of the coordinator, plus failure. */
-export type CheckpointPhase = 'IDLE' | 'REQUESTING' | 'EXECUTING' | 'COMMITTING' | 'COMPLETED' | 'FAILED' | 'ABORTED'
+export type CheckpointPhase =
+  | 'IDLE'
+  | 'REQUESTING'
+  | 'EXECUTING'
+  | 'COMMITTING'
+  | 'COMPLETED'
+  | 'FAILED'
+  | 'ABORTED'
 
-/** Everything that the operator, CLI and UI need to know of a job, as one small document. Level, not edge: each one is complete. */
+/**
+ * Everything that the operator, CLI and UI need to know of a job, as one small document. Level, not
+ * edge: each one is complete.
+ */
 export interface JobFacts {
   readonly version: string
   readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
@@ -76,7 +91,9 @@ export interface JobFacts {
           readonly durationMs: number
         }
       | undefined
-    readonly lastFailure: { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string } | undefined
+    readonly lastFailure:
+      | { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string }
+      | undefined
   }
   /** Savepoints, manual checkpoints and stops by trigger id, newest 20. */
   readonly operations: readonly OperationView[]
@@ -128,7 +145,11 @@ export interface CheckpointView {
 
 export interface CheckpointsView {
   readonly counts: { restored: number; total: number; in_progress: number; completed: number; failed: number }
-  readonly latest: { completed: CheckpointView | undefined; failed: CheckpointView | undefined; savepoint: CheckpointView | undefined }
+  readonly latest: {
+    completed: CheckpointView | undefined
+    failed: CheckpointView | undefined
+    savepoint: CheckpointView | undefined
+  }
   readonly history: readonly CheckpointView[]
 }
 

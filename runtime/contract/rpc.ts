@@ -1,12 +1,13 @@
 import type { ErrorData } from '#runtime/base/errors'
-import type { RestorePoint, SubtaskState } from '#runtime/checkpoint/records'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
+import type { RestorePoint, SubtaskState } from './checkpoint-records.ts'
 import type { ExecutionPlan } from './job-plan.ts'
 
 /**
- * Messages between JobManager and TaskManagers on the control connection (frames of msgpack, net/frames.ts). A TaskManager dials every JobManager and says
- * `hello`; only a leader sends commands. Every command carries the leader's epoch, and where it concerns an execution the attempt: a TaskManager refuses a lower epoch
- * with `fenced`; both sides drop what belongs to another attempt.
+ * Messages between JobManager and TaskManagers on the control connection (frames of msgpack,
+ * net/frames.ts). A TaskManager dials every JobManager and says `hello`; only a leader sends
+ * commands. Every command carries the leader's epoch, and where it concerns an execution the
+ * attempt: a TaskManager refuses a lower epoch with `fenced`; both sides drop what belongs to
+ * another attempt.
  */
 export interface SubtaskRef {
   readonly vertex: string
@@ -14,19 +15,37 @@ export interface SubtaskRef {
 }
 export const subtaskKey = (s: SubtaskRef): string => `${s.vertex}/${s.subtask}`
 
-/** A checkpoint as the tasks see it; identified by (epoch, id). Travels in band behind the records it covers. */
+/**
+ * A checkpoint as the tasks see it; identified by (epoch, id). Travels in band behind the records
+ * it covers.
+ */
 export interface Barrier {
   readonly epoch: number
   readonly id: number
-  /** Completed checkpoint of this attempt whose files may be reused; 0: write everything. Savepoints always 0. */
+  /**
+   * Completed checkpoint of this attempt whose files may be reused; 0: write everything. Savepoints
+   * always 0.
+   */
   readonly base: number
   readonly kind: 'checkpoint' | 'savepoint'
   /** Directory (store key) that state files of this barrier go to. */
   readonly directory: string
   /** After this barrier tasks emit and read nothing more until they are cancelled. */
   readonly stop: boolean
-  /** With stop: event time is brought to its end first, so that windows fire; the job must not be resumed from it by the same sources. */
+  /**
+   * With stop: event time is brought to its end first, so that windows fire; the job must not be
+   * resumed from it by the same sources.
+   */
   readonly drain: boolean
+}
+
+/**
+ * Proof that a CHECKPOINT (or stop SAVEPOINT) record is in the log; made by the JobManager after
+ * the append, carried to sinks.
+ */
+export interface CommitPermit {
+  readonly checkpointId: number
+  readonly epoch: number
 }
 
 export interface SubtaskAck extends SubtaskRef {
@@ -99,12 +118,25 @@ export type FromJobManager =
   | { readonly type: 'welcome'; readonly leader: boolean; readonly epoch: number; readonly id: string }
   | { readonly type: 'deploy'; readonly epoch: number; readonly deployment: Deployment }
   | { readonly type: 'start'; readonly epoch: number; readonly attempt: string }
-  /** Goes on with the attempt under this epoch: what is pending of lower epochs is given up, reports go to the sender from now on. */
+  /**
+   * Goes on with the attempt under this epoch: what is pending of lower epochs is given up, reports
+   * go to the sender from now on.
+   */
   | { readonly type: 'adopt'; readonly epoch: number; readonly attempt: string }
   | { readonly type: 'cancel'; readonly epoch: number; readonly attempt: string; readonly why: string }
   | { readonly type: 'trigger'; readonly epoch: number; readonly attempt: string; readonly barrier: Barrier }
-  | { readonly type: 'complete'; readonly epoch: number; readonly attempt: string; readonly permit: CommitPermit }
-  | { readonly type: 'abort'; readonly epoch: number; readonly attempt: string; readonly checkpointId: number }
+  | {
+      readonly type: 'complete'
+      readonly epoch: number
+      readonly attempt: string
+      readonly permit: CommitPermit
+    }
+  | {
+      readonly type: 'abort'
+      readonly epoch: number
+      readonly attempt: string
+      readonly checkpointId: number
+    }
   | { readonly type: 'ping'; readonly epoch: number }
 
 export type FromTaskManager =
@@ -127,16 +159,29 @@ export type FromTaskManager =
     }
   /** Answer to a leader's welcome. */
   | { readonly type: 'execution'; readonly epoch: number; readonly report: ExecutionReport | undefined }
-  /** Every subtask of the deployment on this TaskManager is restored and connected; `start` makes them read. */
+  /**
+   * Every subtask of the deployment on this TaskManager is restored and connected; `start` makes
+   * them read.
+   */
   | { readonly type: 'deployed'; readonly attempt: string; readonly restoreMs: number }
   | { readonly type: 'deployFailed'; readonly attempt: string; readonly error: ErrorData }
   | { readonly type: 'canceled'; readonly attempt: string }
   | { readonly type: 'firstRecord'; readonly attempt: string }
   | { readonly type: 'finished'; readonly attempt: string; readonly subtask: SubtaskRef }
-  | { readonly type: 'failed'; readonly attempt: string; readonly subtask: SubtaskRef | undefined; readonly error: ErrorData }
+  | {
+      readonly type: 'failed'
+      readonly attempt: string
+      readonly subtask: SubtaskRef | undefined
+      readonly error: ErrorData
+    }
   | { readonly type: 'ack'; readonly ack: SubtaskAck }
   | { readonly type: 'decline'; readonly decline: SubtaskDecline }
   /** Sinks of the subtask have committed everything up to the id. */
-  | { readonly type: 'committed'; readonly attempt: string; readonly subtask: SubtaskRef; readonly checkpointId: number }
+  | {
+      readonly type: 'committed'
+      readonly attempt: string
+      readonly subtask: SubtaskRef
+      readonly checkpointId: number
+    }
   | { readonly type: 'fenced'; readonly epoch: number }
   | { readonly type: 'leaving'; readonly why: string }

@@ -2,11 +2,14 @@ import { assertNever } from '#runtime/base/errors'
 import type { ElectionState } from './lease.ts'
 
 /**
- * The protocol of one candidate, pure: `next(settings, state, event)` gives the new state and what to do. The loop (lease-loop.ts) does it and reports back.
+ * The protocol of one candidate, pure: `next(settings, state, event)` gives the new state and what
+ * to do. The loop (lease-loop.ts) does it and reports back.
  *
  * E1 At most one command is in flight.
- * E2 `validUntil` counts from before the command was sent, so a slow answer never makes a lease look longer than it is.
- * E3 No answer changes nothing: a leader goes on (nobody else can take what nobody can reach), a stand-by keeps asking.
+ * E2 `validUntil` counts from before the command was sent, so a slow answer never makes a lease
+ *    look longer than it is.
+ * E3 No answer changes nothing: a leader goes on (nobody else can take what nobody can reach), a
+ *    stand-by keeps asking.
  * E4 Only a foreign token ends a leadership. The state `ended` is final.
  */
 export interface LeaseSettings {
@@ -16,7 +19,12 @@ export interface LeaseSettings {
 }
 
 export type LeaseState =
-  | { readonly kind: 'standby'; readonly busy: boolean; readonly leader: string | undefined; readonly wakeAt: number }
+  | {
+      readonly kind: 'standby'
+      readonly busy: boolean
+      readonly leader: string | undefined
+      readonly wakeAt: number
+    }
   | {
       readonly kind: 'leading'
       readonly busy: boolean
@@ -46,7 +54,10 @@ export type LeaseAction =
   /** Sends `wake` at that time; replaces the earlier one. */
   | { readonly type: 'wakeAt'; readonly at: number }
   | { readonly type: 'report'; readonly state: ElectionState }
-  /** overdue: the lease ran out unconfirmed; confirmed: Redis answers again; retaken: it had lost the key. Each is a flap. */
+  /**
+   * overdue: the lease ran out unconfirmed; confirmed: Redis answers again; retaken: it had lost
+   * the key. Each is a flap.
+   */
   | { readonly type: 'notice'; readonly notice: 'overdue' | 'confirmed' | 'retaken' }
 
 export interface LeaseStep {
@@ -54,7 +65,12 @@ export interface LeaseStep {
   readonly actions: readonly LeaseAction[]
 }
 
-export const initialLease = (now: number): LeaseState => ({ kind: 'standby', busy: false, leader: undefined, wakeAt: now })
+export const initialLease = (now: number): LeaseState => ({
+  kind: 'standby',
+  busy: false,
+  leader: undefined,
+  wakeAt: now,
+})
 
 /** What a lease is shortened by here, for clocks that run at slightly different speed. */
 const guardMs = (ttlMs: number): number => Math.max(ttlMs * 0.02, 50)
@@ -73,18 +89,31 @@ function nextStandby(settings: LeaseSettings, state: Standby, event: LeaseEvent)
   switch (event.type) {
     case 'wake':
     case 'hint':
-      // A hint while a command is in flight may be about what that command did not see yet: ask again right after its answer.
+      // A hint while a command is in flight may be about what that command did not see yet: ask
+      // again right after its answer.
       if (state.busy) return stay(event.type === 'hint' ? { ...state, wakeAt: event.now } : state)
-      return { state: { ...state, busy: true, wakeAt: Infinity }, actions: [{ type: 'acquire', token, floor }] }
+      return {
+        state: { ...state, busy: true, wakeAt: Infinity },
+        actions: [{ type: 'acquire', token, floor }],
+      }
     case 'acquired':
-      return lead(settings, { kind: 'leading', busy: false, epoch: event.epoch, validUntil: 0, overdue: false, wakeAt: 0 }, event, [
-        { type: 'report', state: { kind: 'leading', redisEpoch: event.epoch } },
-      ])
+      return lead(
+        settings,
+        { kind: 'leading', busy: false, epoch: event.epoch, validUntil: 0, overdue: false, wakeAt: 0 },
+        event,
+        [{ type: 'report', state: { kind: 'leading', redisEpoch: event.epoch } }],
+      )
     case 'held': {
-      // Just after it runs out, or half a time to live from now: the holder may be gone and its release message lost.
-      const waitMs = Math.min(Math.max(event.remainingMs, 0) + 5 + event.random * ttlMs * 0.05, (ttlMs / 2) * (0.8 + 0.2 * event.random))
+      // Just after it runs out, or half a time to live from now: the holder may be gone and its
+      // release message lost.
+      const waitMs = Math.min(
+        Math.max(event.remainingMs, 0) + 5 + event.random * ttlMs * 0.05,
+        (ttlMs / 2) * (0.8 + 0.2 * event.random),
+      )
       const report: LeaseAction[] =
-        event.holder === state.leader ? [] : [{ type: 'report', state: { kind: 'standby', leader: event.holder } }]
+        event.holder === state.leader
+          ? []
+          : [{ type: 'report', state: { kind: 'standby', leader: event.holder } }]
       return idle({ ...state, leader: event.holder }, event.now + waitMs, report)
     }
     case 'unreachable':
@@ -105,10 +134,18 @@ function nextLeading(settings: LeaseSettings, state: Leading, event: LeaseEvent)
       const overdue = event.now >= state.validUntil
       const notice: LeaseAction[] = overdue && !state.overdue ? [{ type: 'notice', notice: 'overdue' }] : []
       if (state.busy) return { state: { ...state, overdue: state.overdue || overdue }, actions: notice }
-      const renewing: LeaseState = { ...state, busy: true, overdue: state.overdue || overdue, wakeAt: Infinity }
+      const renewing: LeaseState = {
+        ...state,
+        busy: true,
+        overdue: state.overdue || overdue,
+        wakeAt: Infinity,
+      }
       // While the renewal is in flight, wake once to notice that the lease ran out meanwhile.
       const watch: LeaseAction[] = overdue ? [] : [{ type: 'wakeAt', at: state.validUntil }]
-      return { state: renewing, actions: [...notice, { type: 'renew', token: settings.token, epoch: state.epoch }, ...watch] }
+      return {
+        state: renewing,
+        actions: [...notice, { type: 'renew', token: settings.token, epoch: state.epoch }, ...watch],
+      }
     }
     case 'renewed':
       return lead(settings, state, event, state.overdue ? [{ type: 'notice', notice: 'confirmed' }] : [])
@@ -133,7 +170,11 @@ function lead(
   actions: readonly LeaseAction[],
 ): LeaseStep {
   const validUntil = event.sentAt + ttlMs - guardMs(ttlMs)
-  return idle({ ...state, validUntil, overdue: false }, Math.max(event.now, event.sentAt + renewEveryMs(ttlMs)), actions)
+  return idle(
+    { ...state, validUntil, overdue: false },
+    Math.max(event.now, event.sentAt + renewEveryMs(ttlMs)),
+    actions,
+  )
 }
 
 /** The command was answered: wait until `wakeAt`, or less when a hint came meanwhile. */
@@ -143,4 +184,7 @@ function idle(state: Standby | Leading, wakeAt: number, actions: readonly LeaseA
 }
 
 const stay = (state: LeaseState): LeaseStep => ({ state, actions: [] })
-const end = (why: string): LeaseStep => ({ state: { kind: 'ended', why }, actions: [{ type: 'report', state: { kind: 'lost', why } }] })
+const end = (why: string): LeaseStep => ({
+  state: { kind: 'ended', why },
+  actions: [{ type: 'report', state: { kind: 'lost', why } }],
+})

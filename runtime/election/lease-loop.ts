@@ -1,7 +1,14 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import { assertNever, invariant } from '#runtime/base/errors'
 import type { Election, ElectionState, LeaseStore } from './lease.ts'
-import { initialLease, type LeaseAction, type LeaseEvent, type LeaseSettings, type LeaseState, next } from './lease-core.ts'
+import {
+  initialLease,
+  type LeaseAction,
+  type LeaseEvent,
+  type LeaseSettings,
+  type LeaseState,
+  next,
+} from './lease-core.ts'
 
 export type LeaseNotice = Extract<LeaseAction, { type: 'notice' }>['notice']
 
@@ -13,13 +20,19 @@ export interface LeaseLoopOptions {
   /** `<candidate's name>:<nonce>`: unique for this Election. */
   readonly token: string
   readonly onNotice?: (notice: LeaseNotice) => void
-  /** Whether the last command was answered; called when that changes (true at the beginning). `error`: why it was not. The loop asks again by itself. */
+  /**
+   * Whether the last command was answered; called when that changes (true at the beginning).
+   * `error`: why it was not. The loop asks again by itself.
+   */
   readonly onReachable?: (reachable: boolean, error?: unknown) => void
 }
 
 type WithoutTime<E> = E extends unknown ? Omit<E, 'now' | 'random'> : never
 
-/** Runs the lease's core against a store, in this thread. RedisLease runs one on a thread of its own; the simulator runs it with its own store and clock. */
+/**
+ * Runs the lease's core against a store, in this thread. RedisLease runs one on a thread of its
+ * own; the simulator runs it with its own store and clock.
+ */
 export class LeaseLoop implements Election {
   readonly #options: LeaseLoopOptions
   #settings: LeaseSettings | undefined
@@ -69,7 +82,11 @@ export class LeaseLoop implements Election {
   #step(event: WithoutTime<LeaseEvent>): void {
     if (this.#settings === undefined || this.#closed !== undefined) return
     const { clock, random } = this.#options
-    const step = next(this.#settings, this.#lease, { ...event, now: clock.monotonic(), random: random() } as LeaseEvent)
+    const step = next(this.#settings, this.#lease, {
+      ...event,
+      now: clock.monotonic(),
+      random: random(),
+    } as LeaseEvent)
     this.#lease = step.state
     if (step.state.kind === 'ended') this.#timer?.cancel()
     for (const action of step.actions) this.#do(action)
@@ -82,17 +99,25 @@ export class LeaseLoop implements Election {
         return this.#send((sentAt) =>
           store
             .acquire(action.token, action.floor)
-            .then((answer) => (answer.kind === 'held' ? toEvent(answer) : { type: 'acquired', epoch: answer.epoch, sentAt })),
+            .then((answer) =>
+              answer.kind === 'held' ? toEvent(answer) : { type: 'acquired', epoch: answer.epoch, sentAt },
+            ),
         )
       case 'renew':
         return this.#send((sentAt) =>
           store
             .renew(action.token, action.epoch)
-            .then((answer) => (answer.kind === 'foreign' ? { type: 'foreign', holder: answer.holder } : { type: answer.kind, sentAt })),
+            .then((answer) =>
+              answer.kind === 'foreign'
+                ? { type: 'foreign', holder: answer.holder }
+                : { type: answer.kind, sentAt },
+            ),
         )
       case 'wakeAt':
         this.#timer?.cancel()
-        this.#timer = clock.after(Math.max(0, action.at - clock.monotonic()), () => this.#step({ type: 'wake' }))
+        this.#timer = clock.after(Math.max(0, action.at - clock.monotonic()), () =>
+          this.#step({ type: 'wake' }),
+        )
         return
       case 'report':
         this.#state = action.state
@@ -127,7 +152,10 @@ export class LeaseLoop implements Election {
   }
 }
 
-const toEvent = (answer: { readonly holder: string; readonly remainingMs: number }): WithoutTime<LeaseEvent> => ({
+const toEvent = (answer: {
+  readonly holder: string
+  readonly remainingMs: number
+}): WithoutTime<LeaseEvent> => ({
   type: 'held',
   holder: answer.holder,
   remainingMs: answer.remainingMs,

@@ -6,7 +6,10 @@ import type { ElectionState } from './lease.ts'
 import { LeaseLoop, type LeaseNotice } from './lease-loop.ts'
 import { RedisLeaseStore } from './redis-lease-store.ts'
 
-/** The thread of a RedisLease: renews and watches with connections of its own, whatever the main thread is busy with. */
+/**
+ * The thread of a RedisLease: renews and watches with connections of its own, whatever the main
+ * thread is busy with.
+ */
 export interface LeaseThreadData {
   readonly redis: RedisConfig
   readonly uid: string
@@ -32,7 +35,8 @@ const loop = new LeaseLoop({
   ttlMs: redis.ttlMs,
   token,
   onNotice: (notice) => post({ type: 'notice', notice }),
-  onReachable: (reachable, error) => post({ type: 'reachable', reachable, why: error === undefined ? undefined : messageOf(error) }),
+  onReachable: (reachable, error) =>
+    post({ type: 'reachable', reachable, why: error === undefined ? undefined : messageOf(error) }),
 })
 
 port.on('message', (message: ToLeaseThread) => {

@@ -8,29 +8,52 @@ import type { RedisConfig } from '#runtime/contract/process-config'
 type ClientOptions = Omit<RedisOptions, 'replyMapping'>
 
 /** Where to connect; `config.url` without credentials. @throws {WeirError} CFG_INVALID */
-export function parseRedisUrl(url: string): { readonly host: string; readonly port: number; readonly db: number; readonly tls: boolean } {
-  const expected = 'Expected redis://host:port or rediss://host:port, optionally /<database>, with credentials in files.'
+export function parseRedisUrl(url: string): {
+  readonly host: string
+  readonly port: number
+  readonly db: number
+  readonly tls: boolean
+} {
+  const expected =
+    'Expected redis://host:port or rediss://host:port, optionally /<database>, with credentials in files.'
   let parsed: URL
   try {
     parsed = new URL(url)
   } catch (error) {
-    throw new WeirError('CFG_INVALID', `Not a Redis URL: ${JSON.stringify(url.replace(/\/\/.*@/, '//[redacted]@'))}. ${expected}`, {
-      cause: error,
-    })
+    throw new WeirError(
+      'CFG_INVALID',
+      `Not a Redis URL: ${JSON.stringify(url.replace(/\/\/.*@/, '//[redacted]@'))}. ${expected}`,
+      {
+        cause: error,
+      },
+    )
   }
   const db = parsed.pathname.replace(/^\//, '')
   // The URL itself may hold a secret here: it is not repeated.
   if (parsed.username !== '' || parsed.password !== '')
     throw new WeirError('CFG_INVALID', `The Redis URL of ${parsed.hostname} holds credentials. ${expected}`)
-  if ((parsed.protocol !== 'redis:' && parsed.protocol !== 'rediss:') || parsed.hostname === '' || !/^[0-9]*$/.test(db))
-    throw new WeirError('CFG_INVALID', `Not a Redis URL that Weir can use: ${JSON.stringify(url)}. ${expected}`)
+  if (
+    (parsed.protocol !== 'redis:' && parsed.protocol !== 'rediss:') ||
+    parsed.hostname === '' ||
+    !/^[0-9]*$/.test(db)
+  )
+    throw new WeirError(
+      'CFG_INVALID',
+      `Not a Redis URL that Weir can use: ${JSON.stringify(url)}. ${expected}`,
+    )
   const host = parsed.hostname.replace(/^\[|\]$/g, '')
-  return { host, port: parsed.port === '' ? 6379 : Number(parsed.port), db: db === '' ? 0 : Number(db), tls: parsed.protocol === 'rediss:' }
+  return {
+    host,
+    port: parsed.port === '' ? 6379 : Number(parsed.port),
+    db: db === '' ? 0 : Number(db),
+    tls: parsed.protocol === 'rediss:',
+  }
 }
 
 /**
- * A connection for commands that must fail fast: nothing is queued while disconnected, nothing is sent twice, a command has `timeoutMs`. Reconnects for ever; credentials
- * are read from their files again before every try, so that a rotation needs no restart. Does not connect before `connect()`.
+ * A connection for commands that must fail fast: nothing is queued while disconnected, nothing is
+ * sent twice, a command has `timeoutMs`. Reconnects for ever; credentials are read from their files
+ * again before every try, so that a rotation needs no restart. Does not connect before `connect()`.
  */
 export function createRedisClient(config: RedisConfig, timeoutMs: number, more: ClientOptions = {}): Redis {
   const { host, port, db, tls } = parseRedisUrl(config.url)
@@ -39,7 +62,12 @@ export function createRedisClient(config: RedisConfig, timeoutMs: number, more: 
     port,
     db,
     ...(tls
-      ? { tls: { servername: host, ...(config.caFile === undefined ? {} : { ca: [...rootCertificates, readCa(config.caFile)] }) } }
+      ? {
+          tls: {
+            servername: host,
+            ...(config.caFile === undefined ? {} : { ca: [...rootCertificates, readCa(config.caFile)] }),
+          },
+        }
       : {}),
     ...readCredentials(config.credentialsDir),
     lazyConnect: true,
@@ -70,9 +98,13 @@ function readCredentials(directory: string | undefined): { username?: string; pa
       return readFileSync(join(directory, name), 'utf8').trim()
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined
-      throw new WeirError('CFG_INVALID', `Cannot read the Redis credential ${join(directory, name)}: ${messageOf(error)}.`, {
-        cause: error,
-      })
+      throw new WeirError(
+        'CFG_INVALID',
+        `Cannot read the Redis credential ${join(directory, name)}: ${messageOf(error)}.`,
+        {
+          cause: error,
+        },
+      )
     }
   }
   const username = read('username')
@@ -89,8 +121,12 @@ function readCa(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new WeirError('CFG_INVALID', `Cannot read the CA certificate ${file} for Redis: ${messageOf(error)}. Expected a PEM file.`, {
-      cause: error,
-    })
+    throw new WeirError(
+      'CFG_INVALID',
+      `Cannot read the CA certificate ${file} for Redis: ${messageOf(error)}. Expected a PEM file.`,
+      {
+        cause: error,
+      },
+    )
   }
 }

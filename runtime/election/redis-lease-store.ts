@@ -10,7 +10,10 @@ import { createRedisClient } from './redis-client.ts'
  *   {<prefix>:<uid>}:epoch    counter, only ever raised
  *   {<prefix>:<uid>}:events   channel; a message says that the lease was released
  */
-export function leaseKeys(keyPrefix: string, uid: string): { readonly leader: string; readonly epoch: string; readonly events: string } {
+export function leaseKeys(
+  keyPrefix: string,
+  uid: string,
+): { readonly leader: string; readonly epoch: string; readonly events: string } {
   // Braces inside would end the hash tag early and put the keys into different slots.
   const tag = `{${keyPrefix}:${uid}}`.replace(/[{}]/g, (brace, at: number, text: string) =>
     at === 0 || at === text.length - 1 ? brace : '_',
@@ -79,7 +82,10 @@ export class RedisLeaseStore implements LeaseStore {
     this.#keys = leaseKeys(redis.keyPrefix, uid)
     const timeoutMs = Math.max(100, redis.ttlMs / 2)
     this.#commands = createRedisClient(redis, timeoutMs)
-    this.#listener = createRedisClient(redis, timeoutMs, { enableOfflineQueue: true, maxRetriesPerRequest: null })
+    this.#listener = createRedisClient(redis, timeoutMs, {
+      enableOfflineQueue: true,
+      maxRetriesPerRequest: null,
+    })
     for (const connection of [this.#commands, this.#listener]) {
       // Failed commands carry the reason; without a listener ioredis prints every reconnect.
       connection.on('error', () => undefined)

@@ -18,7 +18,10 @@ export interface RedisLeaseOptions {
   readonly logger: Logger
 }
 
-/** An election by a lease in Redis, kept by a thread of its own, so that a busy main thread does not lose it. */
+/**
+ * An election by a lease in Redis, kept by a thread of its own, so that a busy main thread does not
+ * lose it.
+ */
 export class RedisLease implements Election {
   readonly #options: RedisLeaseOptions
   #worker: Worker | undefined
@@ -44,7 +47,10 @@ export class RedisLease implements Election {
     const { redis, uid, id } = this.#options
     const workerData: LeaseThreadData = { redis, uid, token: `${id}:${randomBytes(16).toString('hex')}` }
     this.#onChange = onChange
-    this.#worker = new Worker(new URL(`./lease-thread${extname(import.meta.url)}`, import.meta.url), { workerData, name: 'lease' })
+    this.#worker = new Worker(new URL(`./lease-thread${extname(import.meta.url)}`, import.meta.url), {
+      workerData,
+      name: 'lease',
+    })
     this.#worker.on('message', (message: FromLeaseThread) => this.#receive(message))
     this.#worker.on('error', (error) => this.#lose(`the lease thread failed: ${messageOf(error)}`))
     this.#worker.on('exit', (code) => this.#lose(`the lease thread exited with ${code}`))

@@ -1,7 +1,10 @@
 import { invariant } from '#runtime/base/errors'
 import type { Election, ElectionState } from './lease.ts'
 
-/** The election of an only candidate (local mode, no Redis): always leading. The commit log still fences. */
+/**
+ * The election of an only candidate (local mode, no Redis): always leading. The commit log still
+ * fences.
+ */
 export class SingleCandidate implements Election {
   #state: ElectionState = { kind: 'standby', leader: undefined }
   #campaigned = false

@@ -2,8 +2,9 @@ import { Packr } from 'msgpackr'
 import { messageOf, WeirError } from '#runtime/base/errors'
 
 /**
- * A batch of values, with timestamps or without, as self-contained bytes: for data frames and for blocks of state files. PERSISTED and on the wire; a new layout
- * gets a new codec id. All integers and floats are little endian.
+ * A batch of values, with timestamps or without, as self-contained bytes: for data frames and for
+ * blocks of state files. PERSISTED and on the wire; a new layout gets a new codec id. All integers
+ * and floats are little endian.
  *
  * | offset | type   | meaning |
  * | ------ | ------ | ------- |
@@ -21,9 +22,11 @@ import { messageOf, WeirError } from '#runtime/base/errors'
  * | 2     | f64[n], bit for bit |
  * | 3     | i32[n]; only when every row is an integer in range and none is -0 |
  *
- * What codec 0 keeps: undefined, null, booleans, all numbers but the sign of -0, bigint of any size, strings, Date, Map, Set, RegExp, Error, binary data and typed
- * arrays, plain objects and arrays of these. Class instances come back as plain objects of their own enumerable properties (so say in the docs: state and
- * records are data); functions become undefined; symbols are refused. Lone surrogates become U+FFFD; a property named `__proto__` is renamed.
+ * What codec 0 keeps: undefined, null, booleans, all numbers but the sign of -0, bigint of any
+ * size, strings, Date, Map, Set, RegExp, Error, binary data and typed arrays, plain objects and
+ * arrays of these. Class instances come back as plain objects of their own enumerable properties
+ * (so say in the docs: state and records are data); functions become undefined; symbols are
+ * refused. Lone surrogates become U+FFFD; a property named `__proto__` is renamed.
  */
 export const CODEC_MSGPACK = 0
 export const CODEC_STRINGS = 1
@@ -33,7 +36,10 @@ export const CODEC_I32 = 3
 const FLAG_TIMESTAMPS = 1
 const HEADER_BYTES = 8
 const WIDTH_ASCII = 0x80
-/** V8 copies substrings below this length; longer ones would keep the whole decoded column alive as long as one of them lives. */
+/**
+ * V8 copies substrings below this length; longer ones would keep the whole decoded column alive as
+ *    long as one of them lives.
+ */
 const COPIED_SUBSTRING_LENGTH = 13
 
 const OPTIONS = { useRecords: true, moreTypes: true, useBigIntExtension: true, copyBuffers: true } as const
@@ -45,10 +51,16 @@ export interface Batch {
 }
 
 /**
- * Encodes `rows[0, n)` and `timestamps[0, n)`. The result is the caller's; its first `reserve` bytes are left for a header of the caller's.
+ * Encodes `rows[0, n)` and `timestamps[0, n)`. The result is the caller's; its first `reserve`
+ * bytes are left for a header of the caller's.
  * @throws {WeirError} USR_FAILED when a value cannot be encoded.
  */
-export function encodeBatch(rows: readonly unknown[], timestamps: Float64Array | undefined, n: number, reserve = 0): Uint8Array {
+export function encodeBatch(
+  rows: readonly unknown[],
+  timestamps: Float64Array | undefined,
+  n: number,
+  reserve = 0,
+): Uint8Array {
   const start = reserve + HEADER_BYTES + (timestamps === undefined ? 0 : n * 8)
   const codec = codecOf(rows, n)
   const bytes =
@@ -62,17 +74,22 @@ export function encodeBatch(rows: readonly unknown[], timestamps: Float64Array |
   view.setUint8(reserve + 1, timestamps === undefined ? 0 : FLAG_TIMESTAMPS)
   view.setUint16(reserve + 2, 0)
   view.setUint32(reserve + 4, n, true)
-  if (timestamps !== undefined) for (let i = 0; i < n; i++) view.setFloat64(reserve + HEADER_BYTES + i * 8, timestamps[i]!, true)
+  if (timestamps !== undefined)
+    for (let i = 0; i < n; i++) view.setFloat64(reserve + HEADER_BYTES + i * 8, timestamps[i]!, true)
   return bytes
 }
 
-/** The inverse of encodeBatch. The rows share no memory with `bytes`. @throws {WeirError} STO_CORRUPT when the bytes are not one whole batch. */
+/**
+ * The inverse of encodeBatch. The rows share no memory with `bytes`. @throws {WeirError}
+ * STO_CORRUPT when the bytes are not one whole batch.
+ */
 export function decodeBatch(bytes: Uint8Array): Batch {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.length < HEADER_BYTES) throw corrupt(view, `expected at least ${HEADER_BYTES} bytes of header`)
   const codec = view[0]!
   const flags = view[1]!
-  if (flags > FLAG_TIMESTAMPS || view.readUInt16LE(2) !== 0) throw corrupt(view, 'unknown flags in its header')
+  if (flags > FLAG_TIMESTAMPS || view.readUInt16LE(2) !== 0)
+    throw corrupt(view, 'unknown flags in its header')
   const n = view.readUInt32LE(4)
   let at = HEADER_BYTES
   let timestamps: Float64Array | undefined
@@ -151,7 +168,8 @@ function takeNumbers(view: Buffer, codec: number, n: number, at: number): number
   const width = codec === CODEC_I32 ? 4 : 8
   if (view.length !== at + n * width) throw corrupt(view, `expected ${n} numbers of ${width} bytes`)
   const rows: number[] = []
-  for (let i = 0; i < n; i++) rows.push(codec === CODEC_I32 ? view.readInt32LE(at + i * 4) : view.readDoubleLE(at + i * 8))
+  for (let i = 0; i < n; i++)
+    rows.push(codec === CODEC_I32 ? view.readInt32LE(at + i * 4) : view.readDoubleLE(at + i * 8))
   return rows
 }
 
@@ -163,7 +181,8 @@ function putStrings(rows: readonly string[], n: number, start: number): Buffer {
     units += length
     if (length > longest) longest = length
   }
-  // Rows are joined only to find out in one native pass whether all are ASCII: joined surrogate halves of two rows could become one character.
+  // Rows are joined only to find out in one native pass whether all are ASCII: joined surrogate
+  // halves of two rows could become one character.
   const joined = (rows.length === n ? rows : rows.slice(0, n)).join('')
   const isAscii = Buffer.byteLength(joined) === units
   const width = widthOf(isAscii ? longest : longest * 3)
@@ -185,7 +204,8 @@ function takeStrings(view: Buffer, n: number, at: number): string[] {
   const head = view[at] ?? 0
   const width = head & ~WIDTH_ASCII
   const blob = at + 1 + n * width
-  if ((width !== 1 && width !== 2 && width !== 4) || view.length < blob) throw corrupt(view, `expected the lengths of ${n} strings`)
+  if ((width !== 1 && width !== 2 && width !== 4) || view.length < blob)
+    throw corrupt(view, `expected the lengths of ${n} strings`)
   const isAscii = (head & WIDTH_ASCII) !== 0
   const text = isAscii ? view.toString('latin1', blob, view.length) : ''
   const rows: string[] = []

@@ -4,8 +4,9 @@ import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { StreamElement } from './stream-element.ts'
 
 /**
- * Frames of the data plane between slots: one stream element of one channel. The transport keeps frames whole (shared memory) or prefixes their length (TCP).
- * Little endian; versioned by WIRE_VERSION.
+ * Frames of the data plane between slots: one stream element of one channel. The transport keeps
+ * frames whole (shared memory) or prefixes their length (TCP). Little endian; versioned by
+ * WIRE_VERSION.
  *
  * | offset | type | meaning |
  * | ------ | ---- | ------- |
@@ -29,14 +30,22 @@ export interface Frame {
 export function encodeElement(channel: number, element: StreamElement): Uint8Array {
   switch (element.kind) {
     case 'batch':
-      return withHeader(encodeBatch(element.rows, element.timestamps, element.count, FRAME_HEADER_BYTES), channel, BATCH)
+      return withHeader(
+        encodeBatch(element.rows, element.timestamps, element.count, FRAME_HEADER_BYTES),
+        channel,
+        BATCH,
+      )
     case 'watermark': {
       const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES + 8)
       bytes.writeDoubleLE(element.watermark, FRAME_HEADER_BYTES)
       return withHeader(bytes, channel, WATERMARK)
     }
     case 'barrier':
-      return withHeader(Buffer.concat([Buffer.alloc(FRAME_HEADER_BYTES), Buffer.from(JSON.stringify(element.barrier))]), channel, BARRIER)
+      return withHeader(
+        Buffer.concat([Buffer.alloc(FRAME_HEADER_BYTES), Buffer.from(JSON.stringify(element.barrier))]),
+        channel,
+        BARRIER,
+      )
     case 'idle':
       return withHeader(Buffer.allocUnsafe(FRAME_HEADER_BYTES), channel, IDLE)
     case 'end':
@@ -67,7 +76,8 @@ export function isBatchFrame(bytes: Uint8Array): boolean {
 
 /** @throws {WeirError} NET_REFUSED when the bytes are not a frame of this wire version. */
 export function decodeElement(bytes: Uint8Array): Frame {
-  if (bytes.length < FRAME_HEADER_BYTES) throw malformed(bytes, `expected at least ${FRAME_HEADER_BYTES} bytes`)
+  if (bytes.length < FRAME_HEADER_BYTES)
+    throw malformed(bytes, `expected at least ${FRAME_HEADER_BYTES} bytes`)
   return { channel: channelOfFrame(bytes), element: decodePayload(bytes) }
 }
 
@@ -80,7 +90,10 @@ function decodePayload(bytes: Uint8Array): StreamElement {
     }
     case WATERMARK:
       if (payload.length !== 8) throw malformed(bytes, 'a watermark has 8 bytes')
-      return { kind: 'watermark', watermark: new DataView(payload.buffer, payload.byteOffset).getFloat64(0, true) }
+      return {
+        kind: 'watermark',
+        watermark: new DataView(payload.buffer, payload.byteOffset).getFloat64(0, true),
+      }
     case BARRIER:
       return { kind: 'barrier', barrier: decodeBarrier(bytes, payload) }
     case IDLE:

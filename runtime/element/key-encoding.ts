@@ -1,8 +1,9 @@
 import { WeirError } from '#runtime/base/errors'
 
 /**
- * The canonical bytes of a key. Two keys are the same key if and only if their bytes are equal; the key group is a hash of them. PERSISTED: never changes
- * within format version 1 (test vectors in test/unit/element/key-encoding.test.ts).
+ * The canonical bytes of a key. Two keys are the same key if and only if their bytes are equal; the
+ * key group is a hash of them. PERSISTED: never changes within format version 1 (test vectors in
+ * test/unit/element/key-encoding.test.ts).
  *
  * | tag  | type      | bytes after the tag |
  * | ---- | --------- | ------------------- |
@@ -16,8 +17,9 @@ import { WeirError } from '#runtime/base/errors'
  * | 0x07 | object    | u32 LE member count, then per member, ordered by name (UTF-16 code units): u32 LE byte length, name, value with its tag |
  * | 0x08 | undefined | none; only as an item of an array (members that are undefined are left out) |
  *
- * Refused, because their identity would be lost in a snapshot: undefined, NaN, infinities, functions, symbols, Date, Map, Set, binary data, class instances.
- * A lone surrogate in a string counts as U+FFFD.
+ * Refused, because their identity would be lost in a snapshot: undefined, NaN, infinities,
+ * functions, symbols, Date, Map, Set, binary data, class instances. A lone surrogate in a string
+ * counts as U+FFFD.
  */
 const NULL = 0
 const FALSE = 1
@@ -41,7 +43,10 @@ function reserve(size: number): void {
   buffer = larger
 }
 
-/** The canonical bytes; valid until the next call of this module. @throws {WeirError} USR_FAILED when the value cannot be a key. */
+/**
+ * The canonical bytes; valid until the next call of this module. @throws {WeirError} USR_FAILED
+ * when the value cannot be a key.
+ */
 export function encodeKey(key: unknown): Uint8Array {
   end = 0
   if (key === undefined) throw refusal(key)
@@ -57,7 +62,9 @@ export function encodeKey(key: unknown): Uint8Array {
   return buffer.subarray(0, end)
 }
 
-/** The canonical bytes as a string of code units 0..255: the identity of structural keys in a Map. */
+/**
+ * The canonical bytes as a string of code units 0..255: the identity of structural keys in a Map.
+ */
 export function canonicalKey(key: object): string {
   encodeKey(key)
   return buffer.toString('latin1', 0, end)

@@ -3,8 +3,9 @@ import { encodeKey, NUMBER_TAG, STRING_TAG } from './key-encoding.ts'
 import { murmur3, murmurBlock, murmurEnd, murmurTail } from './murmur3.ts'
 
 /**
- * Key -> key group -> subtask. The key group is murmur3_32(canonical bytes, seed 0) mod maxParallelism; subtask i of p owns a contiguous range of groups.
- * PERSISTED: maxParallelism is fixed once state exists, the hash and the encoding for ever within a format version.
+ * Key -> key group -> subtask. The key group is murmur3_32(canonical bytes, seed 0) mod
+ * maxParallelism; subtask i of p owns a contiguous range of groups. PERSISTED: maxParallelism is
+ * fixed once state exists, the hash and the encoding for ever within a format version.
  */
 
 export const DEFAULT_MAX_PARALLELISM = 128
@@ -24,7 +25,10 @@ const scratchWords = new Uint32Array(scratch.buffer)
 const LOW = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 0 : 1
 const HIGH = 1 - LOW
 
-/** The hash of a key, unsigned 32 bits. Allocates nothing for numbers and short ASCII strings. @throws {WeirError} USR_FAILED when it cannot be a key. */
+/**
+ * The hash of a key, unsigned 32 bits. Allocates nothing for numbers and short ASCII strings.
+ * @throws {WeirError} USR_FAILED when it cannot be a key.
+ */
 export function hashKey(key: unknown): number {
   if (typeof key === 'string' && key.length <= FAST_STRING_LENGTH) return hashShortString(key)
   if (typeof key === 'number' && Number.isFinite(key)) return hashNumber(key)
@@ -67,11 +71,17 @@ export function keyGroupOf(key: unknown, maxParallelism: number): number {
   return hashKey(key) % maxParallelism
 }
 
-/** The groups of subtask 0 <= `subtask` < `parallelism`; the ranges of all subtasks are disjoint, ascending, and together [0, maxParallelism). */
+/**
+ * The groups of subtask 0 <= `subtask` < `parallelism`; the ranges of all subtasks are disjoint,
+ * ascending, and together [0, maxParallelism).
+ */
 export function keyGroupRange(subtask: number, parallelism: number, maxParallelism: number): KeyGroupRange {
   checkParallelism(parallelism, maxParallelism)
   if (!Number.isInteger(subtask) || subtask < 0 || subtask >= parallelism)
-    throw new WeirError('BUG', `Subtask ${subtask} does not exist: expected an integer in [0, ${parallelism}).`)
+    throw new WeirError(
+      'BUG',
+      `Subtask ${subtask} does not exist: expected an integer in [0, ${parallelism}).`,
+    )
   return {
     from: Math.ceil((subtask * maxParallelism) / parallelism),
     to: Math.ceil(((subtask + 1) * maxParallelism) / parallelism),
@@ -86,7 +96,10 @@ export function subtaskOfKeyGroup(keyGroup: number, parallelism: number, maxPara
 function checkParallelism(parallelism: number, maxParallelism: number): void {
   const isCount = (n: number) => Number.isInteger(n) && n >= 1
   if (!isCount(maxParallelism) || maxParallelism > MAX_MAX_PARALLELISM)
-    throw new WeirError('CFG_INVALID', `maxParallelism is ${maxParallelism}; expected an integer in [1, ${MAX_MAX_PARALLELISM}].`)
+    throw new WeirError(
+      'CFG_INVALID',
+      `maxParallelism is ${maxParallelism}; expected an integer in [1, ${MAX_MAX_PARALLELISM}].`,
+    )
   if (!isCount(parallelism) || parallelism > maxParallelism)
     throw new WeirError(
       'CFG_INVALID',

@@ -1,4 +1,7 @@
-/** MurmurHash3 x86_32 (Austin Appleby, public domain): the hash behind key groups. Part of the persisted format. */
+/**
+ * MurmurHash3 x86_32 (Austin Appleby, public domain): the hash behind key groups. Part of the
+ * persisted format.
+ */
 
 const C1 = 0xcc9e2d51
 const C2 = 0x1b873593

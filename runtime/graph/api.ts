@@ -1,4 +1,7 @@
-/** Everything a job can import from 'weir-stream'; runtime/index.ts is this, and the loader gives it to job modules. */
+/**
+ * Everything a job can import from 'weir-stream'; runtime/index.ts is this, and the loader gives it
+ * to job modules.
+ */
 export { defineJob, type JobContext, type JobDefinition } from './job-definition.ts'
 export type { Environment } from './environment.ts'
 export type { DataStream, StreamEnd } from './data-stream.ts'
@@ -6,7 +9,7 @@ export type { KeyedStream, RunningAggregator } from './keyed-stream.ts'
 export type { StatefulOptions } from './step-options.ts'
 export type { StandardSchema } from './standard-schema.ts'
 export { sideOutput, type SideOutput } from './side-output.ts'
-export type { Aggregator } from '#runtime/operators/aggregator'
+export type { Aggregator } from '#runtime/state/aggregator'
 export type { Source } from '#runtime/connectors/source'
 export type { Sink, DeliveryGuarantee } from '#runtime/connectors/sink'
 export { WeirError, type ErrorCode } from '#runtime/base/errors'
@@ -15,8 +18,20 @@ export { blackhole, type BlackholeOptions, type BlackholeTotals } from '#runtime
 export { collect } from '#runtime/connectors/collect/sink'
 export { print, type PrintOptions } from '#runtime/connectors/print/sink'
 export type { WindowedStream, WindowResult, WindowStepOptions } from './windowed-stream.ts'
-export { tumbling, sliding, type Window, type SlidingWindows, type TumblingOptions, type SlidingOptions } from '#runtime/time/window'
-export { boundedOutOfOrder, monotonous, type WatermarkStrategy, type WatermarkOptions } from '#runtime/time/watermark-strategy'
+export {
+  tumbling,
+  sliding,
+  type Window,
+  type SlidingWindows,
+  type TumblingOptions,
+  type SlidingOptions,
+} from '#runtime/time/window'
+export {
+  boundedOutOfOrder,
+  monotonous,
+  type WatermarkStrategy,
+  type WatermarkOptions,
+} from '#runtime/time/watermark-strategy'
 export type { ProcessContext, ProcessFunctions } from '#runtime/operators/process'
 export {
   valueState,

@@ -20,9 +20,10 @@ export interface StreamEnd {
 }
 
 /**
- * A stream of records of type T while the graph is built. Every method adds a step and returns the stream behind it; a stream may be used several times.
- * The functions given to it are called in every subtask, one record at a time, in order within a subtask; they must be synchronous and must not keep or change records
- * that they pass on.
+ * A stream of records of type T while the graph is built. Every method adds a step and returns the
+ * stream behind it; a stream may be used several times. The functions given to it are called in
+ * every subtask, one record at a time, in order within a subtask; they must be synchronous and must
+ * not keep or change records that they pass on.
  */
 export class DataStream<T> {
   readonly #builder: GraphBuilder
@@ -30,7 +31,11 @@ export class DataStream<T> {
   readonly #sides: ReadonlyMap<SideOutput<any>, DataStream<any>>
 
   /** Made by `env.source` and by the steps; not by users. */
-  constructor(builder: GraphBuilder, upstreams: readonly Upstream[], sides: ReadonlyMap<SideOutput<any>, DataStream<any>> = new Map()) {
+  constructor(
+    builder: GraphBuilder,
+    upstreams: readonly Upstream[],
+    sides: ReadonlyMap<SideOutput<any>, DataStream<any>> = new Map(),
+  ) {
     this.#builder = builder
     this.#upstreams = upstreams
     this.#sides = sides
@@ -62,7 +67,10 @@ export class DataStream<T> {
     return this.#step({ uid, kind: 'flatMap', location, create: () => new FlatMapOperator(fn) })
   }
 
-  /** Gives each record its event time in milliseconds since the epoch, and makes watermarks by `strategy`. Needed before event-time windows and timers. */
+  /**
+   * Gives each record its event time in milliseconds since the epoch, and makes watermarks by
+   * `strategy`. Needed before event-time windows and timers.
+   */
   assignTimestamps(timestampOf: (value: T) => number, strategy: WatermarkStrategy): DataStream<T> {
     const location = captureLocation(this.assignTimestamps)
     return this.#step({
@@ -72,7 +80,10 @@ export class DataStream<T> {
     })
   }
 
-  /** Partitions by key: all records of a key are handled by one subtask, which holds the key's state. */
+  /**
+   * Partitions by key: all records of a key are handled by one subtask, which holds the key's
+   * state.
+   */
   keyBy<K>(keyOf: (value: T) => K): KeyedStream<K, T> {
     const upstreams = this.#upstreams.map(({ node }): Upstream => ({ node, partition: 'hash', keyOf }))
     return new KeyedStream<K, T>(keyOf, {
@@ -106,7 +117,10 @@ export class DataStream<T> {
     return this
   }
 
-  /** The side output of the step just made, such as the late records of a window. @throws {WeirError} CFG_GRAPH when that step does not write to it. */
+  /**
+   * The side output of the step just made, such as the late records of a window. @throws
+   * {WeirError} CFG_GRAPH when that step does not write to it.
+   */
   getSideOutput<L>(side: SideOutput<L>): DataStream<L> {
     const stream = this.#sides.get(side)
     if (stream === undefined)
@@ -152,24 +166,42 @@ export class DataStream<T> {
     return { node: this.#builder.add(spec, upstreams), partition: 'forward' }
   }
 
-  /** The step's side records travel in its one output, marked; a filter behind it on each branch takes what is its own. */
+  /**
+   * The step's side records travel in its one output, marked; a filter behind it on each branch
+   * takes what is its own.
+   */
   #addWithSide<R>(spec: StepSpec, upstreams: readonly Upstream[], side: SideOutput<any>): DataStream<R> {
     const { location } = spec
     const step = this.#add(spec, upstreams)
     const branch = (kind: string, create: NodeSpec['create']) =>
       this.#add({ kind, location, description: `${spec.uid} ${kind}`, create }, [step])
     const main = branch('mainOutput', () => new FilterOperator((value) => !side.holds(value)))
-    const marked = branch('sideOutput', () => new FlatMapOperator((value) => (side.holds(value) ? [side.unwrap(value)] : [])))
-    return new DataStream<R>(this.#builder, [main], new Map([[side, new DataStream<any>(this.#builder, [marked])]]))
+    const marked = branch(
+      'sideOutput',
+      () => new FlatMapOperator((value) => (side.holds(value) ? [side.unwrap(value)] : [])),
+    )
+    return new DataStream<R>(
+      this.#builder,
+      [main],
+      new Map([[side, new DataStream<any>(this.#builder, [marked])]]),
+    )
   }
 }
 
-function stateless<F>(name: string, method: (...args: any[]) => unknown, first: string | F, second: F | undefined) {
+function stateless<F>(
+  name: string,
+  method: (...args: any[]) => unknown,
+  first: string | F,
+  second: F | undefined,
+) {
   const location = captureLocation(method)
   const uid = typeof first === 'string' ? first : undefined
   if (uid !== undefined) checkUid(uid, location)
   const fn = typeof first === 'string' ? second : first
   if (typeof fn !== 'function')
-    throw new WeirError('CFG_GRAPH', `${location}: ${name} got no function. Expected ${name}(fn) or ${name}(uid, fn).`)
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${location}: ${name} got no function. Expected ${name}(fn) or ${name}(uid, fn).`,
+    )
   return { uid, fn: fn as F, location }
 }

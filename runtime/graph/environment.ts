@@ -16,7 +16,8 @@ export class Environment {
   }
 
   /**
-   * Reads a source. It becomes two vertices: `<uid>.discover`, one subtask that finds splits, and `<uid>`, the readers, which keep the positions. `uid` names that state.
+   * Reads a source. It becomes two vertices: `<uid>.discover`, one subtask that finds splits, and
+   * `<uid>`, the readers, which keep the positions. `uid` names that state.
    */
   source<T>(uid: string, source: Source<T>, options: StatefulOptions = {}): DataStream<T> {
     const location = captureLocation(this.source)

@@ -10,7 +10,10 @@ export interface PlanOptions {
   readonly maxParallelism: number
 }
 
-/** The plan with what only a process that has loaded the job's code can know: the nodes behind its operators and the keys of its edges. */
+/**
+ * The plan with what only a process that has loaded the job's code can know: the nodes behind its
+ * operators and the keys of its edges.
+ */
 export interface BoundPlan {
   readonly plan: ExecutionPlan
   /** By vertex id, in chain order. */
@@ -19,7 +22,10 @@ export interface BoundPlan {
   readonly keyOf: ReadonlyMap<number, (value: any) => unknown>
 }
 
-/** Pure and deterministic: the same graph and options give the same plan and hash in every process. @throws {WeirError} CFG_GRAPH, CFG_INVALID */
+/**
+ * Pure and deterministic: the same graph and options give the same plan and hash in every process.
+ * @throws {WeirError} CFG_GRAPH, CFG_INVALID
+ */
 export function buildPlan(graph: LogicalGraph, options: PlanOptions): ExecutionPlan {
   return bindPlan(graph, options).plan
 }
@@ -39,13 +45,17 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
     }
   })
   const edges = planned.map((edge, id) => planEdge(edge, id, chains))
-  const guarantee = graph.nodes.some((n) => n.guarantee === 'at-least-once') ? 'at-least-once' : 'exactly-once'
+  const guarantee = graph.nodes.some((n) => n.guarantee === 'at-least-once')
+    ? 'at-least-once'
+    : 'exactly-once'
   const { maxParallelism } = options
   return {
     plan: { hash: hashPlan(maxParallelism, vertices, edges), maxParallelism, vertices, edges, guarantee },
     chains: new Map(vertices.map((v, i) => [v.id, chains[i] as readonly LogicalNode[]])),
     keyOf: new Map(
-      planned.flatMap(({ partition, logical: { keyOf } }, id) => (partition === 'hash' && keyOf !== undefined ? [[id, keyOf]] : [])),
+      planned.flatMap(({ partition, logical: { keyOf } }, id) =>
+        partition === 'hash' && keyOf !== undefined ? [[id, keyOf]] : [],
+      ),
     ),
   }
 }
@@ -56,7 +66,8 @@ function planOperator(node: LogicalNode): PlanOperator {
 }
 
 function planEdge(edge: PlannedEdge, id: number, chains: readonly (readonly LogicalNode[])[]): PlanEdge {
-  const chainWith = (node: string) => chains.find((chain) => chain.some((n) => n.id === node)) as readonly [LogicalNode, ...LogicalNode[]]
+  const chainWith = (node: string) =>
+    chains.find((chain) => chain.some((n) => n.id === node)) as readonly [LogicalNode, ...LogicalNode[]]
   const from = chainWith(edge.logical.from)
   return {
     id,
@@ -67,11 +78,22 @@ function planEdge(edge: PlannedEdge, id: number, chains: readonly (readonly Logi
   }
 }
 
-/** Descriptions are for people and stay out of the hash: they may name arguments that decide nothing. */
-function hashPlan(maxParallelism: number, vertices: readonly PlanVertex[], edges: readonly PlanEdge[]): string {
+/**
+ * Descriptions are for people and stay out of the hash: they may name arguments that decide
+ * nothing.
+ */
+function hashPlan(
+  maxParallelism: number,
+  vertices: readonly PlanVertex[],
+  edges: readonly PlanEdge[],
+): string {
   const decisive = [
     maxParallelism,
-    vertices.map((v) => [v.id, v.parallelism, v.operators.map((o) => [o.uid, o.kind, o.stateful, o.formerly])]),
+    vertices.map((v) => [
+      v.id,
+      v.parallelism,
+      v.operators.map((o) => [o.uid, o.kind, o.stateful, o.formerly]),
+    ]),
     edges.map((e) => [e.id, e.from, e.to, e.partition, e.fromOperator]),
   ]
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex')

@@ -17,7 +17,8 @@ export interface VertexInstance {
 
 /**
  * Loads the job's code again and builds its plan again, in the slot that will run it.
- * @throws {WeirError} CFG_GRAPH when the plan is not the one that was deployed: the job's function is not deterministic.
+ * @throws {WeirError} CFG_GRAPH when the plan is not the one that was deployed: the job's function
+ *   is not deterministic.
  */
 export async function instantiate(
   module: JobModule & { readonly args: Readonly<Record<string, unknown>> },

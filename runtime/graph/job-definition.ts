@@ -5,7 +5,9 @@ import { locationOfFrame } from './source-location.ts'
 import type { InferOutput, StandardSchema } from './standard-schema.ts'
 import { validateGraph } from './validate.ts'
 
-/** Shared by all copies of the package in a process, so that a job made by one is known to another. */
+/**
+ * Shared by all copies of the package in a process, so that a job made by one is known to another.
+ */
 const JOB: unique symbol = Symbol.for('weir-stream.job') as never
 
 export interface JobContext<A> {
@@ -21,8 +23,9 @@ export interface JobDefinition<A = any> {
 }
 
 /**
- * Defines a job: `build` only makes the graph, and must make the same one each time: it runs in the JobManager and again in every slot.
- * With `{ args: schema }` (zod, valibot, arktype: any Standard Schema) the arguments are checked before it runs.
+ * Defines a job: `build` only makes the graph, and must make the same one each time: it runs in the
+ * JobManager and again in every slot. With `{ args: schema }` (zod, valibot, arktype: any Standard
+ * Schema) the arguments are checked before it runs.
  */
 export function defineJob(build: (context: JobContext<Readonly<Record<string, any>>>) => void): JobDefinition
 export function defineJob<S extends StandardSchema>(
@@ -51,7 +54,8 @@ export function isJobDefinition(value: unknown): value is JobDefinition {
 
 /**
  * Checks the arguments, runs the job's function and validates what it built.
- * @throws {WeirError} CFG_INVALID with every issue of the arguments; CFG_GRAPH; CFG_MODULE when the function throws.
+ * @throws {WeirError} CFG_INVALID with every issue of the arguments; CFG_GRAPH; CFG_MODULE when the
+ *   function throws.
  */
 export function buildGraph(definition: JobDefinition, args: Readonly<Record<string, unknown>>): LogicalGraph {
   const checked = definition.schema === undefined ? args : checkArgs(definition.schema, args)
@@ -61,9 +65,13 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
     returned = definition.build({ env: new Environment(builder), args: checked })
   } catch (cause) {
     if (cause instanceof WeirError) throw cause
-    throw new WeirError('CFG_MODULE', `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}`, {
-      cause,
-    })
+    throw new WeirError(
+      'CFG_MODULE',
+      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}`,
+      {
+        cause,
+      },
+    )
   }
   if (returned instanceof Promise) {
     returned.catch(() => undefined)
@@ -81,10 +89,15 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
   const result = schema['~standard'].validate(args)
   if (result instanceof Promise) {
     result.catch(() => undefined)
-    throw new WeirError('CFG_INVALID', 'The schema of the arguments checks asynchronously. Expected a schema that answers at once.')
+    throw new WeirError(
+      'CFG_INVALID',
+      'The schema of the arguments checks asynchronously. Expected a schema that answers at once.',
+    )
   }
   if (result.issues === undefined) return result.value
-  const issues = result.issues.map(({ path, message }) => `args${(path ?? []).map(pathStep).join('')}: ${message}`)
+  const issues = result.issues.map(
+    ({ path, message }) => `args${(path ?? []).map(pathStep).join('')}: ${message}`,
+  )
   throw new WeirError(
     'CFG_INVALID',
     issues.length === 1

@@ -1,7 +1,7 @@
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { WeirError } from '#runtime/base/errors'
 import { AggregateOperator } from '#runtime/operators/aggregate'
-import { counting, greatest, least, summing, type Aggregator } from '#runtime/operators/aggregator'
+import { counting, greatest, least, summing, type Aggregator } from '#runtime/state/aggregator'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
 import { ReduceOperator } from '#runtime/operators/reduce'
 import { parseDuration } from '#runtime/base/units'
@@ -23,12 +23,17 @@ export interface KeyedSteps {
   addWithSide(spec: StepSpec, side: SideOutput<any>): DataStream<any>
 }
 
-/** An aggregate of one key so far; `add` may change and return its first argument. `merge` is needed in windows only. */
-export type RunningAggregator<T, A, R> = Omit<Aggregator<T, A, R>, 'merge'> & Partial<Pick<Aggregator<T, A, R>, 'merge'>>
+/**
+ * An aggregate of one key so far; `add` may change and return its first argument. `merge` is needed
+ * in windows only.
+ */
+export type RunningAggregator<T, A, R> = Omit<Aggregator<T, A, R>, 'merge'> &
+  Partial<Pick<Aggregator<T, A, R>, 'merge'>>
 
 /**
- * A stream partitioned by key. Its steps hold state per key; the first argument of each is its uid, under which the state is found again after a restart, an upgrade or
- * a change of parallelism. Running steps emit one record for each record that comes in.
+ * A stream partitioned by key. Its steps hold state per key; the first argument of each is its uid,
+ * under which the state is found again after a restart, an upgrade or a change of parallelism.
+ * Running steps emit one record for each record that comes in.
  */
 export class KeyedStream<K, T> {
   readonly #keyOf: (value: T) => K
@@ -40,7 +45,10 @@ export class KeyedStream<K, T> {
     this.#steps = steps
   }
 
-  /** Combines the records of a key; emits the value so far. `reduce` must not change its arguments: they may still be on their way to other steps. */
+  /**
+   * Combines the records of a key; emits the value so far. `reduce` must not change its arguments:
+   * they may still be on their way to other steps.
+   */
   reduce(uid: string, reduce: (reduced: T, value: T) => T, options: StatefulOptions = {}): DataStream<T> {
     const keyOf = this.#keyOf
     return this.#step('reduce', this.reduce, uid, options, () => new ReduceOperator(keyOf, reduce))
@@ -52,23 +60,46 @@ export class KeyedStream<K, T> {
   }
 
   /** Sums `of` over the records of a key. */
-  sum(uid: string, of: (value: T) => number, options: StatefulOptions = {}): DataStream<{ key: K; sum: number }> {
+  sum(
+    uid: string,
+    of: (value: T) => number,
+    options: StatefulOptions = {},
+  ): DataStream<{ key: K; sum: number }> {
     return this.#running('sum', this.sum, uid, options, summing(of), (key, sum) => ({ key, sum }))
   }
 
   /** The least `of` of a key. */
-  min(uid: string, of: (value: T) => number, options: StatefulOptions = {}): DataStream<{ key: K; min: number }> {
+  min(
+    uid: string,
+    of: (value: T) => number,
+    options: StatefulOptions = {},
+  ): DataStream<{ key: K; min: number }> {
     return this.#running('min', this.min, uid, options, least(of), (key, min) => ({ key, min }))
   }
 
   /** The greatest `of` of a key. */
-  max(uid: string, of: (value: T) => number, options: StatefulOptions = {}): DataStream<{ key: K; max: number }> {
+  max(
+    uid: string,
+    of: (value: T) => number,
+    options: StatefulOptions = {},
+  ): DataStream<{ key: K; max: number }> {
     return this.#running('max', this.max, uid, options, greatest(of), (key, max) => ({ key, max }))
   }
 
   /** Aggregates the records of a key by user code. */
-  aggregate<A, R>(uid: string, aggregator: RunningAggregator<T, A, R>, options: StatefulOptions = {}): DataStream<{ key: K; value: R }> {
-    return this.#running('aggregate', this.aggregate, uid, options, { merge: noMerge, ...aggregator }, (key, value) => ({ key, value }))
+  aggregate<A, R>(
+    uid: string,
+    aggregator: RunningAggregator<T, A, R>,
+    options: StatefulOptions = {},
+  ): DataStream<{ key: K; value: R }> {
+    return this.#running(
+      'aggregate',
+      this.aggregate,
+      uid,
+      options,
+      { merge: noMerge, ...aggregator },
+      (key, value) => ({ key, value }),
+    )
   }
 
   /** User code with state and timers a key. */
@@ -82,13 +113,25 @@ export class KeyedStream<K, T> {
     return this.#step('process', this.process, uid, options, () => new ProcessOperator(keyOf, functions))
   }
 
-  /** Groups by event-time windows made by `tumbling` or `sliding`. Needs timestamps: `assignTimestamps` before `keyBy`. */
+  /**
+   * Groups by event-time windows made by `tumbling` or `sliding`. Needs timestamps:
+   * `assignTimestamps` before `keyBy`.
+   */
   window(uid: string, windows: SlidingWindows, options: WindowStepOptions<T> = {}): WindowedStream<K, T> {
     const location = captureLocation(this.window)
     checkUid(uid, location)
     refuseUnknownOptions(`window "${uid}"`, options, ['formerly', 'allowedLateness', 'lateTo'])
-    const allowedLatenessMs = options.allowedLateness === undefined ? 0 : parseDuration(options.allowedLateness)
-    return new WindowedStream({ uid, location, keyOf: this.#keyOf, windows, allowedLatenessMs, options, steps: this.#steps })
+    const allowedLatenessMs =
+      options.allowedLateness === undefined ? 0 : parseDuration(options.allowedLateness)
+    return new WindowedStream({
+      uid,
+      location,
+      keyOf: this.#keyOf,
+      windows,
+      allowedLatenessMs,
+      options,
+      steps: this.#steps,
+    })
   }
 
   #running<A, R, O>(

@@ -8,7 +8,10 @@ import { atLine, lineOf, syntaxErrorLocation } from './module-diagnostics.ts'
 import { locationOfFrame } from './source-location.ts'
 import { stripTypes } from './strip-types.ts'
 
-/** A job module as text. `name` is its path as the user knows it: it stands in messages and stacks, and bare packages are looked up beside it first. */
+/**
+ * A job module as text. `name` is its path as the user knows it: it stands in messages and stacks,
+ * and bare packages are looked up beside it first.
+ */
 export interface JobModule {
   readonly name: string
   readonly source: string
@@ -16,7 +19,10 @@ export interface JobModule {
 
 const JOB_SCHEME = 'weir-job:'
 const API_URL = 'weir-api:'
-/** Where the module behind API_URL finds this copy of the package, so that job and runtime share one of each class. */
+/**
+ * Where the module behind API_URL finds this copy of the package, so that job and runtime share one
+ * of each class.
+ */
 const API_GLOBAL = 'weir-stream.api'
 
 /** Modules being loaded or loaded in this thread, by their in-memory URL. */
@@ -24,7 +30,8 @@ const modules = new Map<string, JobModule>()
 let hooks: object | undefined
 
 /**
- * Evaluates a job module and returns its default export. TypeScript is stripped, `weir-stream` is this package. May be called repeatedly; each call evaluates anew.
+ * Evaluates a job module and returns its default export. TypeScript is stripped, `weir-stream` is
+ * this package. May be called repeatedly; each call evaluates anew.
  * @throws {WeirError} CFG_MODULE with the user's line: syntax, imports, evaluation, default export.
  */
 export async function loadJobModule(module: JobModule): Promise<JobDefinition> {
@@ -48,7 +55,10 @@ export async function loadJobModule(module: JobModule): Promise<JobDefinition> {
   return exported.default
 }
 
-/** Through a data: URL, because that is what every loader, also that of test runners and bundlers, hands to Node as it is. */
+/**
+ * Through a data: URL, because that is what every loader, also that of test runners and bundlers,
+ * hands to Node as it is.
+ */
 async function evaluate(url: string): Promise<{ readonly default?: unknown }> {
   const shim = `import * as job from ${JSON.stringify(url)}; export { job }`
   const loaded = (await import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(shim)}`)) as {
@@ -66,14 +76,18 @@ function install(): object {
       const parent = context.parentURL === undefined ? undefined : modules.get(context.parentURL)
       if (parent === undefined) return next(specifier, context)
       return {
-        ...resolveImport(specifier, parent, (from) => next(specifier, { ...context, parentURL: from } as ResolveHookContext)),
+        ...resolveImport(specifier, parent, (from) =>
+          next(specifier, { ...context, parentURL: from } as ResolveHookContext),
+        ),
         shortCircuit: true,
       }
     },
     load(url, context, next) {
       if (url === API_URL) return { format: 'module', source: apiSource(), shortCircuit: true }
       const module = modules.get(url)
-      return module === undefined ? next(url, context) : { format: 'module', source: module.source, shortCircuit: true }
+      return module === undefined
+        ? next(url, context)
+        : { format: 'module', source: module.source, shortCircuit: true }
     },
   })
 }
@@ -84,7 +98,10 @@ function apiSource(): string {
   return `const api = globalThis[Symbol.for(${JSON.stringify(API_GLOBAL)})]\nexport const { ${names.join(', ')} } = api\n`
 }
 
-/** `node:` modules and packages, looked up beside the module, then in the working directory, then beside Weir. */
+/**
+ * `node:` modules and packages, looked up beside the module, then in the working directory, then
+ * beside Weir.
+ */
 function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (parentUrl: string) => R): R {
   if (isBuiltin(specifier)) return resolveFrom(import.meta.url)
   if (/^(\.|\/|file:)/.test(specifier))
@@ -97,7 +114,9 @@ function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (pa
     throw importError(module, specifier, 'expected "weir-stream", a node: module or an installed package')
   const directory = isAbsolute(module.name) ? dirname(module.name) : dirname(resolve(module.name))
   let first: unknown
-  for (const from of [directory, process.cwd()].map((d) => pathToFileURL(`${d}/job.mjs`).href).concat(import.meta.url)) {
+  for (const from of [directory, process.cwd()]
+    .map((d) => pathToFileURL(`${d}/job.mjs`).href)
+    .concat(import.meta.url)) {
     try {
       return resolveFrom(from)
     } catch (error) {
@@ -111,7 +130,10 @@ function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (pa
 }
 
 function importError(module: JobModule, specifier: string, why: string, cause?: unknown): WeirError {
-  const line = lineOf(module.source, new RegExp(`['"]${specifier.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}['"]`))
+  const line = lineOf(
+    module.source,
+    new RegExp(`['"]${specifier.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}['"]`),
+  )
   return new WeirError(
     'CFG_MODULE',
     `${module.name}${line === undefined ? '' : `:${line}`}: cannot import ${JSON.stringify(specifier)}: ${why}.`,

@@ -1,7 +1,10 @@
 import type { DeliveryGuarantee } from '#runtime/connectors/sink'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 
-/** What the user's job function built, before parallelism and chaining. Nodes are in the order in which they were made, which is topological. */
+/**
+ * What the user's job function built, before parallelism and chaining. Nodes are in the order in
+ * which they were made, which is topological.
+ */
 export interface LogicalGraph {
   readonly nodes: readonly LogicalNode[]
   readonly edges: readonly LogicalEdge[]
@@ -73,7 +76,8 @@ export class GraphBuilder {
       location,
       create,
     })
-    for (const { node, partition, keyOf } of inputs) this.#edges.push({ from: node, to: id, partition, keyOf })
+    for (const { node, partition, keyOf } of inputs)
+      this.#edges.push({ from: node, to: id, partition, keyOf })
     return id
   }
 

@@ -6,7 +6,10 @@ export interface Position {
 }
 
 /** `job.ts:3:8` with the line's text below it, marked. Without a position only the name. */
-export function atLine(module: { readonly name: string; readonly source: string }, position: Position | undefined): string {
+export function atLine(
+  module: { readonly name: string; readonly source: string },
+  position: Position | undefined,
+): string {
   if (position === undefined) return module.name
   const { line, column } = position
   const text = module.source.split(/\r?\n/)[line - 1]
@@ -21,10 +24,15 @@ export function lineOf(source: string, pattern: RegExp): number | undefined {
 }
 
 /**
- * Where V8 found a syntax error. Its message for a module's early error carries no position, so the text is parsed once more as a function body, with imports and
- * exports blanked out, only to learn the line.
+ * Where V8 found a syntax error. Its message for a module's early error carries no position, so the
+ * text is parsed once more as a function body, with imports and exports blanked out, only to learn
+ * the line.
  */
-export function syntaxErrorLocation(name: string, javascript: string, error: SyntaxError): Position | undefined {
+export function syntaxErrorLocation(
+  name: string,
+  javascript: string,
+  error: SyntaxError,
+): Position | undefined {
   const own = positionIn(name, error.stack)
   if (own !== undefined) return own
   const blank = (text: string) => text.replace(/[^\n]/g, ' ')
@@ -40,7 +48,10 @@ export function syntaxErrorLocation(name: string, javascript: string, error: Syn
   return undefined
 }
 
-/** V8 begins the stack of a SyntaxError with `name:line`, the line's text, and a caret below the column. */
+/**
+ * V8 begins the stack of a SyntaxError with `name:line`, the line's text, and a caret below the
+ *    column.
+ */
 function positionIn(name: string, stack: string | undefined): Position | undefined {
   const lines = (stack ?? '').split('\n')
   const at = lines.findIndex((l) => l.startsWith(`${name}:`) && /^\d+$/.test(l.slice(name.length + 1)))

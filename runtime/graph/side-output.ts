@@ -2,18 +2,25 @@ import { WeirError } from '#runtime/base/errors'
 
 const MARK = '~side'
 
-/** A second output of a step. Made once, named in an option of the step (`lateTo`), read by `getSideOutput`. */
+/**
+ * A second output of a step. Made once, named in an option of the step (`lateTo`), read by
+ * `getSideOutput`.
+ */
 export class SideOutput<T> {
   readonly name: string
   /** Type only. */
   declare readonly __record: T
 
   constructor(name: string) {
-    if (name === '') throw new WeirError('CFG_GRAPH', 'A side output needs a name, for example sideOutput("late").')
+    if (name === '')
+      throw new WeirError('CFG_GRAPH', 'A side output needs a name, for example sideOutput("late").')
     this.name = name
   }
 
-  /** A record of this output as it travels beside the step's main records: plain data, because it may cross processes. */
+  /**
+   * A record of this output as it travels beside the step's main records: plain data, because it
+   * may cross processes.
+   */
   wrap(value: T): unknown {
     return { [MARK]: this.name, value }
   }

@@ -1,4 +1,7 @@
-/** `file:line:column` of the code that called `below` (a public function of the builder): the user's own line. */
+/**
+ * `file:line:column` of the code that called `below` (a public function of the builder): the user's
+ * own line.
+ */
 export function captureLocation(below: (...args: any[]) => unknown): string {
   const holder: { stack?: string } = {}
   const limit = Error.stackTraceLimit
@@ -11,7 +14,10 @@ export function captureLocation(below: (...args: any[]) => unknown): string {
   return locationOfFrame(holder.stack?.split('\n').at(-1) ?? '') ?? 'an unknown line'
 }
 
-/** `    at fn (examples/job.ts:3:8)` -> `examples/job.ts:3:8`. With source maps enabled, stacks show a job module by its in-memory URL `weir-job:<n>/<name>`. */
+/**
+ * ` at fn (examples/job.ts:3:8)` -> `examples/job.ts:3:8`. With source maps enabled, stacks show a
+ * job module by its in-memory URL `weir-job:<n>/<name>`.
+ */
 export function locationOfFrame(frame: string): string | undefined {
   const match = /^\s*at (?:.*\()?(.+?:\d+:\d+)\)?$/.exec(frame)
   return match?.[1]?.replace(/^file:\/\/|^weir-job:\d+\//, '')

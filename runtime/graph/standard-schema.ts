@@ -1,4 +1,7 @@
-/** The part of https://standardschema.dev (version 1) that Weir needs; zod, valibot, arktype and others implement it. */
+/**
+ * The part of https://standardschema.dev (version 1) that Weir needs; zod, valibot, arktype and
+ * others implement it.
+ */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
@@ -8,7 +11,9 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   }
 }
 
-export type StandardResult<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly StandardIssue[] }
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] }
 
 export interface StandardIssue {
   readonly message: string

@@ -3,8 +3,10 @@ import { WeirError, messageOf } from '#runtime/base/errors'
 import { atLine } from './module-diagnostics.ts'
 
 /**
- * TypeScript to JavaScript by blanking out the types, so that every line and column stays where the user wrote it.
- * @throws {WeirError} CFG_MODULE with line and column: what does not parse, and what cannot be blanked out (enum, namespace, parameter property).
+ * TypeScript to JavaScript by blanking out the types, so that every line and column stays where the
+ * user wrote it.
+ * @throws {WeirError} CFG_MODULE with line and column: what does not parse, and what cannot be
+ *   blanked out (enum, namespace, parameter property).
  */
 export function stripTypes(module: { readonly name: string; readonly source: string }): string {
   try {
@@ -15,7 +17,10 @@ export function stripTypes(module: { readonly name: string; readonly source: str
   }
 }
 
-/** Node begins the stack with `<name>:<line>`, the line's text, and carets below the columns; the name is empty. */
+/**
+ * Node begins the stack with `<name>:<line>`, the line's text, and carets below the columns; the
+ * name is empty.
+ */
 function positionOf(error: SyntaxError) {
   const lines = (error.stack ?? '').split('\n')
   const line = /^:(\d+)$/.exec(lines[0] ?? '')?.[1]

@@ -9,7 +9,9 @@ export function validateGraph(graph: LogicalGraph): void {
   if (problems.length === 0) return
   throw new WeirError(
     'CFG_GRAPH',
-    problems.length === 1 ? (problems[0] as string) : `The job graph has ${problems.length} problems:\n- ${problems.join('\n- ')}`,
+    problems.length === 1
+      ? (problems[0] as string)
+      : `The job graph has ${problems.length} problems:\n- ${problems.join('\n- ')}`,
     {
       context: { problems },
     },

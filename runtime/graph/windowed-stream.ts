@@ -1,4 +1,4 @@
-import { counting, greatest, least, reducing, summing, type Aggregator } from '#runtime/operators/aggregator'
+import { counting, greatest, least, reducing, summing, type Aggregator } from '#runtime/state/aggregator'
 import { WindowOperator } from '#runtime/operators/window'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
@@ -7,9 +7,15 @@ import type { SideOutput } from './side-output.ts'
 import type { StatefulOptions } from './step-options.ts'
 
 export interface WindowStepOptions<T> extends StatefulOptions {
-  /** Records that come up to so much event time after the end of their window are still counted, and the window's result is emitted again with them. Default "0ms". */
+  /**
+   * Records that come up to so much event time after the end of their window are still counted, and
+   * the window's result is emitted again with them. Default "0ms".
+   */
   readonly allowedLateness?: string
-  /** Where records go that are later than that; default: dropped and counted. Read it by `getSideOutput` on the result. */
+  /**
+   * Where records go that are later than that; default: dropped and counted. Read it by
+   * `getSideOutput` on the result.
+   */
   readonly lateTo?: SideOutput<T>
 }
 
@@ -27,7 +33,10 @@ export interface WindowStep<K, T> {
   readonly steps: KeyedSteps
 }
 
-/** Records of a key grouped by event-time window. Each method emits one record for a key and window when the watermark passes the window's end. */
+/**
+ * Records of a key grouped by event-time window. Each method emits one record for a key and window
+ * when the watermark passes the window's end.
+ */
 export class WindowedStream<K, T> {
   readonly #step: WindowStep<K, T>
 
@@ -60,7 +69,11 @@ export class WindowedStream<K, T> {
     return this.#add('aggregate', aggregator, (key, window, value) => ({ key, window, value }))
   }
 
-  #add<A, R, O>(what: string, aggregator: Aggregator<T, A, R>, emit: (key: K, window: Window, result: R) => O): DataStream<O> {
+  #add<A, R, O>(
+    what: string,
+    aggregator: Aggregator<T, A, R>,
+    emit: (key: K, window: Window, result: R) => O,
+  ): DataStream<O> {
     const { uid, location, keyOf, windows, allowedLatenessMs, options, steps } = this.#step
     const { lateTo } = options
     const late = lateTo === undefined ? undefined : (value: T) => lateTo.wrap(value) as O

@@ -1,6 +1,6 @@
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { subtaskKey, type ExecutionReport, type SubtaskPlace } from '#runtime/contract/rpc'
-import type { Deployed } from '#runtime/checkpoint/log-state'
+import type { Deployed } from '#runtime/commit-log/log-state'
 
 export interface AdoptionInput {
   readonly plan: ExecutionPlan
@@ -25,20 +25,34 @@ export type AdoptionDecision =
   | { readonly kind: 'deploy'; readonly why: string }
 
 /**
- * Whether a new leader may go on with what runs: if and only if every planned subtask runs exactly once, in the attempt and with the plan of the last DEPLOY. Then no
- * task notices the change of leader; else the job is deployed anew from the log. Pure.
+ * Whether a new leader may go on with what runs: if and only if every planned subtask runs exactly
+ * once, in the attempt and with the plan of the last DEPLOY. Then no task notices the change of
+ * leader; else the job is deployed anew from the log. Pure.
  */
-export function decideAdoption({ plan, run, deploy, expectedSlots, answers }: AdoptionInput): AdoptionDecision {
-  if (deploy === undefined || deploy.run !== run) return { kind: 'deploy', why: 'the first deployment of this run' }
+export function decideAdoption({
+  plan,
+  run,
+  deploy,
+  expectedSlots,
+  answers,
+}: AdoptionInput): AdoptionDecision {
+  if (deploy === undefined || deploy.run !== run)
+    return { kind: 'deploy', why: 'the first deployment of this run' }
   if (deploy.planHash !== plan.hash) return { kind: 'deploy', why: 'the plan has changed' }
   const reports = answers.flatMap(({ report }) =>
-    report !== undefined && report.attempt === deploy.attempt && report.planHash === plan.hash ? [report] : [],
+    report !== undefined && report.attempt === deploy.attempt && report.planHash === plan.hash
+      ? [report]
+      : [],
   )
-  if (reports.some((r) => !r.isRunning)) return { kind: 'deploy', why: `attempt ${deploy.attempt} does not run any more` }
+  if (reports.some((r) => !r.isRunning))
+    return { kind: 'deploy', why: `attempt ${deploy.attempt} does not run any more` }
   const places = reports.flatMap((r) => r.places)
   const placed = new Set(places.map(subtaskKey))
-  if (placed.size < places.length) return { kind: 'deploy', why: `a subtask of attempt ${deploy.attempt} runs twice` }
-  const planned = plan.vertices.flatMap((v) => Array.from({ length: v.parallelism }, (_, subtask) => subtaskKey({ vertex: v.id, subtask })))
+  if (placed.size < places.length)
+    return { kind: 'deploy', why: `a subtask of attempt ${deploy.attempt} runs twice` }
+  const planned = plan.vertices.flatMap((v) =>
+    Array.from({ length: v.parallelism }, (_, subtask) => subtaskKey({ vertex: v.id, subtask })),
+  )
   if (planned.every((key) => placed.has(key)))
     return {
       kind: 'adopt',
@@ -47,5 +61,7 @@ export function decideAdoption({ plan, run, deploy, expectedSlots, answers }: Ad
       highestCheckpointId: Math.max(0, ...reports.map((r) => r.highestCheckpointId)),
     }
   const slots = answers.reduce((sum, a) => sum + a.slots, 0)
-  return slots < expectedSlots ? { kind: 'wait' } : { kind: 'deploy', why: `subtasks of attempt ${deploy.attempt} are gone` }
+  return slots < expectedSlots
+    ? { kind: 'wait' }
+    : { kind: 'deploy', why: `subtasks of attempt ${deploy.attempt} are gone` }
 }

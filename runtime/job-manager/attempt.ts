@@ -69,15 +69,22 @@ export class Attempt {
     this.#waiters = this.#waiters.filter((w) => w.checkpointId > upTo)
   }
 
-  /** Resolves when the sinks of every subtask have committed the checkpoint. @throws {WeirError} DEADLINE naming who has not; NET_LOST when the attempt ends before. */
+  /**
+   * Resolves when the sinks of every subtask have committed the checkpoint. @throws {WeirError}
+   * DEADLINE naming who has not; NET_LOST when the attempt ends before.
+   */
   async committed(checkpointId: number, clock: Clock): Promise<void> {
-    const missing = () => this.places.map(subtaskKey).filter((key) => (this.#committed.get(key) ?? 0) < checkpointId)
+    const missing = () =>
+      this.places.map(subtaskKey).filter((key) => (this.#committed.get(key) ?? 0) < checkpointId)
     if (missing().length === 0) return
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiters.push({ checkpointId, resolve, reject })
     const limit = clock.after(COMMIT_LIMIT_MS, () =>
       reject(
-        new WeirError('DEADLINE', `Sinks did not commit checkpoint ${checkpointId} within ${COMMIT_LIMIT_MS} ms: ${missing().join(', ')}`),
+        new WeirError(
+          'DEADLINE',
+          `Sinks did not commit checkpoint ${checkpointId} within ${COMMIT_LIMIT_MS} ms: ${missing().join(', ')}`,
+        ),
       ),
     )
     try {
@@ -90,6 +97,8 @@ export class Attempt {
   /** Nobody waits for this attempt any longer. */
   end(why: string): void {
     for (const waiter of this.#waiters.splice(0))
-      waiter.reject(new WeirError('NET_LOST', `Attempt ${this.id} ended before its sinks had committed: ${why}`))
+      waiter.reject(
+        new WeirError('NET_LOST', `Attempt ${this.id} ended before its sinks had committed: ${why}`),
+      )
   }
 }

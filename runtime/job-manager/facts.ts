@@ -94,7 +94,11 @@ export function checkpointsView(coordinator: CheckpointCoordinator | undefined):
   }
 }
 
-export function vertexViews(plan: ExecutionPlan | undefined, master: JobMaster | undefined, registry: TaskManagerRegistry): VertexView[] {
+export function vertexViews(
+  plan: ExecutionPlan | undefined,
+  master: JobMaster | undefined,
+  registry: TaskManagerRegistry,
+): VertexView[] {
   const metrics = new Map(registry.list.flatMap((t) => t.metrics).map((m) => [subtaskKey(m), m]))
   const places = new Map((master?.places ?? []).map((p) => [subtaskKey(p), p]))
   return (plan?.vertices ?? []).map((vertex) => ({
@@ -127,9 +131,13 @@ const SOURCE_KIND = 'read'
 const SINK_KIND = 'sink'
 const REPORT_MS = 500
 const ratio = (ms: number | undefined): number => Math.min(1, Math.round(((ms ?? 0) / REPORT_MS) * 100) / 100)
-const sum = <T>(items: readonly T[], of: (item: T) => number): number => items.reduce((total, item) => total + of(item), 0)
+const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((total, item) => total + of(item), 0)
 
-/** Records that entered and left the running attempt, and how many enter a second, smoothed over a few reports. What an attempt did stays until the next one reports. */
+/**
+ * Records that entered and left the running attempt, and how many enter a second, smoothed over a
+ * few reports. What an attempt did stays until the next one reports.
+ */
 export class RecordRates {
   readonly #monotonic: () => number
   #totals = { in: 0, out: 0 }
@@ -143,7 +151,8 @@ export class RecordRates {
 
   update(plan: ExecutionPlan | undefined, metrics: readonly SubtaskMetrics[]): JobFacts['records'] {
     if (plan !== undefined && metrics.length > 0) {
-      const having = (kind: string) => new Set(plan.vertices.filter((v) => v.operators.some((o) => o.kind === kind)).map((v) => v.id))
+      const having = (kind: string) =>
+        new Set(plan.vertices.filter((v) => v.operators.some((o) => o.kind === kind)).map((v) => v.id))
       const [sources, sinks] = [having(SOURCE_KIND), having(SINK_KIND)]
       this.#totals = {
         in: sum(metrics, (m) => (sources.has(m.vertex) ? m.recordsIn : 0)),

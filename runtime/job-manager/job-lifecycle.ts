@@ -33,5 +33,6 @@ export function isFinal(state: JobState): boolean {
 
 /** @throws {WeirError} BUG for an edge that does not exist. */
 export function assertTransition(from: JobState, to: JobState): void {
-  if (!(TRANSITIONS[from] as readonly JobState[]).includes(to)) throw new WeirError('BUG', `A job cannot go from ${from} to ${to}`)
+  if (!(TRANSITIONS[from] as readonly JobState[]).includes(to))
+    throw new WeirError('BUG', `A job cannot go from ${from} to ${to}`)
 }

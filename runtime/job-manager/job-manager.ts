@@ -5,7 +5,7 @@ import { WeirError, toErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { JobManagerConfig } from '#runtime/contract/process-config'
 import type { JobFacts, JobState, SavepointView } from '#runtime/contract/rest'
-import { CommitLog } from '#runtime/checkpoint/commit-log'
+import { CommitLog } from '#runtime/commit-log/commit-log'
 import type { Election, ElectionState } from '#runtime/election/lease'
 import { openElection } from '#runtime/election/open-election'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
@@ -24,8 +24,10 @@ type Idle = Pick<JobFacts, 'state' | 'stateSince' | 'message' | 'error' | 'leade
 const RETRY = { initialMs: 200, maxMs: 5000, multiplier: 2, jitter: 0.2 }
 
 /**
- * The JobManager process: a candidate that serves REST and accepts TaskManagers from the start, prepares the plan and the log, and leads while it is elected.
- * Whatever a person must mend (module, arguments, storage, owner) is shown by REST as state Failed; the process stays up to show it. What may pass is tried again.
+ * The JobManager process: a candidate that serves REST and accepts TaskManagers from the start,
+ * prepares the plan and the log, and leads while it is elected. Whatever a person must mend
+ * (module, arguments, storage, owner) is shown by REST as state Failed; the process stays up to
+ * show it. What may pass is tried again.
  */
 export class JobManager {
   readonly #config: JobManagerConfig
@@ -51,7 +53,13 @@ export class JobManager {
     this.#logger = logger
     this.#store = openStore(config.storage)
     this.#rates = new RecordRates(() => clock.monotonic())
-    this.#idle = { state: 'Created', stateSince: clock.now(), message: 'starting', error: undefined, leader: undefined }
+    this.#idle = {
+      state: 'Created',
+      stateSince: clock.now(),
+      message: 'starting',
+      error: undefined,
+      leader: undefined,
+    }
     const { job, run, id, rpc, rest } = config
     this.#registry = new TaskManagerRegistry({ ...rpc, token, jobUid: job.uid, run, id, clock, logger })
     const self = this
@@ -80,7 +88,10 @@ export class JobManager {
   async open(): Promise<void> {
     const rpc = await this.#registry.listen()
     const rest = await this.#rest.listen()
-    this.#logger.info({ id: this.#config.id, run: this.#config.run, rpc, rest, storage: this.#store.url }, 'job manager started')
+    this.#logger.info(
+      { id: this.#config.id, run: this.#config.run, rpc, rest, storage: this.#store.url },
+      'job manager started',
+    )
     await this.#writeReadyFile(rpc, rest)
     void this.#prepare()
   }
@@ -122,7 +133,9 @@ export class JobManager {
         if (!(error instanceof WeirError) || error.retry !== 'backoff') return this.#failed(error)
         this.#logger.warn({ err: error, tries }, 'not ready to campaign')
         this.#setIdle('Created', error.message, error)
-        await sleep(this.#clock, backoffDelay(RETRY, tries, this.#random()), this.#abort.signal).catch(() => {})
+        await sleep(this.#clock, backoffDelay(RETRY, tries, this.#random()), this.#abort.signal).catch(
+          () => {},
+        )
       }
     }
   }
@@ -135,7 +148,12 @@ export class JobManager {
       maxParallelism,
     })
     await probeStore(this.#store)
-    const log = await CommitLog.open({ store: this.#store, clock: this.#clock, random: this.#random, logger: this.#logger })
+    const log = await CommitLog.open({
+      store: this.#store,
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#logger,
+    })
     await log.ensureOwner(job)
     this.#log = log
     const { closed } = log.state
@@ -252,7 +270,13 @@ export class JobManager {
   }
 
   #savepoints(): SavepointView[] {
-    return (this.#log?.state.savepoints ?? []).map(({ id, path, sizeBytes, at, stop }) => ({ id, path, sizeBytes, at, stop }))
+    return (this.#log?.state.savepoints ?? []).map(({ id, path, sizeBytes, at, stop }) => ({
+      id,
+      path,
+      sizeBytes,
+      at,
+      stop,
+    }))
   }
 
   async #writeReadyFile(rpc: number, rest: number): Promise<void> {

@@ -3,18 +3,25 @@ import { WeirError, fromErrorData, toErrorData, type ErrorData } from '#runtime/
 import type { Logger } from '#runtime/base/logger'
 import type { JobManagerConfig, S3Access } from '#runtime/contract/process-config'
 import type { ExceptionView, JobState, OperationView } from '#runtime/contract/rest'
-import type { Deployment, ExecutionReport, FromJobManager, FromTaskManager, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
-import type { CommitLog } from '#runtime/checkpoint/commit-log'
+import type {
+  Deployment,
+  ExecutionReport,
+  FromJobManager,
+  FromTaskManager,
+  SubtaskPlace,
+  SubtaskRef,
+} from '#runtime/contract/rpc'
+import type { CommitLog } from '#runtime/commit-log/commit-log'
 import { CheckpointCoordinator, type CheckpointResult } from '#runtime/checkpoint/coordinator'
-import { nextAttempt } from '#runtime/checkpoint/log-state'
-import { FORMAT_VERSION, type LogRecordOf } from '#runtime/checkpoint/records'
+import { nextAttempt } from '#runtime/commit-log/log-state'
+import { FORMAT_VERSION, type LogRecordOf } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
 import { openStoreAt } from '#runtime/storage/storage-url'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { decideAdoption, type AdoptionDecision } from './adoption.ts'
 import { Attempt } from './attempt.ts'
-import { restorePointOf, verifyRestorePoint } from './choose-restore-point.ts'
+import { restorePointOf, verifyRestorePoint } from '#runtime/restore/choose-restore-point'
 import { assertTransition, isFinal } from './job-lifecycle.ts'
 import { Operations } from './operations.ts'
 import type { PlannedJob } from './plan-job.ts'
@@ -49,8 +56,9 @@ export interface JobMasterOptions {
 }
 
 /**
- * The job under one leadership: schedules attempts, restarts them, lets the coordinator checkpoint them, ends them. Longer than other files because it is one state
- * machine; what it decides is pure and elsewhere (scheduler, restart-strategy, adoption, choose-restore-point).
+ * The job under one leadership: schedules attempts, restarts them, lets the coordinator checkpoint
+ * them, ends them. Longer than other files because it is one state machine; what it decides is pure
+ * and elsewhere (scheduler, restart-strategy, adoption, choose-restore-point).
  * M1 A DEPLOY record is in the log before any deploy command leaves.
  * M2 Messages of another attempt than the current one are dropped.
  * M3 A job is closed only after every sink has said that it committed the last checkpoint.
@@ -90,9 +98,12 @@ export class JobMaster implements RegistryEvents {
       job: config.job,
       options: config.checkpoint,
       send: {
-        trigger: (attempt, barrier) => this.#toAttempt(attempt, { type: 'trigger', epoch: options.epoch, attempt, barrier }),
-        complete: (attempt, permit) => this.#toAttempt(attempt, { type: 'complete', epoch: options.epoch, attempt, permit }),
-        abort: (attempt, checkpointId) => this.#toAttempt(attempt, { type: 'abort', epoch: options.epoch, attempt, checkpointId }),
+        trigger: (attempt, barrier) =>
+          this.#toAttempt(attempt, { type: 'trigger', epoch: options.epoch, attempt, barrier }),
+        complete: (attempt, permit) =>
+          this.#toAttempt(attempt, { type: 'complete', epoch: options.epoch, attempt, permit }),
+        abort: (attempt, checkpointId) =>
+          this.#toAttempt(attempt, { type: 'abort', epoch: options.epoch, attempt, checkpointId }),
       },
       openSavepointStore: (url) => openStoreAt(url, options.s3),
       onFailureLimit: (error) => this.#onFailure(error, undefined, undefined, false),
@@ -161,7 +172,12 @@ export class JobMaster implements RegistryEvents {
   lost(taskManager: RegisteredTaskManager, why: string): void {
     this.#options.onChange()
     if (this.#attempt?.uses(taskManager) !== true) return
-    this.#onFailure(new WeirError('NET_LOST', `TaskManager ${taskManager.id} was lost: ${why}`), undefined, taskManager.id, true)
+    this.#onFailure(
+      new WeirError('NET_LOST', `TaskManager ${taskManager.id} was lost: ${why}`),
+      undefined,
+      taskManager.id,
+      true,
+    )
   }
 
   checkpoint(triggerId: string): OperationView {
@@ -172,24 +188,45 @@ export class JobMaster implements RegistryEvents {
 
   savepoint(triggerId: string, path: string | undefined): OperationView {
     return this.operations.start(triggerId, 'savepoint', async () =>
-      this.#completed(await this.coordinator.request({ triggerId, type: 'savepoint', ...(path === undefined ? {} : { path }) })),
+      this.#completed(
+        await this.coordinator.request({
+          triggerId,
+          type: 'savepoint',
+          ...(path === undefined ? {} : { path }),
+        }),
+      ),
     )
   }
 
-  /** Stops the run with a last checkpoint or savepoint; closed when the operation completes. A failed one leaves the job running. */
-  stop(triggerId: string, mode: 'checkpoint' | 'savepoint', path: string | undefined, drain: boolean): OperationView {
+  /**
+   * Stops the run with a last checkpoint or savepoint; closed when the operation completes. A
+   * failed one leaves the job running.
+   */
+  stop(
+    triggerId: string,
+    mode: 'checkpoint' | 'savepoint',
+    path: string | undefined,
+    drain: boolean,
+  ): OperationView {
     return this.operations.start(triggerId, 'stop', async () => {
       if (isFinal(this.#state)) return {}
       if (this.#state !== 'Running') return this.#stopIdle()
       this.#to('Stopping', `stopping with a ${mode}`)
       const attempt = this.#attempt
       try {
-        const done = await this.coordinator.request({ triggerId, type: 'stop', mode, drain, ...(path === undefined ? {} : { path }) })
+        const done = await this.coordinator.request({
+          triggerId,
+          type: 'stop',
+          mode,
+          drain,
+          ...(path === undefined ? {} : { path }),
+        })
         await attempt?.committed(done.id, this.#options.clock)
         await this.#end(drain ? 'Drained' : 'Suspended', `stopped with ${mode} ${done.id}`)
         return this.#completed(done)
       } catch (error) {
-        if ((this.#state as JobState) === 'Stopping' && this.#attempt === attempt) this.#onFailure(error, undefined, undefined, false)
+        if ((this.#state as JobState) === 'Stopping' && this.#attempt === attempt)
+          this.#onFailure(error, undefined, undefined, false)
         throw error
       }
     })
@@ -224,10 +261,18 @@ export class JobMaster implements RegistryEvents {
     }
   }
 
-  /** A TaskManager that was away (stopped, partitioned) may come back with tasks of an attempt that is over. They can do no harm; they only waste its slots. */
+  /**
+   * A TaskManager that was away (stopped, partitioned) may come back with tasks of an attempt that
+   * is over. They can do no harm; they only waste its slots.
+   */
   #cancelStray(taskManager: RegisteredTaskManager, attempt: string | undefined): void {
     if (attempt === undefined || attempt === this.#attempt?.id || this.#adoptable !== undefined) return
-    taskManager.send({ type: 'cancel', epoch: this.#options.epoch, attempt, why: `attempt ${this.#attempt?.id ?? 'none'} is current` })
+    taskManager.send({
+      type: 'cancel',
+      epoch: this.#options.epoch,
+      attempt,
+      why: `attempt ${this.#attempt?.id ?? 'none'} is current`,
+    })
   }
 
   #reported(taskManager: RegisteredTaskManager, report: ExecutionReport | undefined): void {
@@ -235,14 +280,25 @@ export class JobMaster implements RegistryEvents {
     this.#adoptOrDeploy(false)
   }
 
-  /** Goes on with what runs where that is exactly what was deployed last; else deploys, at the latest when the limit has passed. */
+  /**
+   * Goes on with what runs where that is exactly what was deployed last; else deploys, at the
+   * latest when the limit has passed.
+   */
   #adoptOrDeploy(limitPassed: boolean): void {
     const adoptable = this.#adoptable
     if (adoptable === undefined || this.#closed) return
     const { planned, config, log, registry, logger } = this.#options
-    const answers = registry.list.flatMap((t) => (adoptable.has(t) ? [{ slots: t.slots, report: adoptable.get(t) }] : []))
+    const answers = registry.list.flatMap((t) =>
+      adoptable.has(t) ? [{ slots: t.slots, report: adoptable.get(t) }] : [],
+    )
     const { deploy } = log.state
-    const decision = decideAdoption({ plan: planned.plan, run: config.run, deploy, expectedSlots: config.expectedSlots, answers })
+    const decision = decideAdoption({
+      plan: planned.plan,
+      run: config.run,
+      deploy,
+      expectedSlots: config.expectedSlots,
+      answers,
+    })
     if (decision.kind === 'wait' && !limitPassed) return
     this.#adoptable = undefined
     this.#timer?.cancel()
@@ -261,7 +317,12 @@ export class JobMaster implements RegistryEvents {
     this.#attempt = attempt
     attempt.isStarted = true
     const from = log.state.deploy?.restoreFrom
-    this.#restoredFrom = from?.kind === 'checkpoint' ? keyUrl(store.url, from.manifest) : from?.kind === 'savepoint' ? from.path : undefined
+    this.#restoredFrom =
+      from?.kind === 'checkpoint'
+        ? keyUrl(store.url, from.manifest)
+        : from?.kind === 'savepoint'
+          ? from.path
+          : undefined
     this.#to('Deploying', `adopting attempt ${id}`)
     this.#to('Running', `running; attempt ${id} goes on under epoch ${epoch}`)
     attempt.send({ type: 'adopt', epoch, attempt: id })
@@ -304,7 +365,12 @@ export class JobMaster implements RegistryEvents {
     const attempt = new Attempt(nextAttempt(log.state, epoch), places, available)
     this.#attempt = attempt
     const restore = restorePointOf(log.state, config.run, config.restore)
-    const restoredFrom = await verifyRestorePoint(restore, { store, s3 }, planned.plan, config.restore?.allowNonRestoredState ?? false)
+    const restoredFrom = await verifyRestorePoint(
+      restore,
+      { store, s3 },
+      planned.plan,
+      config.restore?.allowNonRestoredState ?? false,
+    )
     if (this.#attempt !== attempt) return
     this.#restoredFrom = restoredFrom
     this.recoveries.deploying(restore.kind === 'checkpoint' ? restore.id : undefined)
@@ -345,7 +411,12 @@ export class JobMaster implements RegistryEvents {
     attempt.isStarted = true
     this.#timer?.cancel()
     this.#error = undefined
-    this.#to('Running', this.#restoredFrom === undefined ? 'running, started empty' : `running, restored from ${this.#restoredFrom}`)
+    this.#to(
+      'Running',
+      this.#restoredFrom === undefined
+        ? 'running, started empty'
+        : `running, restored from ${this.#restoredFrom}`,
+    )
     this.recoveries.running()
     this.coordinator.start(attemptPlan(attempt.id, this.#options.planned.plan))
     this.#toAttempt(attempt.id, { type: 'start', epoch: this.#options.epoch, attempt: attempt.id })
@@ -366,7 +437,11 @@ export class JobMaster implements RegistryEvents {
 
   async #finalCheckpoint(attempt: Attempt, tries: number): Promise<number> {
     try {
-      const done = await this.coordinator.request({ triggerId: `final-${attempt.id}-${tries}`, type: 'checkpoint', final: true })
+      const done = await this.coordinator.request({
+        triggerId: `final-${attempt.id}-${tries}`,
+        type: 'checkpoint',
+        final: true,
+      })
       return done.id
     } catch (error) {
       const again =
@@ -391,7 +466,11 @@ export class JobMaster implements RegistryEvents {
     )
     return lastCheckpoint === undefined
       ? {}
-      : { checkpointId: lastCheckpoint.id, path: lastCheckpoint.manifest, sizeBytes: lastCheckpoint.sizeBytes }
+      : {
+          checkpointId: lastCheckpoint.id,
+          path: lastCheckpoint.manifest,
+          sizeBytes: lastCheckpoint.sizeBytes,
+        }
   }
 
   #completed({ id, path, sizeBytes, maxParallelism }: CheckpointResult): Partial<OperationView> {
@@ -407,21 +486,37 @@ export class JobMaster implements RegistryEvents {
     this.#to(status, message)
   }
 
-  #onFailure(error: unknown, subtask: SubtaskRef | undefined, taskManager: string | undefined, processLost: boolean): void {
+  #onFailure(
+    error: unknown,
+    subtask: SubtaskRef | undefined,
+    taskManager: string | undefined,
+    processLost: boolean,
+  ): void {
     if (this.#closed || isFinal(this.#state) || this.#state === 'Restarting') return
     if (error instanceof WeirError && error.code === 'FENCED') return this.#fenced(error)
     const { config, clock, random, logger } = this.#options
     const data = toErrorData(error)
     this.#error = data
     this.#exceptions = [
-      { at: clock.now(), attempt: this.attempt, vertex: subtask?.vertex, subtask: subtask?.subtask, taskManager, error: data },
+      {
+        at: clock.now(),
+        attempt: this.attempt,
+        vertex: subtask?.vertex,
+        subtask: subtask?.subtask,
+        taskManager,
+        error: data,
+      },
       ...this.#exceptions,
     ].slice(0, EXCEPTIONS_KEPT)
     this.#timer?.cancel()
     this.recoveries.begin(data.message, 0, 0)
     const settled = this.coordinator.stop('TASK_FAILURE')
     this.#cancelAttempt(data.message)
-    const { decision, history } = decideRestart(config.restart, this.#history, { now: clock.monotonic(), processLost, random: random() })
+    const { decision, history } = decideRestart(config.restart, this.#history, {
+      now: clock.monotonic(),
+      processLost,
+      random: random(),
+    })
     this.#history = history
     if (data.retry === 'never') return this.#fail(data.message, settled)
     if (decision.kind === 'fail') return this.#fail(`${data.message} (${decision.why})`, settled)
@@ -431,7 +526,10 @@ export class JobMaster implements RegistryEvents {
     this.#timer = clock.after(decision.delayMs, () => void this.#restart(settled))
   }
 
-  /** A checkpoint whose record may be in the log already must be settled before the restore point is chosen. */
+  /**
+   * A checkpoint whose record may be in the log already must be settled before the restore point is
+   * chosen.
+   */
   async #restart(settled: Promise<void>): Promise<void> {
     await settled
     if (this.#closed || this.#state !== 'Restarting') return
@@ -457,8 +555,9 @@ export class JobMaster implements RegistryEvents {
   }
 
   /**
-   * A TaskManager shuts down in an orderly way. The job runs on until the others (perhaps its replacement) have slots for it, or the limit passes; then a last
-   * checkpoint is taken and the job moves, so that next to nothing is replayed.
+   * A TaskManager shuts down in an orderly way. The job runs on until the others (perhaps its
+   * replacement) have slots for it, or the limit passes; then a last checkpoint is taken and the
+   * job moves, so that next to nothing is replayed.
    */
   #leaving(taskManager: RegisteredTaskManager, why: string): void {
     const attempt = this.#attempt
@@ -488,7 +587,12 @@ export class JobMaster implements RegistryEvents {
 
   #fencedBy(epoch: number): void {
     if (epoch > this.#options.epoch)
-      this.#fenced(new WeirError('FENCED', `A TaskManager has seen epoch ${epoch}; this leader's is ${this.#options.epoch}`))
+      this.#fenced(
+        new WeirError(
+          'FENCED',
+          `A TaskManager has seen epoch ${epoch}; this leader's is ${this.#options.epoch}`,
+        ),
+      )
   }
 
   #fenced(error: WeirError): void {
@@ -511,5 +615,9 @@ const attemptPlan = (attempt: string, plan: ExecutionPlan) => ({
   attempt,
   planHash: plan.hash,
   maxParallelism: plan.maxParallelism,
-  vertices: plan.vertices.map((v) => ({ id: v.id, uids: v.operators.map((o) => o.uid), parallelism: v.parallelism })),
+  vertices: plan.vertices.map((v) => ({
+    id: v.id,
+    uids: v.operators.map((o) => o.uid),
+    parallelism: v.parallelism,
+  })),
 })

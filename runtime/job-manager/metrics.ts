@@ -2,7 +2,10 @@ import { Gauge, Registry } from 'prom-client'
 import type { JobFacts, VertexView } from '#runtime/contract/rest'
 import { METRICS, type MetricName } from '#runtime/contract/metric-names'
 
-/** Prometheus text from the facts, gathered when scraped. Label cardinality: one series per metric, per vertex, or per state. */
+/**
+ * Prometheus text from the facts, gathered when scraped. Label cardinality: one series per metric,
+ * per vertex, or per state.
+ */
 export class JobMetrics {
   readonly #registry = new Registry()
   readonly #gauges: Record<MetricName, Gauge>
@@ -44,10 +47,16 @@ export class JobMetrics {
     if (recovery?.firstRecordMs !== undefined)
       set(
         'weir_recovery_last_seconds',
-        (recovery.detectMs + recovery.electMs + recovery.scheduleMs + recovery.restoreMs + recovery.firstRecordMs) / 1000,
+        (recovery.detectMs +
+          recovery.electMs +
+          recovery.scheduleMs +
+          recovery.restoreMs +
+          recovery.firstRecordMs) /
+          1000,
       )
     for (const { id, subtasks } of vertices) {
-      const total = (of: (s: VertexView['subtasks'][number]) => number) => subtasks.reduce((sum, s) => sum + of(s), 0)
+      const total = (of: (s: VertexView['subtasks'][number]) => number) =>
+        subtasks.reduce((sum, s) => sum + of(s), 0)
       this.#gauges.weir_vertex_records_in_total.set(
         { vertex: id },
         total((s) => s.recordsIn),
@@ -56,8 +65,14 @@ export class JobMetrics {
         { vertex: id },
         total((s) => s.recordsOut),
       )
-      this.#gauges.weir_vertex_busy_ratio.set({ vertex: id }, Math.max(0, ...subtasks.map((s) => s.busyRatio)))
-      this.#gauges.weir_vertex_back_pressured_ratio.set({ vertex: id }, Math.max(0, ...subtasks.map((s) => s.backPressuredRatio)))
+      this.#gauges.weir_vertex_busy_ratio.set(
+        { vertex: id },
+        Math.max(0, ...subtasks.map((s) => s.busyRatio)),
+      )
+      this.#gauges.weir_vertex_back_pressured_ratio.set(
+        { vertex: id },
+        Math.max(0, ...subtasks.map((s) => s.backPressuredRatio)),
+      )
     }
     return this.#registry.metrics()
   }

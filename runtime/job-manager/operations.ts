@@ -4,7 +4,10 @@ import type { OperationView } from '#runtime/contract/rest'
 
 const KEPT = 20
 
-/** Savepoints, manual checkpoints and stops that somebody asked for, by trigger id: asking twice with one id is asking once. */
+/**
+ * Savepoints, manual checkpoints and stops that somebody asked for, by trigger id: asking twice
+ * with one id is asking once.
+ */
 export class Operations {
   readonly #clock: Clock
   readonly #onChange: () => void
@@ -24,14 +27,19 @@ export class Operations {
   }
 
   /** Runs `work` unless the trigger id is known and has not failed. */
-  start(triggerId: string, type: OperationView['type'], work: () => Promise<Partial<OperationView>>): OperationView {
+  start(
+    triggerId: string,
+    type: OperationView['type'],
+    work: () => Promise<Partial<OperationView>>,
+  ): OperationView {
     const known = this.find(triggerId)
     if (known !== undefined && known.status !== 'Failed') return known
     const view: OperationView = { triggerId, type, status: 'InProgress', startedAt: this.#clock.now() }
     this.#put(view)
     work().then(
       (result) => this.#put({ ...view, ...result, status: 'Completed', completedAt: this.#clock.now() }),
-      (error: unknown) => this.#put({ ...view, status: 'Failed', completedAt: this.#clock.now(), error: toErrorData(error) }),
+      (error: unknown) =>
+        this.#put({ ...view, status: 'Failed', completedAt: this.#clock.now(), error: toErrorData(error) }),
     )
     return view
   }

@@ -21,8 +21,14 @@ export type PlanAnswer = { readonly plan: ExecutionPlan } | { readonly error: Er
 
 const PLAN_LIMIT_MS = 30_000
 
-/** Reads the job's module once; every slot runs these very bytes, so a file that changes later changes nothing. @throws {WeirError} CFG_MODULE */
-export async function readModule(path: string, args: Readonly<Record<string, unknown>>): Promise<Deployment['module']> {
+/**
+ * Reads the job's module once; every slot runs these very bytes, so a file that changes later
+ * changes nothing. @throws {WeirError} CFG_MODULE
+ */
+export async function readModule(
+  path: string,
+  args: Readonly<Record<string, unknown>>,
+): Promise<Deployment['module']> {
   try {
     const source = await readFile(path, 'utf8')
     return { name: absolute(path), source, sha256: createHash('sha256').update(source).digest('hex'), args }
@@ -31,7 +37,10 @@ export async function readModule(path: string, args: Readonly<Record<string, unk
   }
 }
 
-/** Evaluates the user's module in a thread of its own, with a time limit. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+/**
+ * Evaluates the user's module in a thread of its own, with a time limit. @throws {WeirError}
+ * CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+ */
 export async function planJob(input: PlanInput): Promise<PlannedJob> {
   const worker = new Worker(entryUrl('./plan-thread', import.meta.url), { workerData: input, name: 'plan' })
   const { promise, resolve, reject } = Promise.withResolvers<PlanAnswer>()
@@ -45,10 +54,21 @@ export async function planJob(input: PlanInput): Promise<PlannedJob> {
   )
   worker.once('message', resolve)
   worker.once('error', (error) =>
-    reject(new WeirError('CFG_MODULE', `${input.module.name} failed while building its graph: ${messageOf(error)}`, { cause: error })),
+    reject(
+      new WeirError(
+        'CFG_MODULE',
+        `${input.module.name} failed while building its graph: ${messageOf(error)}`,
+        { cause: error },
+      ),
+    ),
   )
   worker.once('exit', (code) =>
-    reject(new WeirError('CFG_MODULE', `${input.module.name} ended the process (code ${code}) while building its graph`)),
+    reject(
+      new WeirError(
+        'CFG_MODULE',
+        `${input.module.name} ended the process (code ${code}) while building its graph`,
+      ),
+    ),
   )
   try {
     const answer = await promise

@@ -15,7 +15,10 @@ interface Current {
 
 const KEPT = 10
 
-/** The last ten recoveries with the milliseconds of each phase: what a person asks after an incident. */
+/**
+ * The last ten recoveries with the milliseconds of each phase: what a person asks after an
+ * incident.
+ */
 export class Recoveries {
   readonly #clock: Clock
   #views: RecoveryView[] = []
@@ -29,7 +32,10 @@ export class Recoveries {
     return this.#views
   }
 
-  /** A failure was noticed. `detectMs`: from the event to here as far as known; `electMs`: until this leader led. A failure during a recovery extends it. */
+  /**
+   * A failure was noticed. `detectMs`: from the event to here as far as known; `electMs`: until
+   * this leader led. A failure during a recovery extends it.
+   */
   begin(cause: string, detectMs: number, electMs: number): void {
     const now = this.#clock.monotonic()
     if (this.#current !== undefined) return

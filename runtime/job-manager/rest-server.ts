@@ -36,10 +36,19 @@ const OPEN_PATHS = new Set(['/healthz', '/readyz', '/metrics'])
 const EVENT_DEBOUNCE_MS = 50
 const KEEP_ALIVE_MS = 5000
 
-const triggerBody = z.strictObject({ triggerId: z.string().min(1).max(200).optional(), path: z.string().min(1).optional() })
-const stopBody = triggerBody.extend({ mode: z.enum(['checkpoint', 'savepoint']).default('checkpoint'), drain: z.boolean().default(false) })
+const triggerBody = z.strictObject({
+  triggerId: z.string().min(1).max(200).optional(),
+  path: z.string().min(1).optional(),
+})
+const stopBody = triggerBody.extend({
+  mode: z.enum(['checkpoint', 'savepoint']).default('checkpoint'),
+  drain: z.boolean().default(false),
+})
 
-/** REST of contract/rest.ts. Loopback callers need no token: who is on the machine already may read the token file. */
+/**
+ * REST of contract/rest.ts. Loopback callers need no token: who is on the machine already may read
+ * the token file.
+ */
 export class RestServer {
   readonly #options: RestServerOptions
   readonly #app: FastifyInstance
@@ -59,7 +68,9 @@ export class RestServer {
     try {
       await this.#app.listen({ host, port })
     } catch (cause) {
-      throw new WeirError('CFG_INVALID', `Cannot listen for REST on ${host}:${port}: ${messageOf(cause)}`, { cause })
+      throw new WeirError('CFG_INVALID', `Cannot listen for REST on ${host}:${port}: ${messageOf(cause)}`, {
+        cause,
+      })
     }
     this.#beat()
     return (this.#app.server.address() as { port: number }).port
@@ -87,7 +98,9 @@ export class RestServer {
     app.addHook('onRequest', async (request, reply) => this.#authenticate(request, reply))
     app.setErrorHandler((error, _request, reply) => this.#fail(reply, error))
     app.setNotFoundHandler((request, reply) =>
-      reply.code(404).send({ code: 'CFG_INVALID', message: `No such resource: ${request.method} ${request.url}` }),
+      reply
+        .code(404)
+        .send({ code: 'CFG_INVALID', message: `No such resource: ${request.method} ${request.url}` }),
     )
     app.get('/healthz', async () => ({ ok: true }))
     app.get('/readyz', async (_request, reply) =>
@@ -110,15 +123,20 @@ export class RestServer {
     app.get('/jobs/:job/checkpoints', async () => checkpointsView(source.master?.coordinator))
     app.get<{ Params: { id: string } }>(
       '/jobs/:job/checkpoints/details/:id',
-      async ({ params }) => this.#leader().coordinator.details(Number(params.id)) ?? notFound(`checkpoint ${params.id}`),
+      async ({ params }) =>
+        this.#leader().coordinator.details(Number(params.id)) ?? notFound(`checkpoint ${params.id}`),
     )
-    app.get<{ Params: { triggerId: string } }>('/jobs/:job/checkpoints/:triggerId', async ({ params }) => this.#operation(params.triggerId))
+    app.get<{ Params: { triggerId: string } }>('/jobs/:job/checkpoints/:triggerId', async ({ params }) =>
+      this.#operation(params.triggerId),
+    )
     app.post('/jobs/:job/checkpoints', async ({ body }) => {
       const { triggerId = randomUUID() } = parse(triggerBody, body)
       return { triggerId: this.#leader().checkpoint(triggerId).triggerId }
     })
     app.get('/jobs/:job/savepoints', async () => source.savepoints())
-    app.get<{ Params: { triggerId: string } }>('/jobs/:job/savepoints/:triggerId', async ({ params }) => this.#operation(params.triggerId))
+    app.get<{ Params: { triggerId: string } }>('/jobs/:job/savepoints/:triggerId', async ({ params }) =>
+      this.#operation(params.triggerId),
+    )
     app.post('/jobs/:job/savepoints', async ({ body }) => {
       const { triggerId = randomUUID(), path } = parse(triggerBody, body)
       return { triggerId: this.#leader().savepoint(triggerId, path).triggerId }
@@ -134,7 +152,9 @@ export class RestServer {
     if (OPEN_PATHS.has(path) || isLoopback(request.ip)) return undefined
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
     if (given !== undefined && tokenMatches(this.#options.token, given)) return undefined
-    return reply.code(401).send({ code: 'NET_REFUSED', message: 'Authorization is needed: Bearer and the token of this job' })
+    return reply
+      .code(401)
+      .send({ code: 'NET_REFUSED', message: 'Authorization is needed: Bearer and the token of this job' })
   }
 
   #leader(): JobMaster {
@@ -143,7 +163,9 @@ export class RestServer {
     const { leader, message } = source.facts()
     throw new WeirError(
       'NET_REFUSED',
-      leader === undefined ? `This JobManager does not lead: ${message}` : `This JobManager is a stand-by; ${leader} leads`,
+      leader === undefined
+        ? `This JobManager does not lead: ${message}`
+        : `This JobManager is a stand-by; ${leader} leads`,
     )
   }
 
@@ -152,15 +174,22 @@ export class RestServer {
   }
 
   #fail(reply: FastifyReply, error: unknown): FastifyReply {
-    if (error instanceof NotFound) return reply.code(404).send({ code: 'CFG_INVALID', message: error.message })
+    if (error instanceof NotFound)
+      return reply.code(404).send({ code: 'CFG_INVALID', message: error.message })
     const data = toErrorData(error)
     const clientError =
-      typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number'
+      typeof error === 'object' &&
+      error !== null &&
+      'statusCode' in error &&
+      typeof error.statusCode === 'number'
         ? error.statusCode
         : undefined
-    const status = data.code === 'NET_REFUSED' ? 421 : data.code === 'CFG_INVALID' ? 400 : (clientError ?? 500)
+    const status =
+      data.code === 'NET_REFUSED' ? 421 : data.code === 'CFG_INVALID' ? 400 : (clientError ?? 500)
     if (status === 500) this.#options.logger.error({ err: error }, 'REST request failed')
-    return reply.code(status).send({ code: clientError === undefined ? data.code : 'CFG_INVALID', message: data.message })
+    return reply
+      .code(status)
+      .send({ code: clientError === undefined ? data.code : 'CFG_INVALID', message: data.message })
   }
 
   #stream(reply: FastifyReply): void {
@@ -177,7 +206,10 @@ export class RestServer {
     for (const stream of this.#streams) stream.write(line)
   }
 
-  /** Rates and counters move without an event; the line also tells readers that the connection lives. */
+  /**
+   * Rates and counters move without an event; the line also tells readers that the connection
+   * lives.
+   */
   #beat(): void {
     this.#keepAlive = this.#options.clock.after(KEEP_ALIVE_MS / 5, () => {
       this.#broadcast()

@@ -7,7 +7,9 @@ export interface FailureHistory {
 }
 export const noFailures: FailureHistory = { failures: [] }
 
-export type RestartDecision = { readonly kind: 'restart'; readonly delayMs: number } | { readonly kind: 'fail'; readonly why: string }
+export type RestartDecision =
+  | { readonly kind: 'restart'; readonly delayMs: number }
+  | { readonly kind: 'fail'; readonly why: string }
 
 const MULTIPLIER = 1.5
 const JITTER = 0.1
@@ -15,9 +17,10 @@ const JITTER = 0.1
 /**
  * What to do about a failure at `now`. Pure; `random` in [0, 1).
  *
- * ExponentialDelay: delay x 1.5 per failure up to maxDelay, +-10 %; a window without failure starts it over.
- * FailureRate: restart after `delay` unless more than maxAttempts failures (default 5) fell into the window.
- * Either way the first lost process of a window is replaced without delay: the delay damps crash loops, and one lost machine is none.
+ * ExponentialDelay: delay x 1.5 per failure up to maxDelay, +-10 %; a window without failure starts
+ * it over. FailureRate: restart after `delay` unless more than maxAttempts failures (default 5)
+ * fell into the window. Either way the first lost process of a window is replaced without delay:
+ * the delay damps crash loops, and one lost machine is none.
  */
 export function decideRestart(
   options: RestartOptions,
@@ -35,12 +38,20 @@ export function decideRestart(
   if (limit !== undefined && count > limit)
     return {
       history: { failures },
-      decision: { kind: 'fail', why: `${count} failures within ${formatDuration(options.windowMs)}, restart.maxAttempts is ${limit}` },
+      decision: {
+        kind: 'fail',
+        why: `${count} failures within ${formatDuration(options.windowMs)}, restart.maxAttempts is ${limit}`,
+      },
     }
   if (processLost && count === 1) return { history: { failures }, decision: { kind: 'restart', delayMs: 0 } }
   const base =
-    options.strategy === 'FailureRate' ? options.delayMs : Math.min(options.maxDelayMs, options.delayMs * MULTIPLIER ** (count - 1))
-  return { history: { failures }, decision: { kind: 'restart', delayMs: base * (1 + JITTER * (2 * random - 1)) } }
+    options.strategy === 'FailureRate'
+      ? options.delayMs
+      : Math.min(options.maxDelayMs, options.delayMs * MULTIPLIER ** (count - 1))
+  return {
+    history: { failures },
+    decision: { kind: 'restart', delayMs: base * (1 + JITTER * (2 * random - 1)) },
+  }
 }
 
 /** Failures since the last quiet window. */

@@ -12,10 +12,15 @@ export function slotsWanted(plan: ExecutionPlan): number {
 }
 
 /**
- * Places every subtask, or undefined when there are too few slots. Slots are filled across TaskManagers in turn (one slot of each, then the next), by id, so
- * that the same TaskManagers get the same subtasks again. Subtask i of every vertex goes to slot i: what is keyed the same way stays in one thread. Pure.
+ * Places every subtask, or undefined when there are too few slots. Slots are filled across
+ * TaskManagers in turn (one slot of each, then the next), by id, so that the same TaskManagers get
+ * the same subtasks again. Subtask i of every vertex goes to slot i: what is keyed the same way
+ * stays in one thread. Pure.
  */
-export function assignSlots(plan: ExecutionPlan, offers: readonly SlotOffer[]): readonly SubtaskPlace[] | undefined {
+export function assignSlots(
+  plan: ExecutionPlan,
+  offers: readonly SlotOffer[],
+): readonly SubtaskPlace[] | undefined {
   const sorted = [...offers].sort((a, b) => (a.taskManager < b.taskManager ? -1 : 1))
   const order: { taskManager: string; slot: number }[] = []
   for (let slot = 0; sorted.some((o) => slot < o.slots); slot++)

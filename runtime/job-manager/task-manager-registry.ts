@@ -52,8 +52,9 @@ interface Entry extends RegisteredTaskManager {
 }
 
 /**
- * Accepts TaskManagers' control connections, for leaders and stand-bys alike; a stand-by keeps them connected so that it can deploy at once when it leads.
- * A TaskManager is lost when its connection closes, or says nothing for 10 s.
+ * Accepts TaskManagers' control connections, for leaders and stand-bys alike; a stand-by keeps them
+ * connected so that it can deploy at once when it leads. A TaskManager is lost when its connection
+ * closes, or says nothing for 10 s.
  */
 export class TaskManagerRegistry {
   readonly #options: RegistryOptions
@@ -74,7 +75,13 @@ export class TaskManagerRegistry {
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) =>
-        reject(new WeirError('CFG_INVALID', `Cannot listen for TaskManagers on ${host}:${port}: ${messageOf(error)}`, { cause: error })),
+        reject(
+          new WeirError(
+            'CFG_INVALID',
+            `Cannot listen for TaskManagers on ${host}:${port}: ${messageOf(error)}`,
+            { cause: error },
+          ),
+        ),
       )
       server.listen(port, host, resolve)
     })
@@ -82,7 +89,10 @@ export class TaskManagerRegistry {
     return (server.address() as AddressInfo).port
   }
 
-  /** From now on events go to `events`, and TaskManagers know who leads. Those connected already are announced at once. */
+  /**
+   * From now on events go to `events`, and TaskManagers know who leads. Those connected already are
+   * announced at once.
+   */
   lead(epoch: number, events: RegistryEvents): void {
     this.#leading = true
     this.#epoch = epoch
@@ -141,7 +151,10 @@ export class TaskManagerRegistry {
       onClose: (error) => {
         limit.cancel()
         if (entry !== undefined)
-          this.#remove(entry, error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`)
+          this.#remove(
+            entry,
+            error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`,
+          )
       },
     })
   }
@@ -154,9 +167,15 @@ export class TaskManagerRegistry {
         `TaskManager ${hello.id} speaks wire version ${hello.wire} (Weir ${hello.version}), this JobManager ${WIRE_VERSION} (Weir ${VERSION})`,
       )
     if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
-      throw new WeirError('NET_REFUSED', `TaskManager ${hello.id} belongs to another job or has another token`)
+      throw new WeirError(
+        'NET_REFUSED',
+        `TaskManager ${hello.id} belongs to another job or has another token`,
+      )
     if (hello.run !== run)
-      throw new WeirError('NET_REFUSED', `TaskManager ${hello.id} is of run ${hello.run}, this JobManager of run ${run}`)
+      throw new WeirError(
+        'NET_REFUSED',
+        `TaskManager ${hello.id} is of run ${hello.run}, this JobManager of run ${run}`,
+      )
     const old = this.#entries.get(hello.id)
     if (old !== undefined) {
       this.#remove(old, 'it connected again')
@@ -176,13 +195,21 @@ export class TaskManagerRegistry {
     }
     this.#entries.set(hello.id, entry)
     this.#welcome(socket)
-    logger.info({ taskManager: hello.id, slots: hello.slots, address: hello.dataAddress }, 'task manager registered')
+    logger.info(
+      { taskManager: hello.id, slots: hello.slots, address: hello.dataAddress },
+      'task manager registered',
+    )
     this.#events?.registered(entry)
     return entry
   }
 
   #welcome(socket: FrameSocket): void {
-    sendMessage(socket, { type: 'welcome', leader: this.#leading, epoch: this.#epoch, id: this.#options.id } satisfies FromJobManager)
+    sendMessage(socket, {
+      type: 'welcome',
+      leader: this.#leading,
+      epoch: this.#epoch,
+      id: this.#options.id,
+    } satisfies FromJobManager)
   }
 
   #handle(entry: Entry, message: Exclude<FromTaskManager, Hello>): void {

@@ -2,8 +2,10 @@ import type { Socket } from 'node:net'
 import { WeirError } from '#runtime/base/errors'
 
 /**
- * Length-prefixed frames on a TCP socket: u32 little-endian length, then that many bytes. The same framing carries control messages and data.
- * I1 A frame is handed over once and whole, in a buffer of its own that the handler may keep or transfer.
+ * Length-prefixed frames on a TCP socket: u32 little-endian length, then that many bytes. The same
+ * framing carries control messages and data.
+ * I1 A frame is handed over once and whole, in a buffer of its own that the handler may keep or
+ *    transfer.
  * I2 `onClose` is called exactly once, for whatever reason; nothing is handed over after it.
  */
 export const MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -45,12 +47,16 @@ export class FrameSocket {
     return this.#socket.writableLength
   }
 
-  /** Queues one frame made of the parts. The parts must not change afterwards. After `close` a no-op. */
+  /**
+   * Queues one frame made of the parts. The parts must not change afterwards. After `close` a
+   * no-op.
+   */
   send(...parts: readonly Uint8Array[]): void {
     if (this.#closed) return
     let length = 0
     for (const part of parts) length += part.byteLength
-    if (length > MAX_FRAME_BYTES) throw new WeirError('BUG', `Frame of ${length} bytes exceeds the limit of ${MAX_FRAME_BYTES}`)
+    if (length > MAX_FRAME_BYTES)
+      throw new WeirError('BUG', `Frame of ${length} bytes exceeds the limit of ${MAX_FRAME_BYTES}`)
     const header = Buffer.allocUnsafe(4)
     header.writeUInt32LE(length, 0)
     this.#socket.cork()

@@ -6,7 +6,10 @@ import type { FrameSocket } from './frame-socket.ts'
 /** Control messages as msgpack maps: self-describing, so that a newer peer may add fields. */
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false, int64AsType: 'number' })
 
-export function sendMessage<M extends FromJobManager | FromTaskManager>(socket: FrameSocket, message: M): void {
+export function sendMessage<M extends FromJobManager | FromTaskManager>(
+  socket: FrameSocket,
+  message: M,
+): void {
   socket.send(packr.pack(message))
 }
 
@@ -16,7 +19,11 @@ export function decodeMessage<M extends FromJobManager | FromTaskManager>(frame:
   try {
     message = packr.unpack(frame)
   } catch (cause) {
-    throw new WeirError('NET_REFUSED', `A frame of ${frame.length} bytes is not a control message: not a Weir peer`, { cause })
+    throw new WeirError(
+      'NET_REFUSED',
+      `A frame of ${frame.length} bytes is not a control message: not a Weir peer`,
+      { cause },
+    )
   }
   if (typeof message !== 'object' || message === null || !('type' in message))
     throw new WeirError('NET_REFUSED', 'A control message without a type arrived: not a Weir peer')

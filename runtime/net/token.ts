@@ -6,11 +6,17 @@ import { WeirError, messageOf } from '#runtime/base/errors'
 export async function readToken(file: string): Promise<string> {
   try {
     const token = (await readFile(file, 'utf8')).trim()
-    if (token.length < 16) throw new WeirError('CFG_INVALID', `Token file ${file} holds ${token.length} characters, expected at least 16`)
+    if (token.length < 16)
+      throw new WeirError(
+        'CFG_INVALID',
+        `Token file ${file} holds ${token.length} characters, expected at least 16`,
+      )
     return token
   } catch (error) {
     if (error instanceof WeirError) throw error
-    throw new WeirError('CFG_INVALID', `Cannot read the token file ${file}: ${messageOf(error)}`, { cause: error })
+    throw new WeirError('CFG_INVALID', `Cannot read the token file ${file}: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
 }
 

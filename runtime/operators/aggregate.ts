@@ -1,5 +1,5 @@
 import type { StateTable } from '#runtime/state/keyed-state'
-import { detach, type Aggregator } from './aggregator.ts'
+import { detach, type Aggregator } from '#runtime/state/aggregator'
 import { PassThroughOperator } from './pass-through.ts'
 import { RUNNING_TABLE } from './reduce.ts'
 import type { OperatorContext } from './stream-operator.ts'

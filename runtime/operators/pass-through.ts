@@ -12,7 +12,10 @@ export abstract class PassThroughOperator<I, O> implements StreamOperator<I, O> 
     this.#context = context
   }
 
-  /** What user code threw, with the name of this operator. Only the call of the user's function belongs into the `try`: what comes later names itself. */
+  /**
+   * What user code threw, with the name of this operator. Only the call of the user's function
+   * belongs into the `try`: what comes later names itself.
+   */
   protected failed(cause: unknown): Error {
     return userCodeError(this.#context, cause)
   }

@@ -7,7 +7,10 @@ import { TimerService, type FiredTimer, type Timers } from '#runtime/state/timer
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
-/** What a process step works with. One object for all calls: its fields are those of the record or timer in hand, so keep none of them. */
+/**
+ * What a process step works with. One object for all calls: its fields are those of the record or
+ * timer in hand, so keep none of them.
+ */
 export interface ProcessContext<K, O, D extends StateDescriptors> {
   readonly key: K
   /** Event time of the record, -Infinity if it has none; the time of the timer. */
@@ -16,17 +19,26 @@ export interface ProcessContext<K, O, D extends StateDescriptors> {
   readonly state: StateHandles<D>
   /** Timers of this key. */
   readonly timers: Timers
-  /** Emits a record, with the timestamp of what is in hand unless another is given. May be called any number of times. */
+  /**
+   * Emits a record, with the timestamp of what is in hand unless another is given. May be called
+   * any number of times.
+   */
   readonly out: (value: O, timestamp?: number) => void
 }
 
 export interface ProcessFunctions<K, T, O, D extends StateDescriptors> {
-  /** State a key: name -> descriptor (`valueState()`, `listState()`, ...). The names are the names in checkpoints. */
+  /**
+   * State a key: name -> descriptor (`valueState()`, `listState()`, ...). The names are the names
+   * in checkpoints.
+   */
   readonly state?: D
   /** Says the type of what `out` takes: `emits: type<Alert>()`. */
   readonly emits?: TypeWitness<O>
   onRecord(value: T, context: ProcessContext<K, O, D>): void
-  /** Event timers fire when the watermark reaches them, before it goes on; processing timers by the wall clock, some tens of milliseconds late. */
+  /**
+   * Event timers fire when the watermark reaches them, before it goes on; processing timers by the
+   * wall clock, some tens of milliseconds late.
+   */
   onTimer?(timer: FiredTimer<K>, context: ProcessContext<K, O, D>): void
 }
 
@@ -38,8 +50,8 @@ class CurrentContext<K, O, D extends StateDescriptors> extends KeyedContext<K> {
 }
 
 /**
- * User code with state and timers a key. The watermark is stored, so that `timers.watermark` does not go back at a restore; timers that are due by it then fire with
- * the first batch or watermark.
+ * User code with state and timers a key. The watermark is stored, so that `timers.watermark` does
+ * not go back at a restore; timers that are due by it then fire with the first batch or watermark.
  */
 export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassThroughOperator<T, O> {
   readonly #keyOf: (value: T) => K

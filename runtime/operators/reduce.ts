@@ -5,7 +5,10 @@ import type { OperatorContext } from './stream-operator.ts'
 /** Table of running values of a key. Part of the stored format. */
 export const RUNNING_TABLE = 'running'
 
-/** Running reduction of a key: emits the reduced value for each record. The first record of a key is its first value. */
+/**
+ * Running reduction of a key: emits the reduced value for each record. The first record of a key is
+ * its first value.
+ */
 export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {
   readonly #keyOf: (value: T) => K
   readonly #reduce: (reduced: T, value: T) => T

@@ -1,5 +1,6 @@
 import type { Sink, SinkWriter } from '#runtime/connectors/sink'
-import type { CommitPermit, OperatorContext, StreamOperator } from './stream-operator.ts'
+import type { CommitPermit } from '#runtime/contract/rpc'
+import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
 interface Pending<C> {
   readonly checkpointId: number
@@ -8,10 +9,13 @@ interface Pending<C> {
 
 /**
  * Two-phase commit around a SinkWriter.
- * I1 At a barrier the writer's transaction is cut synchronously; the snapshot holds it and every older one that is not known to be committed.
- * I2 A transaction is committed only with a permit for its id or a later one, or because the restore point holds it. Commits run one at a time, oldest first.
- * I3 A savepoint's transactions wait for the next permit, like those of an aborted checkpoint.
- * The pending list is a union state: on restore every subtask sees all of them, commits its share, and knows which output is not dangling.
+ * I1 At a barrier the writer's transaction is cut synchronously; the snapshot holds it and every
+ *    older one that is not known to be committed.
+ * I2 A transaction is committed only with a permit for its id or a later one, or because the
+ *    restore point holds it. Commits run one at a time, oldest first.
+ * I3 A savepoint's transactions wait for the next permit, like those of an aborted checkpoint. The
+ *    pending list is a union state: on restore every subtask sees all of them, commits its share,
+ *    and knows which output is not dangling.
  */
 export class SinkOperator<T, C> implements StreamOperator<T, never> {
   readonly #sink: Sink<T, C>
@@ -49,7 +53,10 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     return this.#writer.isBusy?.() ?? false
   }
 
-  /** Commits what the permit covers. @throws {WeirError} STO_UNAVAILABLE to be called again, CKP_COMMIT_LOST */
+  /**
+   * Commits what the permit covers. @throws {WeirError} STO_UNAVAILABLE to be called again,
+   * CKP_COMMIT_LOST
+   */
   onCheckpointComplete(permit: CommitPermit): Promise<void> {
     const work = this.#committing.then(() => this.#commitUpTo(permit.checkpointId))
     this.#committing = work.catch(() => undefined)
@@ -60,7 +67,10 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     await this.#writer?.close()
   }
 
-  /** Cuts the transaction now; the answer comes when it is durable. What cannot be prepared is lost with its records, so it fails the task. */
+  /**
+   * Cuts the transaction now; the answer comes when it is durable. What cannot be prepared is lost
+   * with its records, so it fails the task.
+   */
   async #prepare(checkpointId: number): Promise<readonly Pending<C>[]> {
     const before = this.#prepared
     const prepared = (async () => {

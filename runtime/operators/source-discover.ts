@@ -1,10 +1,11 @@
 import type { Source, SplitDiscovery } from '#runtime/connectors/source'
-import type { Receiver } from '#runtime/element/receiver'
-import type { OperatorContext, PollResult, StreamOperator } from './stream-operator.ts'
+import type { PollResult, Receiver } from '#runtime/element/receiver'
+import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
 /**
- * Finds the splits of a source and sends them to the readers as records. Emits no watermark of its own: event time begins at the readers, and the end of this
- * vertex's channels tells them that no split will follow.
+ * Finds the splits of a source and sends them to the readers as records. Emits no watermark of its
+ * own: event time begins at the readers, and the end of this vertex's channels tells them that no
+ * split will follow.
  */
 export class SourceDiscoverOperator<S> implements StreamOperator<never, S> {
   readonly #source: Source<any, S>
@@ -20,7 +21,9 @@ export class SourceDiscoverOperator<S> implements StreamOperator<never, S> {
   async open(context: OperatorContext<S>): Promise<void> {
     this.#out = context.out
     this.#discovery = this.#source.createDiscovery(context)
-    const { restored } = context.listState('discovery', 'union', () => [{ discovery: this.#discovery.snapshot() }])
+    const { restored } = context.listState('discovery', 'union', () => [
+      { discovery: this.#discovery.snapshot() },
+    ])
     await this.#discovery.open(restored[0]?.discovery)
   }
 

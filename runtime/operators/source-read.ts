@@ -1,6 +1,6 @@
 import type { Source, SplitReader } from '#runtime/connectors/source'
-import type { Receiver } from '#runtime/element/receiver'
-import type { OperatorContext, PollResult, StreamOperator } from './stream-operator.ts'
+import type { PollResult, Receiver } from '#runtime/element/receiver'
+import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
 interface SplitPosition<S, P> {
   readonly split: S
@@ -8,8 +8,9 @@ interface SplitPosition<S, P> {
 }
 
 /**
- * Reads the splits that discovery sends, and keeps where each one stands. Its input carries no event time, so the only watermark it is ever given is the last one: when
- * all splits are read, or when the job is drained.
+ * Reads the splits that discovery sends, and keeps where each one stands. Its input carries no
+ * event time, so the only watermark it is ever given is the last one: when all splits are read, or
+ * when the job is drained.
  */
 export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   readonly #source: Source<T, S, P>
@@ -31,7 +32,9 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
     this.#out = new CountingReceiver(context.out)
     this.#wake = () => context.wake()
     this.#reader = this.#source.createReader(context)
-    const { restored } = context.listState<SplitPosition<S, P>>('splits', 'split', () => this.#reader.snapshot())
+    const { restored } = context.listState<SplitPosition<S, P>>('splits', 'split', () =>
+      this.#reader.snapshot(),
+    )
     for (const { split, position } of restored) this.#reader.addSplit(split, position)
   }
 
@@ -41,8 +44,9 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   }
 
   /**
-   * A reader without splits does not hold back event time where discovery never ends. Where it ends, the end of the reader says so in time, and no record of a split that is
-   * still on its way can come too late.
+   * A reader without splits does not hold back event time where discovery never ends. Where it
+   * ends, the end of the reader says so in time, and no record of a split that is still on its way
+   * can come too late.
    */
   poll(): PollResult {
     const result = this.#reader.poll(this.#out)

@@ -3,7 +3,7 @@ import { canonicalKey } from '#runtime/element/key-encoding'
 import { MIN_WATERMARK } from '#runtime/element/receiver'
 import type { StateTable } from '#runtime/state/keyed-state'
 import type { SlidingWindows, Window } from '#runtime/time/window'
-import { detach, type Aggregator } from './aggregator.ts'
+import { detach, type Aggregator } from '#runtime/state/aggregator'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
@@ -14,20 +14,30 @@ const NEVER = Infinity
 export interface WindowOptions<K, T, A, R, O> {
   readonly keyOf: (value: T) => K
   readonly windows: SlidingWindows
-  /** Records later than their window's end by up to this are still counted, and the window's result is emitted again. */
+  /**
+   * Records later than their window's end by up to this are still counted, and the window's result
+   * is emitted again.
+   */
   readonly allowedLatenessMs: number
   readonly aggregator: Aggregator<T, A, R>
   readonly emit: (key: K, window: Window, result: R) => O
-  /** Makes the record that leaves for a late one; undefined: late records are dropped and counted. */
+  /**
+   * Makes the record that leaves for a late one; undefined: late records are dropped and counted.
+   */
   readonly late: ((value: T) => O) | undefined
 }
 
 /**
- * Event-time windows of a key by panes: a record is added to one pane, a window merges its panes when the watermark reaches its end - 1. Results have timestamp end - 1.
- * I1 A window fires once when the watermark passes its end, then again for each late record that is still allowed.
- * I2 A pane is dropped when no window can use it any more: last end - 1 + allowed lateness <= watermark.
- * I3 The watermark is stored: after a restore no window fires a second time, and what was late stays late. All subtasks of a keyed operator have the same one at
- *    a barrier, because each gets every upstream subtask's watermarks; so the least of the stored ones is right also after a change of parallelism.
+ * Event-time windows of a key by panes: a record is added to one pane, a window merges its panes
+ * when the watermark reaches its end - 1. Results have timestamp end - 1.
+ * I1 A window fires once when the watermark passes its end, then again for each late record that is
+ *    still allowed.
+ * I2 A pane is dropped when no window can use it any more: last end - 1 + allowed lateness <=
+ *    watermark.
+ * I3 The watermark is stored: after a restore no window fires a second time, and what was late
+ *    stays late. All subtasks of a keyed operator have the same one at a barrier, because each gets
+ *    every upstream subtask's watermarks; so the least of the stored ones is right also after a
+ *    change of parallelism.
  */
 export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   readonly #options: WindowOptions<K, T, A, R, O>
@@ -84,7 +94,9 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     this.out.onWatermark(watermark)
   }
 
-  /** What follows from pane and watermark alone is found out once for a run of records of one pane. */
+  /**
+   * What follows from pane and watermark alone is found out once for a run of records of one pane.
+   */
   #selectPane(pane: number, timestamp: number): void {
     if (!Number.isFinite(timestamp))
       throw new WeirError(
@@ -96,7 +108,8 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     this.#paneIsLate = windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= this.#watermark
     this.#paneHasFired = false
     if (this.#paneIsLate) return
-    this.#paneHasFired = allowedLatenessMs > 0 && windows.windowEndsOfPane(pane).some((end) => this.#isOpenAfterFiring(end))
+    this.#paneHasFired =
+      allowedLatenessMs > 0 && windows.windowEndsOfPane(pane).some((end) => this.#isOpenAfterFiring(end))
     this.#paneTable = this.#context.keyed.table<K, A>(PANES, pane)
     this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
   }
@@ -117,7 +130,9 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     const { keyed } = this.#context
     const panes = keyed.namespaces(PANES)
     const ends = new Set<number>()
-    for (const pane of panes) for (const end of windows.windowEndsOfPane(pane)) if (end - 1 > before && end - 1 <= watermark) ends.add(end)
+    for (const pane of panes)
+      for (const end of windows.windowEndsOfPane(pane))
+        if (end - 1 > before && end - 1 <= watermark) ends.add(end)
     for (const end of [...ends].sort((a, b) => a - b)) this.#fire(end)
     this.#dueAt = NEVER
     for (const pane of panes)
@@ -136,10 +151,14 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
         out.onRecord(emit(key, window, detach(aggregator.result(accumulator), accumulator)), end - 1)
       return
     }
-    for (const { key, accumulator } of this.#merge(tables)) out.onRecord(emit(key, window, aggregator.result(accumulator)), end - 1)
+    for (const { key, accumulator } of this.#merge(tables))
+      out.onRecord(emit(key, window, aggregator.result(accumulator)), end - 1)
   }
 
-  /** A late record that is still allowed: the windows that have fired already and hold it fire again, for its key. */
+  /**
+   * A late record that is still allowed: the windows that have fired already and hold it fire
+   * again, for its key.
+   */
   #fireAgain(key: K, pane: number): void {
     const { windows, aggregator, emit } = this.#options
     for (const end of windows.windowEndsOfPane(pane)) {
@@ -167,13 +186,20 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
       for (const [key, accumulator] of table.entries()) {
         const identity = typeof key === 'object' && key !== null ? `\0${canonicalKey(key)}` : key
         const entry = merged.get(identity)
-        if (entry === undefined) merged.set(identity, { key, accumulator: this.#mergeInto(this.#options.aggregator.create(), accumulator) })
+        if (entry === undefined)
+          merged.set(identity, {
+            key,
+            accumulator: this.#mergeInto(this.#options.aggregator.create(), accumulator),
+          })
         else entry.accumulator = this.#mergeInto(entry.accumulator, accumulator)
       }
     return merged.values()
   }
 
-  /** Never gives a pane's own accumulator back: the next merge may change it, and other windows still need it. */
+  /**
+   * Never gives a pane's own accumulator back: the next merge may change it, and other windows
+   * still need it.
+   */
   #mergeInto(merged: A, accumulator: A): A {
     return detach(this.#options.aggregator.merge(merged, accumulator), accumulator)
   }

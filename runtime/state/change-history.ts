@@ -10,7 +10,10 @@ interface Interval {
 /** A freeze that later snapshots may build on. */
 interface Boundary {
   readonly stamp: number
-  /** Files from the last full one to this, and entries that the deltas among them hold (an upper bound). */
+  /**
+   * Files from the last full one to this, and entries that the deltas among them hold (an upper
+   * bound).
+   */
   readonly chainLength: number
   readonly chainEntries: number
 }
@@ -27,9 +30,11 @@ const MAX_INTERVALS = 64
 const SPARE_ENTRIES = 4096
 
 /**
- * Remembers what changed since each checkpoint that may become a base, whatever became of the checkpoints in between: the delta of n on base b is the union of the
- * intervals after b. So nothing is lost when a checkpoint fails, and nothing has to be told about it.
- * Memory is bounded: when the remembered changes outgrow the state, the oldest are forgotten, and a base that needs them gets a full snapshot instead.
+ * Remembers what changed since each checkpoint that may become a base, whatever became of the
+ * checkpoints in between: the delta of n on base b is the union of the intervals after b. So
+ * nothing is lost when a checkpoint fails, and nothing has to be told about it. Memory is bounded:
+ * when the remembered changes outgrow the state, the oldest are forgotten, and a base that needs
+ * them gets a full snapshot instead.
  */
 export class ChangeHistory {
   #intervals: Interval[] = []
@@ -59,7 +64,8 @@ export class ChangeHistory {
     const dropped = this.#intervals.flatMap((i) => i.dropped)
     const count = changed.reduce((sum, list) => sum + list.length, 0)
     const isChanged = count > 0 || dropped.length > 0
-    if (isChanged && (from.chainLength >= MAX_CHAIN_LENGTH || from.chainEntries + count > entryCount)) return full
+    if (isChanged && (from.chainLength >= MAX_CHAIN_LENGTH || from.chainEntries + count > entryCount))
+      return full
     return { mode: 'delta', baseStamp: from.stamp, changed, dropped }
   }
 
@@ -70,6 +76,7 @@ export class ChangeHistory {
 
   #limit(entryCount: number): void {
     const count = () => this.#intervals.reduce((sum, i) => sum + i.dirty.length + i.dropped.length, 0)
-    while (this.#intervals.length > MAX_INTERVALS || count() > 2 * entryCount + SPARE_ENTRIES) this.#forgetUpTo(this.#intervals[0]!.stamp)
+    while (this.#intervals.length > MAX_INTERVALS || count() > 2 * entryCount + SPARE_ENTRIES)
+      this.#forgetUpTo(this.#intervals[0]!.stamp)
   }
 }

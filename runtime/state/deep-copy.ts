@@ -1,6 +1,7 @@
 /**
- * A copy of a stored value that later mutation of the original cannot reach: what the batch codec would give back, only faster. Class instances become plain
- * objects of their own enumerable properties, as they do in a snapshot. Functions, RegExp and Error are taken as immutable.
+ * A copy of a stored value that later mutation of the original cannot reach: what the batch codec
+ * would give back, only faster. Class instances become plain objects of their own enumerable
+ * properties, as they do in a snapshot. Functions, RegExp and Error are taken as immutable.
  */
 export function deepCopy<T>(value: T): T {
   return typeof value === 'object' && value !== null ? (copyObject(value) as T) : value
@@ -38,6 +39,7 @@ function copyProperties(value: object): object {
 
 function copyView(value: ArrayBufferView): ArrayBufferView {
   if (Buffer.isBuffer(value)) return Buffer.from(value)
-  if (value instanceof DataView) return new DataView(value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength))
+  if (value instanceof DataView)
+    return new DataView(value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength))
   return (value as Uint8Array).slice()
 }

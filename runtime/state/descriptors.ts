@@ -1,11 +1,12 @@
 import { parseDuration } from '#runtime/base/units'
-import type { Aggregator } from '#runtime/operators/aggregator'
+import type { Aggregator } from './aggregator.ts'
 import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
 import type { StateCells } from './state-cells.ts'
 
 /**
- * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The names of the members name the tables in snapshots: renaming one
- * is dropping its state and beginning a new one.
+ * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The
+ * names of the members name the tables in snapshots: renaming one is dropping its state and
+ * beginning a new one.
  */
 export interface StateDescriptor<H> {
   readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
@@ -17,10 +18,15 @@ export interface StateDescriptor<H> {
 export type StateDescriptors = Readonly<Record<string, StateDescriptor<any>>>
 
 /** The handles that user code gets for its descriptors. */
-export type StateHandles<D extends StateDescriptors> = { readonly [N in keyof D]: D[N] extends StateDescriptor<infer H> ? H : never }
+export type StateHandles<D extends StateDescriptors> = {
+  readonly [N in keyof D]: D[N] extends StateDescriptor<infer H> ? H : never
+}
 
 export interface StateOptions {
-  /** How long (processing time) a key's state lives after its last write, such as '24h'. Default: for ever. */
+  /**
+   * How long (processing time) a key's state lives after its last write, such as '24h'. Default:
+   * for ever.
+   */
   readonly ttl?: string
 }
 
@@ -29,24 +35,43 @@ export interface TypeWitness<T> {
   readonly __type?: T
 }
 
-/** One value a key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError} CFG_INVALID when the ttl is not a duration. */
+/**
+ * One value a key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError}
+ * CFG_INVALID when the ttl is not a duration.
+ */
 export function valueState<T>(): StateDescriptor<ValueState<T, undefined>>
-export function valueState<T>(defaultValue: undefined, options: StateOptions): StateDescriptor<ValueState<T, undefined>>
+export function valueState<T>(
+  defaultValue: undefined,
+  options: StateOptions,
+): StateDescriptor<ValueState<T, undefined>>
 export function valueState<T>(defaultValue: T, options?: StateOptions): StateDescriptor<ValueState<T, T>>
-export function valueState<T>(defaultValue?: T, options?: StateOptions): StateDescriptor<ValueState<T, T | undefined>> {
+export function valueState<T>(
+  defaultValue?: T,
+  options?: StateOptions,
+): StateDescriptor<ValueState<T, T | undefined>> {
   return descriptor('value', options, (cells: StateCells<T>) => new ValueState(cells, defaultValue))
 }
 
 /** A list a key. */
 export function listState<T>(options?: StateOptions): StateDescriptor<ListState<T>>
 export function listState<T>(type: TypeWitness<T>, options?: StateOptions): StateDescriptor<ListState<T>>
-export function listState<T>(first?: TypeWitness<T> | StateOptions, second?: StateOptions): StateDescriptor<ListState<T>> {
+export function listState<T>(
+  first?: TypeWitness<T> | StateOptions,
+  second?: StateOptions,
+): StateDescriptor<ListState<T>> {
   return descriptor('list', second ?? asOptions(first), (cells: StateCells<T[]>) => new ListState(cells))
 }
 
-/** A map a key. It is stored as one value: a change of an entry writes the key's whole map into the next checkpoint. */
+/**
+ * A map a key. It is stored as one value: a change of an entry writes the key's whole map into the
+ * next checkpoint.
+ */
 export function mapState<K, V>(options?: StateOptions): StateDescriptor<MapState<K, V>>
-export function mapState<K, V>(key: TypeWitness<K>, value: TypeWitness<V>, options?: StateOptions): StateDescriptor<MapState<K, V>>
+export function mapState<K, V>(
+  key: TypeWitness<K>,
+  value: TypeWitness<V>,
+  options?: StateOptions,
+): StateDescriptor<MapState<K, V>>
 export function mapState<K, V>(
   first?: TypeWitness<K> | StateOptions,
   _value?: TypeWitness<V>,
@@ -56,7 +81,10 @@ export function mapState<K, V>(
 }
 
 /** One value a key, to which `add` reduces. `reduce` may change and return its first argument. */
-export function reducingState<T>(reduce: (reduced: T, value: T) => T, options?: StateOptions): StateDescriptor<ReducingState<T>> {
+export function reducingState<T>(
+  reduce: (reduced: T, value: T) => T,
+  options?: StateOptions,
+): StateDescriptor<ReducingState<T>> {
   return descriptor('reducing', options, (cells: StateCells<T>) => new ReducingState(cells, reduce))
 }
 
@@ -78,5 +106,7 @@ function descriptor<V, H>(
 
 /** Type witnesses never have a ttl. */
 function asOptions(first: unknown): StateOptions | undefined {
-  return typeof first === 'object' && first !== null && 'ttl' in first && typeof first.ttl === 'string' ? { ttl: first.ttl } : undefined
+  return typeof first === 'object' && first !== null && 'ttl' in first && typeof first.ttl === 'string'
+    ? { ttl: first.ttl }
+    : undefined
 }

@@ -2,8 +2,9 @@ import { WeirError } from '#runtime/base/errors'
 import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
 
 /**
- * One block of keyed entries: removed keys, then keys with values, all of one table, namespace and key group. Removals are applied first. PERSISTED; a new layout
- * gets a new codec id. Little endian.
+ * One block of keyed entries: removed keys, then keys with values, all of one table, namespace and
+ * key group. Removals are applied first. PERSISTED; a new layout gets a new codec id. Little
+ * endian.
  *
  * | offset | type  | meaning |
  * | ------ | ----- | ------- |
@@ -27,7 +28,8 @@ export interface EntryBlock {
 }
 
 const NOTHING = new Uint8Array(0)
-const encodeAll = (rows: readonly unknown[]) => (rows.length === 0 ? NOTHING : encodeBatch(rows, undefined, rows.length))
+const encodeAll = (rows: readonly unknown[]) =>
+  rows.length === 0 ? NOTHING : encodeBatch(rows, undefined, rows.length)
 
 /** @throws {WeirError} USR_FAILED when a key or value cannot be encoded. */
 export function encodeEntryBlock({ removed, keys, values }: EntryBlock): Uint8Array {
@@ -45,18 +47,24 @@ export function encodeEntryBlock({ removed, keys, values }: EntryBlock): Uint8Ar
 export function decodeEntryBlock(bytes: Uint8Array): EntryBlock {
   const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (block.length < HEADER_BYTES) throw corrupt(block, `expected at least ${HEADER_BYTES} bytes`)
-  if (block[0] !== BLOCK_CODEC) throw corrupt(block, `unknown codec id ${block[0]}; it may have been written by a newer version`)
+  if (block[0] !== BLOCK_CODEC)
+    throw corrupt(block, `unknown codec id ${block[0]}; it may have been written by a newer version`)
   const keysAt = HEADER_BYTES + block.readUInt32LE(12)
   const valuesAt = keysAt + block.readUInt32LE(16)
   if (valuesAt > block.length) throw corrupt(block, 'its parts do not fit')
-  const decodeAll = (from: number, to: number) => (from === to ? [] : decodeBatch(block.subarray(from, to)).rows)
+  const decodeAll = (from: number, to: number) =>
+    from === to ? [] : decodeBatch(block.subarray(from, to)).rows
   const result = {
     removed: decodeAll(HEADER_BYTES, keysAt),
     keys: decodeAll(keysAt, valuesAt),
     values: decodeAll(valuesAt, block.length),
   }
   const expected = [block.readUInt32LE(4), block.readUInt32LE(8), block.readUInt32LE(8)]
-  if (result.removed.length !== expected[0] || result.keys.length !== expected[1] || result.values.length !== expected[2])
+  if (
+    result.removed.length !== expected[0] ||
+    result.keys.length !== expected[1] ||
+    result.values.length !== expected[2]
+  )
     throw corrupt(block, `expected ${expected.join(', ')} removed keys, keys and values`)
   return result
 }

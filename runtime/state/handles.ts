@@ -1,4 +1,4 @@
-import type { Aggregator } from '#runtime/operators/aggregator'
+import type { Aggregator } from './aggregator.ts'
 import { deepCopy } from './deep-copy.ts'
 import type { StateDescriptors, StateHandles } from './descriptors.ts'
 import type { KeyedContext } from './keyed-context.ts'
@@ -6,8 +6,9 @@ import type { KeyedStateBackend } from './keyed-state.ts'
 import { stateCells, type StateCells } from './state-cells.ts'
 
 /**
- * State as user code sees it, always that of the current key. What `get` gives is the stored object: change it only together with a `set`, `put` or `add` in the same
- * call, and keep no reference to it beyond the call.
+ * State as user code sees it, always that of the current key. What `get` gives is the stored
+ * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
+ * reference to it beyond the call.
  */
 
 /** `D` is what `get` gives when nothing is stored. */
@@ -156,7 +157,9 @@ export class AggregatingState<T, R> {
   }
 
   add(value: T): void {
-    this.#cells.update((accumulator) => this.#aggregator.add(accumulator === undefined ? this.#aggregator.create() : accumulator, value))
+    this.#cells.update((accumulator) =>
+      this.#aggregator.add(accumulator === undefined ? this.#aggregator.create() : accumulator, value),
+    )
   }
 
   clear(): void {
@@ -164,7 +167,10 @@ export class AggregatingState<T, R> {
   }
 }
 
-/** The handles for `descriptors`, over the tables of `backend`, for whatever key `context` is set to. `now`: wall clock, for ttl. */
+/**
+ * The handles for `descriptors`, over the tables of `backend`, for whatever key `context` is set
+ * to. `now`: wall clock, for ttl.
+ */
 export function bindState<D extends StateDescriptors>(
   descriptors: D,
   backend: KeyedStateBackend,

@@ -5,7 +5,13 @@ import { decodeEntryBlock } from './entry-block.ts'
 import { Generation, type HeapJournal } from './heap-cell.ts'
 import { decodeDrop, HeapSnapshot } from './heap-snapshot.ts'
 import { HeapTable } from './heap-table.ts'
-import type { KeyedSnapshot, KeyedStateBackend, KeyGroupRange, StateFileReader, StateTable } from './keyed-state.ts'
+import type {
+  KeyedSnapshot,
+  KeyedStateBackend,
+  KeyGroupRange,
+  StateFileReader,
+  StateTable,
+} from './keyed-state.ts'
 
 export interface HeapBackendOptions {
   /** Of the operator; names its sections in state files. */
@@ -18,9 +24,11 @@ export interface HeapBackendOptions {
 
 /**
  * Keyed state in memory.
- * - A read-modify-write by `cell` costs one Map look-up; the key group is computed once, when a key is first inserted.
- * - Snapshots are deltas against the base as long as that is less than the state, and full else; both are written in slices, and records between the slices pay
- *   only for the cells they touch (heap-table.ts).
+ * - A read-modify-write by `cell` costs one Map look-up; the key group is computed once, when a key
+ *   is first inserted.
+ * - Snapshots are deltas against the base as long as that is less than the state, and full else;
+ *   both are written in slices, and records between the slices pay only for the cells they touch
+ *   (heap-table.ts).
  * - A delta without sections adds no file to the chain.
  * Numbers in a value lose the sign of -0; other limits of values: element/batch-codec.ts.
  */
@@ -50,7 +58,8 @@ export class HeapBackend implements KeyedStateBackend {
 
   namespaces(name: string): number[] {
     const found: number[] = []
-    for (const [namespace, table] of this.#tables.get(name) ?? []) if (namespace !== undefined && table.size > 0) found.push(namespace)
+    for (const [namespace, table] of this.#tables.get(name) ?? [])
+      if (namespace !== undefined && table.size > 0) found.push(namespace)
     return found.sort((a, b) => a - b)
   }
 
@@ -95,12 +104,16 @@ export class HeapBackend implements KeyedStateBackend {
   restore(file: StateFileReader, uid: string): void {
     for (const [i, section] of file.index.entries()) {
       if (section.uid !== uid) continue
-      if (section.kind === 'drop') this.#table(section.table, section.namespace, 0).unload(decodeDrop(file.bytes(i)))
+      if (section.kind === 'drop')
+        this.#table(section.table, section.namespace, 0).unload(decodeDrop(file.bytes(i)))
       else if (section.kind === 'entries' && this.#owns(section.keyGroup)) this.#load(section, file.bytes(i))
     }
   }
 
-  #load({ uid, table: name, namespace, keyGroup }: StateFileReader['index'][number], bytes: Uint8Array): void {
+  #load(
+    { uid, table: name, namespace, keyGroup }: StateFileReader['index'][number],
+    bytes: Uint8Array,
+  ): void {
     const table = this.#table(name, namespace, 0)
     try {
       const { removed, keys, values } = decodeEntryBlock(bytes)
@@ -131,9 +144,15 @@ export class HeapBackend implements KeyedStateBackend {
     let table = byNamespace.get(namespace)
     if (table === undefined) {
       if (namespace !== undefined && !Number.isFinite(namespace))
-        throw new WeirError('BUG', `Namespace ${namespace} of state table ${name}: expected a finite number or undefined.`)
+        throw new WeirError(
+          'BUG',
+          `Namespace ${namespace} of state table ${name}: expected a finite number or undefined.`,
+        )
       const { uid, keyGroups, maxParallelism } = this.#options
-      table = new HeapTable({ uid, keyGroups, maxParallelism, journal: this.#journal }, new Generation(name, namespace, bornAt))
+      table = new HeapTable(
+        { uid, keyGroups, maxParallelism, journal: this.#journal },
+        new Generation(name, namespace, bornAt),
+      )
       byNamespace.set(namespace, table)
     }
     return table

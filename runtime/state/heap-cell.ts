@@ -1,8 +1,9 @@
 import type { StateCell } from './keyed-state.ts'
 
 /**
- * One entry in memory. `value` undefined: absent (made empty by `cell`, or removed).
- * `stamp` is the interval of the last change (0: unchanged since restore), `swept` the last snapshot that has what it needs of this cell.
+ * One entry in memory. `value` undefined: absent (made empty by `cell`, or removed). `stamp` is the
+ * interval of the last change (0: unchanged since restore), `swept` the last snapshot that has what
+ * it needs of this cell.
  */
 export interface HeapCell extends StateCell<unknown> {
   readonly key: unknown
@@ -14,8 +15,9 @@ export interface HeapCell extends StateCell<unknown> {
 }
 
 /**
- * The entries of a table and namespace from its creation, or last clearing, to its next: dropping is replacing the generation, so it costs nothing, and a snapshot
- * that still sweeps the old one finds it untouched.
+ * The entries of a table and namespace from its creation, or last clearing, to its next: dropping
+ * is replacing the generation, so it costs nothing, and a snapshot that still sweeps the old one
+ * finds it untouched.
  */
 export class Generation {
   readonly table: string
@@ -57,6 +59,9 @@ export interface HeapJournal {
 export interface CellSaver {
   /** Marks cells that the snapshot needs nothing of. */
   readonly sequence: number
-  /** Saves the frozen value ahead of a change. `mayMutate`: the caller is about to hand the value out, so a copy is kept. No-op when it is saved already. */
+  /**
+   * Saves the frozen value ahead of a change. `mayMutate`: the caller is about to hand the value
+   * out, so a copy is kept. No-op when it is saved already.
+   */
   save(cell: HeapCell, mayMutate: boolean): void
 }

@@ -38,11 +38,13 @@ const CELLS_PER_CLOCK_READ = 64
 const ENTRIES_PER_BLOCK = 256
 
 /**
- * A frozen image of the heap backend, written while its tables change.
- * Two sweeps: the first deals the cells into buckets by key group, the second encodes bucket by bucket. A cell's value is needed until its block is encoded; whoever
- * would change it before calls `save`.
- * I1 `cell.swept === sequence` if and only if the snapshot needs nothing more of the cell: encoded, saved, made after the freeze, or not part of the delta.
- * I2 Removed keys stand in blocks before entries: a key removed and made again between base and freeze has two cells.
+ * A frozen image of the heap backend, written while its tables change. Two sweeps: the first deals
+ * the cells into buckets by key group, the second encodes bucket by bucket. A cell's value is
+ * needed until its block is encoded; whoever would change it before calls `save`.
+ * I1 `cell.swept === sequence` if and only if the snapshot needs nothing more of the cell: encoded,
+ *    saved, made after the freeze, or not part of the delta.
+ * I2 Removed keys stand in blocks before entries: a key removed and made again between base and
+ *    freeze has two cells.
  */
 export class HeapSnapshot implements KeyedSnapshot, CellSaver {
   readonly mode: 'full' | 'delta'
@@ -56,7 +58,10 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
   #pending: Iterator<Bucket> | undefined
   #state: 'sweeping' | 'encoding' | 'finished' | 'cancelled' = 'sweeping'
 
-  /** `onEnd` is called once, when the snapshot is finished or cancelled: nothing needs to be saved any more. */
+  /**
+   * `onEnd` is called once, when the snapshot is finished or cancelled: nothing needs to be saved
+   * any more.
+   */
   constructor(frozen: FrozenState, monotonic: () => number, onEnd: () => void) {
     this.mode = frozen.mode
     this.sequence = frozen.sequence
@@ -118,7 +123,10 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     }
   }
 
-  /** One block, or the step to the next bucket. Ends after a whole round over the buckets found nothing to write. */
+  /**
+   * One block, or the step to the next bucket. Ends after a whole round over the buckets found
+   * nothing to write.
+   */
   #encode(): void {
     this.#pending ??= this.#waitingBuckets()
     const { done, value: bucket } = this.#pending.next()
@@ -158,15 +166,24 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     if (keys.length > 0) this.#addBlock(bucket, [], keys, values)
   }
 
-  #addBlock({ generation, keyGroup }: Bucket, removed: readonly unknown[], keys: readonly unknown[], values: readonly unknown[]): void {
+  #addBlock(
+    { generation, keyGroup }: Bucket,
+    removed: readonly unknown[],
+    keys: readonly unknown[],
+    values: readonly unknown[],
+  ): void {
     const { uid } = this.#frozen
     let bytes: Uint8Array
     try {
       bytes = encodeEntryBlock({ removed, keys, values })
     } catch (error) {
-      throw new WeirError('USR_FAILED', `Cannot snapshot state table ${generation.table} of operator ${uid}: ${messageOf(error)}`, {
-        cause: error,
-      })
+      throw new WeirError(
+        'USR_FAILED',
+        `Cannot snapshot state table ${generation.table} of operator ${uid}: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      )
     }
     this.#sections.push({
       uid,
@@ -229,7 +246,10 @@ function* changedCells(lists: readonly (readonly HeapCell[])[]): Generator<HeapC
   for (const list of lists) yield* list
 }
 
-/** The bytes of a `drop` section: u32 LE first key group, u32 LE end (exclusive) of the subtask that dropped the namespace. */
+/**
+ * The bytes of a `drop` section: u32 LE first key group, u32 LE end (exclusive) of the subtask that
+ * dropped the namespace.
+ */
 function encodeDrop({ from, to }: KeyGroupRange): Uint8Array {
   const bytes = Buffer.alloc(8)
   bytes.writeUInt32LE(from, 0)
@@ -238,7 +258,8 @@ function encodeDrop({ from, to }: KeyGroupRange): Uint8Array {
 }
 
 export function decodeDrop(bytes: Uint8Array): KeyGroupRange {
-  if (bytes.length !== 8) throw new WeirError('STO_CORRUPT', `Cannot decode a drop section of ${bytes.length} bytes: expected 8.`)
+  if (bytes.length !== 8)
+    throw new WeirError('STO_CORRUPT', `Cannot decode a drop section of ${bytes.length} bytes: expected 8.`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, 8)
   return { from: view.getUint32(0, true), to: view.getUint32(4, true) }
 }

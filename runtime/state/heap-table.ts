@@ -17,9 +17,12 @@ export interface HeapTableContext {
 
 /**
  * A table of the heap backend: a Map of cells.
- * I1 A change of a cell first puts it on the journal's dirty list, once an interval, and lets an unfinished snapshot save the frozen value.
- * I2 An object is handed out only after an unfinished snapshot has saved it, since the caller may mutate it.
- * I3 Once a cell has been changed within the current interval, the unfinished snapshot needs nothing more of it: I1 and I2 then cost one comparison.
+ * I1 A change of a cell first puts it on the journal's dirty list, once an interval, and lets an
+ *    unfinished snapshot save the frozen value.
+ * I2 An object is handed out only after an unfinished snapshot has saved it, since the caller may
+ *    mutate it.
+ * I3 Once a cell has been changed within the current interval, the unfinished snapshot needs
+ *    nothing more of it: I1 and I2 then cost one comparison.
  */
 export class HeapTable<K, V> implements StateTable<K, V> {
   readonly #context: HeapTableContext
@@ -117,13 +120,20 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   }
 
   #find(key: K): HeapCell | undefined {
-    return typeof key === 'object' && key !== null ? this.#generation.structural.get(canonicalKey(key)) : this.#generation.cells.get(key)
+    return typeof key === 'object' && key !== null
+      ? this.#generation.structural.get(canonicalKey(key))
+      : this.#generation.cells.get(key)
   }
 
   #read(cell: HeapCell): V | undefined {
     const value = cell.value
     const journal = this.#journal
-    if (typeof value === 'object' && journal.active !== undefined && cell.stamp !== journal.stamp && value !== null)
+    if (
+      typeof value === 'object' &&
+      journal.active !== undefined &&
+      cell.stamp !== journal.stamp &&
+      value !== null
+    )
       journal.active.save(cell, true)
     return value as V | undefined
   }
@@ -147,7 +157,10 @@ export class HeapTable<K, V> implements StateTable<K, V> {
 
   #insert(key: K): HeapCell {
     const { keyGroups, maxParallelism, uid } = this.#context
-    invariant(!this.#isDetached, `table ${this.#generation.table} is used after its namespace ${this.#generation.namespace} was dropped`)
+    invariant(
+      !this.#isDetached,
+      `table ${this.#generation.table} is used after its namespace ${this.#generation.namespace} was dropped`,
+    )
     const keyGroup = keyGroupOf(key, maxParallelism)
     if (keyGroup < keyGroups.from || keyGroup >= keyGroups.to)
       throw new WeirError(

@@ -3,30 +3,41 @@ import type { KeyGroupRange } from '#runtime/element/key-group'
 export type { KeyGroupRange }
 
 /**
- * Keyed state of one operator in one subtask: tables of key -> value, split by key group for snapshots and rescaling.
- * Single-threaded, owned by the task. A table is named; a namespace (a window's pane, say) is a further split that can be dropped as a whole.
+ * Keyed state of one operator in one subtask: tables of key -> value, split by key group for
+ * snapshots and rescaling. Single-threaded, owned by the task. A table is named; a namespace (a
+ * window's pane, say) is a further split that can be dropped as a whole.
  *
- * Contract for values: what `get`/`read` returns is the stored object itself. The caller may mutate it only if it then calls `put`/`write` with it before
- * returning to the task. (Backends copy what a running snapshot still needs when it is *read*, so mutation never reaches a snapshot.)
- * Keys: string, number (safe integers and finite doubles), boolean, bigint, Uint8Array-free plain arrays/objects of these (structural identity by their encoding).
+ * Contract for values: what `get`/`read` returns is the stored object itself. The caller may mutate
+ * it only if it then calls `put`/`write` with it before returning to the task. (Backends copy what
+ * a running snapshot still needs when it is *read*, so mutation never reaches a snapshot.) Keys:
+ * string, number (safe integers and finite doubles), boolean, bigint, Uint8Array-free plain
+ * arrays/objects of these (structural identity by their encoding).
  */
 export interface KeyedStateBackend {
   readonly keyGroups: KeyGroupRange
   readonly maxParallelism: number
-  /** The table, made if absent. `namespace` must be a finite number or undefined (the default namespace). */
+  /**
+   * The table, made if absent. `namespace` must be a finite number or undefined (the default
+   * namespace).
+   */
   table<K, V>(name: string, namespace?: number): StateTable<K, V>
   /** Namespaces of a table that hold data, ascending. */
   namespaces(name: string): number[]
   /** Drops a namespace with all its entries; cheap. */
   dropNamespace(name: string, namespace: number): void
   /**
-   * Freezes the state as of this call (synchronous part: no work that grows with the state) and returns the snapshot to be written in slices.
-   * `base` = id of a completed checkpoint of this same attempt whose files may be reused, or 0: then the snapshot is full. The backend may choose `full`
-   * although `base` > 0 (compaction). A barrier's base is authoritative: snapshots with id < base need not be remembered any longer.
-   * At most one snapshot is unfinished at a time: a new call cancels the unfinished one (its changes stay dirty).
+   * Freezes the state as of this call (synchronous part: no work that grows with the state) and
+   * returns the snapshot to be written in slices. `base` = id of a completed checkpoint of this
+   * same attempt whose files may be reused, or 0: then the snapshot is full. The backend may choose
+   * `full` although `base` > 0 (compaction). A barrier's base is authoritative: snapshots with id <
+   * base need not be remembered any longer. At most one snapshot is unfinished at a time: a new
+   * call cancels the unfinished one (its changes stay dirty).
    */
   snapshot(checkpointId: number, base: number): KeyedSnapshot
-  /** Loads entries of the sections of one state file, in chain order (oldest first), only for key groups in `keyGroups`. Before any table is used. */
+  /**
+   * Loads entries of the sections of one state file, in chain order (oldest first), only for key
+   * groups in `keyGroups`. Before any table is used.
+   */
   restore(file: StateFileReader, uid: string): void
   readonly entryCount: number
 }
@@ -36,7 +47,10 @@ export interface StateTable<K, V> {
   get(key: K): V | undefined
   put(key: K, value: V): void
   remove(key: K): void
-  /** One look-up for read-modify-write: the cell of the key, made empty if absent. Valid until the next call that adds or removes a key. */
+  /**
+   * One look-up for read-modify-write: the cell of the key, made empty if absent. Valid until the
+   * next call that adds or removes a key.
+   */
   cell(key: K): StateCell<V>
   read(cell: StateCell<V>): V | undefined
   write(cell: StateCell<V>, value: V): void
@@ -49,7 +63,10 @@ export interface StateCell<V> {
   readonly __value?: V
 }
 
-/** A frozen image being written. `step` does about `budgetMs` of work and says whether it is finished; `sections` may be called once it is. */
+/**
+ * A frozen image being written. `step` does about `budgetMs` of work and says whether it is
+ * finished; `sections` may be called once it is.
+ */
 export interface KeyedSnapshot {
   readonly mode: 'full' | 'delta'
   step(budgetMs: number): boolean
@@ -59,13 +76,19 @@ export interface KeyedSnapshot {
   cancel(): void
 }
 
-/** One block of a state file: entries of one table, namespace and key group, or one operator list state (keyGroup -1). */
+/**
+ * One block of a state file: entries of one table, namespace and key group, or one operator list
+ * state (keyGroup -1).
+ */
 export interface StateSection {
   readonly uid: string
   readonly table: string
   readonly namespace?: number
   readonly keyGroup: number
-  /** `list-split` items are dealt out on rescale, `list-union` items go to everybody. `drop`: the namespace is gone (deltas only). */
+  /**
+   * `list-split` items are dealt out on rescale, `list-union` items go to everybody. `drop`: the
+   * namespace is gone (deltas only).
+   */
   readonly kind: 'entries' | 'list-split' | 'list-union' | 'drop'
   readonly entryCount: number
   readonly bytes: Uint8Array

@@ -1,11 +1,19 @@
 import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
 import type { StateFileReader, StateSection } from './keyed-state.ts'
 
-/** Operator list state: items that belong to a subtask, not to a key. Sections with key group -1; the bytes are one batch (element/batch-codec.ts). */
+/**
+ * Operator list state: items that belong to a subtask, not to a key. Sections with key group -1;
+ * the bytes are one batch (element/batch-codec.ts).
+ */
 export type ListStateMode = 'split' | 'union'
 
 /** @throws {WeirError} USR_FAILED when an item cannot be encoded. */
-export function encodeListSection(uid: string, name: string, mode: ListStateMode, items: readonly unknown[]): StateSection {
+export function encodeListSection(
+  uid: string,
+  name: string,
+  mode: ListStateMode,
+  items: readonly unknown[],
+): StateSection {
   return {
     uid,
     table: name,
@@ -21,8 +29,15 @@ export function decodeListSection(bytes: Uint8Array): unknown[] {
   return decodeBatch(bytes).rows
 }
 
-/** The items of list state `name` of operator `uid` in one state file, and how they were declared; undefined when the file has none. */
-export function readListState(file: StateFileReader, uid: string, name: string): { mode: ListStateMode; items: unknown[] } | undefined {
+/**
+ * The items of list state `name` of operator `uid` in one state file, and how they were declared;
+ * undefined when the file has none.
+ */
+export function readListState(
+  file: StateFileReader,
+  uid: string,
+  name: string,
+): { mode: ListStateMode; items: unknown[] } | undefined {
   let found: { mode: ListStateMode; items: unknown[] } | undefined
   for (const [i, section] of file.index.entries()) {
     if (section.uid !== uid || section.table !== name || section.keyGroup !== -1) continue
@@ -32,7 +47,10 @@ export function readListState(file: StateFileReader, uid: string, name: string):
   return found
 }
 
-/** Deals the items of the old subtasks, in their order, to `parallelism` new ones round robin: no two get counts more than one apart, none is lost or doubled. */
+/**
+ * Deals the items of the old subtasks, in their order, to `parallelism` new ones round robin: no
+ * two get counts more than one apart, none is lost or doubled.
+ */
 export function redistribute<T>(itemsPerOldSubtask: readonly (readonly T[])[], parallelism: number): T[][] {
   const dealt: T[][] = Array.from({ length: parallelism }, () => [])
   let next = 0

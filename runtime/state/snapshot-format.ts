@@ -5,7 +5,8 @@ import type { StateFileReader, StateSection } from './keyed-state.ts'
 import { decodeIndex, encodeIndex, type IndexEntry } from './snapshot-index.ts'
 
 /**
- * A state file: blocks of one subtask's state, an index, a footer. PERSISTED; readers refuse a version they do not know. Little endian.
+ * A state file: blocks of one subtask's state, an index, a footer. PERSISTED; readers refuse a
+ * version they do not know. Little endian.
  *
  * | offset | type   | meaning | covered by |
  * | ------ | ------ | ------- | ---------- |
@@ -21,7 +22,8 @@ import { decodeIndex, encodeIndex, type IndexEntry } from './snapshot-index.ts'
  * | s-8    | u32    | CRC-32 of the index and footer bytes 0..7 | itself |
  * | s-4    | u8[4]  | magic "WSF1" | compared |
  *
- * The footer repeats the header, so that a ranged read needs only the end of the file and the blocks it wants.
+ * The footer repeats the header, so that a ranged read needs only the end of the file and the
+ * blocks it wants.
  */
 export const STATE_FILE_VERSION = 1
 const MAGIC = Buffer.from('WSF1')
@@ -42,13 +44,26 @@ export interface StateFileContent {
   readonly sections: readonly StateSection[]
 }
 
-/** The bytes of a state file. Compression (zstd level 1, on the thread pool) makes it asynchronous. */
+/**
+ * The bytes of a state file. Compression (zstd level 1, on the thread pool) makes it asynchronous.
+ */
 export function encodeStateFile(content: StateFileContent, options: { readonly compress: false }): Uint8Array
-export function encodeStateFile(content: StateFileContent, options: { readonly compress: true }): Promise<Uint8Array>
-export function encodeStateFile(content: StateFileContent, options: { readonly compress: boolean }): Uint8Array | Promise<Uint8Array>
-export function encodeStateFile(content: StateFileContent, options: { readonly compress: boolean }): Uint8Array | Promise<Uint8Array> {
+export function encodeStateFile(
+  content: StateFileContent,
+  options: { readonly compress: true },
+): Promise<Uint8Array>
+export function encodeStateFile(
+  content: StateFileContent,
+  options: { readonly compress: boolean },
+): Uint8Array | Promise<Uint8Array>
+export function encodeStateFile(
+  content: StateFileContent,
+  options: { readonly compress: boolean },
+): Uint8Array | Promise<Uint8Array> {
   const blocks = content.sections.map((section) => section.bytes)
-  return options.compress ? compressAll(blocks).then((stored) => assemble(content, stored)) : assemble(content, blocks)
+  return options.compress
+    ? compressAll(blocks).then((stored) => assemble(content, stored))
+    : assemble(content, blocks)
 }
 
 async function compressAll(blocks: readonly Uint8Array[]): Promise<Uint8Array[]> {
@@ -89,12 +104,16 @@ function assemble({ mode, sections }: StateFileContent, stored: readonly Uint8Ar
   return Buffer.concat([header, ...stored, index, footer])
 }
 
-/** Checks index and footer at once, each block when it is read. @throws {WeirError} STO_CORRUPT naming what is wrong. */
+/**
+ * Checks index and footer at once, each block when it is read. @throws {WeirError} STO_CORRUPT
+ * naming what is wrong.
+ */
 export function openStateFile(bytes: Uint8Array): StateFileReader {
   const file = asBuffer(bytes)
   const tail = parseTail(file, file.length)
   if (!file.subarray(0, 4).equals(MAGIC)) throw corrupt(file.length, 'its first bytes are not "WSF1"')
-  if (!file.subarray(4, HEADER_BYTES).equals(tail.header)) throw corrupt(file.length, 'header and footer differ')
+  if (!file.subarray(4, HEADER_BYTES).equals(tail.header))
+    throw corrupt(file.length, 'header and footer differ')
   return reader(tail.mode, tail.entries, file.length, (i) => {
     const { offset, storedBytes } = tail.entries[i]!
     return file.subarray(offset, offset + storedBytes)
@@ -105,20 +124,27 @@ export function openStateFile(bytes: Uint8Array): StateFileReader {
 export interface LazyStateFile {
   readonly mode: 'full' | 'delta'
   readonly index: StateFileReader['index']
-  /** Byte ranges [start, end) of the blocks needed to restore key groups [from, to), operator lists and drops included; neighbours joined, ascending. */
+  /**
+   * Byte ranges [start, end) of the blocks needed to restore key groups [from, to), operator lists
+   * and drops included; neighbours joined, ascending.
+   */
   ranges(from: number, to: number): readonly { readonly start: number; readonly end: number }[]
   /** Reads those ranges. The reader's index is cut to the blocks it holds. */
   load(from: number, to: number): Promise<StateFileReader>
 }
 
-/** `readRange` gives bytes [start, end) of a file of `sizeBytes`. @throws {WeirError} STO_CORRUPT naming what is wrong. */
+/**
+ * `readRange` gives bytes [start, end) of a file of `sizeBytes`. @throws {WeirError} STO_CORRUPT
+ * naming what is wrong.
+ */
 export async function openStateFileLazily(
   sizeBytes: number,
   readRange: (start: number, end: number) => Promise<Uint8Array>,
 ): Promise<LazyStateFile> {
   const read = async (start: number, end: number) => {
     const bytes = asBuffer(await readRange(start, end))
-    if (bytes.length !== end - start) throw corrupt(sizeBytes, `reading bytes [${start}, ${end}) gave ${bytes.length}`)
+    if (bytes.length !== end - start)
+      throw corrupt(sizeBytes, `reading bytes [${start}, ${end}) gave ${bytes.length}`)
     return bytes
   }
   let tailBytes = await read(Math.max(0, sizeBytes - TAIL_BYTES), sizeBytes)
@@ -133,7 +159,9 @@ export async function openStateFileLazily(
     ranges: (from, to) => joinRanges(wanted(from, to)),
     async load(from, to) {
       const chosen = wanted(from, to)
-      const parts = await Promise.all(joinRanges(chosen).map(async ({ start, end }) => ({ start, bytes: await read(start, end) })))
+      const parts = await Promise.all(
+        joinRanges(chosen).map(async ({ start, end }) => ({ start, bytes: await read(start, end) })),
+      )
       return reader(mode, chosen, sizeBytes, (i) => {
         const { offset, storedBytes } = chosen[i]!
         const part = parts.findLast((p) => p.start <= offset)!
@@ -151,12 +179,16 @@ function tailSize(tail: Buffer, sizeBytes: number): number {
   if (sizeBytes < HEADER_BYTES + FOOTER_BYTES || !tail.subarray(-4).equals(MAGIC))
     throw corrupt(sizeBytes, 'it does not end with a footer; it may be cut off')
   const size = tail.readUInt32LE(tail.length - FOOTER_BYTES) + FOOTER_BYTES
-  if (size > sizeBytes - HEADER_BYTES) throw corrupt(sizeBytes, `its index of ${size - FOOTER_BYTES} bytes does not fit`)
+  if (size > sizeBytes - HEADER_BYTES)
+    throw corrupt(sizeBytes, `its index of ${size - FOOTER_BYTES} bytes does not fit`)
   return size
 }
 
 /** `tail`: the last bytes of the file, at least index and footer. */
-function parseTail(tail: Buffer, sizeBytes: number): { mode: 'full' | 'delta'; header: Buffer; entries: PlacedEntry[] } {
+function parseTail(
+  tail: Buffer,
+  sizeBytes: number,
+): { mode: 'full' | 'delta'; header: Buffer; entries: PlacedEntry[] } {
   const size = tailSize(tail, sizeBytes)
   const index = tail.subarray(tail.length - size, tail.length - FOOTER_BYTES)
   const footer = tail.subarray(tail.length - FOOTER_BYTES)
@@ -164,7 +196,10 @@ function parseTail(tail: Buffer, sizeBytes: number): { mode: 'full' | 'delta'; h
     throw corrupt(sizeBytes, 'the checksum of its index does not match')
   const header = footer.subarray(4, 8)
   if (header[0] !== STATE_FILE_VERSION)
-    throw corrupt(sizeBytes, `it has format version ${header[0]}, this version of Weir reads ${STATE_FILE_VERSION}`)
+    throw corrupt(
+      sizeBytes,
+      `it has format version ${header[0]}, this version of Weir reads ${STATE_FILE_VERSION}`,
+    )
   const mode = MODES[header[1]!]
   if (mode === undefined) throw corrupt(sizeBytes, `it has unknown mode ${header[1]}`)
   let offset = HEADER_BYTES
@@ -173,17 +208,24 @@ function parseTail(tail: Buffer, sizeBytes: number): { mode: 'full' | 'delta'; h
     entries.push({ ...entry, offset })
     offset += entry.storedBytes
   }
-  if (offset !== sizeBytes - size) throw corrupt(sizeBytes, `its blocks end at ${offset}, its index begins at ${sizeBytes - size}`)
+  if (offset !== sizeBytes - size)
+    throw corrupt(sizeBytes, `its blocks end at ${offset}, its index begins at ${sizeBytes - size}`)
   return { mode, header, entries }
 }
 
-function reader(mode: 'full' | 'delta', entries: readonly IndexEntry[], sizeBytes: number, stored: (i: number) => Buffer): StateFileReader {
+function reader(
+  mode: 'full' | 'delta',
+  entries: readonly IndexEntry[],
+  sizeBytes: number,
+  stored: (i: number) => Buffer,
+): StateFileReader {
   return {
     mode,
     index: entries.map((e) => e.section),
     bytes(i) {
       const entry = entries[i]
-      if (entry === undefined) throw new WeirError('BUG', `Block ${i} of a state file with ${entries.length} blocks.`)
+      if (entry === undefined)
+        throw new WeirError('BUG', `Block ${i} of a state file with ${entries.length} blocks.`)
       const bytes = stored(i)
       const { uid, table, keyGroup } = entry.section
       const name = `block ${i} (operator ${uid}, table ${table}, key group ${keyGroup})`

@@ -4,8 +4,8 @@ import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
 import type { StateSection } from './keyed-state.ts'
 
 /**
- * The index of a state file: one entry a block, in the blocks' order. PERSISTED: a batch (element/batch-codec.ts)
- * of one row, an object of columns of equal length.
+ * The index of a state file: one entry a block, in the blocks' order. PERSISTED: a batch
+ * (element/batch-codec.ts) of one row, an object of columns of equal length.
  *
  * | key | column |
  * | --- | ------ |
@@ -19,7 +19,12 @@ import type { StateSection } from './keyed-state.ts'
  * | zstd | 1 when the block is one zstd frame |
  * | crc | CRC-32 of the stored bytes |
  */
-const KINDS = ['entries', 'list-split', 'list-union', 'drop'] as const satisfies readonly StateSection['kind'][]
+const KINDS = [
+  'entries',
+  'list-split',
+  'list-union',
+  'drop',
+] as const satisfies readonly StateSection['kind'][]
 
 const count = z.int().nonnegative()
 const indexColumns = z.object({
@@ -79,7 +84,9 @@ export function decodeIndex(bytes: Uint8Array): IndexEntry[] {
   try {
     columns = indexColumns.parse(decodeBatch(bytes).rows[0])
   } catch (error) {
-    throw new WeirError('STO_CORRUPT', `Cannot decode the index of a state file: ${messageOf(error)}`, { cause: error })
+    throw new WeirError('STO_CORRUPT', `Cannot decode the index of a state file: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
   const { names, uid, table, ns, group, kind, crc, stored, raw, zstd } = columns
   return uid.map((u, i) => ({

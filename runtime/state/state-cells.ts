@@ -4,7 +4,10 @@ import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
 /** The current key's place in one table. What the handles are made of. */
 export interface StateCells<V> {
   read(): V | undefined
-  /** Reads, changes and writes with one look-up where that is possible. What `change` returns is stored; it may be its mutated argument. */
+  /**
+   * Reads, changes and writes with one look-up where that is possible. What `change` returns is
+   * stored; it may be its mutated argument.
+   */
   update(change: (value: V | undefined) => V): void
   write(value: V): void
   remove(): void
@@ -41,8 +44,10 @@ export class PlainCells<V> implements StateCells<V> {
 const SWEPT_PER_WRITE = 2
 
 /**
- * Cells that expire. When, stands in a table beside the values, so that a ttl can be added to state, or taken away, without touching what is stored; an entry
- * from before has no expiry until it is written again. An expired entry is never seen; it is removed when read, or by a sweep that goes along with writes.
+ * Cells that expire. When, stands in a table beside the values, so that a ttl can be added to
+ * state, or taken away, without touching what is stored; an entry from before has no expiry until
+ * it is written again. An expired entry is never seen; it is removed when read, or by a sweep that
+ * goes along with writes.
  */
 export class ExpiringCells<V> implements StateCells<V> {
   readonly #values: StateTable<unknown, V>
@@ -109,5 +114,7 @@ export function stateCells<V>(
   ttl: { readonly ttlMs: number; readonly now: () => number } | undefined,
 ): StateCells<V> {
   const values = backend.table<unknown, V>(`state:${name}`)
-  return ttl === undefined ? new PlainCells(values, context) : new ExpiringCells(values, backend.table(`expiry:${name}`), context, ttl)
+  return ttl === undefined
+    ? new PlainCells(values, context)
+    : new ExpiringCells(values, backend.table(`expiry:${name}`), context, ttl)
 }

@@ -9,16 +9,20 @@ export interface DueTimer<K = unknown> {
   readonly name: string
 }
 
-/** A key's timers as stored: one unnamed timer is its time, others are [time, name] in the order they were set. */
+/**
+ * A key's timers as stored: one unnamed timer is its time, others are [time, name] in the order
+ * they were set.
+ */
 type StoredTimers = number | readonly (readonly [time: number, name: string])[]
 
 /** Stale heap entries that are not worth a rebuild. */
 const SPARE_ENTRIES = 64
 
 /**
- * Timers of one kind of time. The truth is a table of keyed state (so snapshots, restores and rescaling come for free); the heap is an index over it, built when the
- * queue is made.
- * I1 For each stored timer the heap has an entry. An entry without a stored timer is stale (deleted) and skipped when it comes up.
+ * Timers of one kind of time. The truth is a table of keyed state (so snapshots, restores and
+ * rescaling come for free); the heap is an index over it, built when the queue is made.
+ * I1 For each stored timer the heap has an entry. An entry without a stored timer is stale
+ *    (deleted) and skipped when it comes up.
  * I2 At most one timer per (key, time, name).
  */
 export class TimerQueue<K> {
@@ -47,7 +51,10 @@ export class TimerQueue<K> {
   /** Sets a timer of the current key; setting it again changes nothing. */
   set(time: number, name: string): void {
     if (typeof time !== 'number' || Number.isNaN(time))
-      throw new WeirError('USR_FAILED', `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`)
+      throw new WeirError(
+        'USR_FAILED',
+        `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`,
+      )
     const key = this.#context.key as K
     const stored = list(this.#table.get(key))
     if (stored.some(([t, n]) => t === time && n === name)) return
@@ -58,12 +65,13 @@ export class TimerQueue<K> {
 
   /** Deletes a timer of the current key, if it is set. */
   delete(time: number, name: string): void {
-    if (this.#take(this.#context.key as K, time, name) && this.#heap.size > 2 * this.#stored + SPARE_ENTRIES) this.#rebuild()
+    if (this.#take(this.#context.key as K, time, name) && this.#heap.size > 2 * this.#stored + SPARE_ENTRIES)
+      this.#rebuild()
   }
 
   /**
-   * Fires the timers up to `time` (inclusive), earliest first, those set on the way included, each with the context set to its key.
-   * At most `budget` of them: false when more are due.
+   * Fires the timers up to `time` (inclusive), earliest first, those set on the way included, each
+   * with the context set to its key. At most `budget` of them: false when more are due.
    */
   fire(time: number, budget: number, onTimer: (timer: DueTimer<K>) => void): boolean {
     let left = budget

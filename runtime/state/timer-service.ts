@@ -11,8 +11,10 @@ export interface FiredTimer<K = unknown> extends DueTimer<K> {
 }
 
 /**
- * Timers as user code sees them, always those of the current key. Times are milliseconds since the epoch. A timer fires once, also across restarts; several of one
- * key and time are told apart by name; setting one again changes nothing. A time that has passed already fires at the next opportunity.
+ * Timers as user code sees them, always those of the current key. Times are milliseconds since the
+ * epoch. A timer fires once, also across restarts; several of one key and time are told apart by
+ * name; setting one again changes nothing. A time that has passed already fires at the next
+ * opportunity.
  */
 export interface Timers {
   /** The operator's event time; -Infinity at the start. */
@@ -74,8 +76,9 @@ export class TimerService<K = unknown> implements Timers {
   }
 
   /**
-   * Event time has come to `watermark`: fires what is due, at most `budget` timers. False when more are due: call again with the same watermark, barriers may pass in
-   * between, and forward the watermark only after true.
+   * Event time has come to `watermark`: fires what is due, at most `budget` timers. False when more
+   * are due: call again with the same watermark, barriers may pass in between, and forward the
+   * watermark only after true.
    */
   advanceEventTime(watermark: number, onTimer: (timer: FiredTimer<K>) => void, budget = Infinity): boolean {
     if (watermark > this.#watermark) this.#watermark = watermark
@@ -87,7 +90,10 @@ export class TimerService<K = unknown> implements Timers {
     return this.#processing.fire(now, budget, (timer) => onTimer({ ...timer, domain: 'processing' }))
   }
 
-  /** When to call advanceProcessingTime next at the latest; may be early. Undefined: no timer is set. */
+  /**
+   * When to call advanceProcessingTime next at the latest; may be early. Undefined: no timer is
+   * set.
+   */
   get nextProcessingTime(): number | undefined {
     return this.#processing.earliest
   }

@@ -15,10 +15,17 @@ export interface CreateExactOptions {
 const BACKOFF = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.2 }
 
 /**
- * Makes the object `key` hold exactly `bytes`, whatever became of earlier tries: transient failures are retried, and `exists` counts as success when the stored bytes
- * are these. For keys that only this writer and its own retries use. @throws {WeirError} STO_EXISTS when other bytes are there, STO_UNAVAILABLE after `limitMs`.
+ * Makes the object `key` hold exactly `bytes`, whatever became of earlier tries: transient failures
+ * are retried, and `exists` counts as success when the stored bytes are these. For keys that only
+ * this writer and its own retries use. @throws {WeirError} STO_EXISTS when other bytes are there,
+ * STO_UNAVAILABLE after `limitMs`.
  */
-export async function createExact(store: CheckpointStore, key: string, bytes: Uint8Array, options: CreateExactOptions): Promise<void> {
+export async function createExact(
+  store: CheckpointStore,
+  key: string,
+  bytes: Uint8Array,
+  options: CreateExactOptions,
+): Promise<void> {
   const start = options.clock.monotonic()
   const call = options.signal === undefined ? {} : { signal: options.signal }
   for (let tries = 1; ; tries++) {
@@ -31,7 +38,8 @@ export async function createExact(store: CheckpointStore, key: string, bytes: Ui
         `Cannot create ${keyUrl(store.url, key)}: it exists with other contents (${stored.byteLength} bytes, ${bytes.byteLength} to write).`,
       )
     } catch (error) {
-      if (!(error instanceof WeirError) || (error.code !== 'STO_UNAVAILABLE' && error.code !== 'STO_MISSING')) throw error
+      if (!(error instanceof WeirError) || (error.code !== 'STO_UNAVAILABLE' && error.code !== 'STO_MISSING'))
+        throw error
       const delay = backoffDelay(BACKOFF, tries, options.random())
       if (options.clock.monotonic() - start + delay > (options.limitMs ?? 60_000)) throw error
       await sleep(options.clock, delay, options.signal)

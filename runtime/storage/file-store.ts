@@ -12,8 +12,9 @@ const TEMPORARY_MAX_AGE_MS = 3_600_000
 
 /**
  * Objects as files below a directory of a POSIX file system (local or shared, with hard links).
- * create = write `<root>/.tmp/<random>`, fsync it, link(2) it to the final name (atomic, EEXIST for all but one), fsync the directory, unlink the temporary.
- * Temporaries of crashed processes are removed by a later `create` when they are an hour old.
+ * create = write `<root>/.tmp/<random>`, fsync it, link(2) it to the final name (atomic, EEXIST for
+ * all but one), fsync the directory, unlink the temporary. Temporaries of crashed processes are
+ * removed by a later `create` when they are an hour old.
  */
 export class FileStore implements CheckpointStore {
   readonly url: string
@@ -86,7 +87,8 @@ export class FileStore implements CheckpointStore {
       for (const key of keys) {
         if (objects.length >= limit) break
         const info = await statIfPresent(this.#path(key))
-        if (info !== undefined) objects.push({ key, sizeBytes: info.size, modifiedAt: Math.round(info.mtimeMs) })
+        if (info !== undefined)
+          objects.push({ key, sizeBytes: info.size, modifiedAt: Math.round(info.mtimeMs) })
       }
       return objects
     } catch (error) {
@@ -129,12 +131,14 @@ export class FileStore implements CheckpointStore {
     const oldest = Date.now() - TEMPORARY_MAX_AGE_MS
     for (const name of await readdir(directory)) {
       const info = await statIfPresent(join(directory, name))
-      if (info !== undefined && info.mtimeMs < oldest) await unlink(join(directory, name)).catch(ignore('ENOENT'))
+      if (info !== undefined && info.mtimeMs < oldest)
+        await unlink(join(directory, name)).catch(ignore('ENOENT'))
     }
   }
 
   async #link(temporary: string, path: string): Promise<'created' | 'exists'> {
-    // A concurrent `delete` may prune the directory between mkdir and link; each round makes it again.
+    // A concurrent `delete` may prune the directory between mkdir and link; each round makes it
+    // again.
     for (let round = 0; ; round++) {
       await makeDirectoryDurably(dirname(path))
       try {
@@ -142,7 +146,8 @@ export class FileStore implements CheckpointStore {
       } catch (error) {
         const code = systemCode(error)
         if (code === 'ENOENT' && round < 100) continue
-        // Over NFS a repeated request may answer EEXIST to the one that made the link: two names of our own file say so.
+        // Over NFS a repeated request may answer EEXIST to the one that made the link: two names of
+        // our own file say so.
         if (code !== 'EEXIST') throw error
         if ((await stat(temporary)).nlink < 2) return 'exists'
       }
@@ -152,7 +157,9 @@ export class FileStore implements CheckpointStore {
   }
 
   async #collect(directory: string, found: (key: string) => void): Promise<void> {
-    const entries = await opendir(directory === '' ? this.#root : this.#path(directory)).catch(ignore('ENOENT', 'ENOTDIR'))
+    const entries = await opendir(directory === '' ? this.#root : this.#path(directory)).catch(
+      ignore('ENOENT', 'ENOTDIR'),
+    )
     if (entries === undefined) return
     const subdirectories: string[] = []
     for await (const entry of entries) {
@@ -189,7 +196,11 @@ export class FileStore implements CheckpointStore {
           options,
         )
       case 'EROFS':
-        return new WeirError('STO_DENIED', `Cannot ${verb} ${where}: the file system is read-only. Mount ${this.#root} writable.`, options)
+        return new WeirError(
+          'STO_DENIED',
+          `Cannot ${verb} ${where}: the file system is read-only. Mount ${this.#root} writable.`,
+          options,
+        )
       case 'ENOSPC':
       case 'EDQUOT':
         return new WeirError(
@@ -227,7 +238,8 @@ function ignore(...codes: string[]): (error: unknown) => undefined {
   }
 }
 
-const statIfPresent = (path: string): Promise<Stats | undefined> => stat(path).catch(ignore('ENOENT', 'ENOTDIR'))
+const statIfPresent = (path: string): Promise<Stats | undefined> =>
+  stat(path).catch(ignore('ENOENT', 'ENOTDIR'))
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   await using file = await open(path, 'wx', 0o644)
@@ -240,9 +252,13 @@ async function syncDirectory(path: string): Promise<void> {
   await directory.sync()
 }
 
-/** mkdir -p; every parent of a directory made here is synced, so that the path itself survives a crash. */
+/**
+ * mkdir -p; every parent of a directory made here is synced, so that the path itself survives a
+ * crash.
+ */
 async function makeDirectoryDurably(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return
-  for (let at = path; at.length >= first.length; at = dirname(at)) await syncDirectory(dirname(at)).catch(ignore('ENOENT', 'EACCES'))
+  for (let at = path; at.length >= first.length; at = dirname(at))
+    await syncDirectory(dirname(at)).catch(ignore('ENOENT', 'EACCES'))
 }

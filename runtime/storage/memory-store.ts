@@ -5,15 +5,20 @@ import { assertKey, assertPrefix, missing } from './paths.ts'
 export type MemoryOperation = 'create' | 'get' | 'getRange' | 'list' | 'delete'
 
 /**
- * Where faults and delays enter. `before` runs before the operation takes effect: throwing there is a request that never arrived. `after` runs once it has taken
- * effect: throwing there is a lost response (for `create` the unknown outcome of G4). Both may wait. `key` is the key, the prefix of `list`, or the first key of `delete`.
+ * Where faults and delays enter. `before` runs before the operation takes effect: throwing there is
+ * a request that never arrived. `after` runs once it has taken effect: throwing there is a lost
+ * response (for `create` the unknown outcome of G4). Both may wait. `key` is the key, the prefix of
+ * `list`, or the first key of `delete`.
  */
 export interface MemoryHooks {
   before?(operation: MemoryOperation, key: string): Promise<void> | void
   after?(operation: MemoryOperation, key: string): Promise<void> | void
 }
 
-/** The objects themselves; several MemoryStores (one per simulated process, each with its own faults) may share them. */
+/**
+ * The objects themselves; several MemoryStores (one per simulated process, each with its own
+ * faults) may share them.
+ */
 export class MemoryObjects {
   readonly #objects = new Map<string, { readonly bytes: Uint8Array; readonly modifiedAt: number }>()
   readonly #now: () => number
@@ -49,7 +54,10 @@ export interface MemoryStoreOptions {
   readonly url?: string
 }
 
-/** A checkpoint store in memory with the guarantees G1-G4, for the simulator and for tests of code above the port. */
+/**
+ * A checkpoint store in memory with the guarantees G1-G4, for the simulator and for tests of code
+ * above the port.
+ */
 export class MemoryStore implements CheckpointStore {
   readonly url: string
   readonly objects: MemoryObjects
@@ -105,7 +113,8 @@ export class MemoryStore implements CheckpointStore {
   }
 
   async #run<T>(operation: MemoryOperation, key: string, options: CallOptions, effect: () => T): Promise<T> {
-    if (this.#closed) throw new WeirError('STO_UNAVAILABLE', `Store ${this.url} is closed; ${operation} ${key} was not sent.`)
+    if (this.#closed)
+      throw new WeirError('STO_UNAVAILABLE', `Store ${this.url} is closed; ${operation} ${key} was not sent.`)
     options.signal?.throwIfAborted()
     await this.#hooks.before?.(operation, key)
     const result = effect()

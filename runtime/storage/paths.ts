@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { invariant, WeirError } from '#runtime/base/errors'
 
 /**
- * The one place that builds and reads keys of the checkpoint store. Layout below a job's root `<prefix>/<namespace>/<name>/<uid>`:
+ * The one place that builds and reads keys of the checkpoint store. Layout below a job's root
+ * `<prefix>/<namespace>/<name>/<uid>`:
  *
  *   log/<seq, 20 digits>.json                          commit log record
  *   log/snap-<seq, 20 digits>.json                     the log folded up to and including seq
@@ -11,8 +12,10 @@ import { invariant, WeirError } from '#runtime/base/errors'
  *   savepoints/<id>-<epoch>/...                        default place of savepoints: manifest.json and state files as above
  *   modules/<sha256>                                   bytes of the job's module
  *
- * I1 No key is another key's directory: every key above is a leaf, and directories are never written.
- * I2 Keys consist of segments that match SEGMENT; other characters of user-given names are escaped, so that different names give different keys.
+ * I1 No key is another key's directory: every key above is a leaf, and directories are never
+ *    written.
+ * I2 Keys consist of segments that match SEGMENT; other characters of user-given names are escaped,
+ *    so that different names give different keys.
  */
 const SEGMENT = /^[A-Za-z0-9_=-][A-Za-z0-9._=-]*$/
 const SEQ_DIGITS = 20
@@ -25,7 +28,10 @@ export const CHECKPOINT_PREFIX = 'chk/'
 
 /** @throws {WeirError} BUG when `key` is not a valid key. */
 export function assertKey(key: string): void {
-  invariant(key.length <= 1000 && key.split('/').every((s) => SEGMENT.test(s)), `${JSON.stringify(key)} is not a valid storage key`)
+  invariant(
+    key.length <= 1000 && key.split('/').every((s) => SEGMENT.test(s)),
+    `${JSON.stringify(key)} is not a valid storage key`,
+  )
 }
 
 /** A prefix for `list`: empty, or the beginning of a valid key. */
@@ -34,22 +40,31 @@ export function assertPrefix(prefix: string): void {
 }
 
 /**
- * Escapes a user-given name (uid, vertex, namespace) into one key segment. Injective: `=XX` per byte outside [A-Za-z0-9._-] (a leading dot too);
- * names that get longer than 100 characters keep 60 of them, then `==` (which no escape contains) and 128 bits of their SHA-256.
+ * Escapes a user-given name (uid, vertex, namespace) into one key segment. Injective: `=XX` per
+ * byte outside [A-Za-z0-9._-] (a leading dot too); names that get longer than 100 characters keep
+ * 60 of them, then `==` (which no escape contains) and 128 bits of their SHA-256.
  */
 export function encodeName(name: string): string {
   let text = ''
   for (const byte of Buffer.from(name, 'utf8')) {
     const char = String.fromCharCode(byte)
-    text += /[A-Za-z0-9_-]/.test(char) || (char === '.' && text !== '') ? char : `=${byte.toString(16).toUpperCase().padStart(2, '0')}`
+    text +=
+      /[A-Za-z0-9_-]/.test(char) || (char === '.' && text !== '')
+        ? char
+        : `=${byte.toString(16).toUpperCase().padStart(2, '0')}`
   }
   if (text === '') return '=='
   if (text.length <= MAX_NAME) return text
   return `${text.slice(0, 60)}==${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
 }
 
-/** `<prefix>/<namespace>/<name>/<uid>`; `prefix` is an S3 key prefix or a directory, may be empty. */
-export function jobRoot(prefix: string, job: { readonly namespace: string; readonly name: string; readonly uid: string }): string {
+/**
+ * `<prefix>/<namespace>/<name>/<uid>`; `prefix` is an S3 key prefix or a directory, may be empty.
+ */
+export function jobRoot(
+  prefix: string,
+  job: { readonly namespace: string; readonly name: string; readonly uid: string },
+): string {
   const tail = [job.namespace, job.name, job.uid].map(encodeName).join('/')
   const head = prefix.replace(/\/+$/, '')
   return head === '' && !prefix.startsWith('/') ? tail : `${head}/${tail}`
@@ -64,18 +79,29 @@ export const logRecordKey = (seq: number): string => `log/${digits(seq)}.json`
 export const logSnapshotKey = (seq: number): string => `${LOG_SNAPSHOT_PREFIX}${digits(seq)}.json`
 
 /** The seq of a record or snapshot key; undefined for any other key. */
-export function parseLogKey(key: string): { readonly kind: 'record' | 'snapshot'; readonly seq: number } | undefined {
+export function parseLogKey(
+  key: string,
+): { readonly kind: 'record' | 'snapshot'; readonly seq: number } | undefined {
   const match = /^log\/(snap-)?([0-9]{20})\.json$/.exec(key)
-  return match === null ? undefined : { kind: match[1] === undefined ? 'record' : 'snapshot', seq: Number(match[2]) }
+  return match === null
+    ? undefined
+    : { kind: match[1] === undefined ? 'record' : 'snapshot', seq: Number(match[2]) }
 }
 
-/** Directory (without trailing slash) of everything that checkpoint `id` triggered under `epoch` writes. */
+/**
+ * Directory (without trailing slash) of everything that checkpoint `id` triggered under `epoch`
+ * writes.
+ */
 export const checkpointDirectory = (id: number, epoch: number): string => `chk/${id}-${epoch}`
 export const savepointDirectory = (id: number, epoch: number): string => `savepoints/${id}-${epoch}`
-export const manifestKey = (directory: string): string => (directory === '' ? MANIFEST : `${directory}/${MANIFEST}`)
+export const manifestKey = (directory: string): string =>
+  directory === '' ? MANIFEST : `${directory}/${MANIFEST}`
 export const moduleKey = (sha256: string): string => `modules/${sha256}`
 
-/** State file of one subtask in a checkpoint's or savepoint's directory. Unique: subtask and attempt hold no `-`. */
+/**
+ * State file of one subtask in a checkpoint's or savepoint's directory. Unique: subtask and attempt
+ * hold no `-`.
+ */
 export function stateFileKey(directory: string, vertex: string, subtask: number, attempt: string): string {
   const name = `${encodeName(vertex)}-${subtask}-${attempt}.state`
   return directory === '' ? name : `${directory}/${name}`

@@ -8,12 +8,18 @@ import { messageOf, systemCode, WeirError } from '#runtime/base/errors'
 import type { S3Access } from '#runtime/contract/process-config'
 
 export interface S3ClientOptions {
-  /** Tries of the SDK's own retry per request. 1 where a second try could hide what the first one did (conditional creates). Default 3. */
+  /**
+   * Tries of the SDK's own retry per request. 1 where a second try could hide what the first one
+   * did (conditional creates). Default 3.
+   */
   readonly maxAttempts?: number
   readonly maxSockets?: number
 }
 
-/** A client for `access`: path style, private CA, and credentials from files that are read again when they change. */
+/**
+ * A client for `access`: path style, private CA, and credentials from files that are read again
+ * when they change.
+ */
 export function createS3Client(access: S3Access, options: S3ClientOptions = {}): S3Client {
   const config: S3ClientConfig = {
     region: access.region,
@@ -35,9 +41,13 @@ function httpsAgent(caFile: string | undefined, maxSockets: number): Agent {
   try {
     return new Agent({ keepAlive: true, maxSockets, ca: [...rootCertificates, readFileSync(caFile, 'utf8')] })
   } catch (error) {
-    throw new WeirError('CFG_INVALID', `Cannot read the CA certificate ${caFile} for S3: ${messageOf(error)}. Expected a PEM file.`, {
-      cause: error,
-    })
+    throw new WeirError(
+      'CFG_INVALID',
+      `Cannot read the CA certificate ${caFile} for S3: ${messageOf(error)}. Expected a PEM file.`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -45,7 +55,10 @@ interface FileCredentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
   readonly sessionToken?: string
-  /** Always in the past for the SDK, so that it asks again before every request; this provider answers from memory while the files are unchanged. */
+  /**
+   * Always in the past for the SDK, so that it asks again before every request; this provider
+   * answers from memory while the files are unchanged.
+   */
   readonly expiration: Date
 }
 
@@ -57,7 +70,8 @@ function fileCredentials(directory: string): () => Promise<FileCredentials> {
     const version = await versionOf(directory)
     if (known?.version === version) return known.credentials
     const credentials = await readCredentials(directory)
-    // A rotation during the read may mix old and new files: keep the result only when nothing changed meanwhile.
+    // A rotation during the read may mix old and new files: keep the result only when nothing
+    // changed meanwhile.
     if ((await versionOf(directory)) === version) known = { version, credentials }
     return credentials
   }
@@ -86,5 +100,10 @@ async function readCredentials(directory: string): Promise<FileCredentials> {
     read(FILES[1], true),
     read(FILES[2], false),
   ])
-  return { accessKeyId, secretAccessKey, ...(sessionToken === '' ? {} : { sessionToken }), expiration: new Date(0) }
+  return {
+    accessKeyId,
+    secretAccessKey,
+    ...(sessionToken === '' ? {} : { sessionToken }),
+    expiration: new Date(0),
+  }
 }

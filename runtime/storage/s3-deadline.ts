@@ -1,6 +1,9 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 
-/** Aborts a request after `limitMs` without progress, or when the caller's signal does. Disposing it removes timer and listener. */
+/**
+ * Aborts a request after `limitMs` without progress, or when the caller's signal does. Disposing it
+ * removes timer and listener.
+ */
 export class Deadline implements Disposable {
   readonly limitMs: number
   readonly #clock: Clock

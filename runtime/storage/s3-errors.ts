@@ -30,7 +30,9 @@ const DENIED = new Set([
   'NoSuchBucket',
 ])
 
-/** Turns a failed request for `url` into the error that Weir shows. @param what such as "create". */
+/**
+ * Turns a failed request for `url` into the error that Weir shows. @param what such as "create".
+ */
 export function classifyS3Error(error: unknown, what: string, url: string): WeirError {
   if (error instanceof WeirError) return error
   const { name, status } = s3Failure(error)

@@ -25,8 +25,9 @@ export interface MultipartRequest {
 }
 
 /**
- * Uploads in parts and completes with `If-None-Match: *`; rejects like the conditional PUT. Whatever fails, the upload is aborted, so that no parts are left behind:
- * aborting one that did complete changes nothing.
+ * Uploads in parts and completes with `If-None-Match: *`; rejects like the conditional PUT.
+ * Whatever fails, the upload is aborted, so that no parts are left behind: aborting one that did
+ * complete changes nothing.
  */
 export async function createMultipart(request: MultipartRequest): Promise<void> {
   const { once, target, run } = request
@@ -35,19 +36,30 @@ export async function createMultipart(request: MultipartRequest): Promise<void> 
   )
   const upload = { ...target, UploadId: started.UploadId }
   if (upload.UploadId === undefined)
-    throw new WeirError('STO_UNSAFE', `The server started a multipart upload of ${target.Key} without an upload id.`)
+    throw new WeirError(
+      'STO_UNSAFE',
+      `The server started a multipart upload of ${target.Key} without an upload id.`,
+    )
   try {
     const Parts = await uploadParts(request, upload.UploadId)
     await run(0, (abortSignal) =>
-      once.send(new CompleteMultipartUploadCommand({ ...upload, IfNoneMatch: '*', MultipartUpload: { Parts } }), { abortSignal }),
+      once.send(
+        new CompleteMultipartUploadCommand({ ...upload, IfNoneMatch: '*', MultipartUpload: { Parts } }),
+        { abortSignal },
+      ),
     )
   } catch (error) {
-    await run(0, (abortSignal) => once.send(new AbortMultipartUploadCommand(upload), { abortSignal })).catch(() => undefined)
+    await run(0, (abortSignal) => once.send(new AbortMultipartUploadCommand(upload), { abortSignal })).catch(
+      () => undefined,
+    )
     throw error
   }
 }
 
-async function uploadParts({ client, target, bytes, run }: MultipartRequest, UploadId: string): Promise<CompletedPart[]> {
+async function uploadParts(
+  { client, target, bytes, run }: MultipartRequest,
+  UploadId: string,
+): Promise<CompletedPart[]> {
   const partBytes = Math.max(PART_BYTES, Math.ceil(bytes.byteLength / MAX_PARTS))
   const count = Math.ceil(bytes.byteLength / partBytes)
   const parts: CompletedPart[] = []
@@ -60,9 +72,16 @@ async function uploadParts({ client, target, bytes, run }: MultipartRequest, Upl
       const PartNumber = index + 1
       try {
         const { ETag, ChecksumCRC32 } = await run(Body.byteLength, (abortSignal) =>
-          client.send(new UploadPartCommand({ ...target, UploadId, PartNumber, Body, ChecksumAlgorithm: 'CRC32' }), { abortSignal }),
+          client.send(
+            new UploadPartCommand({ ...target, UploadId, PartNumber, Body, ChecksumAlgorithm: 'CRC32' }),
+            { abortSignal },
+          ),
         )
-        parts[index] = { PartNumber, ...(ETag === undefined ? {} : { ETag }), ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) }
+        parts[index] = {
+          PartNumber,
+          ...(ETag === undefined ? {} : { ETag }),
+          ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }),
+        }
       } catch (error) {
         failed = true
         throw error

@@ -34,12 +34,16 @@ export interface S3Part {
   readonly etag: string
 }
 
-/** Time without an answer after which a request is given up; a part of 16 MiB passes in it at 0.5 MiB/s. */
+/**
+ * Time without an answer after which a request is given up; a part of 16 MiB passes in it at 0.5
+ * MiB/s.
+ */
 const REQUEST_LIMIT_MS = 30_000
 
 /**
- * The objects of one bucket as connectors need them: any key, ranges, uploads that become visible by a second call. All calls reject with STO_UNAVAILABLE (may be
- * tried again), STO_DENIED, STO_MISSING; messages name the object.
+ * The objects of one bucket as connectors need them: any key, ranges, uploads that become visible
+ * by a second call. All calls reject with STO_UNAVAILABLE (may be tried again), STO_DENIED,
+ * STO_MISSING; messages name the object.
  */
 export class S3Objects {
   readonly #bucket: string
@@ -60,32 +64,54 @@ export class S3Objects {
     return `s3://${this.#bucket}/${key}`
   }
 
-  /** Objects whose key begins with `prefix`, in the order of their keys; directory markers (keys that end in "/") are left out. */
+  /**
+   * Objects whose key begins with `prefix`, in the order of their keys; directory markers (keys
+   * that end in "/") are left out.
+   */
   async list(prefix: string): Promise<S3Object[]> {
     const objects: S3Object[] = []
     let token: string | undefined
     do {
-      const input = { Bucket: this.#bucket, Prefix: prefix, ...(token === undefined ? {} : { ContinuationToken: token }) }
-      const page = await this.#call('list', prefix, (abortSignal) => this.#client.send(new ListObjectsV2Command(input), { abortSignal }))
+      const input = {
+        Bucket: this.#bucket,
+        Prefix: prefix,
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      }
+      const page = await this.#call('list', prefix, (abortSignal) =>
+        this.#client.send(new ListObjectsV2Command(input), { abortSignal }),
+      )
       for (const { Key, Size, ETag } of page.Contents ?? [])
-        if (Key !== undefined && !Key.endsWith('/')) objects.push({ key: Key, sizeBytes: Size ?? 0, etag: ETag })
+        if (Key !== undefined && !Key.endsWith('/'))
+          objects.push({ key: Key, sizeBytes: Size ?? 0, etag: ETag })
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined
     } while (token !== undefined)
     return objects
   }
 
-  /** Bytes [start, end), `end` > `start`. With an etag, only of that version. @throws {WeirError} STO_MISSING also when the object has another etag now */
+  /**
+   * Bytes [start, end), `end` > `start`. With an etag, only of that version. @throws {WeirError}
+   * STO_MISSING also when the object has another etag now
+   */
   getRange(key: string, start: number, end: number, etag: string | undefined): Promise<Uint8Array> {
-    const input = { Bucket: this.#bucket, Key: key, Range: `bytes=${start}-${end - 1}`, ...(etag === undefined ? {} : { IfMatch: etag }) }
+    const input = {
+      Bucket: this.#bucket,
+      Key: key,
+      Range: `bytes=${start}-${end - 1}`,
+      ...(etag === undefined ? {} : { IfMatch: etag }),
+    }
     return this.#call('read', key, async (abortSignal) => {
       try {
         const { Body } = await this.#client.send(new GetObjectCommand(input), { abortSignal })
         return Body === undefined ? new Uint8Array(0) : await Body.transformToByteArray()
       } catch (error) {
         if (s3Failure(error).status !== 412) throw error
-        throw new WeirError('STO_MISSING', `${this.url(key)} was replaced while it was being read (its ETag is no longer ${etag}).`, {
-          cause: error,
-        })
+        throw new WeirError(
+          'STO_MISSING',
+          `${this.url(key)} was replaced while it was being read (its ETag is no longer ${etag}).`,
+          {
+            cause: error,
+          },
+        )
       }
     })
   }
@@ -97,16 +123,23 @@ export class S3Objects {
       )
       return true
     } catch (error) {
-      if (error instanceof WeirError && (error.code === 'STO_MISSING' || error.context['status'] === 404)) return false
+      if (error instanceof WeirError && (error.code === 'STO_MISSING' || error.context['status'] === 404))
+        return false
       throw error
     }
   }
 
   async startUpload(key: string): Promise<S3Upload> {
     const { UploadId } = await this.#call('start an upload to', key, (abortSignal) =>
-      this.#client.send(new CreateMultipartUploadCommand({ Bucket: this.#bucket, Key: key }), { abortSignal }),
+      this.#client.send(new CreateMultipartUploadCommand({ Bucket: this.#bucket, Key: key }), {
+        abortSignal,
+      }),
     )
-    if (UploadId === undefined) throw new WeirError('STO_UNSAFE', `The server started an upload to ${this.url(key)} without an upload id.`)
+    if (UploadId === undefined)
+      throw new WeirError(
+        'STO_UNSAFE',
+        `The server started an upload to ${this.url(key)} without an upload id.`,
+      )
     return { key, uploadId: UploadId }
   }
 
@@ -116,22 +149,33 @@ export class S3Objects {
     const { ETag } = await this.#call('upload to', upload.key, (abortSignal) =>
       this.#client.send(new UploadPartCommand(input), { abortSignal }),
     )
-    if (ETag === undefined) throw new WeirError('STO_UNSAFE', `The server took part ${number} of ${this.url(upload.key)} without an ETag.`)
+    if (ETag === undefined)
+      throw new WeirError(
+        'STO_UNSAFE',
+        `The server took part ${number} of ${this.url(upload.key)} without an ETag.`,
+      )
     return { number, etag: ETag }
   }
 
   /**
-   * Makes the object visible unless its key is taken. `missing`: the server does not know the upload (any more): it was completed or aborted before.
-   * After STO_UNAVAILABLE the outcome is unknown; a repetition tells.
+   * Makes the object visible unless its key is taken. `missing`: the server does not know the
+   * upload (any more): it was completed or aborted before. After STO_UNAVAILABLE the outcome is
+   * unknown; a repetition tells.
    */
-  async completeUpload(upload: S3Upload, parts: readonly S3Part[]): Promise<'completed' | 'exists' | 'missing'> {
+  async completeUpload(
+    upload: S3Upload,
+    parts: readonly S3Part[],
+  ): Promise<'completed' | 'exists' | 'missing'> {
     const Parts = parts.map(({ number, etag }): CompletedPart => ({ PartNumber: number, ETag: etag }))
     const input = { ...this.#target(upload), IfNoneMatch: '*', MultipartUpload: { Parts } }
     try {
-      await this.#call('complete', upload.key, (abortSignal) => this.#once.send(new CompleteMultipartUploadCommand(input), { abortSignal }))
+      await this.#call('complete', upload.key, (abortSignal) =>
+        this.#once.send(new CompleteMultipartUploadCommand(input), { abortSignal }),
+      )
       return 'completed'
     } catch (error) {
-      const { name, status } = error instanceof WeirError ? (error.context as { name?: unknown; status?: unknown }) : {}
+      const { name, status } =
+        error instanceof WeirError ? (error.context as { name?: unknown; status?: unknown }) : {}
       if (status === 412) return 'exists'
       if (name === 'NoSuchUpload' || status === 404) return 'missing'
       throw error
@@ -145,7 +189,13 @@ export class S3Objects {
         this.#client.send(new AbortMultipartUploadCommand(this.#target(upload)), { abortSignal }),
       )
     } catch (error) {
-      if (!(error instanceof WeirError && (error.context['name'] === 'NoSuchUpload' || error.context['status'] === 404))) throw error
+      if (
+        !(
+          error instanceof WeirError &&
+          (error.context['name'] === 'NoSuchUpload' || error.context['status'] === 404)
+        )
+      )
+        throw error
     }
   }
 
@@ -159,11 +209,15 @@ export class S3Objects {
         this.#client.send(new ListMultipartUploadsCommand(input), { abortSignal }),
       )
       for (const { Key, UploadId } of page.Uploads ?? [])
-        if (Key?.startsWith(prefix) === true && UploadId !== undefined) uploads.push({ key: Key, uploadId: UploadId })
+        if (Key?.startsWith(prefix) === true && UploadId !== undefined)
+          uploads.push({ key: Key, uploadId: UploadId })
       const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
       marker =
         IsTruncated === true && NextKeyMarker !== undefined
-          ? { KeyMarker: NextKeyMarker, ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker }) }
+          ? {
+              KeyMarker: NextKeyMarker,
+              ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker }),
+            }
           : undefined
     }
     return uploads
@@ -184,9 +238,13 @@ export class S3Objects {
       return await send(deadline.signal)
     } catch (error) {
       if (deadline.expired)
-        throw new WeirError('STO_UNAVAILABLE', `Cannot ${what} ${this.url(key)}: no answer within ${REQUEST_LIMIT_MS} ms.`, {
-          cause: error,
-        })
+        throw new WeirError(
+          'STO_UNAVAILABLE',
+          `Cannot ${what} ${this.url(key)}: no answer within ${REQUEST_LIMIT_MS} ms.`,
+          {
+            cause: error,
+          },
+        )
       throw classifyS3Error(error, what, this.url(key))
     }
   }

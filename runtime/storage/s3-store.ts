@@ -1,4 +1,10 @@
-import { DeleteObjectsCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
 import { type Clock, systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { S3Access } from '#runtime/contract/process-config'
@@ -15,7 +21,10 @@ export interface S3StoreOptions {
   readonly root: string
   readonly access: S3Access
   readonly clock?: Clock
-  /** Time without progress after which a request is given up. Uploads get more by their size. Default 15 s. */
+  /**
+   * Time without progress after which a request is given up. Uploads get more by their size.
+   * Default 15 s.
+   */
   readonly requestTimeoutMs?: number
 }
 
@@ -23,8 +32,10 @@ const DELETE_BATCH = 1000
 const SLOWEST_UPLOAD_BYTES_PER_MS = 256
 
 /**
- * Objects in an S3 bucket. create = PUT with `If-None-Match: *` (412: exists; 409 ConditionalRequestConflict: transient), or above 16 MiB a multipart upload whose
- * completion is conditional. Creates are sent once, never retried here: a retry of an unknown outcome would take one's own object for somebody else's.
+ * Objects in an S3 bucket. create = PUT with `If-None-Match: *` (412: exists; 409
+ * ConditionalRequestConflict: transient), or above 16 MiB a multipart upload whose completion is
+ * conditional. Creates are sent once, never retried here: a retry of an unknown outcome would take
+ * one's own object for somebody else's.
  */
 export class S3Store implements CheckpointStore {
   readonly url: string
@@ -60,7 +71,9 @@ export class S3Store implements CheckpointStore {
         })
       else
         await this.#call(bytes.byteLength, options, (abortSignal) =>
-          this.#once.send(new PutObjectCommand({ ...target, Body: bytes, IfNoneMatch: '*' }), { abortSignal }),
+          this.#once.send(new PutObjectCommand({ ...target, Body: bytes, IfNoneMatch: '*' }), {
+            abortSignal,
+          }),
         )
       return 'created'
     } catch (error) {
@@ -98,7 +111,9 @@ export class S3Store implements CheckpointStore {
             Bucket: this.#bucket,
             Prefix: this.#root === '' ? prefix : `${this.#root}/${prefix}`,
             MaxKeys: Math.min(1000, limit - objects.length),
-            ...(startAfter === undefined || token !== undefined ? {} : { StartAfter: joinKey(this.#root, startAfter) }),
+            ...(startAfter === undefined || token !== undefined
+              ? {}
+              : { StartAfter: joinKey(this.#root, startAfter) }),
             ...(token === undefined ? {} : { ContinuationToken: token }),
           }),
           { abortSignal },
@@ -106,7 +121,11 @@ export class S3Store implements CheckpointStore {
       )
       for (const o of page.Contents ?? [])
         if (o.Key !== undefined && !o.Key.endsWith('/'))
-          objects.push({ key: o.Key.slice(strip), sizeBytes: o.Size ?? 0, modifiedAt: o.LastModified?.getTime() ?? 0 })
+          objects.push({
+            key: o.Key.slice(strip),
+            sizeBytes: o.Size ?? 0,
+            modifiedAt: o.LastModified?.getTime() ?? 0,
+          })
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined
     } while (token !== undefined)
     return objects
@@ -118,7 +137,10 @@ export class S3Store implements CheckpointStore {
       const batch = keys.slice(at, at + DELETE_BATCH)
       const Objects = batch.map((key) => ({ Key: joinKey(this.#root, key) }))
       const result = await this.#repeatable('delete', batch[0] ?? '', options, (abortSignal) =>
-        this.#client.send(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }), { abortSignal }),
+        this.#client.send(
+          new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }),
+          { abortSignal },
+        ),
       )
       const failed = (result.Errors ?? []).find((e) => e.Code !== 'NoSuchKey')
       if (failed !== undefined)
@@ -174,14 +196,26 @@ export class S3Store implements CheckpointStore {
     }
   }
 
-  async #call<T>(sizeBytes: number, options: CallOptions, send: (signal: AbortSignal, progressed: () => void) => Promise<T>): Promise<T> {
+  async #call<T>(
+    sizeBytes: number,
+    options: CallOptions,
+    send: (signal: AbortSignal, progressed: () => void) => Promise<T>,
+  ): Promise<T> {
     options.signal?.throwIfAborted()
-    using deadline = new Deadline(this.#clock, this.#timeoutMs + sizeBytes / SLOWEST_UPLOAD_BYTES_PER_MS, options.signal)
+    using deadline = new Deadline(
+      this.#clock,
+      this.#timeoutMs + sizeBytes / SLOWEST_UPLOAD_BYTES_PER_MS,
+      options.signal,
+    )
     try {
       return await send(deadline.signal, () => deadline.extend())
     } catch (error) {
       if (deadline.expired)
-        throw new WeirError('STO_UNAVAILABLE', `No answer from ${this.url} within ${Math.round(deadline.limitMs)} ms.`, { cause: error })
+        throw new WeirError(
+          'STO_UNAVAILABLE',
+          `No answer from ${this.url} within ${Math.round(deadline.limitMs)} ms.`,
+          { cause: error },
+        )
       throw error
     }
   }

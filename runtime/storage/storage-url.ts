@@ -6,7 +6,10 @@ import type { CheckpointStore } from './checkpoint-store.ts'
 import { openStore } from './open-store.ts'
 import { MANIFEST } from './paths.ts'
 
-/** `s3://bucket/key` (key without leading or trailing slash, may be empty, taken literally) or `file:///path` (a plain absolute path is one too). */
+/**
+ * `s3://bucket/key` (key without leading or trailing slash, may be empty, taken literally) or
+ * `file:///path` (a plain absolute path is one too).
+ */
 export type StorageUrl =
   | { readonly type: 's3'; readonly bucket: string; readonly key: string }
   | { readonly type: 'file'; readonly path: string }
@@ -14,7 +17,8 @@ export type StorageUrl =
 /** @throws {WeirError} CFG_INVALID */
 export function parseStorageUrl(text: string): StorageUrl {
   const s3 = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/s.exec(text)
-  if (s3?.[1] !== undefined) return { type: 's3', bucket: s3[1], key: (s3[2] ?? '').replace(/^\/+|\/+$/g, '') }
+  if (s3?.[1] !== undefined)
+    return { type: 's3', bucket: s3[1], key: (s3[2] ?? '').replace(/^\/+|\/+$/g, '') }
   if (isAbsolute(text)) return { type: 'file', path: resolve(text) }
   if (text.startsWith('file:///')) {
     try {
@@ -27,7 +31,11 @@ export function parseStorageUrl(text: string): StorageUrl {
 }
 
 const invalid = (text: string, cause?: unknown): WeirError =>
-  new WeirError('CFG_INVALID', `Not a storage URL: ${JSON.stringify(text)}. Expected s3://bucket/key or file:///path.`, { cause })
+  new WeirError(
+    'CFG_INVALID',
+    `Not a storage URL: ${JSON.stringify(text)}. Expected s3://bucket/key or file:///path.`,
+    { cause },
+  )
 
 /** The store whose keys are below `url`. `access` is needed for s3:// only. Close it when done. */
 export function openStoreAt(url: string, access: S3Access | undefined): CheckpointStore {
@@ -42,7 +50,10 @@ export function openStoreAt(url: string, access: S3Access | undefined): Checkpoi
 }
 
 /** The S3 settings that a process uses for s3:// paths. */
-export function s3AccessOf(config: { readonly s3?: S3Access | undefined; readonly storage: StorageConfig }): S3Access | undefined {
+export function s3AccessOf(config: {
+  readonly s3?: S3Access | undefined
+  readonly storage: StorageConfig
+}): S3Access | undefined {
   return config.s3 ?? (config.storage.type === 's3' ? config.storage.access : undefined)
 }
 
@@ -53,8 +64,9 @@ export interface ManifestPlace {
 }
 
 /**
- * Where a restore path leads. `.../chk/<id>-<epoch>/manifest.json` (or its directory) is a checkpoint: its files are below the job's root. Everything else is a savepoint
- * directory or the manifest.json in it: its files are below that directory. @throws {WeirError} CFG_INVALID
+ * Where a restore path leads. `.../chk/<id>-<epoch>/manifest.json` (or its directory) is a
+ * checkpoint: its files are below the job's root. Everything else is a savepoint directory or the
+ * manifest.json in it: its files are below that directory. @throws {WeirError} CFG_INVALID
  */
 export function locateManifest(url: string): ManifestPlace {
   parseStorageUrl(url)

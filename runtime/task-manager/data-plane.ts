@@ -37,9 +37,10 @@ const HELLO_LIMIT_MS = 10_000
 const DEPLOY_LIMIT_MS = 30_000
 
 /**
- * Connections between TaskManagers: each dials every peer once per attempt, and sends on what it dialled. A connection opens with (job, attempt, token);
- * one of an attempt that is not this process's current one waits for it to be deployed here, for a limited time, and is closed if it never is: so nothing of a dead
- * attempt can reach a live one.
+ * Connections between TaskManagers: each dials every peer once per attempt, and sends on what it
+ * dialled. A connection opens with (job, attempt, token); one of an attempt that is not this
+ * process's current one waits for it to be deployed here, for a limited time, and is closed if it
+ * never is: so nothing of a dead attempt can reach a live one.
  */
 export class DataPlane {
   readonly #options: DataPlaneOptions
@@ -61,9 +62,13 @@ export class DataPlane {
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) =>
         reject(
-          new WeirError('CFG_INVALID', `Cannot listen for data on ${this.#options.host}:${this.#options.port}: ${messageOf(error)}`, {
-            cause: error,
-          }),
+          new WeirError(
+            'CFG_INVALID',
+            `Cannot listen for data on ${this.#options.host}:${this.#options.port}: ${messageOf(error)}`,
+            {
+              cause: error,
+            },
+          ),
         ),
       )
       server.listen(this.#options.port, this.#options.host, resolve)
@@ -71,8 +76,15 @@ export class DataPlane {
     return (server.address() as AddressInfo).port
   }
 
-  /** Makes `attempt` the current one, dials `peers` (address by id) and resolves when all have accepted. @throws {WeirError} NET_LOST naming the peer. */
-  async open(attempt: string, peers: ReadonlyMap<string, string>, handlers: DataPlaneHandlers): Promise<void> {
+  /**
+   * Makes `attempt` the current one, dials `peers` (address by id) and resolves when all have
+   * accepted. @throws {WeirError} NET_LOST naming the peer.
+   */
+  async open(
+    attempt: string,
+    peers: ReadonlyMap<string, string>,
+    handlers: DataPlaneHandlers,
+  ): Promise<void> {
     this.closeAttempt()
     this.#attempt = attempt
     this.#handlers = handlers
@@ -125,13 +137,16 @@ export class DataPlane {
                 `TaskManager ${id} at ${address} did not accept the data connection of attempt ${attempt}: ${error?.message ?? 'closed'}`,
               ),
             )
-          if (this.#attempt === attempt && this.#outgoing.get(id) === socket) this.#handlers?.onLost(id, error)
+          if (this.#attempt === attempt && this.#outgoing.get(id) === socket)
+            this.#handlers?.onLost(id, error)
         },
       })
       this.#outgoing.set(id, socket)
       const { jobUid, token, id: from } = this.#options
       raw.once('connect', () =>
-        socket.send(Buffer.from(JSON.stringify({ wire: WIRE_VERSION, jobUid, token, attempt, from } satisfies Hello))),
+        socket.send(
+          Buffer.from(JSON.stringify({ wire: WIRE_VERSION, jobUid, token, attempt, from } satisfies Hello)),
+        ),
       )
     })
   }
@@ -172,7 +187,10 @@ export class DataPlane {
   #hello(socket: FrameSocket, hello: Hello): void {
     const { jobUid, token } = this.#options
     if (hello.wire !== WIRE_VERSION)
-      throw new WeirError('NET_REFUSED', `Peer speaks wire version ${hello.wire}, this process ${WIRE_VERSION}`)
+      throw new WeirError(
+        'NET_REFUSED',
+        `Peer speaks wire version ${hello.wire}, this process ${WIRE_VERSION}`,
+      )
     if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
       throw new WeirError('NET_REFUSED', `Peer ${socket.remote} belongs to another job or has another token`)
     if (hello.attempt === this.#attempt) return this.#admit(socket, hello)
@@ -187,7 +205,8 @@ export class DataPlane {
 }
 
 function parseHello(frame: Uint8Array): Hello {
-  if (frame.length > 4096) throw new WeirError('NET_REFUSED', 'The first frame of a data connection is too long to be a greeting')
+  if (frame.length > 4096)
+    throw new WeirError('NET_REFUSED', 'The first frame of a data connection is too long to be a greeting')
   try {
     return JSON.parse(Buffer.from(frame).toString('utf8')) as Hello
   } catch (cause) {
@@ -198,6 +217,7 @@ function parseHello(frame: Uint8Array): Hello {
 /** "host:port" or "[v6]:port". @throws {WeirError} CFG_INVALID */
 export function splitAddress(address: string): [host: string, port: number] {
   const match = /^\[?([^\]]+?)\]?:([0-9]+)$/.exec(address)
-  if (match === null) throw new WeirError('CFG_INVALID', `Not an address: ${JSON.stringify(address)}. Expected host:port.`)
+  if (match === null)
+    throw new WeirError('CFG_INVALID', `Not an address: ${JSON.stringify(address)}. Expected host:port.`)
   return [match[1] as string, Number(match[2])]
 }

@@ -4,15 +4,23 @@ import type { LogLevel, Logger } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
 import { subtaskKey } from '#runtime/contract/rpc'
-import type { Barrier, Deployment, ExecutionReport, FromTaskManager, SubtaskMetrics, SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
-import { openRestorePoint } from '#runtime/checkpoint/restore-point'
+import type {
+  CommitPermit,
+  Barrier,
+  Deployment,
+  ExecutionReport,
+  FromTaskManager,
+  SubtaskMetrics,
+  SubtaskPlace,
+  SubtaskRef,
+} from '#runtime/contract/rpc'
+import { openRestorePoint } from '#runtime/restore/restore-point'
 import { keyGroupRange } from '#runtime/element/key-group'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { planChannels } from '#runtime/task/channel-plan'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 import type { DataPlane } from './data-plane.ts'
-import { loadRestore } from './restore-loader.ts'
+import { loadRestore } from '#runtime/restore/restore-loader'
 import { siblingPorts, type SlotHost } from './slot-host.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
 
@@ -36,10 +44,16 @@ export interface ExecutionOptions {
   send(message: FromTaskManager): void
 }
 
-/** A lost peer is reported only when the JobManager has not noticed by itself: it sees the dead process's control connection close, which names the cause better. */
+/**
+ * A lost peer is reported only when the JobManager has not noticed by itself: it sees the dead
+ * process's control connection close, which names the cause better.
+ */
 const PEER_LOSS_GRACE_MS = 1000
 
-/** One attempt on this TaskManager: its slots' threads, its data connections, its uploads. Ends with `cancel`, and then nothing of it is left. */
+/**
+ * One attempt on this TaskManager: its slots' threads, its data connections, its uploads. Ends with
+ * `cancel`, and then nothing of it is left.
+ */
 export class Execution {
   readonly attempt: string
   #epoch: number
@@ -64,7 +78,13 @@ export class Execution {
     this.#epoch = options.epoch
     this.#own = options.deployment.places.filter((p) => p.taskManager === options.taskManager)
     const { store, clock, random } = options
-    this.#keeper = new SnapshotKeeper({ store, attempt: this.attempt, clock, random, signal: this.#abort.signal })
+    this.#keeper = new SnapshotKeeper({
+      store,
+      attempt: this.attempt,
+      clock,
+      random,
+      signal: this.#abort.signal,
+    })
   }
 
   get epoch(): number {
@@ -96,7 +116,9 @@ export class Execution {
           logLevel: this.#options.logLevel,
           s3: this.#options.s3,
           deployment,
-          restore: Object.fromEntries(mine.flatMap((key) => (restore[key] === undefined ? [] : [[key, restore[key]]]))),
+          restore: Object.fromEntries(
+            mine.flatMap((key) => (restore[key] === undefined ? [] : [[key, restore[key]]])),
+          ),
           siblings: ports.get(slot) ?? new Map(),
         }
         host.deploy(assignment, (message) => this.#fromSlot(slot, message))
@@ -229,7 +251,12 @@ export class Execution {
       case 'snapshotFailed':
         return this.#decline(message.subtask, message.barrier, message.error, 'SINK_PREPARE_FAILED')
       case 'committed':
-        return send({ type: 'committed', attempt, subtask: message.subtask, checkpointId: message.checkpointId })
+        return send({
+          type: 'committed',
+          attempt,
+          subtask: message.subtask,
+          checkpointId: message.checkpointId,
+        })
       case 'parcel':
         return data.send(message.taskManager, message.slot, message.parcel)
       case 'metrics':
@@ -239,14 +266,23 @@ export class Execution {
   }
 
   #maybeDeployed(): void {
-    if (this.#awaitingReady > 0 || !this.#linked || this.#failure !== undefined || this.#abort.signal.aborted) return
-    this.#options.send({ type: 'deployed', attempt: this.attempt, restoreMs: this.#options.clock.monotonic() - this.#deployedAt })
+    if (this.#awaitingReady > 0 || !this.#linked || this.#failure !== undefined || this.#abort.signal.aborted)
+      return
+    this.#options.send({
+      type: 'deployed',
+      attempt: this.attempt,
+      restoreMs: this.#options.clock.monotonic() - this.#deployedAt,
+    })
   }
 
   async #keep(snapshot: Extract<FromSlot, { type: 'snapshot' }>): Promise<void> {
     const { deployment } = this.#options
     const vertex = deployment.plan.vertices.find((v) => v.id === snapshot.subtask.vertex)
-    const range = keyGroupRange(snapshot.subtask.subtask, vertex?.parallelism ?? 1, deployment.plan.maxParallelism)
+    const range = keyGroupRange(
+      snapshot.subtask.subtask,
+      vertex?.parallelism ?? 1,
+      deployment.plan.maxParallelism,
+    )
     try {
       const ack = await this.#keeper.keep(snapshot, [range.from, range.to])
       if (!this.#abort.signal.aborted) this.#options.send({ type: 'ack', ack })
@@ -255,12 +291,24 @@ export class Execution {
     }
   }
 
-  #decline(subtask: SubtaskRef, barrier: Barrier, error: ErrorData, reason: 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'): void {
+  #decline(
+    subtask: SubtaskRef,
+    barrier: Barrier,
+    error: ErrorData,
+    reason: 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED',
+  ): void {
     if (this.#abort.signal.aborted) return
     this.#options.logger.warn({ ...subtask, checkpointId: barrier.id, error }, 'snapshot failed')
     this.#options.send({
       type: 'decline',
-      decline: { ...subtask, attempt: this.attempt, epoch: barrier.epoch, checkpointId: barrier.id, reason, error },
+      decline: {
+        ...subtask,
+        attempt: this.attempt,
+        epoch: barrier.epoch,
+        checkpointId: barrier.id,
+        reason,
+        error,
+      },
     })
   }
 
@@ -269,7 +317,8 @@ export class Execution {
     this.#failure = { subtask, error }
     this.#options.logger.error({ ...subtask, error }, 'task failed')
     const { attempt } = this
-    if (this.#linked && this.#awaitingReady === 0) this.#options.send({ type: 'failed', attempt, subtask, error })
+    if (this.#linked && this.#awaitingReady === 0)
+      this.#options.send({ type: 'failed', attempt, subtask, error })
     else this.#options.send({ type: 'deployFailed', attempt, error })
   }
 }

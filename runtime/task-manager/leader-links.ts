@@ -59,7 +59,10 @@ export class Link {
     return this.#socket !== undefined && !this.#socket.closed
   }
 
-  /** Dropped silently while the connection is down: the receiver of a dead connection has lost interest. */
+  /**
+   * Dropped silently while the connection is down: the receiver of a dead connection has lost
+   * interest.
+   */
   send(message: FromTaskManager): void {
     if (this.#socket !== undefined && !this.#socket.closed) sendMessage(this.#socket, message)
   }
@@ -79,7 +82,10 @@ export class Link {
   }
 }
 
-/** Links to every JobManager. A host name stands for all its addresses and is resolved again every second, so that replaced JobManagers are found and gone ones dropped. */
+/**
+ * Links to every JobManager. A host name stands for all its addresses and is resolved again every
+ * second, so that replaced JobManagers are found and gone ones dropped.
+ */
 export class LeaderLinks {
   readonly #addresses: readonly string[]
   readonly #clock: Clock

@@ -25,7 +25,10 @@ export function encodeParcel(slot: number, parcel: ExchangeParcel): Uint8Array[]
   return parts
 }
 
-/** The frames are views into `bytes`. @throws {WeirError} NET_REFUSED when the lengths do not add up. */
+/**
+ * The frames are views into `bytes`. @throws {WeirError} NET_REFUSED when the lengths do not add
+ * up.
+ */
 export function decodeParcel(bytes: Uint8Array<ArrayBuffer>): { slot: number; parcel: ExchangeParcel } {
   try {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -38,7 +41,8 @@ export function decodeParcel(bytes: Uint8Array<ArrayBuffer>): { slot: number; pa
     while (at < bytes.byteLength) {
       const length = view.getUint32(at, true)
       at += 4
-      if (at + length > bytes.byteLength) throw new RangeError(`frame of ${length} bytes at ${at} of ${bytes.byteLength}`)
+      if (at + length > bytes.byteLength)
+        throw new RangeError(`frame of ${length} bytes at ${at} of ${bytes.byteLength}`)
       frames.push(bytes.subarray(at, at + length))
       at += length
     }

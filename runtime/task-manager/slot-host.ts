@@ -8,8 +8,9 @@ import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messag
 const CLOSE_LIMIT_MS = 200
 
 /**
- * The main thread's handle of a slot's thread. The thread is started ahead of its deployment, so that a deployment finds the runtime loaded; it serves one
- * deployment and is then terminated, so nothing of an attempt can outlive it.
+ * The main thread's handle of a slot's thread. The thread is started ahead of its deployment, so
+ * that a deployment finds the runtime loaded; it serves one deployment and is then terminated, so
+ * nothing of an attempt can outlive it.
  */
 export class SlotHost {
   readonly #worker: Worker
@@ -24,7 +25,12 @@ export class SlotHost {
       this.#end(new WeirError('USR_FAILED', `A slot's thread died: ${messageOf(error)}`, { cause: error })),
     )
     this.#worker.on('exit', (code) =>
-      this.#end(new WeirError('USR_FAILED', `A slot's thread ended with code ${code}; job code must not call process.exit`)),
+      this.#end(
+        new WeirError(
+          'USR_FAILED',
+          `A slot's thread ended with code ${code}; job code must not call process.exit`,
+        ),
+      ),
     )
   }
 
@@ -37,7 +43,9 @@ export class SlotHost {
         subtask: undefined,
         error: toErrorData(new WeirError('USR_FAILED', "A slot's thread died before its deployment")),
       })
-    this.#worker.postMessage({ type: 'deploy', assignment } satisfies ToSlot, [...assignment.siblings.values()])
+    this.#worker.postMessage({ type: 'deploy', assignment } satisfies ToSlot, [
+      ...assignment.siblings.values(),
+    ])
   }
 
   send(message: ToSlot, transfer: ArrayBuffer[] = []): void {

@@ -5,7 +5,10 @@ import { createLogger } from '#runtime/base/logger'
 import { Slot } from '#runtime/task/slot'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 
-/** Entry of a slot's thread: one deployment, then the thread ends with it. User code runs here and nowhere else in the process. */
+/**
+ * Entry of a slot's thread: one deployment, then the thread ends with it. User code runs here and
+ * nowhere else in the process.
+ */
 const port = parentPort
 if (port === null) throw new WeirError('BUG', 'slot-thread is the entry of a worker thread')
 
@@ -13,7 +16,10 @@ const post = (message: FromSlot, transfer: ArrayBuffer[] = []): void => port.pos
 let slot: Slot | undefined
 
 async function deploy(assignment: SlotAssignment): Promise<void> {
-  const logger = createLogger('slot', assignment.logLevel).child({ slot: assignment.slot, attempt: assignment.deployment.attempt })
+  const logger = createLogger('slot', assignment.logLevel).child({
+    slot: assignment.slot,
+    attempt: assignment.deployment.attempt,
+  })
   try {
     slot = new Slot(assignment, systemClock, Math.random, logger, post)
     await slot.open()
@@ -47,12 +53,23 @@ function handle(message: ToSlot): void {
 }
 
 port.on('message', handle)
-process.on('unhandledRejection', (reason) => post({ type: 'failed', subtask: undefined, error: toErrorData(unhandled(reason)) }))
-process.on('uncaughtException', (error) => post({ type: 'failed', subtask: undefined, error: toErrorData(unhandled(error)) }))
+process.on('unhandledRejection', (reason) =>
+  post({ type: 'failed', subtask: undefined, error: toErrorData(unhandled(reason)) }),
+)
+process.on('uncaughtException', (error) =>
+  post({ type: 'failed', subtask: undefined, error: toErrorData(unhandled(error)) }),
+)
 
-/** User code that leaks a promise or throws in a callback of its own fails the task, not the process. */
+/**
+ * User code that leaks a promise or throws in a callback of its own fails the task, not the
+ * process.
+ */
 function unhandled(cause: unknown): unknown {
   return cause instanceof WeirError
     ? cause
-    : new WeirError('USR_FAILED', `Uncaught in the job's code: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    : new WeirError(
+        'USR_FAILED',
+        `Uncaught in the job's code: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      )
 }

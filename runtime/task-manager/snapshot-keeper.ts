@@ -4,12 +4,15 @@ import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
-import type { StateFile } from '#runtime/checkpoint/records'
+import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { stateFileKey } from '#runtime/storage/paths'
 import type { FromSlot } from '#runtime/task/slot-messages'
 
-/** Files up to this size travel in the acknowledgement and lie in the manifest: one request fewer for each small subtask. */
+/**
+ * Files up to this size travel in the acknowledgement and lie in the manifest: one request fewer
+ * for each small subtask.
+ */
 export const INLINE_BYTES = 20 * 1024
 const UPLOAD_LIMIT_MS = 60_000
 
@@ -23,8 +26,10 @@ export interface SnapshotKeeperOptions {
 
 /**
  * Uploads the snapshots of one attempt's subtasks and remembers their chains of files.
- * I1 A delta extends the chain of the checkpoint that its barrier named as base, never another one's.
- * I2 A key is written once; a file whose create found the key taken by other bytes fails the checkpoint.
+ * I1 A delta extends the chain of the checkpoint that its barrier named as base, never another
+ *    one's.
+ * I2 A key is written once; a file whose create found the key taken by other bytes fails the
+ *    checkpoint.
  */
 export class SnapshotKeeper {
   readonly #options: SnapshotKeeperOptions
@@ -36,7 +41,10 @@ export class SnapshotKeeper {
   }
 
   /** Stores the snapshot and gives the acknowledgement for it. @throws {WeirError} */
-  async keep(snapshot: Extract<FromSlot, { type: 'snapshot' }>, keyGroups: readonly [number, number]): Promise<SubtaskAck> {
+  async keep(
+    snapshot: Extract<FromSlot, { type: 'snapshot' }>,
+    keyGroups: readonly [number, number],
+  ): Promise<SubtaskAck> {
     const { clock, attempt } = this.#options
     const { barrier, subtask, bytes, mode } = snapshot
     const start = clock.monotonic()
@@ -63,7 +71,10 @@ export class SnapshotKeeper {
   #chainAt(subtask: SubtaskRef, id: number): readonly StateFile[] {
     const chain = this.#chains.get(subtaskKey(subtask))?.get(id)
     if (chain === undefined)
-      throw new WeirError('BUG', `Subtask ${subtaskKey(subtask)} wrote changes against checkpoint ${id}, whose files are not known`)
+      throw new WeirError(
+        'BUG',
+        `Subtask ${subtaskKey(subtask)} wrote changes against checkpoint ${id}, whose files are not known`,
+      )
     return chain
   }
 
@@ -75,7 +86,12 @@ export class SnapshotKeeper {
     chains.set(barrier.id, chain)
   }
 
-  async #store(barrier: Barrier, subtask: SubtaskRef, mode: 'full' | 'delta', bytes: Uint8Array): Promise<StateFile> {
+  async #store(
+    barrier: Barrier,
+    subtask: SubtaskRef,
+    mode: 'full' | 'delta',
+    bytes: Uint8Array,
+  ): Promise<StateFile> {
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     const file = { sizeBytes: bytes.byteLength, sha256, writtenBy: barrier.id, mode }
     if (bytes.byteLength <= INLINE_BYTES) return { ...file, inline: Buffer.from(bytes).toString('base64') }
@@ -107,6 +123,9 @@ export class SnapshotKeeper {
     if (outcome === 'created') return
     const existing = await store.get(key, { signal })
     if (Buffer.compare(existing, bytes) !== 0)
-      throw new WeirError('STO_EXISTS', `${store.url}/${key} exists with other content; a checkpoint never overwrites`)
+      throw new WeirError(
+        'STO_EXISTS',
+        `${store.url}/${key} exists with other content; a checkpoint never overwrites`,
+      )
   }
 }

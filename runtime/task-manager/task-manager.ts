@@ -17,9 +17,11 @@ const LEAVE_LIMIT_MS = 10_000
 const FILL_DELAY_MS = 2000
 
 /**
- * A worker process: slots that run what a leading JobManager deploys. It decides nothing about checkpoints.
+ * A worker process: slots that run what a leading JobManager deploys. It decides nothing about
+ * checkpoints.
  * I1 Commands of a lower epoch than the highest seen are refused, and the sender is told why.
- * I2 At most one execution at a time; the one before is gone (threads ended, connections closed) before the next starts.
+ * I2 At most one execution at a time; the one before is gone (threads ended, connections closed)
+ *    before the next starts.
  */
 export class TaskManager {
   readonly #config: TaskManagerConfig
@@ -49,7 +51,14 @@ export class TaskManager {
     this.#random = random
     this.#logger = logger
     this.#store = openStore(config.storage)
-    this.#data = new DataPlane({ id: config.id, jobUid: config.job.uid, token, host: config.data.host, port: config.data.port, logger })
+    this.#data = new DataPlane({
+      id: config.id,
+      jobUid: config.job.uid,
+      token,
+      host: config.data.host,
+      port: config.data.port,
+      logger,
+    })
     this.#links = new LeaderLinks(config.jobManagers, clock, logger, {
       hello: () => this.#hello(),
       onMessage: (link, message) => this.#handle(link, message),
@@ -63,10 +72,16 @@ export class TaskManager {
     this.#fillHosts()
     await this.#links.open()
     this.#beat()
-    this.#logger.info({ id: this.#config.id, slots: this.#config.slots, data: this.#dataAddress }, 'task manager started')
+    this.#logger.info(
+      { id: this.#config.id, slots: this.#config.slots, data: this.#dataAddress },
+      'task manager started',
+    )
   }
 
-  /** Says that it leaves and works on until the JobManager has moved the job elsewhere, for a limited time; then ends everything. */
+  /**
+   * Says that it leaves and works on until the JobManager has moved the job elsewhere, for a
+   * limited time; then ends everything.
+   */
   async leave(why: string): Promise<void> {
     if (this.#execution !== undefined && this.#relieved === undefined && this.#owner?.isUp === true) {
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -108,12 +123,15 @@ export class TaskManager {
   }
 
   #handle(link: Link, message: FromJobManager): void {
-    if (message.epoch < this.#epoch && message.type !== 'welcome') return link.send({ type: 'fenced', epoch: this.#epoch })
+    if (message.epoch < this.#epoch && message.type !== 'welcome')
+      return link.send({ type: 'fenced', epoch: this.#epoch })
     this.#epoch = Math.max(this.#epoch, message.epoch)
-    const current = 'attempt' in message && message.attempt === this.#execution?.attempt ? this.#execution : undefined
+    const current =
+      'attempt' in message && message.attempt === this.#execution?.attempt ? this.#execution : undefined
     switch (message.type) {
       case 'welcome':
-        if (message.leader) link.send({ type: 'execution', epoch: message.epoch, report: this.#execution?.report() })
+        if (message.leader)
+          link.send({ type: 'execution', epoch: message.epoch, report: this.#execution?.report() })
         return
       case 'ping':
         return
@@ -138,7 +156,9 @@ export class TaskManager {
 
   /** Deployments and cancellations one after another. */
   #change(work: () => Promise<void>): void {
-    this.#changing = this.#changing.then(work).catch((error: unknown) => this.#logger.error({ err: error }, 'deployment failed'))
+    this.#changing = this.#changing
+      .then(work)
+      .catch((error: unknown) => this.#logger.error({ err: error }, 'deployment failed'))
   }
 
   async #deploy(link: Link, epoch: number, deployment: Deployment): Promise<void> {
@@ -174,7 +194,10 @@ export class TaskManager {
     this.#orphan?.cancel()
     this.#owner = link
     execution.adopt(epoch)
-    this.#logger.info({ attempt: execution.attempt, epoch, jobManager: link.address }, 'adopted by a new leader')
+    this.#logger.info(
+      { attempt: execution.attempt, epoch, jobManager: link.address },
+      'adopted by a new leader',
+    )
   }
 
   async #cancel(link: Link, attempt: string, why: string): Promise<void> {
@@ -194,11 +217,15 @@ export class TaskManager {
   }
 
   #lost(link: Link): void {
-    // Nobody is left to move the job elsewhere: it is being deleted, or will be restored by its next leader.
+    // Nobody is left to move the job elsewhere: it is being deleted, or will be restored by its
+    // next leader.
     if (link === this.#owner) this.#relieved?.()
     if (link !== this.#owner || this.#execution === undefined || this.#closed) return
     const { orphanTimeoutMs } = this.#config
-    this.#logger.warn({ jobManager: link.address, orphanTimeoutMs }, 'job manager lost; running on until another one deploys')
+    this.#logger.warn(
+      { jobManager: link.address, orphanTimeoutMs },
+      'job manager lost; running on until another one deploys',
+    )
     this.#orphan?.cancel()
     this.#orphan = this.#clock.after(orphanTimeoutMs, () =>
       this.#change(async () => {
@@ -225,7 +252,10 @@ export class TaskManager {
     })
   }
 
-  /** Not while a deployment wants the processor: the threads for the next one can wait until this one runs. */
+  /**
+   * Not while a deployment wants the processor: the threads for the next one can wait until this
+   * one runs.
+   */
   #fillHostsLater(): void {
     this.#filling?.cancel()
     this.#filling = this.#clock.after(FILL_DELAY_MS, () => this.#fillHosts())

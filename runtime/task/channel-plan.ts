@@ -1,7 +1,10 @@
 import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
 import type { SubtaskRef } from '#runtime/contract/rpc'
 
-/** One channel of the plan. Ids are dense and follow from the plan alone, so every process computes the same ones. */
+/**
+ * One channel of the plan. Ids are dense and follow from the plan alone, so every process computes
+ * the same ones.
+ */
 export interface PlannedChannel {
   readonly id: number
   readonly edge: PlanEdge
@@ -18,7 +21,12 @@ export function planChannels(plan: ExecutionPlan): readonly PlannedChannel[] {
     for (let f = 0; f < upstream; f++)
       for (let t = 0; t < downstream; t++) {
         if (edge.partition === 'forward' && f !== t) continue
-        channels.push({ id: channels.length, edge, from: { vertex: edge.from, subtask: f }, to: { vertex: edge.to, subtask: t } })
+        channels.push({
+          id: channels.length,
+          edge,
+          from: { vertex: edge.from, subtask: f },
+          to: { vertex: edge.to, subtask: t },
+        })
       }
   }
   return channels

@@ -2,8 +2,9 @@ import type { StreamElement } from '#runtime/element/stream-element'
 import { encodeElement } from '#runtime/element/frame'
 
 /**
- * A channel joins one upstream subtask with one downstream subtask: an ordered, bounded sequence of stream elements.
- * Only batches are counted against the bound, so watermarks, barriers and ends always pass.
+ * A channel joins one upstream subtask with one downstream subtask: an ordered, bounded sequence of
+ * stream elements. Only batches are counted against the bound, so watermarks, barriers and ends
+ * always pass.
  */
 export const BATCH_ROWS = 512
 /** Batches that may be on their way to, or waiting at, a receiver. */
@@ -45,7 +46,10 @@ export class InputChannel {
   }
 }
 
-/** The sending end. `send` always accepts; a task whose channel `isBlocked` takes no more input until it clears. */
+/**
+ * The sending end. `send` always accepts; a task whose channel `isBlocked` takes no more input
+ * until it clears.
+ */
 export interface OutputChannel {
   send(element: StreamElement): void
   isBlocked(): boolean
@@ -65,7 +69,10 @@ export class LocalOutputChannel implements OutputChannel {
   }
 }
 
-/** The other end is in another thread or process: encoded frames, at most as many batches under way as there are credits. */
+/**
+ * The other end is in another thread or process: encoded frames, at most as many batches under way
+ * as there are credits.
+ */
 export class RemoteOutputChannel implements OutputChannel {
   readonly #id: number
   readonly #post: (frame: Uint8Array) => void
@@ -78,7 +85,8 @@ export class RemoteOutputChannel implements OutputChannel {
   }
 
   send(element: StreamElement): void {
-    if (this.#waiting.length > 0 || (element.kind === 'batch' && this.#credits === 0)) this.#waiting.push(element)
+    if (this.#waiting.length > 0 || (element.kind === 'batch' && this.#credits === 0))
+      this.#waiting.push(element)
     else this.#transmit(element)
   }
 

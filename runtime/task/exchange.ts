@@ -13,8 +13,9 @@ interface Route {
 }
 
 /**
- * The channels of one slot: same thread by reference, other slots of this process by message ports, other processes through the main thread.
- * What leaves the slot is collected and posted once per turn (`flush`).
+ * The channels of one slot: same thread by reference, other slots of this process by message ports,
+ * other processes through the main thread. What leaves the slot is collected and posted once per
+ * turn (`flush`).
  */
 export class Exchange {
   readonly #inputs = new Map<number, InputChannel>()
@@ -37,7 +38,8 @@ export class Exchange {
       const port = place.taskManager === self.taskManager ? siblings.get(place.slot) : undefined
       const send: Route['send'] =
         port === undefined
-          ? (parcel, transfer) => post({ type: 'parcel', taskManager: place.taskManager, slot: place.slot, parcel }, transfer)
+          ? (parcel, transfer) =>
+              post({ type: 'parcel', taskManager: place.taskManager, slot: place.slot, parcel }, transfer)
           : (parcel, transfer) => port.postMessage(parcel, transfer)
       const route: Route = { frames: [], credits: [], send }
       this.#routes.set(key, route)
@@ -58,7 +60,10 @@ export class Exchange {
       if (isHere(to)) this.#outputs.set(channel.id, new LocalOutputChannel(this.input(channel.id)))
       else {
         const route = routeTo(to)
-        this.#outputs.set(channel.id, new RemoteOutputChannel(channel.id, (frame) => this.#frame(route, frame)))
+        this.#outputs.set(
+          channel.id,
+          new RemoteOutputChannel(channel.id, (frame) => this.#frame(route, frame)),
+        )
       }
     }
   }

@@ -1,5 +1,5 @@
 import { assertNever } from '#runtime/base/errors'
-import { BarrierAligner } from '#runtime/checkpoint/barrier-aligner'
+import { BarrierAligner } from './barrier-aligner.ts'
 import type { Barrier } from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { WatermarkMerger } from '#runtime/time/watermark-merger'
@@ -12,13 +12,16 @@ export type GateEvent =
   | { readonly kind: 'aligned'; readonly barrier: Barrier; readonly alignmentMs: number }
   /** No channel has records for now. */
   | { readonly kind: 'idle' }
-  /** Every channel has ended: no record will come any more. Barriers still do, until the job ends. */
+  /**
+   * Every channel has ended: no record will come any more. Barriers still do, until the job ends.
+   */
   | { readonly kind: 'ended' }
   /** An element was consumed that asks for nothing. */
   | { readonly kind: 'absorbed' }
 
 /**
- * The inputs of a task: takes elements channel by channel, aligns barriers, merges watermarks. The one switch over stream elements.
+ * The inputs of a task: takes elements channel by channel, aligns barriers, merges watermarks. The
+ * one switch over stream elements.
  * I1 After a channel's barrier nothing of that channel is taken until the alignment ends.
  * I2 `ended` is reported once, after the last record.
  */

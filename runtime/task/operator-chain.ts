@@ -6,11 +6,12 @@ import type { S3Access } from '#runtime/contract/process-config'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { Receiver } from '#runtime/element/receiver'
 import { keyGroupRange } from '#runtime/element/key-group'
-import type { CommitPermit, OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
+import type { CommitPermit } from '#runtime/contract/rpc'
+import type { OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
 import { nowhere, TeeReceiver, type EdgeOutput } from './partitioned-output.ts'
-import type { SubtaskRestore } from './restore.ts'
+import type { SubtaskRestore } from '#runtime/restore/subtask-restore'
 
 /** What a chain needs to know of the slot that runs it. */
 export interface ChainEnvironment {
@@ -42,14 +43,19 @@ export interface ChainedOperator {
 }
 
 /**
- * The operators of one vertex in one subtask, wired so that a record passes from one to the next by a plain call. Output edges hang on the operator that
- * feeds them. Errors thrown by an operator name it.
+ * The operators of one vertex in one subtask, wired so that a record passes from one to the next by
+ * a plain call. Output edges hang on the operator that feeds them. Errors thrown by an operator
+ * name it.
  */
 export class OperatorChain {
   readonly operators: readonly ChainedOperator[]
   readonly #outputsOf: (index: number) => readonly EdgeOutput[]
 
-  constructor(vertex: PlanVertex, create: readonly (() => StreamOperator)[], outputsOf: (index: number) => readonly EdgeOutput[]) {
+  constructor(
+    vertex: PlanVertex,
+    create: readonly (() => StreamOperator)[],
+    outputsOf: (index: number) => readonly EdgeOutput[],
+  ) {
     this.#outputsOf = outputsOf
     this.operators = vertex.operators.map((o, i) => ({
       uid: o.uid,
@@ -70,8 +76,16 @@ export class OperatorChain {
     return (this.operators[0] as ChainedOperator).operator
   }
 
-  /** Opens the last operator first, so that whatever an operator emits while opening finds the next one ready. */
-  async open(subtask: number, parallelism: number, environment: ChainEnvironment, restore: SubtaskRestore): Promise<void> {
+  /**
+   * Opens the last operator first, so that whatever an operator emits while opening finds the next
+   * one ready.
+   */
+  async open(
+    subtask: number,
+    parallelism: number,
+    environment: ChainEnvironment,
+    restore: SubtaskRestore,
+  ): Promise<void> {
     for (let i = this.operators.length - 1; i >= 0; i--) {
       const chained = this.operators[i] as ChainedOperator
       try {
@@ -103,7 +117,13 @@ export class OperatorChain {
     for (const { operator } of this.operators) await operator.close?.()
   }
 
-  #context(index: number, subtask: number, parallelism: number, environment: ChainEnvironment, restore: SubtaskRestore): OperatorContext {
+  #context(
+    index: number,
+    subtask: number,
+    parallelism: number,
+    environment: ChainEnvironment,
+    restore: SubtaskRestore,
+  ): OperatorContext {
     const chained = this.operators[index] as ChainedOperator
     const { uid } = chained
     const { maxParallelism } = environment
@@ -127,7 +147,11 @@ export class OperatorChain {
         }
         return chained.keyed
       },
-      listState<T>(name: string, mode: 'split' | 'union', snapshot: (checkpointId: number) => readonly T[] | Promise<readonly T[]>) {
+      listState<T>(
+        name: string,
+        mode: 'split' | 'union',
+        snapshot: (checkpointId: number) => readonly T[] | Promise<readonly T[]>,
+      ) {
         chained.lists.push({ name, mode, snapshot })
         return { restored: restore.list(uid, name, subtask, parallelism) as readonly T[] }
       },
@@ -145,7 +169,11 @@ export class OperatorChain {
     const targets: Receiver[] = [...this.#outputsOf(index)]
     const next = this.operators[index + 1]
     if (next !== undefined) targets.unshift(next.operator)
-    return targets.length === 0 ? nowhere : targets.length === 1 ? (targets[0] as Receiver) : new TeeReceiver(targets)
+    return targets.length === 0
+      ? nowhere
+      : targets.length === 1
+        ? (targets[0] as Receiver)
+        : new TeeReceiver(targets)
   }
 }
 

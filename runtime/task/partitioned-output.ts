@@ -3,7 +3,10 @@ import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
 import type { Barrier } from '#runtime/contract/rpc'
 import { BATCH_ROWS, type OutputChannel } from './channel.ts'
 
-/** What the end of a chain offers to the task: records go into batches, everything else goes behind them, to every channel. */
+/**
+ * What the end of a chain offers to the task: records go into batches, everything else goes behind
+ * them, to every channel.
+ */
 export interface EdgeOutput extends Receiver {
   /** Sends what is buffered, then the newest watermark. */
   flush(): void
@@ -35,7 +38,9 @@ export function createEdgeOutput(partitioning: Partitioning, channels: readonly 
   }
 }
 
-/** Rows of one channel on their way into a batch. Timestamps are stored only once a record has one. */
+/**
+ * Rows of one channel on their way into a batch. Timestamps are stored only once a record has one.
+ */
 class BatchBuffer {
   readonly #channel: OutputChannel
   #rows: unknown[] = []
@@ -57,7 +62,10 @@ class BatchBuffer {
   flush(): void {
     const count = this.#rows.length
     if (count === 0) return
-    const timestamps = this.#timestamps === undefined || count === BATCH_ROWS ? this.#timestamps : this.#timestamps.slice(0, count)
+    const timestamps =
+      this.#timestamps === undefined || count === BATCH_ROWS
+        ? this.#timestamps
+        : this.#timestamps.slice(0, count)
     this.#channel.send({ kind: 'batch', rows: this.#rows, timestamps, count })
     this.#rows = []
     this.#timestamps = undefined
@@ -79,7 +87,10 @@ abstract class BufferedOutput implements EdgeOutput {
 
   abstract onRecord(value: unknown, timestamp: number): void
 
-  /** Held back until the next flush: a watermark sent later than its records is always right, and batches stay whole. */
+  /**
+   * Held back until the next flush: a watermark sent later than its records is always right, and
+   * batches stay whole.
+   */
   onWatermark(watermark: number): void {
     this.#watermark = watermark
     this.#idle = false

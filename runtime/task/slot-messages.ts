@@ -3,9 +3,8 @@ import type { ErrorData } from '#runtime/base/errors'
 import type { LogLevel } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
-import type { Barrier, Deployment, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
-import type { RestoreInput } from './restore.ts'
+import type { CommitPermit, Barrier, Deployment, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
+import type { RestoreInput } from '#runtime/restore/subtask-restore'
 
 /** Between a TaskManager's main thread and a slot's thread. */
 export interface SlotAssignment {
@@ -21,7 +20,10 @@ export interface SlotAssignment {
   readonly siblings: ReadonlyMap<number, MessagePort>
 }
 
-/** Frames (element/frame.ts) for channels that end in the receiver, and credits for channels that start there: [channel, count, channel, count ...]. */
+/**
+ * Frames (element/frame.ts) for channels that end in the receiver, and credits for channels that
+ * start there: [channel, count, channel, count ...].
+ */
 export interface ExchangeParcel {
   readonly frames: readonly Uint8Array[]
   readonly credits: readonly number[]
@@ -57,7 +59,17 @@ export type FromSlot =
       readonly syncMs: number
       readonly asyncMs: number
     }
-  | { readonly type: 'snapshotFailed'; readonly subtask: SubtaskRef; readonly barrier: Barrier; readonly error: ErrorData }
+  | {
+      readonly type: 'snapshotFailed'
+      readonly subtask: SubtaskRef
+      readonly barrier: Barrier
+      readonly error: ErrorData
+    }
   | { readonly type: 'committed'; readonly subtask: SubtaskRef; readonly checkpointId: number }
-  | { readonly type: 'parcel'; readonly taskManager: string; readonly slot: number; readonly parcel: ExchangeParcel }
+  | {
+      readonly type: 'parcel'
+      readonly taskManager: string
+      readonly slot: number
+      readonly parcel: ExchangeParcel
+    }
   | { readonly type: 'metrics'; readonly subtasks: readonly SubtaskMetrics[] }

@@ -5,27 +5,31 @@ import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import { instantiate, type VertexInstance } from '#runtime/graph/instantiate'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
+import type { CommitPermit } from '#runtime/contract/rpc'
 import { planChannels, type PlannedChannel } from './channel-plan.ts'
 import { Exchange } from './exchange.ts'
 import { InputGate } from './input-gate.ts'
 import { OperatorChain, type ChainEnvironment } from './operator-chain.ts'
 import { createEdgeOutput, type EdgeOutput } from './partitioned-output.ts'
-import { SubtaskRestore } from './restore.ts'
+import { SubtaskRestore } from '#runtime/restore/subtask-restore'
 import type { ExchangeParcel, FromSlot, SlotAssignment } from './slot-messages.ts'
 import type { SubtaskSnapshot } from './subtask-snapshot.ts'
 import { Task, type TaskEvents } from './task.ts'
 
 /** How long a turn runs tasks before the thread's event loop (messages, I/O) gets its say. */
 const TURN_MS = 2
-/** While a snapshot is being written it gets two thirds of the time, in slices short enough not to be felt: the sooner it is done, the less there is to replay. */
+/**
+ * While a snapshot is being written it gets two thirds of the time, in slices short enough not to
+ * be felt: the sooner it is done, the less there is to replay.
+ */
 const TURN_WHILE_SNAPSHOTTING_MS = 1
 const SNAPSHOT_SLICE_MS = 2
 const TICK_MS = 100
 const COMMIT_LIMIT_MS = 60_000
 
 /**
- * One slot: one subtask of each vertex placed here, run in turns on this thread. Whatever fails fails the slot once; after that nothing runs.
+ * One slot: one subtask of each vertex placed here, run in turns on this thread. Whatever fails
+ * fails the slot once; after that nothing runs.
  */
 export class Slot implements TaskEvents {
   readonly #assignment: SlotAssignment
@@ -60,14 +64,24 @@ export class Slot implements TaskEvents {
     const places = new Map(deployment.places.map((p) => [subtaskKey(p), p]))
     const placeOf = (ref: SubtaskRef) => {
       const place = places.get(subtaskKey(ref))
-      if (place === undefined) throw new WeirError('BUG', `Deployment ${deployment.attempt} places no subtask ${subtaskKey(ref)}`)
+      if (place === undefined)
+        throw new WeirError('BUG', `Deployment ${deployment.attempt} places no subtask ${subtaskKey(ref)}`)
       return place
     }
-    this.#exchange = new Exchange(planChannels(deployment.plan), placeOf, { taskManager, slot }, siblings, post)
+    this.#exchange = new Exchange(
+      planChannels(deployment.plan),
+      placeOf,
+      { taskManager, slot },
+      siblings,
+      post,
+    )
     for (const port of siblings.values()) port.on('message', (parcel: ExchangeParcel) => this.receive(parcel))
   }
 
-  /** Builds the tasks from the job module, restores and opens them. @throws {WeirError} what the module, the plan or an operator says. */
+  /**
+   * Builds the tasks from the job module, restores and opens them. @throws {WeirError} what the
+   * module, the plan or an operator says.
+   */
   async open(): Promise<void> {
     const { deployment, taskManager, slot } = this.#assignment
     const own = deployment.places.filter((p) => p.taskManager === taskManager && p.slot === slot)
@@ -80,7 +94,9 @@ export class Slot implements TaskEvents {
     for (const place of own) {
       const vertex = vertices.get(place.vertex)
       if (vertex === undefined) throw new WeirError('BUG', `The plan has no vertex ${place.vertex}`)
-      this.#tasks.push(await this.#createTask({ vertex: place.vertex, subtask: place.subtask }, vertex, channels))
+      this.#tasks.push(
+        await this.#createTask({ vertex: place.vertex, subtask: place.subtask }, vertex, channels),
+      )
     }
   }
 
@@ -96,7 +112,9 @@ export class Slot implements TaskEvents {
     this.#closed = true
     this.#ticking?.cancel()
     for (const task of this.#tasks)
-      await task.chain.close().catch((error: unknown) => this.#logger.debug({ err: error, ...task.ref }, 'operator not closed'))
+      await task.chain
+        .close()
+        .catch((error: unknown) => this.#logger.debug({ err: error, ...task.ref }, 'operator not closed'))
   }
 
   receive(parcel: ExchangeParcel): void {
@@ -108,7 +126,10 @@ export class Slot implements TaskEvents {
     for (const task of this.#tasks) if (task.isSource) task.trigger(barrier)
   }
 
-  /** Permits are honoured in order, one at a time per task; a transient failure of the outside system is tried again here and nowhere else. */
+  /**
+   * Permits are honoured in order, one at a time per task; a transient failure of the outside
+   * system is tried again here and nowhere else.
+   */
   complete(permit: CommitPermit): void {
     for (const task of this.#tasks) {
       const before = this.#commits.get(task) ?? Promise.resolve()
@@ -161,7 +182,11 @@ export class Slot implements TaskEvents {
     this.#post({ type: 'finished', subtask: task.ref })
   }
 
-  async #createTask(ref: SubtaskRef, instance: VertexInstance, channels: readonly PlannedChannel[]): Promise<Task> {
+  async #createTask(
+    ref: SubtaskRef,
+    instance: VertexInstance,
+    channels: readonly PlannedChannel[],
+  ): Promise<Task> {
     const { deployment, job, s3, restore } = this.#assignment
     const { maxParallelism } = deployment.plan
     const key = subtaskKey(ref)
@@ -169,7 +194,10 @@ export class Slot implements TaskEvents {
     for (const edge of deployment.plan.edges.filter((e) => e.from === ref.vertex)) {
       const own = channels.filter((c) => c.edge === edge && c.from.subtask === ref.subtask)
       const keyOf = instance.keyOf(edge.id)
-      const partitioning = edge.partition === 'hash' ? { kind: 'hash' as const, keyOf, maxParallelism } : { kind: edge.partition }
+      const partitioning =
+        edge.partition === 'hash'
+          ? { kind: 'hash' as const, keyOf, maxParallelism }
+          : { kind: edge.partition }
       outputs.push({
         fromOperator: edge.fromOperator,
         output: createEdgeOutput(
@@ -208,7 +236,8 @@ export class Slot implements TaskEvents {
   }
 
   #turn(): void {
-    const deadline = this.#clock.monotonic() + (this.#snapshots.length > 0 ? TURN_WHILE_SNAPSHOTTING_MS : TURN_MS)
+    const deadline =
+      this.#clock.monotonic() + (this.#snapshots.length > 0 ? TURN_WHILE_SNAPSHOTTING_MS : TURN_MS)
     let progressed: boolean
     do {
       progressed = false
@@ -229,7 +258,10 @@ export class Slot implements TaskEvents {
     }
   }
 
-  /** One slice of the oldest snapshot that still has something to encode; those that only wait for a sink do not hold up the others. */
+  /**
+   * One slice of the oldest snapshot that still has something to encode; those that only wait for a
+   * sink do not hold up the others.
+   */
   #stepSnapshots(): boolean {
     if (this.#failed) return false
     let budgetMs = SNAPSHOT_SLICE_MS
@@ -252,12 +284,16 @@ export class Slot implements TaskEvents {
 
   #answer(task: Task, snapshot: SubtaskSnapshot): void {
     const { barrier } = snapshot
-    const refuse = (error: ErrorData) => this.#post({ type: 'snapshotFailed', subtask: task.ref, barrier, error })
+    const refuse = (error: ErrorData) =>
+      this.#post({ type: 'snapshotFailed', subtask: task.ref, barrier, error })
     if (snapshot.error !== undefined) return refuse(snapshot.error)
     snapshot.finish().then(
       (encoded) => {
         const bytes = encoded.bytes === undefined ? undefined : transferable(encoded.bytes)
-        this.#post({ type: 'snapshot', subtask: task.ref, ...encoded, bytes }, bytes === undefined ? [] : [bytes.buffer])
+        this.#post(
+          { type: 'snapshot', subtask: task.ref, ...encoded, bytes },
+          bytes === undefined ? [] : [bytes.buffer],
+        )
       },
       (error: unknown) => refuse(toErrorData(error)),
     )

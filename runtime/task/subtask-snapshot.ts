@@ -5,7 +5,10 @@ import { encodeStateFile } from '#runtime/state/snapshot-format'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import type { ChainedOperator } from './operator-chain.ts'
 
-/** The state of one subtask as of a barrier, encoded; `bytes` undefined when it has no state at all, or (delta) none that changed. */
+/**
+ * The state of one subtask as of a barrier, encoded; `bytes` undefined when it has no state at all,
+ * or (delta) none that changed.
+ */
 export interface EncodedSnapshot {
   readonly barrier: Barrier
   readonly mode: 'full' | 'delta'
@@ -17,8 +20,10 @@ export interface EncodedSnapshot {
 }
 
 /**
- * One subtask's snapshot from freeze to bytes. The constructor is the synchronous part; `step` works in slices between batches; list states may resolve later.
- * A file is `delta` only when every keyed state of the chain is: a mixture would let removed entries of the full ones come back from older files.
+ * One subtask's snapshot from freeze to bytes. The constructor is the synchronous part; `step`
+ * works in slices between batches; list states may resolve later. A file is `delta` only when every
+ * keyed state of the chain is: a mixture would let removed entries of the full ones come back from
+ * older files.
  */
 export class SubtaskSnapshot {
   readonly barrier: Barrier
@@ -113,7 +118,14 @@ function freeze(operators: readonly ChainedOperator[], barrier: Barrier): KeyedS
   return backends.map((b) => b.snapshot(barrier.id, 0))
 }
 
-async function listSections(operators: readonly ChainedOperator[], checkpointId: number): Promise<StateSection[]> {
-  const pending = operators.flatMap((o) => o.lists.map((hook) => ({ uid: o.uid, hook, items: hook.snapshot(checkpointId) })))
-  return Promise.all(pending.map(async ({ uid, hook, items }) => encodeListSection(uid, hook.name, hook.mode, await items)))
+async function listSections(
+  operators: readonly ChainedOperator[],
+  checkpointId: number,
+): Promise<StateSection[]> {
+  const pending = operators.flatMap((o) =>
+    o.lists.map((hook) => ({ uid: o.uid, hook, items: hook.snapshot(checkpointId) })),
+  )
+  return Promise.all(
+    pending.map(async ({ uid, hook, items }) => encodeListSection(uid, hook.name, hook.mode, await items)),
+  )
 }

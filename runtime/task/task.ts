@@ -1,7 +1,6 @@
-import type { Barrier, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
+import type { CommitPermit, Barrier, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
-import type { CommitPermit } from '#runtime/operators/stream-operator'
 import type { InputGate } from './input-gate.ts'
 import { operatorError, type OperatorChain } from './operator-chain.ts'
 import type { EdgeOutput } from './partitioned-output.ts'
@@ -15,17 +14,24 @@ export interface TaskEvents {
   wake(): void
 }
 
-/** progressed: call again soon; idle: nothing to do before a wake-up; backpressured: an output is full. */
+/**
+ * progressed: call again soon; idle: nothing to do before a wake-up; backpressured: an output is
+ * full.
+ */
 export type StepResult = 'progressed' | 'idle' | 'backpressured'
 
 /** Steps with pending output before it is flushed although input keeps coming. */
 const STEPS_PER_FLUSH = 16
 
 /**
- * One subtask of one vertex: turns input into calls on its chain, one slice a step, on the slot's thread.
- * I1 No input is taken while an output is blocked; so what is buffered is bounded by one slice's output.
- * I2 At a barrier: buffered output, then the barrier go downstream; then the state is frozen; nothing is processed in between.
- * I3 After the end of its input a task lives on and passes barriers, until the job's final checkpoint is complete.
+ * One subtask of one vertex: turns input into calls on its chain, one slice a step, on the slot's
+ * thread.
+ * I1 No input is taken while an output is blocked; so what is buffered is bounded by one slice's
+ *    output.
+ * I2 At a barrier: buffered output, then the barrier go downstream; then the state is frozen;
+ *    nothing is processed in between.
+ * I3 After the end of its input a task lives on and passes barriers, until the job's final
+ *    checkpoint is complete.
  * I4 After a stop barrier nothing is read or emitted.
  */
 export class Task {
@@ -76,7 +82,9 @@ export class Task {
     this.#events.wake()
   }
 
-  /** Everything <= the permit's id is in the log. Resolves once this task's sinks have committed it. */
+  /**
+   * Everything <= the permit's id is in the log. Resolves once this task's sinks have committed it.
+   */
   async complete(permit: CommitPermit): Promise<void> {
     await this.chain.onCheckpointComplete(permit)
   }
@@ -210,18 +218,23 @@ export class Task {
   }
 
   #checkpoint(barrier: Barrier, alignmentMs: number): void {
-    if (barrier.drain && this.chain.head.poll !== undefined) this.#guard(() => this.chain.head.onWatermark(MAX_WATERMARK))
+    if (barrier.drain && this.chain.head.poll !== undefined)
+      this.#guard(() => this.chain.head.onWatermark(MAX_WATERMARK))
     for (const output of this.#outputs) output.barrier(barrier)
     this.#unflushedSteps = 0
     if (barrier.stop) this.#stopped = true
     const snapshot = this.#guard(
-      () => new SubtaskSnapshot(this.chain.operators, barrier, alignmentMs, this.#monotonic, () => this.#events.wake()),
+      () =>
+        new SubtaskSnapshot(this.chain.operators, barrier, alignmentMs, this.#monotonic, () =>
+          this.#events.wake(),
+        ),
     )
     this.#events.snapshotStarted(this, snapshot)
   }
 
   #maybeFinish(): 'progressed' | 'idle' {
-    if (this.#finished || !this.#inputEnded || (this.chain.head.poll !== undefined && !this.#pollDone)) return 'idle'
+    if (this.#finished || !this.#inputEnded || (this.chain.head.poll !== undefined && !this.#pollDone))
+      return 'idle'
     this.#finished = true
     this.#watermark = MAX_WATERMARK
     this.#guard(() => {
@@ -244,7 +257,10 @@ export class Task {
     this.#events.firstRecord()
   }
 
-  /** Errors out of the chain name the chain's operators; an operator that is known better has named itself already. */
+  /**
+   * Errors out of the chain name the chain's operators; an operator that is known better has named
+   * itself already.
+   */
   #guard<T>(work: () => T): T {
     try {
       return work()

@@ -3,7 +3,8 @@ import { silentLogger } from '#runtime/base/logger'
 import type { S3Access } from '#runtime/contract/process-config'
 import { keyGroupRange } from '#runtime/element/key-group'
 import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
-import type { OperatorContext, PollResult, StreamOperator } from '#runtime/operators/stream-operator'
+import type { PollResult } from '#runtime/element/receiver'
+import type { OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedSnapshot } from '#runtime/state/keyed-state'
 import { encodeListSection, readListState, redistribute } from '#runtime/state/list-state'
@@ -37,8 +38,9 @@ export interface Emitted<O> {
 }
 
 /**
- * Runs one StreamOperator in one subtask as a task would, on the real heap backend and the real state format, and collects what it emits. For tests: feed records, watermarks
- * and polls, take the state at any point, open another harness from it, at another parallelism too.
+ * Runs one StreamOperator in one subtask as a task would, on the real heap backend and the real
+ * state format, and collects what it emits. For tests: feed records, watermarks and polls, take the
+ * state at any point, open another harness from it, at another parallelism too.
  */
 export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   readonly output: Emitted<O>[] = []
@@ -66,7 +68,10 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   }
 
   /** `states`: of every subtask of the parallelism that took them; none: a fresh start. */
-  static async open<I, O>(options: HarnessOptions<I, O>, states: readonly HarnessState[] = []): Promise<OperatorHarness<I, O>> {
+  static async open<I, O>(
+    options: HarnessOptions<I, O>,
+    states: readonly HarnessState[] = [],
+  ): Promise<OperatorHarness<I, O>> {
     const harness = new OperatorHarness<I, O>(options)
     await harness.operator.open(harness.#context(states))
     return harness
@@ -99,7 +104,10 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
     return result
   }
 
-  /** Polls until the operator says `done`, or `until` holds; waits for its wake-ups in between. @throws what the operator failed with */
+  /**
+   * Polls until the operator says `done`, or `until` holds; waits for its wake-ups in between.
+   * @throws what the operator failed with
+   */
   async pollAll(until: () => boolean = () => false): Promise<void> {
     for (;;) {
       if (this.failures.length > 0) throw this.failures[0]
@@ -120,10 +128,24 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   async snapshot(checkpointId: number): Promise<HarnessState> {
     const { uid, subtask, parallelism } = this.#place()
     const frozen = this.#keyed?.snapshot(checkpointId, 0)
-    const lists = this.#lists.map(({ name, mode, snapshot }) => ({ name, mode, items: snapshot(checkpointId) }))
-    const listSections = lists.map(async ({ name, mode, items }) => encodeListSection(uid, name, mode, await items))
-    const sections = [...(frozen === undefined ? [] : finish(frozen).sections()), ...(await Promise.all(listSections))]
-    return { subtask, parallelism, checkpointId, file: encodeStateFile({ mode: 'full', sections }, { compress: false }) }
+    const lists = this.#lists.map(({ name, mode, snapshot }) => ({
+      name,
+      mode,
+      items: snapshot(checkpointId),
+    }))
+    const listSections = lists.map(async ({ name, mode, items }) =>
+      encodeListSection(uid, name, mode, await items),
+    )
+    const sections = [
+      ...(frozen === undefined ? [] : finish(frozen).sections()),
+      ...(await Promise.all(listSections)),
+    ]
+    return {
+      subtask,
+      parallelism,
+      checkpointId,
+      file: encodeStateFile({ mode: 'full', sections }, { compress: false }),
+    }
   }
 
   /** The checkpoint is in the log. */
@@ -173,7 +195,8 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
     }
     const restoredItems = (name: string, mode: 'split' | 'union'): readonly unknown[] => {
       const perOld: unknown[][] = Array.from({ length: states[0]?.parallelism ?? 0 }, () => [])
-      for (const { state, reader } of files) perOld[state.subtask] = readListState(reader, uid, name)?.items ?? []
+      for (const { state, reader } of files)
+        perOld[state.subtask] = readListState(reader, uid, name)?.items ?? []
       if (mode === 'union') return perOld.flat()
       return (perOld.length === parallelism ? perOld : redistribute(perOld, parallelism))[subtask] ?? []
     }
@@ -194,7 +217,11 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       get keyed() {
         return keyed()
       },
-      listState: <T>(name: string, mode: 'split' | 'union', snapshot: (id: number) => readonly T[] | Promise<readonly T[]>) => {
+      listState: <T>(
+        name: string,
+        mode: 'split' | 'union',
+        snapshot: (id: number) => readonly T[] | Promise<readonly T[]>,
+      ) => {
         this.#lists.push({ name, mode, snapshot })
         return { restored: restoredItems(name, mode) as readonly T[] }
       },

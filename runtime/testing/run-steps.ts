@@ -15,7 +15,10 @@ export interface Cut<I> {
 
 const MAX_PARALLELISM = 128
 
-/** Runs the steps, each a batch of its own, and gives back everything emitted: with subtasks, that of subtask 0 first within each step. */
+/**
+ * Runs the steps, each a batch of its own, and gives back everything emitted: with subtasks, that
+ * of subtask 0 first within each step.
+ */
 export async function runSteps<I, O>(
   create: HarnessOptions<I, O>['create'],
   steps: readonly Step<I>[],
@@ -32,7 +35,9 @@ export async function runSteps<I, O>(
   await first.close()
   const parallelism = cut.rescaleTo ?? 1
   const subtasks = await Promise.all(
-    Array.from({ length: parallelism }, (_, subtask) => OperatorHarness.open({ create, subtask, parallelism, attempt: '1.2' }, [state])),
+    Array.from({ length: parallelism }, (_, subtask) =>
+      OperatorHarness.open({ create, subtask, parallelism, attempt: '1.2' }, [state]),
+    ),
   )
   const output = [...first.output]
   for (const step of steps.slice(after)) {
@@ -47,7 +52,9 @@ export async function runSteps<I, O>(
 }
 
 function ownerOf<I>(value: I, { keyOf }: Cut<I>, parallelism: number): number {
-  return keyOf === undefined ? 0 : subtaskOfKeyGroup(keyGroupOf(keyOf(value), MAX_PARALLELISM), parallelism, MAX_PARALLELISM)
+  return keyOf === undefined
+    ? 0
+    : subtaskOfKeyGroup(keyGroupOf(keyOf(value), MAX_PARALLELISM), parallelism, MAX_PARALLELISM)
 }
 
 function apply<I>(harness: OperatorHarness<I>, step: Step<I>): void {

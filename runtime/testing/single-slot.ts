@@ -21,13 +21,16 @@ const TASK_MANAGER = 'test'
 const CHECKPOINT = 1
 
 /**
- * Runs a bounded job to its end in this thread: the real slot with tasks, exchange and operators, without processes and store. One checkpoint at the end commits its sinks.
+ * Runs a bounded job to its end in this thread: the real slot with tasks, exchange and operators,
+ * without processes and store. One checkpoint at the end commits its sinks.
  * @throws {WeirError} what the job failed with
  */
 export async function runBounded(module: JobModule, options: SingleSlotOptions = {}): Promise<void> {
   const { args = {}, parallelism = 1, s3 } = options
   const plan = buildPlan(buildGraph(await loadJobModule(module), args), { parallelism, maxParallelism: 128 })
-  const subtasks = plan.vertices.flatMap((v) => Array.from({ length: v.parallelism }, (_, subtask) => ({ vertex: v.id, subtask })))
+  const subtasks = plan.vertices.flatMap((v) =>
+    Array.from({ length: v.parallelism }, (_, subtask) => ({ vertex: v.id, subtask })),
+  )
   const counts = { finished: 0, snapshots: 0, committed: 0 }
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const onMessage = (message: FromSlot): void => {
@@ -88,4 +91,12 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
   }
 }
 
-const barrier: Barrier = { epoch: 1, id: CHECKPOINT, base: 0, kind: 'checkpoint', directory: 'chk/1-1', stop: false, drain: false }
+const barrier: Barrier = {
+  epoch: 1,
+  id: CHECKPOINT,
+  base: 0,
+  kind: 'checkpoint',
+  directory: 'chk/1-1',
+  stop: false,
+  drain: false,
+}

@@ -5,7 +5,10 @@ interface Alarm {
   readonly run: () => void
 }
 
-/** Time that stands still until `advance`. Wall clock and monotonic clock go together; the first starts at `startMs`, the second at 0. */
+/**
+ * Time that stands still until `advance`. Wall clock and monotonic clock go together; the first
+ * starts at `startMs`, the second at 0.
+ */
 export class TestClock implements Clock {
   readonly #startMs: number
   #elapsedMs = 0

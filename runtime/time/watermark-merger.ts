@@ -1,10 +1,13 @@
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
 
 /**
- * One watermark out of many channels: the least of those that count. A channel does not count while it is idle, nor after its end.
- * I1 What is returned grows strictly: a watermark that would go back (an idle channel woke up behind the others) is held back until it has caught up.
- * I2 When every channel has ended the watermark is MAX_WATERMARK. When all that have not ended are idle it is the greatest of theirs, so that it does not depend
- *    on the order in which they fell idle.
+ * One watermark out of many channels: the least of those that count. A channel does not count while
+ * it is idle, nor after its end.
+ * I1 What is returned grows strictly: a watermark that would go back (an idle channel woke up
+ *    behind the others) is held back until it has caught up.
+ * I2 When every channel has ended the watermark is MAX_WATERMARK. When all that have not ended are
+ *    idle it is the greatest of theirs, so that it does not depend on the order in which they fell
+ *    idle.
  */
 export class WatermarkMerger {
   readonly #watermarks: Float64Array
@@ -23,10 +26,14 @@ export class WatermarkMerger {
     return this.#current
   }
 
-  /** The new merged watermark if it advanced. A channel's own watermark never goes back either. Ends the channel's idleness. */
+  /**
+   * The new merged watermark if it advanced. A channel's own watermark never goes back either. Ends
+   * the channel's idleness.
+   */
   onWatermark(channel: number, watermark: number): number | undefined {
     this.#idle[channel] = 0
-    // Nothing comes after the last watermark: the channel has ended as far as event time goes, and must not carry idle ones with it.
+    // Nothing comes after the last watermark: the channel has ended as far as event time goes, and
+    // must not carry idle ones with it.
     if (watermark === MAX_WATERMARK) return this.onEnd(channel)
     if (watermark > this.#watermarks[channel]!) this.#watermarks[channel] = watermark
     return this.#merge()

@@ -2,24 +2,39 @@ import { WeirError } from '#runtime/base/errors'
 import { parseDuration } from '#runtime/base/units'
 import { MIN_WATERMARK } from '#runtime/element/receiver'
 
-/** How event time is told from the timestamps of records. Plain data: the same object serves all subtasks. */
+/**
+ * How event time is told from the timestamps of records. Plain data: the same object serves all
+ * subtasks.
+ */
 export interface WatermarkStrategy {
   /** How far a record may lag behind the newest one without being late, in milliseconds. */
   readonly boundMs: number
-  /** Without records for so long (processing time) an input no longer holds back event time; undefined: it always does. */
+  /**
+   * Without records for so long (processing time) an input no longer holds back event time;
+   * undefined: it always does.
+   */
   readonly idleAfterMs: number | undefined
 }
 
 export interface WatermarkOptions {
-  /** Let the rest of the job go on when this input has had no record for this long (processing time), such as '1m'. Default: wait for it for ever. */
+  /**
+   * Let the rest of the job go on when this input has had no record for this long (processing
+   * time), such as '1m'. Default: wait for it for ever.
+   */
   readonly idleAfter?: string
 }
 
-/** Records come at most `bound` later than the newest one before them. @throws {WeirError} CFG_INVALID when a duration is not one. */
+/**
+ * Records come at most `bound` later than the newest one before them. @throws {WeirError}
+ * CFG_INVALID when a duration is not one.
+ */
 export function boundedOutOfOrder(bound: string, options: WatermarkOptions = {}): WatermarkStrategy {
   const idleAfterMs = options.idleAfter === undefined ? undefined : parseDuration(options.idleAfter)
   if (idleAfterMs === 0)
-    throw new WeirError('CFG_INVALID', 'idleAfter is 0: an input would always be idle. Expected a duration such as "1m".')
+    throw new WeirError(
+      'CFG_INVALID',
+      'idleAfter is 0: an input would always be idle. Expected a duration such as "1m".',
+    )
   return { boundMs: parseDuration(bound), idleAfterMs }
 }
 
@@ -29,7 +44,8 @@ export function monotonous(options: WatermarkOptions = {}): WatermarkStrategy {
 }
 
 /**
- * The watermark of one input: newest timestamp - bound - 1, because a record with the newest timestamp may come again. Asked once a batch.
+ * The watermark of one input: newest timestamp - bound - 1, because a record with the newest
+ * timestamp may come again. Asked once a batch.
  * I1 `watermark` never goes back. I2 Timestamps that are not finite count for nothing.
  */
 export class WatermarkGenerator {
@@ -55,7 +71,10 @@ export class WatermarkGenerator {
     return this.#newest - this.#boundMs - 1
   }
 
-  /** Whether no record has come for `idleAfter`, by a monotonic clock. Called per batch and when `idleAt` has passed. */
+  /**
+   * Whether no record has come for `idleAfter`, by a monotonic clock. Called per batch and when
+   * `idleAt` has passed.
+   */
   isIdle(monotonicMs: number): boolean {
     if (this.#idleAfterMs === undefined) return false
     if (this.#hasNews || this.#lastNewsAt === undefined) {
@@ -68,6 +87,8 @@ export class WatermarkGenerator {
 
   /** When to ask `isIdle` again if nothing comes; undefined: never. */
   get idleAt(): number | undefined {
-    return this.#idleAfterMs === undefined || this.#lastNewsAt === undefined ? undefined : this.#lastNewsAt + this.#idleAfterMs
+    return this.#idleAfterMs === undefined || this.#lastNewsAt === undefined
+      ? undefined
+      : this.#lastNewsAt + this.#idleAfterMs
   }
 }

@@ -2,11 +2,14 @@ import { WeirError } from '#runtime/base/errors'
 import { parseDuration } from '#runtime/base/units'
 
 /**
- * Windows are arithmetic: no clock, no state. A window is [start, end) in milliseconds since the epoch; starts are `offset` plus whole multiples of the slide, also
- * before the epoch. Records are counted once, in panes of gcd(size, slide); a window is `panesPerWindow` panes in a row, merged when it fires.
+ * Windows are arithmetic: no clock, no state. A window is [start, end) in milliseconds since the
+ * epoch; starts are `offset` plus whole multiples of the slide, also before the epoch. Records are
+ * counted once, in panes of gcd(size, slide); a window is `panesPerWindow` panes in a row, merged
+ * when it fires.
  *
- * `sliding({ size: '10s', slide: '4s' })`: panes of 2 s; a record at 5.0 s lies in pane [4, 6) and in the windows [-4, 6), [0, 10) and [4, 14).
- * A tumbling window is one whose slide is its size: one pane.
+ * `sliding({ size: '10s', slide: '4s' })`: panes of 2 s; a record at 5.0 s lies in pane [4, 6) and
+ * in the windows [-4, 6), [0, 10) and [4, 14). A tumbling window is one whose slide is its size:
+ * one pane.
  */
 export interface Window {
   /** Inclusive. */
@@ -29,15 +32,28 @@ export interface SlidingOptions extends TumblingOptions {
   readonly slide: DurationInput
 }
 
-/** Windows of one size that follow each other without gap or overlap. @throws {WeirError} CFG_INVALID */
+/**
+ * Windows of one size that follow each other without gap or overlap. @throws {WeirError}
+ * CFG_INVALID
+ */
 export function tumbling(options: DurationInput | TumblingOptions): SlidingWindows {
   const { size, offset } = typeof options === 'object' ? options : { size: options, offset: undefined }
-  return new SlidingWindows('tumbling', toMs('size', size), toMs('size', size), offset === undefined ? 0 : toMs('offset', offset))
+  return new SlidingWindows(
+    'tumbling',
+    toMs('size', size),
+    toMs('size', size),
+    offset === undefined ? 0 : toMs('offset', offset),
+  )
 }
 
 /** Windows of one size, a new one each `slide`. @throws {WeirError} CFG_INVALID */
 export function sliding({ size, slide, offset }: SlidingOptions): SlidingWindows {
-  return new SlidingWindows('sliding', toMs('size', size), toMs('slide', slide), offset === undefined ? 0 : toMs('offset', offset))
+  return new SlidingWindows(
+    'sliding',
+    toMs('size', size),
+    toMs('slide', slide),
+    offset === undefined ? 0 : toMs('offset', offset),
+  )
 }
 
 /** Made by `tumbling` and `sliding`. */
@@ -52,7 +68,10 @@ export class SlidingWindows {
 
   constructor(kind: 'tumbling' | 'sliding', sizeMs: number, slideMs: number, offsetMs: number) {
     if (sizeMs <= 0 || slideMs <= 0)
-      throw new WeirError('CFG_INVALID', `Window of size ${sizeMs} ms and slide ${slideMs} ms: both must be longer than 0.`)
+      throw new WeirError(
+        'CFG_INVALID',
+        `Window of size ${sizeMs} ms and slide ${slideMs} ms: both must be longer than 0.`,
+      )
     if (slideMs > sizeMs)
       throw new WeirError(
         'CFG_INVALID',
@@ -71,7 +90,10 @@ export class SlidingWindows {
     return timestamp - modulo(timestamp - this.offsetMs, this.paneMs)
   }
 
-  /** Start of the latest window that holds `timestamp`; the earlier ones start `slideMs` apart, the first after `timestamp - sizeMs`. */
+  /**
+   * Start of the latest window that holds `timestamp`; the earlier ones start `slideMs` apart, the
+   * first after `timestamp - sizeMs`.
+   */
   lastWindowStart(timestamp: number): number {
     return timestamp - modulo(timestamp - this.offsetMs, this.slideMs)
   }
@@ -84,7 +106,10 @@ export class SlidingWindows {
     return windows.reverse()
   }
 
-  /** Ends (exclusive) of the windows that hold the pane starting at `paneStart`, ascending: when each is reached by the watermark the pane is merged once more. */
+  /**
+   * Ends (exclusive) of the windows that hold the pane starting at `paneStart`, ascending: when
+   * each is reached by the watermark the pane is merged once more.
+   */
   windowEndsOfPane(paneStart: number): number[] {
     return this.windowsOf(paneStart).map((w) => w.end)
   }
@@ -99,7 +124,10 @@ export class SlidingWindows {
     return timestamp - modulo(timestamp - this.offsetMs - this.sizeMs, this.slideMs) + this.slideMs
   }
 
-  /** The end of the last window that uses the pane: once it has fired (and allowed lateness has passed) the pane is dropped. */
+  /**
+   * The end of the last window that uses the pane: once it has fired (and allowed lateness has
+   * passed) the pane is dropped.
+   */
   lastEndOfPane(paneStart: number): number {
     return this.lastWindowStart(paneStart) + this.sizeMs
   }
@@ -118,6 +146,9 @@ function gcd(a: number, b: number): number {
 function toMs(what: string, duration: DurationInput): number {
   const ms = typeof duration === 'string' ? parseDuration(duration) : duration
   if (!Number.isSafeInteger(ms))
-    throw new WeirError('CFG_INVALID', `Window ${what} of ${ms} ms: expected whole milliseconds or text such as "10s".`)
+    throw new WeirError(
+      'CFG_INVALID',
+      `Window ${what} of ${ms} ms: expected whole milliseconds or text such as "10s".`,
+    )
   return ms
 }

@@ -1,15 +1,20 @@
-import type { Cluster } from '#test/kit/cluster/cluster'
-import { dumpCluster } from '#test/kit/cluster/diagnostics'
-import type { Progress } from '#test/kit/cluster/progress'
-import { JOB, WordCountTrial } from '#test/kit/cluster/word-count-trial'
+import type { Cluster } from '#tools/cluster/cluster'
+import { dumpCluster } from '#tools/cluster/diagnostics'
+import type { Progress } from '#tools/cluster/progress'
+import { JOB, WordCountTrial } from '#tools/word-count/word-count-trial'
 import { NAMESPACE } from './install.ts'
 
-/** The word count on a cluster: disturbed on the way, and compared with an independent count at the end. @throws when they differ */
+/**
+ * The word count on a cluster: disturbed on the way, and compared with an independent count at the
+ * end. @throws when they differ
+ */
 export async function clusterDemo(cluster: Cluster, progress: Progress): Promise<void> {
   await using trial = await WordCountTrial.open(cluster, progress)
   try {
     await trial.input.addSamples(5)
-    progress.say(`kubectl apply -n ${trial.namespace} -f word-count.yaml; kubectl wait --for=condition=Ready stj/${JOB}`)
+    progress.say(
+      `kubectl apply -n ${trial.namespace} -f word-count.yaml; kubectl wait --for=condition=Ready stj/${JOB}`,
+    )
     await trial.start()
     progress.say('Ready; new files keep arriving from now on')
     trial.input.feed()
@@ -21,12 +26,16 @@ export async function clusterDemo(cluster: Cluster, progress: Progress): Promise
       { what: 'Redis pod deleted', act: () => trial.deleteRedis() },
     ]) {
       progress.say(`${what}: ${await act()}`)
-      progress.say(`a word written after it was published ${seconds(await trial.roundTrip(`after: ${what}`))} later`)
+      progress.say(
+        `a word written after it was published ${seconds(await trial.roundTrip(`after: ${what}`))} later`,
+      )
     }
     await show(cluster, trial.namespace)
     const { words, total, differing, differences } = await trial.compare()
     if (differing > 0)
-      throw new Error(`The published counts differ from the independent count in ${differing} words:\n${differences.join('\n')}`)
+      throw new Error(
+        `The published counts differ from the independent count in ${differing} words:\n${differences.join('\n')}`,
+      )
     progress.say(
       `${trial.input.files} files, ${total} words, ${words} different ones: every count published exactly once, equal to the independent count`,
     )

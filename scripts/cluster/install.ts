@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import type { Cluster } from '#test/kit/cluster/cluster'
-import type { Progress } from '#test/kit/cluster/progress'
-import type { ImageNames } from '#test/kit/cluster/provider'
+import type { Cluster } from '#tools/cluster/cluster'
+import type { Progress } from '#tools/cluster/progress'
+import type { ImageNames } from '#tools/cluster/provider'
 
 export const CHART: string = fileURLToPath(new URL('../../charts/weir', import.meta.url))
 export const NAMESPACE = 'weir-system'
@@ -22,14 +22,36 @@ export function imageValues(images: ImageNames): string[] {
   return ['image.registry=', ...reference, ...servers].flatMap((value) => ['--set', value])
 }
 
-/** Builds and loads the image of the sources as they are, and installs or upgrades the chart with its quickstart. */
-export async function installWeir(cluster: Cluster, progress: Progress, extra: readonly string[] = []): Promise<void> {
+/**
+ * Builds and loads the image of the sources as they are, and installs or upgrades the chart with
+ * its quickstart.
+ */
+export async function installWeir(
+  cluster: Cluster,
+  progress: Progress,
+  extra: readonly string[] = [],
+): Promise<void> {
   const images = await cluster.provider.loadImages(progress)
   progress.say(`helm upgrade --install ${RELEASE} charts/weir -n ${NAMESPACE} --set quickstart.enabled=true`)
   await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', `${CHART}/crds`])
-  // The name of a development image never changes; a changed template replaces pods that run an older one, also crashing ones.
+  // The name of a development image never changes; a changed template replaces pods that run an
+  // older one, also crashing ones.
   const stamp = ['--set', `operator.podAnnotations.installed=at-${Date.now()}`]
-  const release = ['upgrade', '--install', RELEASE, CHART, '--namespace', NAMESPACE, '--create-namespace', '--wait', '--timeout', '5m']
-  await cluster.helm([...release, '--set', 'quickstart.enabled=true', ...stamp, ...imageValues(images), ...extra], { timeoutMs: 400_000 })
+  const release = [
+    'upgrade',
+    '--install',
+    RELEASE,
+    CHART,
+    '--namespace',
+    NAMESPACE,
+    '--create-namespace',
+    '--wait',
+    '--timeout',
+    '5m',
+  ]
+  await cluster.helm(
+    [...release, '--set', 'quickstart.enabled=true', ...stamp, ...imageValues(images), ...extra],
+    { timeoutMs: 400_000 },
+  )
   progress.say('Weir is installed')
 }

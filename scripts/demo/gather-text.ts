@@ -12,8 +12,9 @@ export interface GatheredText {
 const TEXTS = ['**/*.{md,markdown,MD}', '**/{LICENSE,LICENCE,COPYING,NOTICE,README}{,.txt}']
 
 /**
- * Copies the READMEs, change logs, licences and other prose of the installed packages to `into`, and again until there are `wantedBytes`.
- * Each copy ends in a newline, so that no word spans two files for whoever joins them. @throws when there is no text below `root`
+ * Copies the READMEs, change logs, licences and other prose of the installed packages to `into`,
+ * and again until there are `wantedBytes`. Each copy ends in a newline, so that no word spans two
+ * files for whoever joins them. @throws when there is no text below `root`
  */
 export async function gatherText(root: string, into: string, wantedBytes: number): Promise<GatheredText> {
   const texts: Buffer[] = []
@@ -41,10 +42,16 @@ export async function gatherText(root: string, into: string, wantedBytes: number
   return { files, bytes, rounds }
 }
 
-/** The two characters outside ASCII whose lower case is or begins with an ASCII letter: a program that works on bytes cannot know them. */
+/**
+ * The two characters outside ASCII whose lower case is or begins with an ASCII letter: a program
+ * that works on bytes cannot know them.
+ */
 const FOLDS_TO_ASCII = /[\u0130\u212A]/
 
-/** undefined for what is not plain text to every program: empty, binary, or with letters that only Unicode lower-cases to a-z. */
+/**
+ * undefined for what is not plain text to every program: empty, binary, or with letters that only
+ * Unicode lower-cases to a-z.
+ */
 async function readText(path: string): Promise<Buffer | undefined> {
   const bytes = await readFile(path).catch(() => undefined)
   if (bytes === undefined || bytes.byteLength === 0 || bytes.includes(0)) return undefined

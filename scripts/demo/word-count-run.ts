@@ -1,10 +1,10 @@
 import { watch } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { LocalCluster } from '#cli/local-cluster'
+import { LocalCluster } from '#cli/local/local-cluster'
 import { processLine } from '#cli/local/run-in-foreground'
 import { eventLines, recoveryMs, recoveryParts } from '#cli/progress/event-lines'
 import type { RecoveryView } from '#runtime/contract/rest'
-import { committedFiles } from './committed-output.ts'
+import { committedFiles } from '#tools/word-count/committed-output'
 
 export interface DemoRun {
   readonly firstResultMs: number | undefined
@@ -27,8 +27,17 @@ export interface DemoRunOptions {
 const CHECKPOINTS_BEFORE_KILL = 2
 const WHOLE_RUN_MS = 300_000
 
-/** Runs the word count on two TaskManagers and kills one of them on the way. @throws when the job does not finish */
-export async function runWordCount({ module, input, output, stateDir, say }: DemoRunOptions): Promise<DemoRun> {
+/**
+ * Runs the word count on two TaskManagers and kills one of them on the way. @throws when the job
+ * does not finish
+ */
+export async function runWordCount({
+  module,
+  input,
+  output,
+  stateDir,
+  say,
+}: DemoRunOptions): Promise<DemoRun> {
   await mkdir(output, { recursive: true })
   const startedAt = performance.now()
   const elapsed = () => performance.now() - startedAt
@@ -88,4 +97,5 @@ export async function runWordCount({ module, input, output, stateDir, say }: Dem
   }
 }
 
-export const recoveryText = (recovery: RecoveryView): string => `${Math.round(recoveryMs(recovery))} ms (${recoveryParts(recovery)})`
+export const recoveryText = (recovery: RecoveryView): string =>
+  `${Math.round(recoveryMs(recovery))} ms (${recoveryParts(recovery)})`

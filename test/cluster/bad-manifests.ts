@@ -25,14 +25,26 @@ function savepoint(spec: object): Manifest {
 
 export const BAD_MANIFESTS: readonly BadManifest[] = [
   { what: 'no job', manifest: streamJob({ job: undefined }), says: /spec\.job.*Required/ },
-  { what: 'a job without source', manifest: streamJob({ job: {} }), says: /exactly one of inline, module and configMapKeyRef/ },
+  {
+    what: 'a job without source',
+    manifest: streamJob({ job: {} }),
+    says: /exactly one of inline, module and configMapKeyRef/,
+  },
   {
     what: 'two sources',
     manifest: streamJob({ job: { inline, module: '/app/job.ts' } }),
     says: /exactly one of inline, module and configMapKeyRef/,
   },
-  { what: 'a module URL', manifest: streamJob({ job: { module: 'https://example.com/job.ts' } }), says: /path in the image/ },
-  { what: 'an unknown field', manifest: streamJob({ paralelism: 3 }), says: /unknown field "spec\.paralelism"/ },
+  {
+    what: 'a module URL',
+    manifest: streamJob({ job: { module: 'https://example.com/job.ts' } }),
+    says: /path in the image/,
+  },
+  {
+    what: 'an unknown field',
+    manifest: streamJob({ paralelism: 3 }),
+    says: /unknown field "spec\.paralelism"/,
+  },
   {
     what: 'an unknown nested field',
     manifest: streamJob({ checkpoint: { intervall: '1s' } }),
@@ -43,13 +55,21 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     manifest: streamJob({ checkpoint: { interval: '10' } }),
     says: /spec\.checkpoint\.interval.*duration/s,
   },
-  { what: 'a duration that is a number', manifest: streamJob({ checkpoint: { interval: 10 } }), says: /must be of type string/ },
+  {
+    what: 'a duration that is a number',
+    manifest: streamJob({ checkpoint: { interval: 10 } }),
+    says: /must be of type string/,
+  },
   {
     what: 'a pause longer than the limit',
     manifest: streamJob({ checkpoint: { minPause: '10m', timeout: '1m' } }),
     says: /minPause must be shorter than timeout/,
   },
-  { what: 'no checkpoint kept', manifest: streamJob({ checkpoint: { retain: 0 } }), says: /retain.*greater than or equal to 1/ },
+  {
+    what: 'no checkpoint kept',
+    manifest: streamJob({ checkpoint: { retain: 0 } }),
+    says: /retain.*greater than or equal to 1/,
+  },
   {
     what: 'an unknown state',
     manifest: streamJob({ state: 'Paused' }),
@@ -65,8 +85,16 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     manifest: streamJob({ restart: { delay: '2m', maxDelay: '1m' } }),
     says: /delay must not be longer than maxDelay/,
   },
-  { what: 'no slot', manifest: streamJob({ taskManager: { slots: 0 } }), says: /slots.*greater than or equal to 1/ },
-  { what: 'half a TaskManager', manifest: streamJob({ taskManager: { replicas: 1.5 } }), says: /replicas.*integer/ },
+  {
+    what: 'no slot',
+    manifest: streamJob({ taskManager: { slots: 0 } }),
+    says: /slots.*greater than or equal to 1/,
+  },
+  {
+    what: 'half a TaskManager',
+    manifest: streamJob({ taskManager: { replicas: 1.5 } }),
+    says: /replicas.*integer/,
+  },
   {
     what: 'more parallelism than key groups',
     manifest: streamJob({ parallelism: 200, maxParallelism: 128 }),
@@ -92,7 +120,11 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     manifest: streamJob({ restore: { path: 's3://a/b', empty: true } }),
     says: /exactly one of savepointRef, path and empty/,
   },
-  { what: 'a restore path on a disk', manifest: streamJob({ restore: { path: '/tmp/savepoint' } }), says: /s3:\/\/ URL/ },
+  {
+    what: 'a restore path on a disk',
+    manifest: streamJob({ restore: { path: '/tmp/savepoint' } }),
+    says: /s3:\/\/ URL/,
+  },
   {
     what: 'a variable twice',
     manifest: streamJob({
@@ -104,7 +136,11 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     says: /Duplicate value|duplicate/,
   },
   { what: 'a name that is too long', manifest: streamJob({}, 'a'.repeat(50)), says: /at most 45 characters/ },
-  { what: 'a name that begins with a digit', manifest: streamJob({}, '1st'), says: /must begin with a letter/ },
+  {
+    what: 'a name that begins with a digit',
+    manifest: streamJob({}, '1st'),
+    says: /must begin with a letter/,
+  },
   { what: 'a Savepoint of nothing', manifest: savepoint({}), says: /streamJobRef/ },
   {
     what: 'a Savepoint with an unknown field',

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { parse, parseAllDocuments } from 'yaml'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseOperatorConfig } from '#operator/config'
-import { Cluster } from '#test/kit/cluster/cluster'
+import { Cluster } from '#tools/cluster/cluster'
 import { CHART } from '../../scripts/cluster/install.ts'
 import { BAD_MANIFESTS } from './bad-manifests.ts'
 
@@ -12,7 +12,11 @@ const NAMESPACE = 'weir-chart-test'
 const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   defaults: [],
   quickstart: ['quickstart.enabled=true', `quickstart.secretNamespace=${NAMESPACE}`],
-  'quickstart with a volume': ['quickstart.enabled=true', 'quickstart.s3.persistence.enabled=true', 'quickstart.secretNamespace='],
+  'quickstart with a volume': [
+    'quickstart.enabled=true',
+    'quickstart.s3.persistence.enabled=true',
+    'quickstart.secretNamespace=',
+  ],
   'namespaced mode': [`watchNamespaces={${NAMESPACE}}`, 'clusterId=test'],
   'own storage and Redis': [
     'defaults.storage.s3.bucket=streams',
@@ -34,7 +38,11 @@ const VARIANTS: Readonly<Record<string, readonly string[]>> = {
 
 interface KubeObject {
   readonly kind: string
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly annotations?: Readonly<Record<string, string>> }
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly annotations?: Readonly<Record<string, string>>
+  }
   readonly [field: string]: unknown
 }
 
@@ -44,7 +52,13 @@ describe('chart', () => {
   beforeAll(async () => {
     cluster = await Cluster.up()
     await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', `${CHART}/crds`])
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd/streamjobs.weir.dev', 'crd/savepoints.weir.dev', '--timeout=60s'])
+    await cluster.kubectl([
+      'wait',
+      '--for=condition=Established',
+      'crd/streamjobs.weir.dev',
+      'crd/savepoints.weir.dev',
+      '--timeout=60s',
+    ])
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
     await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE, labels } })
   })
@@ -54,23 +68,43 @@ describe('chart', () => {
 
   async function render(values: readonly string[]): Promise<KubeObject[]> {
     const set = values.flatMap((value) => ['--set', value])
-    const text = await cluster.helm(['template', 'weir', CHART, '--namespace', NAMESPACE, '--kube-version', '1.34.0', ...set])
+    const text = await cluster.helm([
+      'template',
+      'weir',
+      CHART,
+      '--namespace',
+      NAMESPACE,
+      '--kube-version',
+      '1.34.0',
+      ...set,
+    ])
     return parseAllDocuments(text)
       .map((document) => document.toJS() as KubeObject | null)
       .filter((object) => object !== null)
   }
 
   test('helm lint finds nothing', async () => {
-    expect(await cluster.helm(['lint', CHART, '--strict', '--kube-version', '1.34.0', '--set', 'quickstart.enabled=true'])).toContain(
-      '0 chart(s) failed',
-    )
+    expect(
+      await cluster.helm([
+        'lint',
+        CHART,
+        '--strict',
+        '--kube-version',
+        '1.34.0',
+        '--set',
+        'quickstart.enabled=true',
+      ]),
+    ).toContain('0 chart(s) failed')
   })
 
   for (const [name, values] of Object.entries(VARIANTS))
     test(`the API server accepts every object: ${name}`, async () => {
       const objects = await render(values)
       const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })
-      const result = await cluster.tryKubectl(['apply', '--dry-run=server', '--server-side', '--validate=strict', '-f', '-'], { input })
+      const result = await cluster.tryKubectl(
+        ['apply', '--dry-run=server', '--server-side', '--validate=strict', '-f', '-'],
+        { input },
+      )
       expect(result.stderr).not.toContain('would violate PodSecurity')
       expect(result).toMatchObject({ code: 0 })
     })
@@ -85,7 +119,9 @@ describe('chart', () => {
   test('namespaced mode makes no ClusterRoleBinding', async () => {
     const objects = await render([`watchNamespaces={${NAMESPACE},other}`, 'clusterId=test'])
     expect(objects.filter((object) => object.kind === 'ClusterRoleBinding')).toEqual([])
-    const roles = objects.filter((object) => object.kind === 'RoleBinding').map((object) => object.metadata.namespace)
+    const roles = objects
+      .filter((object) => object.kind === 'RoleBinding')
+      .map((object) => object.metadata.namespace)
     expect(roles.toSorted()).toEqual([NAMESPACE, NAMESPACE, 'other'].toSorted())
   })
 
@@ -93,11 +129,17 @@ describe('chart', () => {
     const objects = await render(VARIANTS['own storage and Redis'] ?? [])
     const rules = objects
       .filter((object) => object.kind.endsWith('Role'))
-      .flatMap((object) => object['rules'] as { resources: string[]; verbs: string[]; resourceNames?: string[] }[])
+      .flatMap(
+        (object) => object['rules'] as { resources: string[]; verbs: string[]; resourceNames?: string[] }[],
+      )
     const reading = rules.filter(
-      (rule) => rule.resources.includes('secrets') && rule.verbs.some((verb) => ['get', 'list', 'watch'].includes(verb)),
+      (rule) =>
+        rule.resources.includes('secrets') &&
+        rule.verbs.some((verb) => ['get', 'list', 'watch'].includes(verb)),
     )
-    expect(reading.map((rule) => rule.resourceNames?.toSorted())).toEqual([['streams-redis', 'streams-s3', 'weir-operator-token-key']])
+    expect(reading.map((rule) => rule.resourceNames?.toSorted())).toEqual([
+      ['streams-redis', 'streams-s3', 'weir-operator-token-key'],
+    ])
   })
 
   test.each([
@@ -110,15 +152,22 @@ describe('chart', () => {
     await expect(render([value])).rejects.toThrow(says)
   })
 
-  test.each(readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml')))('example %s is accepted', async (name) => {
-    const manifest = parse(readFileSync(`${EXAMPLES}/${name}`, 'utf8')) as KubeObject
-    const input = JSON.stringify({ ...manifest, metadata: { ...manifest.metadata, namespace: NAMESPACE } })
-    expect(await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input })).toContain('created')
-  })
+  test.each(readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml')))(
+    'example %s is accepted',
+    async (name) => {
+      const manifest = parse(readFileSync(`${EXAMPLES}/${name}`, 'utf8')) as KubeObject
+      const input = JSON.stringify({ ...manifest, metadata: { ...manifest.metadata, namespace: NAMESPACE } })
+      expect(
+        await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input }),
+      ).toContain('created')
+    },
+  )
 
   test.each(BAD_MANIFESTS)('refused with a sentence: $what', async ({ manifest, says }) => {
     const input = JSON.stringify({ ...manifest, metadata: { ...manifest.metadata, namespace: NAMESPACE } })
-    const result = await cluster.tryKubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input })
+    const result = await cluster.tryKubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], {
+      input,
+    })
     expect(result.code).not.toBe(0)
     expect(result.stderr).toMatch(says)
   })

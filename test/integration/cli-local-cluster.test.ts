@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { LocalCluster } from '#cli/local-cluster'
+import { LocalCluster } from '#cli/local/local-cluster'
 import type { LocalJob } from '#cli/local/local-job'
 import type { JobFacts } from '#runtime/contract/rest'
 import { type TempDir, tempDir } from '#test/kit/temp-dir'
@@ -80,6 +80,8 @@ test('a power cut loses nothing that was checkpointed', async () => {
 
 test('a JobManager that cannot start ends the start with what it said', async () => {
   const bad = { ...job(), checkpoint: { intervalMs: 1 } }
-  await expect(LocalCluster.start({ job: bad, stateDir: join(dir.path, 'state') })).rejects.toThrow(/intervalMs/)
+  await expect(LocalCluster.start({ job: bad, stateDir: join(dir.path, 'state') })).rejects.toThrow(
+    /intervalMs/,
+  )
   cluster = await LocalCluster.start({ job: job(), stateDir: join(dir.path, 'state') })
 })

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { eventually } from '#test/kit/eventually'
+import { eventually } from '#tools/servers/eventually'
 import { type TempDir, tempDir } from '#test/kit/temp-dir'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
@@ -48,7 +48,12 @@ let dir: TempDir
 const started: Started[] = []
 beforeAll(async () => {
   dir = await tempDir('cli')
-  for (const [name, text] of Object.entries({ bounded: BOUNDED, endless: ENDLESS, throwing: THROWING, typed: TYPED }))
+  for (const [name, text] of Object.entries({
+    bounded: BOUNDED,
+    endless: ENDLESS,
+    throwing: THROWING,
+    typed: TYPED,
+  }))
     writeFileSync(join(dir.path, `${name}.ts`), text)
 })
 afterEach(async () => {
@@ -63,7 +68,9 @@ function start(...args: readonly string[]): Started {
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  const done = new Promise<Done>((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })))
+  const done = new Promise<Done>((resolve) =>
+    child.once('close', (code) => resolve({ code, stdout, stderr })),
+  )
   const it = { process: child, done, output: () => stdout + stderr }
   started.push(it)
   return it
@@ -82,8 +89,13 @@ describe('weir run of a bounded job', () => {
     expect(run).toMatchObject({ code: 0 })
     expect(run.stdout).toMatch(/bounded finished: 5,000 records read/)
     expect(run.stderr).toMatch(/checkpoint \d+ completed: .* in \d+ ms/)
-    expect(json(await weir('status', 'bounded', '-o', 'json'))).toMatchObject({ name: 'bounded', state: 'Finished' })
-    expect(json(await weir('list', '-o', 'json'))).toMatchObject([{ name: 'bounded', state: 'Finished', run: 1 }])
+    expect(json(await weir('status', 'bounded', '-o', 'json'))).toMatchObject({
+      name: 'bounded',
+      state: 'Finished',
+    })
+    expect(json(await weir('list', '-o', 'json'))).toMatchObject([
+      { name: 'bounded', state: 'Finished', run: 1 },
+    ])
   })
   test('refuses to run it again, unless it is to start empty', async () => {
     const again = await weir('run', 'bounded.ts', '--task-managers', '1')
@@ -101,7 +113,11 @@ describe('weir run of a bounded job', () => {
         apiVersion: 'weir.dev/v1alpha1',
         kind: 'StreamJob',
         metadata: { name: 'from-manifest' },
-        spec: { job: { inline: BOUNDED, args: { count: 200 } }, taskManager: { slots: 2 }, checkpoint: { interval: '1s' } },
+        spec: {
+          job: { inline: BOUNDED, args: { count: 200 } },
+          taskManager: { slots: 2 },
+          checkpoint: { interval: '1s' },
+        },
       }),
     )
     const run = await weir('run', 'job.yaml')
@@ -118,19 +134,42 @@ describe('mistakes get a sentence and their exit code', () => {
     ['a directory', ['run', '.'], 2, /is not a file/],
     ['a syntax error, with its line', ['run', 'broken.ts'], 2, /broken\.ts:2/],
     ['a module without a job', ['run', 'empty.ts'], 2, /default export is missing/],
-    ['arguments that the schema refuses', ['run', 'typed.ts', '--arg', 'topik=a'], 2, /arguments are not valid: .*expected exactly/],
+    [
+      'arguments that the schema refuses',
+      ['run', 'typed.ts', '--arg', 'topik=a'],
+      2,
+      /arguments are not valid: .*expected exactly/,
+    ],
     ['an argument without a value', ['run', 'typed.ts', '--arg', 'topic'], 2, /Expected key=value/],
-    ['an unknown option', ['run', 'bounded.ts', '--task-manager', '1'], 2, /unknown option .*\n.*--task-managers/],
+    [
+      'an unknown option',
+      ['run', 'bounded.ts', '--task-manager', '1'],
+      2,
+      /unknown option .*\n.*--task-managers/,
+    ],
     ['no whole number', ['run', 'bounded.ts', '--slots', 'two'], 2, /Expected a whole number/],
     ['no duration', ['run', 'bounded.ts', '--checkpoint-interval', '5'], 2, /Not a duration/],
     ['a manifest with two mistakes, both named', ['run', 'bad.yaml'], 2, /spec\.job[\s\S]*spec\.paralelism/],
-    ['a savepoint that does not exist', ['plan', 'bounded.ts', '--from', 'no/savepoint'], 1, /Cannot restore from/],
+    [
+      'a savepoint that does not exist',
+      ['plan', 'bounded.ts', '--from', 'no/savepoint'],
+      1,
+      /Cannot restore from/,
+    ],
     ['a job that does not exist', ['status', 'nobody'], 3, /There is no local job nobody/],
     ['a name that is none', ['status', 'No_Name'], 2, /Not a job name/],
-    ['a kubeconfig that does not exist', ['status', 'stj/a', '--kubeconfig', 'none'], 2, /Cannot read the kubeconfig/],
+    [
+      'a kubeconfig that does not exist',
+      ['status', 'stj/a', '--kubeconfig', 'none'],
+      2,
+      /Cannot read the kubeconfig/,
+    ],
     ['an unknown command', ['rnu', 'job.ts'], 2, /unknown command 'rnu'[\s\S]*run/],
   ])('%s', async (_, args, code, message) => {
-    writeFileSync(join(dir.path, 'broken.ts'), `import { defineJob } from 'weir-stream'\nexport default defineJob(({ env }) => {{)\n`)
+    writeFileSync(
+      join(dir.path, 'broken.ts'),
+      `import { defineJob } from 'weir-stream'\nexport default defineJob(({ env }) => {{)\n`,
+    )
     writeFileSync(join(dir.path, 'empty.ts'), 'export const a = 1\n')
     writeFileSync(join(dir.path, 'notes.txt'), 'text\n')
     writeFileSync(
@@ -145,7 +184,9 @@ describe('mistakes get a sentence and their exit code', () => {
   test('errors are JSON when the output is', async () => {
     const { code, stderr } = await weir('status', 'nobody', '-o', 'json')
     expect(code).toBe(3)
-    expect(JSON.parse(stderr)).toMatchObject({ error: { exitCode: 3, message: expect.stringContaining('no local job nobody') } })
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { exitCode: 3, message: expect.stringContaining('no local job nobody') },
+    })
   })
   test('an exception in the job ends it with 1, the message, and the line of the job', async () => {
     const { code, stderr } = await weir('run', 'throwing.ts', '--task-managers', '1')
@@ -163,17 +204,25 @@ describe('a running local job', () => {
 
     const second = await weir('run', 'endless.ts')
     expect(second.code).toBe(1)
-    expect(second.stderr).toContain(`endless is already running in ${join(dir.path, '.weir/endless')} (process ${run.process.pid}`)
+    expect(second.stderr).toContain(
+      `endless is already running in ${join(dir.path, '.weir/endless')} (process ${run.process.pid}`,
+    )
 
     const savepoint = await weir('savepoint', 'endless', '--path', 'kept', '-o', 'json')
     expect(savepoint.code).toBe(0)
-    expect(json(savepoint)).toMatchObject({ status: 'Completed', path: expect.stringMatching(/^file:\/\/.*\/kept$/) })
+    expect(json(savepoint)).toMatchObject({
+      status: 'Completed',
+      path: expect.stringMatching(/^file:\/\/.*\/kept$/),
+    })
     expect(existsSync(join(dir.path, 'kept/manifest.json'))).toBe(true)
     expect(json(await weir('savepoints', 'endless', '-o', 'json'))).toHaveLength(1)
 
     const checkpoints = json(await weir('checkpoints', 'list', 'endless', '-o', 'json'))
     expect(checkpoints.length).toBeGreaterThan(0)
-    expect(json(await weir('status', 'endless', '-o', 'json'))).toMatchObject({ state: 'Running', facts: { taskManagers: 2 } })
+    expect(json(await weir('status', 'endless', '-o', 'json'))).toMatchObject({
+      state: 'Running',
+      facts: { taskManagers: 2 },
+    })
 
     run.process.kill('SIGINT')
     const ended = await run.done
@@ -195,7 +244,10 @@ describe('a running local job', () => {
     const { id } = shown.at(-1)
     const details = json(await weir('checkpoints', 'show', 'endless', String(id), '-o', 'json'))
     expect(details.manifest.vertices.map((v: { vertex: string }) => v.vertex)).toContain('counts')
-    expect(await weir('checkpoints', 'verify', 'endless')).toMatchObject({ code: 0, stdout: expect.stringContaining('is whole') })
+    expect(await weir('checkpoints', 'verify', 'endless')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('is whole'),
+    })
     expect(await weir('checkpoints', 'show', 'endless', '99999')).toMatchObject({ code: 3 })
     expect(await weir('checkpoints', 'verify', '--path', 'kept')).toMatchObject({ code: 0 })
 
@@ -214,7 +266,10 @@ describe('a running local job', () => {
     const first = start('run', 'endless.ts', '--name', 'back', '--checkpoint-interval', '200ms')
     await says(first, 'checkpoint 1 completed')
     expect(await weir('savepoint', 'back', '--path', 'before')).toMatchObject({ code: 0 })
-    expect(await weir('restore', 'back', 'before')).toMatchObject({ code: 1, stderr: expect.stringContaining('weir stop back') })
+    expect(await weir('restore', 'back', 'before')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('weir stop back'),
+    })
     expect(await weir('stop', 'back')).toMatchObject({ code: 0 })
     await first.done
 
@@ -233,7 +288,9 @@ describe('a running local job', () => {
   test('leaves no process behind when weir run is killed, and resumes', async () => {
     const run = start('run', 'endless.ts', '--name', 'killed', '--checkpoint-interval', '200ms')
     await says(run, 'checkpoint 1 completed')
-    const { rest } = JSON.parse(readFileSync(join(dir.path, '.weir/killed/local.json'), 'utf8')) as { rest: string }
+    const { rest } = JSON.parse(readFileSync(join(dir.path, '.weir/killed/local.json'), 'utf8')) as {
+      rest: string
+    }
     run.process.kill('SIGKILL')
     await run.done
     await eventually(
@@ -245,7 +302,10 @@ describe('a running local job', () => {
       { limitMs: 5000, what: 'the JobManager is gone' },
     )
     expect(json(await weir('status', 'killed', '-o', 'json'))).toMatchObject({ state: 'Interrupted' })
-    expect(await weir('savepoint', 'killed')).toMatchObject({ code: 3, stderr: expect.stringContaining('killed is not running') })
+    expect(await weir('savepoint', 'killed')).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('killed is not running'),
+    })
     const again = start('run', 'endless.ts', '--name', 'killed')
     await says(again, /killed run 2 starts from checkpoint \d+/)
     await says(again, /running: .*restored from checkpoint \d+/)

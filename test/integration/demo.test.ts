@@ -8,9 +8,12 @@ const DEMO = fileURLToPath(new URL('../../scripts/demo.ts', import.meta.url))
 
 test('the demo loses a TaskManager, recovers, and commits every count exactly once', async () => {
   await using dir = await tempDir('demo')
-  const child = spawn(process.execPath, [DEMO, '--megabytes', '8', '--dir', join(dir.path, 'demo')], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [DEMO, '--megabytes', '8', '--dir', join(dir.path, 'demo')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
   expect(code, output).toBe(0)
   expect(output).toMatch(/kill -9 of task manager tm-2\n/)

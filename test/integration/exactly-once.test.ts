@@ -8,7 +8,10 @@ import { tempDir } from '#test/kit/temp-dir'
 
 const module = fileURLToPath(new URL('../fixtures/jobs/sequence.ts', import.meta.url))
 
-async function start(root: string, given: Partial<JobProcessesOptions> & { readonly count: number; readonly rate?: number }) {
+async function start(
+  root: string,
+  given: Partial<JobProcessesOptions> & { readonly count: number; readonly rate?: number },
+) {
   const output = join(root, 'out')
   await mkdir(output, { recursive: true })
   const { count, rate, ...options } = given
@@ -38,7 +41,10 @@ describe('exactly once over real processes', () => {
       await Promise.all(names.map((name) => processes.signal(name, 'SIGKILL')))
       for (const name of names) processes.spawn(name)
       const last = facts.checkpoint.last?.id ?? 0
-      await processes.leader(`running again after ${what}`, (f) => f.state === 'Running' && (f.checkpoint.last?.id ?? 0) > last)
+      await processes.leader(
+        `running again after ${what}`,
+        (f) => f.state === 'Running' && (f.checkpoint.last?.id ?? 0) > last,
+      )
     }
     await kill('the death of a TaskManager', ['tm-1'])
     await kill('the death of both TaskManagers', ['tm-1', 'tm-2'])
@@ -86,11 +92,24 @@ describe('exactly once over real processes', () => {
 
   test('a TaskManager that stops answering is given up, and does no harm when it wakes', async () => {
     await using root = await tempDir('stopped')
-    const { processes, output } = await start(root.path, { count: 120_000, rate: 6000, taskManagers: 3, slots: 2, parallelism: 4 })
+    const { processes, output } = await start(root.path, {
+      count: 120_000,
+      rate: 6000,
+      taskManagers: 3,
+      slots: 2,
+      parallelism: 4,
+    })
     await using _ = processes
-    const { facts: before } = await processes.leader('a completed checkpoint', (f) => f.state === 'Running' && f.checkpoint.completed > 0)
+    const { facts: before } = await processes.leader(
+      'a completed checkpoint',
+      (f) => f.state === 'Running' && f.checkpoint.completed > 0,
+    )
     await processes.signal('tm-1', 'SIGSTOP')
-    await processes.leader('running without it', (f) => f.state === 'Running' && f.attempt !== before.attempt, 30_000)
+    await processes.leader(
+      'running without it',
+      (f) => f.state === 'Running' && f.attempt !== before.attempt,
+      30_000,
+    )
     await processes.signal('tm-1', 'SIGCONT')
     await processes.leader('all its slots free again', (f) => f.taskManagers === 3 && f.slots.free === 2)
     await processes.leader('the end', (f) => f.state === 'Finished', 60_000)

@@ -1,4 +1,14 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
@@ -130,7 +140,9 @@ describe('files.lines() on local files', () => {
   })
 
   test('a path that does not exist is refused', async () => {
-    await expect(linesOf('/no/such/place')).rejects.toThrow('/no/such/place does not exist. Expected a file or directory to read.')
+    await expect(linesOf('/no/such/place')).rejects.toThrow(
+      '/no/such/place does not exist. Expected a file or directory to read.',
+    )
   })
 
   test('lines that are too long fail the job, or are skipped and counted', async () => {
@@ -186,7 +198,9 @@ describe('files.jsonl() to local files', () => {
     expect(await visible(out)).toEqual([])
     await sink.complete(1)
     expect(await visible(out)).toEqual([{ key: 'a', count: 1 }, 'b'])
-    expect((await readdir(out)).filter((n) => !n.startsWith('.'))).toEqual([expect.stringMatching(/^part-0-1-1\.1-[0-9a-f]{12}\.jsonl$/)])
+    expect((await readdir(out)).filter((n) => !n.startsWith('.'))).toEqual([
+      expect.stringMatching(/^part-0-1-1\.1-[0-9a-f]{12}\.jsonl$/),
+    ])
     await sink.snapshot(2)
     await sink.complete(2)
     expect((await visible(out)).toSorted()).toHaveLength(3)

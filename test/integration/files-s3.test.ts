@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
 import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GetObjectCommand, ListMultipartUploadsCommand, ListPartsCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
+import {
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '#runtime/base/clock'
 import type { FileSplit } from '#runtime/connectors/files/file-tree'
@@ -11,7 +17,7 @@ import { SourceDiscoverOperator } from '#runtime/operators/source-discover'
 import { SourceReadOperator } from '#runtime/operators/source-read'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
-import { startS3, type S3Server } from '#test/kit/s3'
+import { startS3, type S3Server } from '#tools/servers/s3'
 
 let s3: S3Server
 let client: ReturnType<typeof createS3Client>
@@ -27,34 +33,57 @@ afterAll(async () => {
 })
 
 const bucket = () => s3.bucket(`files-${++buckets}`)
-const put = (Bucket: string, Key: string, Body: string) => client.send(new PutObjectCommand({ Bucket, Key, Body }))
+const put = (Bucket: string, Key: string, Body: string) =>
+  client.send(new PutObjectCommand({ Bucket, Key, Body }))
 const keysOf = async (Bucket: string) =>
   ((await client.send(new ListObjectsV2Command({ Bucket }))).Contents ?? []).map((o) => o.Key as string)
-const uploadsOf = async (Bucket: string) => ((await client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).length
+const uploadsOf = async (Bucket: string) =>
+  ((await client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).length
 const recordsOf = async (Bucket: string) => {
   const texts = await Promise.all(
-    (await keysOf(Bucket)).map(async (Key) => (await client.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToString() ?? ''),
+    (await keysOf(Bucket)).map(
+      async (Key) =>
+        (await client.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToString() ?? '',
+    ),
   )
   return texts.flatMap((t) => t.split('\n').filter((l) => l !== '')).map((l) => JSON.parse(l) as unknown)
 }
-/** What versitygw leaves behind when it is killed while it completes the only upload of a bucket: the upload is renamed, with the object's ETag, and the object is not there yet. */
+/**
+ * What versitygw leaves behind when it is killed while it completes the only upload of a bucket:
+ * the upload is renamed, with the object's ETag, and the object is not there yet.
+ */
 async function leaveCompletionHalfway(bucketDirectory: string): Promise<void> {
-  const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string }))
+  const { Uploads } = await client.send(
+    new ListMultipartUploadsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string }),
+  )
   const { Key, UploadId } = Uploads?.[0] as { Key: string; UploadId: string }
-  const { Parts } = await client.send(new ListPartsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string, Key, UploadId }))
+  const { Parts } = await client.send(
+    new ListPartsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string, Key, UploadId }),
+  )
   const digests = (Parts ?? []).map((part) => Buffer.from((part.ETag ?? '').replaceAll('"', ''), 'hex'))
   const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${digests.length}`
-  const [upload] = (await readdir(bucketDirectory, { recursive: true })).filter((path) => path.endsWith(UploadId))
+  const [upload] = (await readdir(bucketDirectory, { recursive: true })).filter((path) =>
+    path.endsWith(UploadId),
+  )
   await rename(join(bucketDirectory, upload as string), join(bucketDirectory, `${upload}.${etag}.inprogress`))
 }
 
 const common = () => ({ clock: systemClock, s3: s3.access })
 const discover = (path: string, options: ReadFilesOptions = {}, states: HarnessState[] = []) =>
-  OperatorHarness.open<never, FileSplit>({ create: () => new SourceDiscoverOperator(files.lines(path, options)), ...common() }, states)
+  OperatorHarness.open<never, FileSplit>(
+    { create: () => new SourceDiscoverOperator(files.lines(path, options)), ...common() },
+    states,
+  )
 const read = (path: string, states: HarnessState[] = []) =>
-  OperatorHarness.open<FileSplit, string>({ create: () => new SourceReadOperator(files.lines(path)), ...common() }, states)
+  OperatorHarness.open<FileSplit, string>(
+    { create: () => new SourceReadOperator(files.lines(path)), ...common() },
+    states,
+  )
 const write = (path: string, states: HarnessState[] = [], place = {}) =>
-  OperatorHarness.open<unknown, never>({ create: () => new SinkOperator(files.jsonl(path)), uid: 'out', ...common(), ...place }, states)
+  OperatorHarness.open<unknown, never>(
+    { create: () => new SinkOperator(files.jsonl(path)), uid: 'out', ...common(), ...place },
+    states,
+  )
 
 describe('files.lines() on S3', () => {
   test('reads a prefix or a glob, and goes on from a byte offset after a restore', async () => {
@@ -102,9 +131,9 @@ describe('files.lines() on S3', () => {
   })
 
   test('without S3 settings it is refused with what to do', async () => {
-    await expect(OperatorHarness.open({ create: () => new SourceDiscoverOperator(files.lines('s3://data/x')) })).rejects.toThrow(
-      'Cannot use s3://data/x: the job has no S3 settings',
-    )
+    await expect(
+      OperatorHarness.open({ create: () => new SourceDiscoverOperator(files.lines('s3://data/x')) }),
+    ).rejects.toThrow('Cannot use s3://data/x: the job has no S3 settings')
   })
 
   test('a bucket that does not exist fails the task', async () => {

@@ -21,7 +21,8 @@ const TEXT = 'the quick brown fox\njumps over the lazy dog\nthe end\n'
 
 describe('the packed package, installed elsewhere', () => {
   let dir: { path: string; remove(): Promise<void> }
-  const run = (file: string, args: readonly string[], cwd = dir.path): Promise<ProgramResult> => runProgram(file, args, { cwd })
+  const run = (file: string, args: readonly string[], cwd = dir.path): Promise<ProgramResult> =>
+    runProgram(file, args, { cwd })
   const weir = (args: readonly string[]): Promise<ProgramResult> =>
     run(process.execPath, [join(dir.path, 'node_modules/.bin/weir'), ...args])
 
@@ -29,8 +30,13 @@ describe('the packed package, installed elsewhere', () => {
     dir = await tempDir('pack')
     expectSuccess(await run('npm', ['pack', '--pack-destination', dir.path], repositoryRoot))
     const tarball = (await readdir(dir.path)).find((name) => name.endsWith('.tgz')) ?? 'no tarball'
-    await writeFile(join(dir.path, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-    expectSuccess(await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(dir.path, tarball)]))
+    await writeFile(
+      join(dir.path, 'package.json'),
+      JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
+    )
+    expectSuccess(
+      await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(dir.path, tarball)]),
+    )
   })
   afterAll(() => dir.remove())
 
@@ -60,12 +66,16 @@ describe('the packed package, installed elsewhere', () => {
       join(dir.path, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: { ...options, skipLibCheck: true }, files: ['typed.ts'] }),
     )
-    expectSuccess(await run(process.execPath, [join(repositoryRoot, 'node_modules/typescript/bin/tsc'), '-p', dir.path]))
+    expectSuccess(
+      await run(process.execPath, [join(repositoryRoot, 'node_modules/typescript/bin/tsc'), '-p', dir.path]),
+    )
   })
 
   test('contains no sources, tests or scripts', async () => {
     const top = await readdir(join(dir.path, 'node_modules/weir-stream'))
-    expect(top.filter((name) => ['runtime', 'operator', 'cli', 'sim', 'test', 'scripts', 'bench'].includes(name))).toEqual([])
+    expect(
+      top.filter((name) => ['runtime', 'operator', 'cli', 'sim', 'test', 'scripts', 'bench'].includes(name)),
+    ).toEqual([])
     expect(top).toContain('LICENSE')
   })
 })
@@ -78,7 +88,9 @@ function expectSuccess({ code, output }: ProgramResult): void {
 async function counts(output: string): Promise<Record<string, number>> {
   const found: Record<string, number> = {}
   for (const name of (await readdir(output, { recursive: true })).filter((path) => path.endsWith('.jsonl')))
-    for (const line of (await readFile(join(output, name), 'utf8')).split('\n').filter((text) => text !== '')) {
+    for (const line of (await readFile(join(output, name), 'utf8'))
+      .split('\n')
+      .filter((text) => text !== '')) {
       const { key, count } = JSON.parse(line) as { key: string; count: number }
       found[key] = Math.max(found[key] ?? 0, count)
     }

@@ -9,9 +9,9 @@ import type { RedisConfig } from '#runtime/contract/process-config'
 import type { ElectionState } from '#runtime/election/lease'
 import { RedisLease } from '#runtime/election/redis-lease'
 import { leaseKeys } from '#runtime/election/redis-lease-store'
-import { eventually } from '#test/kit/eventually'
-import { freePort } from '#test/kit/free-port'
-import { type RedisOptions, type RedisServer, startRedis } from '#test/kit/redis'
+import { eventually } from '#tools/servers/eventually'
+import { freePort } from '#tools/servers/free-port'
+import { type RedisOptions, type RedisServer, startRedis } from '#tools/servers/redis'
 import { tempDir } from '#test/kit/temp-dir'
 
 const TTL_MS = 1000
@@ -42,12 +42,22 @@ interface Candidate {
 
 function candidate(url: string, id: string, more: Partial<RedisConfig> & { floor?: number } = {}): Candidate {
   const { floor = 1, ...redis } = more
-  const lease = new RedisLease({ redis: { url, keyPrefix: 'weir', ttlMs: TTL_MS, ...redis }, uid: 'uid-1', id, logger: silentLogger })
+  const lease = new RedisLease({
+    redis: { url, keyPrefix: 'weir', ttlMs: TTL_MS, ...redis },
+    uid: 'uid-1',
+    id,
+    logger: silentLogger,
+  })
   const history: ElectionState[] = []
   lease.campaign(floor, (state) => history.push(state))
   cleanups.push(() => lease.close())
-  const epoch = (): number | undefined => (lease.state.kind === 'leading' ? lease.state.redisEpoch : undefined)
-  return { lease, history, leads: (limitMs = 10_000) => eventually(epoch, { limitMs, what: `${id} leads`, everyMs: 5 }) }
+  const epoch = (): number | undefined =>
+    lease.state.kind === 'leading' ? lease.state.redisEpoch : undefined
+  return {
+    lease,
+    history,
+    leads: (limitMs = 10_000) => eventually(epoch, { limitMs, what: `${id} leads`, everyMs: 5 }),
+  }
 }
 
 const standsBy = (c: Candidate, leader: string): Promise<unknown> =>
@@ -61,7 +71,10 @@ describe('a lease in Redis', () => {
   test('is won by one of several candidates, the others stand by and know who leads', async () => {
     const { server, admin } = await redisServer()
     const all = ['a', 'b', 'c'].map((id) => candidate(server.url, id))
-    const leader = await eventually(() => all.find((c) => c.lease.state.kind === 'leading'), { limitMs: 10_000, what: 'a leader' })
+    const leader = await eventually(() => all.find((c) => c.lease.state.kind === 'leading'), {
+      limitMs: 10_000,
+      what: 'a leader',
+    })
     const id = ((await admin.get(keys.leader)) ?? '').split(':')[0] as string
     for (const c of all) if (c !== leader) await standsBy(c, id)
     expect(all.filter((c) => c.lease.state.kind === 'leading')).toHaveLength(1)
@@ -135,8 +148,12 @@ describe('a lease in Redis', () => {
     expect(b.lease.state.kind).toBe('standby')
     await server.restart()
     await eventually(() => admin.get(keys.leader), { limitMs: 5000, what: 'somebody holds the lease again' })
-    // Redis came back empty: whoever asked first has it. The incumbent stays, or learns that it lost.
-    await eventually(() => [a, b].filter((c) => c.lease.state.kind === 'leading').length === 1, { limitMs: 5000, what: 'one leader' })
+    // Redis came back empty: whoever asked first has it. The incumbent stays, or learns that it
+    // lost.
+    await eventually(() => [a, b].filter((c) => c.lease.state.kind === 'leading').length === 1, {
+      limitMs: 5000,
+      what: 'one leader',
+    })
   })
 
   test('survives a Redis that hangs for less than the time to live without a flap', async () => {

@@ -10,7 +10,7 @@ import { probeStore } from '#runtime/storage/probe'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { S3Store } from '#runtime/storage/s3-store'
 import { checkpointBody, deployBody, leadLog, openLog } from '#test/kit/commit-log'
-import { type S3Server, startS3 } from '#test/kit/s3'
+import { type S3Server, startS3 } from '#tools/servers/s3'
 import { type TempDir, tempDir } from '#test/kit/temp-dir'
 
 const MiB = 1024 * 1024
@@ -41,8 +41,14 @@ const backends: Backend[] = [
     },
   },
   { name: 'FileStore', place: (id) => () => new FileStore(join(directory.path, id)) },
-  { name: 'S3Store', place: (id) => () => new S3Store({ bucket: 'weir', root: `root/${id}`, access: s3.access }) },
-  { name: 'S3Store without a root', place: (id) => () => new S3Store({ bucket: id, root: '', access: s3.access }) },
+  {
+    name: 'S3Store',
+    place: (id) => () => new S3Store({ bucket: 'weir', root: `root/${id}`, access: s3.access }),
+  },
+  {
+    name: 'S3Store without a root',
+    place: (id) => () => new S3Store({ bucket: id, root: '', access: s3.access }),
+  },
 ]
 
 let places = 0
@@ -68,7 +74,9 @@ describe.each(backends)('$name', ({ name, place }) => {
     const open = await empty()
     const stores = Array.from({ length: 20 }, open)
     const answers = await Promise.all(
-      stores.map((store, i) => store.create('race/key', bytes(`racer ${i}`)).catch((e: { code: string }) => e.code)),
+      stores.map((store, i) =>
+        store.create('race/key', bytes(`racer ${i}`)).catch((e: { code: string }) => e.code),
+      ),
     )
     const winners = answers.flatMap((answer, i) => (answer === 'created' ? [i] : []))
     expect(winners).toHaveLength(1)
@@ -81,7 +89,10 @@ describe.each(backends)('$name', ({ name, place }) => {
     const store = await fresh()
     for (let round = 0; round < 5; round++) {
       await store.create('dir/a', bytes('a'))
-      const [, ...answers] = await Promise.all([store.delete(['dir/a']), ...[0, 1, 2].map(() => store.create('dir/b', bytes('b')))])
+      const [, ...answers] = await Promise.all([
+        store.delete(['dir/a']),
+        ...[0, 1, 2].map(() => store.create('dir/b', bytes('b'))),
+      ])
       expect(answers.filter((a) => a === 'created')).toHaveLength(1)
       await store.delete(['dir/b'])
     }
@@ -129,13 +140,19 @@ describe.each(backends)('$name', ({ name, place }) => {
     const store = await fresh()
     const keys = ['log/a', 'log/b-1', 'log/b.2', 'log/b/x', 'log/b/y', 'log/snap-1', 'logbook', 'x/1']
     for (const key of keys.toReversed()) await store.create(key, bytes(key))
-    const names = async (prefix: string, options = {}): Promise<string[]> => (await store.list(prefix, options)).map((o) => o.key)
+    const names = async (prefix: string, options = {}): Promise<string[]> =>
+      (await store.list(prefix, options)).map((o) => o.key)
     expect(await names('')).toEqual(keys.toSorted())
     expect(await names('log/')).toEqual(keys.slice(0, 6))
     expect(await names('log/b')).toEqual(keys.slice(1, 5))
     expect(await names('log/snap-')).toEqual(['log/snap-1'])
     expect(await names('log/', { startAfter: 'log/b-1', limit: 2 })).toEqual(['log/b.2', 'log/b/x'])
-    expect(await names('log/', { startAfter: 'log/b-5' })).toEqual(['log/b.2', 'log/b/x', 'log/b/y', 'log/snap-1'])
+    expect(await names('log/', { startAfter: 'log/b-5' })).toEqual([
+      'log/b.2',
+      'log/b/x',
+      'log/b/y',
+      'log/snap-1',
+    ])
     expect(await names('none/')).toEqual([])
     const [object] = await store.list('log/a')
     expect(Math.abs((object?.modifiedAt ?? 0) - Date.now())).toBeLessThan(60_000)
@@ -144,7 +161,8 @@ describe.each(backends)('$name', ({ name, place }) => {
   test('lists more than one page', async () => {
     const store = await fresh()
     const keys = Array.from({ length: 1100 }, (_, i) => `many/${String(i).padStart(5, '0')}`)
-    for (let at = 0; at < keys.length; at += 50) await Promise.all(keys.slice(at, at + 50).map((key) => store.create(key, bytes('x'))))
+    for (let at = 0; at < keys.length; at += 50)
+      await Promise.all(keys.slice(at, at + 50).map((key) => store.create(key, bytes('x'))))
     expect((await store.list('many/')).map((o) => o.key)).toEqual(keys)
     expect(await store.list('many/', { limit: 1050 })).toHaveLength(1050)
     await store.delete(keys)
@@ -168,8 +186,15 @@ describe.each(backends)('$name', ({ name, place }) => {
     expect(await store.create('big', big)).toBe('created')
     expect(await store.create('big', randomBytes(17 * MiB))).toBe('exists')
     expect(Buffer.compare(await store.get('big'), big)).toBe(0)
-    expect(Buffer.compare(await store.getRange('big', 8 * MiB - 2, 8 * MiB + 2), big.subarray(8 * MiB - 2, 8 * MiB + 2))).toBe(0)
-    const answers = await Promise.all([0, 1, 2].map((i) => store.create('big-race', Buffer.alloc(17 * MiB, i))))
+    expect(
+      Buffer.compare(
+        await store.getRange('big', 8 * MiB - 2, 8 * MiB + 2),
+        big.subarray(8 * MiB - 2, 8 * MiB + 2),
+      ),
+    ).toBe(0)
+    const answers = await Promise.all(
+      [0, 1, 2].map((i) => store.create('big-race', Buffer.alloc(17 * MiB, i))),
+    )
     expect(answers.toSorted()).toEqual(['created', 'exists', 'exists'])
   })
 
@@ -190,13 +215,18 @@ describe.each(backends)('$name', ({ name, place }) => {
     const open = await empty()
     const [old, young] = [await leadLog(open(), 'old'), await leadLog(open(), 'young')]
     await young.append(deployBody('2.1'))
-    await expect(old.append(deployBody('1.1'))).rejects.toMatchObject({ code: 'FENCED', context: { epoch: 2 } })
+    await expect(old.append(deployBody('1.1'))).rejects.toMatchObject({
+      code: 'FENCED',
+      context: { epoch: 2 },
+    })
     await young.append(checkpointBody(1, 2, '2.1'))
     await young.compact()
     await young.append(checkpointBody(2, 2, '2.1', { base: 1, retires: [1] }))
     expect((await openLog(open())).state).toEqual(young.state)
     const candidates = await Promise.all([0, 1, 2, 3].map(() => openLog(open())))
-    const epochs = await Promise.all(candidates.map((log, i) => log.openEpoch({ run: 1, leader: `jm-${i}`, floor: 1 })))
+    const epochs = await Promise.all(
+      candidates.map((log, i) => log.openEpoch({ run: 1, leader: `jm-${i}`, floor: 1 })),
+    )
     expect(epochs.toSorted()).toEqual([3, 4, 5, 6])
   })
 
@@ -241,7 +271,9 @@ describe('S3Store', () => {
   })
 
   test('a bucket that does not exist is STO_DENIED', async () => {
-    await expect(store({ bucket: 'no-such-bucket' }).create('a', bytes('a'))).rejects.toMatchObject({ code: 'STO_DENIED' })
+    await expect(store({ bucket: 'no-such-bucket' }).create('a', bytes('a'))).rejects.toMatchObject({
+      code: 'STO_DENIED',
+    })
   })
 
   test('a server that is away or hangs is STO_UNAVAILABLE within the deadline', async () => {

@@ -1,13 +1,21 @@
 import { type Clock, systemClock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
-import { CommitLog } from '#runtime/checkpoint/commit-log'
-import type { LogBody } from '#runtime/checkpoint/records'
+import { CommitLog } from '#runtime/commit-log/commit-log'
+import type { LogBody } from '#runtime/contract/checkpoint-records'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 
-export const JOB: JobIdentity = { cluster: 'cluster-1', namespace: 'default', name: 'word-count', uid: 'uid-1' }
+export const JOB: JobIdentity = {
+  cluster: 'cluster-1',
+  namespace: 'default',
+  name: 'word-count',
+  uid: 'uid-1',
+}
 
-/** A clock whose timers fire at once (in order, on the next turn) and whose time jumps to them: waits cost nothing. */
+/**
+ * A clock whose timers fire at once (in order, on the next turn) and whose time jumps to them:
+ * waits cost nothing.
+ */
 export function hastyClock(): Clock {
   let now = 1_000_000
   return {
@@ -30,14 +38,22 @@ export function openLog(store: CheckpointStore, clock: Clock = systemClock): Pro
 }
 
 /** A log of JOB with its owner, led by `leader`. */
-export async function leadLog(store: CheckpointStore, leader = 'jm-a', run = 1, clock: Clock = systemClock): Promise<CommitLog> {
+export async function leadLog(
+  store: CheckpointStore,
+  leader = 'jm-a',
+  run = 1,
+  clock: Clock = systemClock,
+): Promise<CommitLog> {
   const log = await openLog(store, clock)
   await log.ensureOwner(JOB)
   await log.openEpoch({ run, leader, floor: 1 })
   return log
 }
 
-export const deployBody = (attempt: string, more: Partial<Extract<LogBody, { kind: 'DEPLOY' }>> = {}): LogBody => ({
+export const deployBody = (
+  attempt: string,
+  more: Partial<Extract<LogBody, { kind: 'DEPLOY' }>> = {},
+): LogBody => ({
   kind: 'DEPLOY',
   attempt,
   run: 1,

@@ -4,10 +4,15 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type * as z from 'zod'
-import type { jobManagerConfig, RedisConfig, StorageConfig, taskManagerConfig } from '#runtime/contract/process-config'
+import type {
+  jobManagerConfig,
+  RedisConfig,
+  StorageConfig,
+  taskManagerConfig,
+} from '#runtime/contract/process-config'
 import type { JobFacts } from '#runtime/contract/rest'
-import { eventually } from './eventually.ts'
-import { freePort } from './free-port.ts'
+import { eventually } from '#tools/servers/eventually'
+import { freePort } from '#tools/servers/free-port'
 
 export interface JobProcessesOptions {
   readonly directory: string
@@ -29,7 +34,10 @@ interface Running {
   readonly exited: Promise<void>
 }
 
-/** JobManagers and TaskManagers as real processes, each started by name with a configuration of its own; logs stay in `directory`. */
+/**
+ * JobManagers and TaskManagers as real processes, each started by name with a configuration of its
+ * own; logs stay in `directory`.
+ */
 export class JobProcesses implements AsyncDisposable {
   readonly #options: JobProcessesOptions
   readonly #running = new Map<string, Running>()
@@ -45,7 +53,10 @@ export class JobProcesses implements AsyncDisposable {
     await writeFile(join(options.directory, 'token'), 'a-token-for-tests-only')
     const rpc = await processes.#configureJobManagers()
     for (let i = 1; i <= options.taskManagers; i++) await processes.#configureTaskManager(`tm-${i}`, rpc)
-    for (const name of [...processes.#names('jm', options.jobManagers), ...processes.#names('tm', options.taskManagers)])
+    for (const name of [
+      ...processes.#names('jm', options.jobManagers),
+      ...processes.#names('tm', options.taskManagers),
+    ])
       processes.spawn(name)
     return processes
   }
@@ -54,10 +65,14 @@ export class JobProcesses implements AsyncDisposable {
   spawn(name: string): void {
     const entry = name.startsWith('jm') ? 'job-manager' : 'task-manager'
     const log = openSync(join(this.#options.directory, `${name}.log`), 'a')
-    const child = spawn(process.execPath, [fileURLToPath(new URL(`../../runtime/bin/${entry}.ts`, import.meta.url))], {
-      env: { ...process.env, WEIR_CONFIG: join(this.#options.directory, `${name}.json`) },
-      stdio: ['ignore', log, log],
-    })
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL(`../../runtime/bin/${entry}.ts`, import.meta.url))],
+      {
+        env: { ...process.env, WEIR_CONFIG: join(this.#options.directory, `${name}.json`) },
+        stdio: ['ignore', log, log],
+      },
+    )
     this.#running.set(name, { child, exited: new Promise((resolve) => child.once('exit', () => resolve())) })
   }
 
@@ -95,15 +110,29 @@ export class JobProcesses implements AsyncDisposable {
   }
 
   /** The JobManager that leads, with its facts, once they satisfy `condition`. */
-  leader(what: string, condition: (facts: JobFacts) => boolean, limitMs = 30_000): Promise<{ name: string; facts: JobFacts }> {
+  leader(
+    what: string,
+    condition: (facts: JobFacts) => boolean,
+    limitMs = 30_000,
+  ): Promise<{ name: string; facts: JobFacts }> {
     return eventually(
       async () => {
-        const all = await Promise.allSettled([...this.#rest.keys()].map(async (name) => ({ name, facts: await this.facts(name) })))
+        const all = await Promise.allSettled(
+          [...this.#rest.keys()].map(async (name) => ({ name, facts: await this.facts(name) })),
+        )
         const answers = all.flatMap((a) => (a.status === 'fulfilled' ? [a.value] : []))
         const found = answers.find(({ facts }) => facts.leading && condition(facts))
         if (found === undefined)
           throw new Error(
-            JSON.stringify(answers.map(({ name, facts }) => [name, facts.leading, facts.state, facts.message, facts.checkpoint.completed])),
+            JSON.stringify(
+              answers.map(({ name, facts }) => [
+                name,
+                facts.leading,
+                facts.state,
+                facts.message,
+                facts.checkpoint.completed,
+              ]),
+            ),
           )
         return found
       },
@@ -135,7 +164,17 @@ export class JobProcesses implements AsyncDisposable {
   }
 
   async #configureJobManagers(): Promise<string[]> {
-    const { directory, module, args, redis, jobManagers, taskManagers, slots, parallelism, checkpointIntervalMs } = this.#options
+    const {
+      directory,
+      module,
+      args,
+      redis,
+      jobManagers,
+      taskManagers,
+      slots,
+      parallelism,
+      checkpointIntervalMs,
+    } = this.#options
     const addresses: string[] = []
     for (const id of this.#names('jm', jobManagers)) {
       const [rpc, rest] = [await freePort(), await freePort()]
@@ -171,6 +210,9 @@ export class JobProcesses implements AsyncDisposable {
 
   /** Last lines of a process's log, for failing tests. */
   async log(name: string, lines = 30): Promise<string> {
-    return (await readFile(join(this.#options.directory, `${name}.log`), 'utf8')).split('\n').slice(-lines).join('\n')
+    return (await readFile(join(this.#options.directory, `${name}.log`), 'utf8'))
+      .split('\n')
+      .slice(-lines)
+      .join('\n')
   }
 }

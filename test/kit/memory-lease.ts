@@ -1,6 +1,9 @@
 import type { AcquireAnswer, LeaseStore, RenewAnswer } from '#runtime/election/lease'
 
-/** What Redis holds of one job's lease, in memory and with the same meaning as the scripts of redis-lease-store.ts. Several stores share one. */
+/**
+ * What Redis holds of one job's lease, in memory and with the same meaning as the scripts of
+ * redis-lease-store.ts. Several stores share one.
+ */
 export class MemoryLease {
   readonly #now: () => number
   readonly #listeners = new Set<() => void>()
@@ -22,7 +25,8 @@ export class MemoryLease {
 
   acquire(token: string, floor: number, ttlMs: number): AcquireAnswer {
     const { held } = this
-    if (held !== undefined && held.token !== token) return { kind: 'held', holder: held.token, remainingMs: held.until - this.#now() }
+    if (held !== undefined && held.token !== token)
+      return { kind: 'held', holder: held.token, remainingMs: held.until - this.#now() }
     const epoch = held?.epoch ?? Math.max(this.#epoch + 1, floor)
     this.#epoch = Math.max(this.#epoch, epoch)
     this.#held = { token, epoch, until: this.#now() + ttlMs }
@@ -31,8 +35,10 @@ export class MemoryLease {
 
   renew(token: string, epoch: number, ttlMs: number): RenewAnswer {
     const { held } = this
-    if (held !== undefined && (held.token !== token || held.epoch !== epoch)) return { kind: 'foreign', holder: held.token }
-    if (held === undefined && this.#epoch > epoch) return { kind: 'foreign', holder: `a candidate of epoch ${this.#epoch}` }
+    if (held !== undefined && (held.token !== token || held.epoch !== epoch))
+      return { kind: 'foreign', holder: held.token }
+    if (held === undefined && this.#epoch > epoch)
+      return { kind: 'foreign', holder: `a candidate of epoch ${this.#epoch}` }
     this.#epoch = Math.max(this.#epoch, epoch)
     this.#held = { token, epoch, until: this.#now() + ttlMs }
     return { kind: held === undefined ? 'retaken' : 'renewed' }

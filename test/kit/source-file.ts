@@ -7,7 +7,10 @@ export const repositoryRoot: string = fileURLToPath(new URL('../..', import.meta
 export interface Import {
   /** As written: `./x.ts`, `#runtime/base/errors`, `pino`. */
   readonly specifier: string
-  /** Path of the imported module from the repository's top, without extension; undefined for packages. */
+  /**
+   * Path of the imported module from the repository's top, without extension; undefined for
+   * packages.
+   */
   readonly path: string | undefined
   /** Erased when compiled: no dependency at run time. */
   readonly typeOnly: boolean
@@ -15,7 +18,10 @@ export interface Import {
   readonly dynamic: boolean
 }
 
-/** A TypeScript file of the repository as the architecture test sees it: its imports and its code without comments. */
+/**
+ * A TypeScript file of the repository as the architecture test sees it: its imports and its code
+ * without comments.
+ */
 export interface SourceFile {
   /** `runtime/base/errors.ts` */
   readonly path: string
@@ -38,7 +44,8 @@ export function parseSource(path: string, text: string): SourceFile {
   return { path, code, imports: importsOf(path, code) }
 }
 
-const STATIC = /^(?:import|export)\s+(type\s+)?(?:[\w$]+\s*,?\s*)?(?:\{[^}]*\}|\*(?:\s+as\s+[\w$]+)?)?\s*from\s+'([^']+)'/gm
+const STATIC =
+  /^(?:import|export)\s+(type\s+)?(?:[\w$]+\s*,?\s*)?(?:\{[^}]*\}|\*(?:\s+as\s+[\w$]+)?)?\s*from\s+'([^']+)'/gm
 const SIDE_EFFECT = /^import\s+'([^']+)'/gm
 const DYNAMIC = /(typeof\s+)?\bimport\('([^']+)'\)/g
 
@@ -62,5 +69,9 @@ function resolveImport(from: string, specifier: string): string | undefined {
   return undefined
 }
 
-/** Line comments only where nothing but white space or code punctuation can precede them, so that `http://` in a text survives. */
-const withoutComments = (text: string): string => text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|[\s;{}(),])\/\/.*$/gm, '$1')
+/**
+ * Line comments only where nothing but white space or code punctuation can precede them, so that
+ * `http://` in a text survives.
+ */
+const withoutComments = (text: string): string =>
+  text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|[\s;{}(),])\/\/.*$/gm, '$1')

@@ -13,7 +13,8 @@ async function failures(from: number, count: number): Promise<string[]> {
   const failed: string[] = []
   for (let seed = from; seed < from + count; seed++) {
     const { violations } = await simulate({ seed })
-    if (violations.length > 0) failed.push(`${violations[0]} (replay: node sim/main.ts --seed ${seed} --trace)`)
+    if (violations.length > 0)
+      failed.push(`${violations[0]} (replay: node sim/main.ts --seed ${seed} --trace)`)
   }
   return failed
 }
@@ -56,7 +57,11 @@ describe('the whole checkpoint protocol under crashes, pauses, partitions, a slo
   })
 
   test('a seed replays identically, another seed gives another run', async () => {
-    const [first, again, other] = [await simulate({ seed: 7 }), await simulate({ seed: 7 }), await simulate({ seed: 8 })]
+    const [first, again, other] = [
+      await simulate({ seed: 7 }),
+      await simulate({ seed: 7 }),
+      await simulate({ seed: 8 }),
+    ]
     expect(again).toEqual(first)
     expect(other.traceHash).not.toBe(first.traceHash)
   })
@@ -78,7 +83,10 @@ describe('the whole checkpoint protocol under crashes, pauses, partitions, a slo
 describe('planted bugs are noticed', () => {
   test.each(Object.keys(MUTATIONS) as Mutation[])('%s', async (mutation) => {
     const violation = await firstNoticed(mutation)
-    expect(violation, `${mutation} (${MUTATIONS[mutation]}) was not noticed in ${MUTATION_SEEDS} seeds`).toBeDefined()
+    expect(
+      violation,
+      `${mutation} (${MUTATIONS[mutation]}) was not noticed in ${MUTATION_SEEDS} seeds`,
+    ).toBeDefined()
     expect(BREAKS[mutation]).toContain(violation?.split(':')[0])
   })
 })
@@ -106,6 +114,7 @@ describe('sim/main.ts', () => {
   })
 
   test('wrong usage exits with 2', async () => {
-    for (const args of [['--mutation', 'nothing'], ['--seeds', 'many'], ['--what']]) expect((await run(...args)).code).toBe(2)
+    for (const args of [['--mutation', 'nothing'], ['--seeds', 'many'], ['--what']])
+      expect((await run(...args)).code).toBe(2)
   })
 })

@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { type Import, parseSource, type SourceFile, sourceFiles } from '#test/kit/source-file'
 
 /**
- * Who may import whom. Types are free: they are erased. Ranks go downward only; folders in one row do not import each other.
- * A cycle is cut by a narrow port or a file of types, never by a lazy import.
+ * Who may import whom. Types are free: they are erased. Ranks go downward only; folders in one row
+ * do not import each other. A cycle is cut by a narrow port or a file of types, never by a lazy
+ * import.
  */
 const RUNTIME_RANKS = [
   ['base'],
@@ -13,12 +14,20 @@ const RUNTIME_RANKS = [
   ['state', 'storage'],
   ['operators', 'connectors'],
   ['graph'],
-  ['checkpoint', 'election'],
+  ['commit-log', 'election'],
+  ['checkpoint', 'restore'],
   ['task', 'net'],
   ['task-manager', 'job-manager'],
   ['bin'],
 ]
-const OPERATOR_RANKS = [['api'], ['resources', 'kube'], ['controller'], ['stream-job', 'savepoint'], ['server'], ['main']]
+const OPERATOR_RANKS = [
+  ['api'],
+  ['resources', 'kube'],
+  ['controller'],
+  ['stream-job', 'savepoint'],
+  ['server'],
+  ['main'],
+]
 
 /** Row neighbours that may import each other in this one direction. */
 const NEIGHBOURS = new Set([
@@ -35,49 +44,84 @@ const files = sourceFiles(['runtime', 'operator', 'cli', 'sim'])
 
 describe('architecture', () => {
   test('runtime ranks are imported downward only', () => {
-    expect(violations(inside('runtime'), (file, it) => upward('runtime', RUNTIME_RANKS, file, it))).toEqual([])
+    expect(violations(inside('runtime'), (file, it) => upward('runtime', RUNTIME_RANKS, file, it))).toEqual(
+      [],
+    )
   })
   test('operator ranks are imported downward only', () => {
-    expect(violations(inside('operator'), (file, it) => upward('operator', OPERATOR_RANKS, file, it))).toEqual([])
+    expect(
+      violations(inside('operator'), (file, it) => upward('operator', OPERATOR_RANKS, file, it)),
+    ).toEqual([])
   })
   test('every runtime folder has a rank', () => {
     const known = new Set([...RUNTIME_RANKS.flat(), 'testing'])
-    const unknown = inside('runtime').filter((file) => !SURFACE.test(file.path) && !known.has(folderOf(file.path)))
+    const unknown = inside('runtime').filter(
+      (file) => !SURFACE.test(file.path) && !known.has(folderOf(file.path)),
+    )
     expect(unknown.map((file) => file.path)).toEqual([])
   })
-  test('nothing in the runtime imports operator, cli, sim, test or scripts', () => {
-    expect(violations(inside('runtime'), (_, it) => /^(operator|cli|sim|test|scripts|bench|examples)\//.test(it.path ?? ''))).toEqual([])
+  test('nothing in the runtime imports operator, cli, sim, test, tools or scripts', () => {
+    expect(
+      violations(inside('runtime'), (_, it) =>
+        /^(operator|cli|sim|test|tools|scripts|bench|examples)\//.test(it.path ?? ''),
+      ),
+    ).toEqual([])
   })
   test('the operator sees the runtime through contract and base', () => {
     const allowed = /^runtime\/(contract|base)\//
-    expect(violations(inside('operator'), (_, it) => it.path?.startsWith('runtime/') === true && !allowed.test(it.path))).toEqual([])
+    expect(
+      violations(
+        inside('operator'),
+        (_, it) => it.path?.startsWith('runtime/') === true && !allowed.test(it.path),
+      ),
+    ).toEqual([])
   })
   test('the operator imports neither cli nor sim nor test', () => {
-    expect(violations(inside('operator'), (_, it) => /^(cli|sim|test|scripts)\//.test(it.path ?? ''))).toEqual([])
+    expect(
+      violations(inside('operator'), (_, it) => /^(cli|sim|test|tools|scripts)\//.test(it.path ?? '')),
+    ).toEqual([])
+  })
+  test('tools import neither scripts nor tests', () => {
+    expect(
+      violations(sourceFiles(['tools']), (_, it) => /^(scripts|test|bench)\//.test(it.path ?? '')),
+    ).toEqual([])
   })
   test('schemas, builders and decisions of the operator do not reach Kubernetes', () => {
-    const pure = inside('operator').filter((file) => /^operator\/(api|resources)\/|\/(decide|policies)\.ts$/.test(file.path))
+    const pure = inside('operator').filter((file) =>
+      /^operator\/(api|resources)\/|\/(decide|policies)\.ts$/.test(file.path),
+    )
     expect(
-      violations(pure, (_, it) => it.path?.startsWith('operator/kube/') === true || it.specifier === '@kubernetes/client-node'),
+      violations(
+        pure,
+        (_, it) =>
+          it.path?.startsWith('operator/kube/') === true || it.specifier === '@kubernetes/client-node',
+      ),
     ).toEqual([])
   })
   test('testing is for tests and tools, bin is started, never imported', () => {
     expect(
       violations(
         inside('runtime'),
-        (file, it) => /^runtime\/(testing|bin)\//.test(it.path ?? '') && !/^runtime\/(testing|bin)\//.test(file.path),
+        (file, it) =>
+          /^runtime\/(testing|bin)\//.test(it.path ?? '') && !/^runtime\/(testing|bin)\//.test(file.path),
       ),
     ).toEqual([])
   })
   test('imports of the same folder are relative, of other folders by #', () => {
     const folderOf = (path: string): string => path.split('/').slice(0, 2).join('/')
-    expect(violations(files, (file, it) => it.specifier.startsWith('../') && folderOf(it.path ?? '') !== folderOf(file.path))).toEqual([])
+    expect(
+      violations(
+        files,
+        (file, it) => it.specifier.startsWith('../') && folderOf(it.path ?? '') !== folderOf(file.path),
+      ),
+    ).toEqual([])
   })
   test('each foreign library has its place', () => {
     expect(
       violations(
         files,
-        (file, it) => !it.typeOnly && LIBRARIES.some(([name, place]) => it.specifier === name && !place.test(file.path)),
+        (file, it) =>
+          !it.typeOnly && LIBRARIES.some(([name, place]) => it.specifier === name && !place.test(file.path)),
         true,
       ),
     ).toEqual([])
@@ -95,9 +139,19 @@ const LIBRARIES: readonly (readonly [name: string, place: RegExp])[] = [
   ['msgpackr', /^runtime\/(element|net|state)\//],
 ]
 
-/** What reaches out of the process or makes two runs differ, and the files where that is the point. */
-const EDGES: readonly { readonly what: string; readonly pattern: RegExp; readonly allowed: readonly RegExp[] }[] = [
-  { what: 'process.env', pattern: /\bprocess\.env\b/, allowed: [/^runtime\/bin\//, /^operator\/(main|config)\.ts$/, /^cli\//] },
+/**
+ * What reaches out of the process or makes two runs differ, and the files where that is the point.
+ */
+const EDGES: readonly {
+  readonly what: string
+  readonly pattern: RegExp
+  readonly allowed: readonly RegExp[]
+}[] = [
+  {
+    what: 'process.env',
+    pattern: /\bprocess\.env\b/,
+    allowed: [/^runtime\/bin\//, /^operator\/(main|config)\.ts$/, /^cli\//],
+  },
   {
     what: 'process.exit',
     pattern: /\bprocess\.exit(Code)?\b(?! *;?['"`])/,
@@ -120,13 +174,19 @@ const EDGES: readonly { readonly what: string; readonly pattern: RegExp; readonl
       /^cli\//,
     ],
   },
-  { what: 'setTimeout', pattern: /\bset(Timeout|Interval)\(/, allowed: [/^runtime\/base\/clock\.ts$/, /^cli\//] },
+  {
+    what: 'setTimeout',
+    pattern: /\bset(Timeout|Interval)\(/,
+    allowed: [/^runtime\/base\/clock\.ts$/, /^cli\//],
+  },
 ]
 
 describe('edges of the process', () => {
   test.each(EDGES)('$what occurs only where it is listed', ({ pattern, allowed }) => {
     const found = files.filter(
-      (file) => pattern.test(withoutDefaults(withoutTexts(file.code))) && !allowed.some((place) => place.test(file.path)),
+      (file) =>
+        pattern.test(withoutDefaults(withoutTexts(file.code))) &&
+        !allowed.some((place) => place.test(file.path)),
     )
     expect(found.map((file) => file.path)).toEqual([])
   })
@@ -134,16 +194,26 @@ describe('edges of the process', () => {
 
 describe('parseSource()', () => {
   const paths = (text: string) =>
-    parseSource('runtime/net/a.ts', text).imports.map((it) => [it.path ?? it.specifier, it.typeOnly, it.dynamic])
+    parseSource('runtime/net/a.ts', text).imports.map((it) => [
+      it.path ?? it.specifier,
+      it.typeOnly,
+      it.dynamic,
+    ])
   test('finds imports and re-exports over several lines', () => {
-    expect(paths("import {\n  a,\n  b,\n} from './b.ts'\nexport * from '#runtime/base/units'\nimport 'pino'")).toEqual([
+    expect(
+      paths("import {\n  a,\n  b,\n} from './b.ts'\nexport * from '#runtime/base/units'\nimport 'pino'"),
+    ).toEqual([
       ['runtime/net/b', false, false],
       ['runtime/base/units', false, false],
       ['pino', false, false],
     ])
   })
   test('knows what is erased', () => {
-    expect(paths("import type { A } from './a.ts'\nexport type { B } from './b.ts'\ntype C = typeof import('./c.ts')")).toEqual([
+    expect(
+      paths(
+        "import type { A } from './a.ts'\nexport type { B } from './b.ts'\ntype C = typeof import('./c.ts')",
+      ),
+    ).toEqual([
       ['runtime/net/a', true, false],
       ['runtime/net/b', true, false],
       ['runtime/net/c', true, true],
@@ -153,7 +223,10 @@ describe('parseSource()', () => {
     expect(paths("const x = await import('#cli/run')")).toEqual([['cli/run', false, true]])
   })
   test('ignores comments but keeps URLs in texts', () => {
-    const file = parseSource('a.ts', "/* import x from 'y' */\n// process.env\nconst u = 'http://a' // setTimeout(\n")
+    const file = parseSource(
+      'a.ts',
+      "/* import x from 'y' */\n// process.env\nconst u = 'http://a' // setTimeout(\n",
+    )
     expect(file.imports).toEqual([])
     expect(file.code).toContain("'http://a'")
     expect(file.code).not.toMatch(/process|setTimeout/)
@@ -162,7 +235,10 @@ describe('parseSource()', () => {
 
 const inside = (folder: string): SourceFile[] => files.filter((file) => file.path.startsWith(`${folder}/`))
 
-/** `runtime/base/errors` -> `base`; a file at the top stands for itself: `operator/main.ts` -> `main`. */
+/**
+ * `runtime/base/errors` -> `base`; a file at the top stands for itself: `operator/main.ts` ->
+ * `main`.
+ */
 const folderOf = (path: string): string => (path.split('/')[1] ?? '').replace(/\.ts$/, '')
 
 function upward(top: string, ranks: readonly (readonly string[])[], file: SourceFile, it: Import): boolean {
@@ -173,11 +249,18 @@ function upward(top: string, ranks: readonly (readonly string[])[], file: Source
   return rankOf(to) >= rankOf(from) && !NEIGHBOURS.has(`${top}/${from} -> ${top}/${to}`)
 }
 
-const violations = (of: readonly SourceFile[], isWrong: (file: SourceFile, it: Import) => boolean, withTypes = false): string[] =>
+const violations = (
+  of: readonly SourceFile[],
+  isWrong: (file: SourceFile, it: Import) => boolean,
+  withTypes = false,
+): string[] =>
   of.flatMap((file) =>
-    file.imports.filter((it) => (withTypes || !it.typeOnly) && isWrong(file, it)).map((it) => `${file.path} imports ${it.specifier}`),
+    file.imports
+      .filter((it) => (withTypes || !it.typeOnly) && isWrong(file, it))
+      .map((it) => `${file.path} imports ${it.specifier}`),
   )
 
 const withoutTexts = (code: string): string => code.replaceAll(/'(?:[^'\\\n]|\\.)*'/g, "''")
 /** `random = Math.random`: a parameter that is passed in, and has the real thing for a default. */
-const withoutDefaults = (code: string): string => code.replaceAll(/\b(random|now)(: [^=,]+(=> \w+)?)? = (Math\.random|Date\.now)\b/g, '$1')
+const withoutDefaults = (code: string): string =>
+  code.replaceAll(/\b(random|now)(: [^=,]+(=> \w+)?)? = (Math\.random|Date\.now)\b/g, '$1')

@@ -17,11 +17,14 @@ const linksOf = (page: string): string[] =>
     .filter((target) => !/^[a-z]+:/.test(target))
 
 test.each(pages)('links of %s lead somewhere', (page) => {
-  expect(linksOf(page).filter((target) => !existsSync(join(repositoryRoot, dirname(page), target)))).toEqual([])
+  expect(linksOf(page).filter((target) => !existsSync(join(repositoryRoot, dirname(page), target)))).toEqual(
+    [],
+  )
 })
 
 test('every page of docs is linked from another one', () => {
   const linked = new Set(pages.flatMap((page) => linksOf(page).map((target) => join(dirname(page), target))))
-  const isListed = (page: string) => linked.has(page) || [...linked].some((target) => page.startsWith(`${target}/`))
+  const isListed = (page: string) =>
+    linked.has(page) || [...linked].some((target) => page.startsWith(`${target}/`))
   expect(pages.filter((page) => page.startsWith('docs/') && !isListed(page))).toEqual([])
 })

@@ -21,7 +21,10 @@ describe('programs in the documentation', () => {
 
   test.each(programs)('%s builds a plan', async (name, source) => {
     const job = await loadJobModule({ name: join(repositoryRoot, `${name}.ts`), source })
-    const plan = buildPlan(buildGraph(job, { input: 'in/', output: 'out/', late: 'late/' }), { parallelism: 2, maxParallelism: 128 })
+    const plan = buildPlan(buildGraph(job, { input: 'in/', output: 'out/', late: 'late/' }), {
+      parallelism: 2,
+      maxParallelism: 128,
+    })
     expect(plan.vertices.length).toBeGreaterThan(1)
     expect(plan.guarantee).toBe('exactly-once')
   })

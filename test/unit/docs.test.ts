@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '#runtime/base/errors'
-import { FAILURE_REASONS } from '#runtime/checkpoint/failure-reasons'
+import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
 import { repositoryRoot } from '#test/kit/source-file'
 import { errorReference } from '../../scripts/error-reference.ts'
 
@@ -14,6 +14,8 @@ describe('docs/errors.md', () => {
   })
   test('lists every code and every reason once', () => {
     const listed = [...page('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1] ?? '')
-    expect(listed.toSorted()).toEqual([...Object.keys(ERROR_CODES), ...Object.keys(FAILURE_REASONS)].toSorted())
+    expect(listed.toSorted()).toEqual(
+      [...Object.keys(ERROR_CODES), ...Object.keys(FAILURE_REASONS)].toSorted(),
+    )
   })
 })

@@ -29,12 +29,16 @@ describe('package.json', () => {
     expect(readFileSync(join(repositoryRoot, 'CHANGELOG.md'), 'utf8')).toContain(`## [${manifest.version}]`)
   })
   test('commands and exports are built from sources that exist', () => {
-    const entries = Object.values(manifest.exports).flatMap((target) => (typeof target === 'string' ? [target] : Object.values(target)))
+    const entries = Object.values(manifest.exports).flatMap((target) =>
+      typeof target === 'string' ? [target] : Object.values(target),
+    )
     const built = [...Object.values(manifest.bin), ...entries].filter((path) => path.startsWith('./dist/'))
     expect(built.map(sourceOf).filter((path) => !inRepository(path))).toEqual([])
   })
   test('scripts start files that exist', () => {
-    const started = Object.values(manifest.scripts).flatMap((line) => [...line.matchAll(/node (\S+\.ts)/g)].map((match) => match[1] ?? ''))
+    const started = Object.values(manifest.scripts).flatMap((line) =>
+      [...line.matchAll(/node (\S+\.ts)/g)].map((match) => match[1] ?? ''),
+    )
     expect(started.filter((path) => !inRepository(path))).toEqual([])
   })
   test('versions of dependencies are exact', () => {
@@ -47,7 +51,12 @@ describe('package.json', () => {
     const imported = new Set(
       sourceFiles(['runtime', 'operator', 'cli', 'sim'])
         .flatMap((file) => file.imports)
-        .filter((it) => it.path === undefined && !it.specifier.startsWith('node:') && !builtinModules.includes(it.specifier))
+        .filter(
+          (it) =>
+            it.path === undefined &&
+            !it.specifier.startsWith('node:') &&
+            !builtinModules.includes(it.specifier),
+        )
         .map((it) => packageOf(it.specifier))
         .filter((name) => name !== manifest.name),
     )

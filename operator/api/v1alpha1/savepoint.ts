@@ -5,7 +5,11 @@ import { API_VERSION } from './stream-job.ts'
 const s3Url = (what: string) =>
   withRules(
     z.string().min(1).max(2048),
-    { cel: "self.startsWith('s3://')", message: 'must be an s3:// URL', holds: (url) => url.startsWith('s3://') },
+    {
+      cel: "self.startsWith('s3://')",
+      message: 'must be an s3:// URL',
+      holds: (url) => url.startsWith('s3://'),
+    },
     immutable(what),
   )
 
@@ -13,14 +17,25 @@ export const savepointSpec = withRules(
   z.strictObject({
     streamJobRef: withRules(objectRef('StreamJob'), immutable('streamJobRef'))
       .optional()
-      .describe('The job that it is taken from; exactly one with existingPath. While the job does not run, the Savepoint waits.'),
+      .describe(
+        'The job that it is taken from; exactly one with existingPath. While the job does not run, the Savepoint waits.',
+      ),
     existingPath: s3Url('existingPath')
       .optional()
-      .describe('Directory of a savepoint that exists already; an s3:// URL. Its files are checked when a job is restored from it.'),
+      .describe(
+        'Directory of a savepoint that exists already; an s3:// URL. Its files are checked when a job is restored from it.',
+      ),
     path: s3Url('path')
       .optional()
-      .describe("Directory to write to; an s3:// URL. Default: savepoints/<name>-<uid> below the job's storage."),
-    backoffLimit: z.int().min(0).max(100).default(3).describe('Failed tries after which no further one is made.'),
+      .describe(
+        "Directory to write to; an s3:// URL. Default: savepoints/<name>-<uid> below the job's storage.",
+      ),
+    backoffLimit: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(3)
+      .describe('Failed tries after which no further one is made.'),
     timeout: duration(1000).default('10m').describe('Limit of one try.'),
   }),
   {
@@ -36,19 +51,35 @@ export const savepointSpec = withRules(
   },
   {
     cel: 'has(self.streamJobRef) == has(oldSelf.streamJobRef) && has(self.existingPath) == has(oldSelf.existingPath) && has(self.path) == has(oldSelf.path)',
-    message: 'streamJobRef, existingPath and path cannot be added or removed after creation; make a new Savepoint instead',
+    message:
+      'streamJobRef, existingPath and path cannot be added or removed after creation; make a new Savepoint instead',
   },
 )
 export type SavepointSpec = z.infer<typeof savepointSpec>
 
 export const savepointStatus = z.object({
-  observedGeneration: z.int().min(0).optional().describe('Generation that the rest of the status was computed for.'),
+  observedGeneration: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Generation that the rest of the status was computed for.'),
   conditions: conditions().optional(),
-  phase: z.enum(['Pending', 'InProgress', 'Completed', 'Failed']).optional().describe('One word for people. Machines use the conditions.'),
-  path: z.string().max(2048).optional().describe('Directory of the savepoint; what spec.restore.path of a StreamJob takes.'),
+  phase: z
+    .enum(['Pending', 'InProgress', 'Completed', 'Failed'])
+    .optional()
+    .describe('One word for people. Machines use the conditions.'),
+  path: z
+    .string()
+    .max(2048)
+    .optional()
+    .describe('Directory of the savepoint; what spec.restore.path of a StreamJob takes.'),
   checkpointId: z.int().min(0).optional().describe('Number of the checkpoint that it was taken as.'),
   formatVersion: z.int().min(0).optional().describe('Version of the format of its files.'),
-  maxParallelism: z.int().min(0).optional().describe('Number of key groups; a job that is restored from it must have the same.'),
+  maxParallelism: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Number of key groups; a job that is restored from it must have the same.'),
   startedAt: time().optional().describe('When the current try began.'),
   completedAt: time().optional().describe('When it was complete.'),
   sizeBytes: z.int().min(0).optional().describe('Size of its files.'),

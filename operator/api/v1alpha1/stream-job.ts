@@ -15,10 +15,14 @@ import {
   withRules,
 } from '#operator/api/schema'
 
-/** StreamJob: the source of truth of its fields. crds/ and the reference are generated from it, manifests and objects are parsed with it. */
+/**
+ * StreamJob: the source of truth of its fields. crds/ and the reference are generated from it,
+ * manifests and objects are parsed with it.
+ */
 export const API_VERSION = 'weir.dev/v1alpha1'
 
-const oneOf = (...fields: readonly string[]): string => `[${fields.map((f) => `has(self.${f})`).join(', ')}].filter(x, x).size() == 1`
+const oneOf = (...fields: readonly string[]): string =>
+  `[${fields.map((f) => `has(self.${f})`).join(', ')}].filter(x, x).size() == 1`
 const countOf = (...values: readonly unknown[]): number => values.filter((v) => v !== undefined).length
 
 const job = withRules(
@@ -55,7 +59,9 @@ const job = withRules(
 
 const s3 = withRules(
   z.strictObject({
-    bucket: withRules(z.string().min(3).max(63), immutable('bucket')).describe('Bucket that holds checkpoints and savepoints.'),
+    bucket: withRules(z.string().min(3).max(63), immutable('bucket')).describe(
+      'Bucket that holds checkpoints and savepoints.',
+    ),
     prefix: withRules(
       z.string().max(512),
       {
@@ -78,7 +84,9 @@ const s3 = withRules(
     forcePathStyle: z
       .boolean()
       .default(false)
-      .describe('Address the bucket in the path rather than in the host name; most servers other than AWS need it.'),
+      .describe(
+        'Address the bucket in the path rather than in the host name; most servers other than AWS need it.',
+      ),
     credentialsSecretRef: objectRef('Secret')
       .optional()
       .describe(
@@ -96,18 +104,31 @@ const redis = z.strictObject({
     message: 'must be a redis:// or rediss:// URL without credentials; put them into credentialsSecretRef',
     holds: (url) => /^rediss?:\/\/[^@ ]+$/.test(url),
   }).describe('Address of the Redis server that elects the leading JobManager, redis:// or rediss://.'),
-  credentialsSecretRef: objectRef('Secret').optional().describe('A Secret with keys password and optionally username.'),
-  caConfigMapKeyRef: keyRef('ConfigMap', 'ca.crt').optional().describe('A ConfigMap with the certificate authority of the server, PEM.'),
-  keyPrefix: z.string().min(1).max(128).default('weir').describe('First part of every key, for access control lists.'),
+  credentialsSecretRef: objectRef('Secret')
+    .optional()
+    .describe('A Secret with keys password and optionally username.'),
+  caConfigMapKeyRef: keyRef('ConfigMap', 'ca.crt')
+    .optional()
+    .describe('A ConfigMap with the certificate authority of the server, PEM.'),
+  keyPrefix: z
+    .string()
+    .min(1)
+    .max(128)
+    .default('weir')
+    .describe('First part of every key, for access control lists.'),
 })
 
 const checkpoint = withRules(
   z.strictObject({
     interval: duration(10)
       .default('10s')
-      .describe('Time between checkpoints. Shorter: less to replay after a failure, more requests to the store.'),
+      .describe(
+        'Time between checkpoints. Shorter: less to replay after a failure, more requests to the store.',
+      ),
     timeout: duration(10).default('5m').describe('A checkpoint that is not complete within it is given up.'),
-    minPause: duration().default('500ms').describe('Least time between the end of one checkpoint and the start of the next.'),
+    minPause: duration()
+      .default('500ms')
+      .describe('Least time between the end of one checkpoint and the start of the next.'),
     tolerableFailures: z
       .int()
       .min(0)
@@ -129,8 +150,12 @@ const restart = withRules(
     strategy: z
       .enum(['ExponentialDelay', 'FailureRate'])
       .default('ExponentialDelay')
-      .describe('ExponentialDelay: the delay doubles with every failure. FailureRate: a fixed delay, and a limit of failures in a window.'),
-    delay: duration().default('1s').describe('Delay before the first restart; for FailureRate before every restart.'),
+      .describe(
+        'ExponentialDelay: the delay doubles with every failure. FailureRate: a fixed delay, and a limit of failures in a window.',
+      ),
+    delay: duration()
+      .default('1s')
+      .describe('Delay before the first restart; for FailureRate before every restart.'),
     maxDelay: duration().default('1m').describe('Cap of the exponential delay.'),
     window: duration(1)
       .default('10m')
@@ -154,20 +179,28 @@ const restart = withRules(
 
 const restore = withRules(
   z.strictObject({
-    savepointRef: objectRef('Savepoint').optional().describe('Start from this Savepoint; the job waits until it is Ready.'),
+    savepointRef: objectRef('Savepoint')
+      .optional()
+      .describe('Start from this Savepoint; the job waits until it is Ready.'),
     path: withRules(z.string().min(1).max(2048), {
       cel: "self.startsWith('s3://')",
       message: 'must be an s3:// URL of a savepoint directory or of the manifest.json of a checkpoint',
       holds: (path) => path.startsWith('s3://'),
     })
       .optional()
-      .describe('Start from the savepoint in this directory, or from the checkpoint with this manifest.json; an s3:// URL.'),
+      .describe(
+        'Start from the savepoint in this directory, or from the checkpoint with this manifest.json; an s3:// URL.',
+      ),
     empty: z.literal(true).optional().describe('Start without state and from the beginning of the sources.'),
     allowNonRestoredState: z
       .boolean()
       .default(false)
       .describe('Drop state that belongs to no operator of the job. Otherwise the job is refused.'),
-    nonce: z.string().max(256).optional().describe('Any text. Change it to restore once more from the same place.'),
+    nonce: z
+      .string()
+      .max(256)
+      .optional()
+      .describe('Any text. Change it to restore once more from the same place.'),
   }),
   {
     cel: oneOf('savepointRef', 'path', 'empty'),
@@ -179,7 +212,9 @@ const restore = withRules(
 const envVar = z.strictObject({
   name: z.string().min(1).max(253).describe('Name of the variable.'),
   value: z.string().max(32_768).optional().describe('Its value; $(NAME) refers to variables before it.'),
-  valueFrom: preserved().optional().describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
+  valueFrom: preserved()
+    .optional()
+    .describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
 })
 
 const envFrom = z.strictObject({
@@ -192,7 +227,10 @@ const envFrom = z.strictObject({
     .optional()
     .describe('All keys of a ConfigMap.'),
   secretRef: z
-    .strictObject({ name: objectName().describe('Name of the Secret.'), optional: z.boolean().optional().describe('It may be missing.') })
+    .strictObject({
+      name: objectName().describe('Name of the Secret.'),
+      optional: z.boolean().optional().describe('It may be missing.'),
+    })
     .optional()
     .describe('All keys of a Secret.'),
 })
@@ -216,12 +254,16 @@ export const podTemplate = z
           .array(named)
           .max(32)
           .optional()
-          .describe('Merged by name over the containers job-manager and task-manager; other names are added as they are.'),
+          .describe(
+            'Merged by name over the containers job-manager and task-manager; other names are added as they are.',
+          ),
         initContainers: z.array(named).max(32).optional().describe('Added to every pod.'),
         volumes: z.array(named).max(64).optional().describe('Added to every pod.'),
       })
       .optional()
-      .describe('A PodSpec as in a Deployment: nodeSelector, tolerations, affinity, volumes, securityContext and so on.'),
+      .describe(
+        'A PodSpec as in a Deployment: nodeSelector, tolerations, affinity, volumes, securityContext and so on.',
+      ),
   })
   .describe(
     'Changes to all pods of the job, merged over what the operator builds: maps by key, containers and volumes by name, other lists replaced. It is checked when the pods are made (reason PodTemplateInvalid).',
@@ -239,15 +281,26 @@ export const streamJobSpec = withRules(
       .describe(
         "Image of all pods. Default: the operator's; it is written to status.image once for every run, so that an upgrade of the operator restarts no job.",
       ),
-    imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent').describe('When the image is pulled, as in a Pod.'),
-    imagePullSecrets: listMap(objectRef('Secret'), 'name', 16).optional().describe('Secrets for pulling the image, as in a Pod.'),
+    imagePullPolicy: z
+      .enum(['Always', 'IfNotPresent', 'Never'])
+      .default('IfNotPresent')
+      .describe('When the image is pulled, as in a Pod.'),
+    imagePullSecrets: listMap(objectRef('Secret'), 'name', 16)
+      .optional()
+      .describe('Secrets for pulling the image, as in a Pod.'),
     serviceAccountName: objectName()
       .optional()
       .describe(
         'Service account of all pods, for example to give them access to a bucket. Default: one made by the operator. Its API token is never mounted.',
       ),
-    env: listMap(envVar, 'name', 256).optional().describe('Environment variables of JobManager and TaskManagers.'),
-    envFrom: z.array(envFrom).max(32).optional().describe('Sources of environment variables of JobManager and TaskManagers.'),
+    env: listMap(envVar, 'name', 256)
+      .optional()
+      .describe('Environment variables of JobManager and TaskManagers.'),
+    envFrom: z
+      .array(envFrom)
+      .max(32)
+      .optional()
+      .describe('Sources of environment variables of JobManager and TaskManagers.'),
     state: z
       .enum(['Running', 'Suspended', 'Drained'])
       .default('Running')
@@ -264,12 +317,18 @@ export const streamJobSpec = withRules(
       ),
     maxParallelism: withRules(z.int().min(1).max(32_768), immutable('maxParallelism'))
       .default(128)
-      .describe('Number of key groups, the limit of parallelism for ever. More: finer balance, a little more overhead.'),
+      .describe(
+        'Number of key groups, the limit of parallelism for ever. More: finer balance, a little more overhead.',
+      ),
     storage: z
-      .strictObject({ s3: s3.describe('An S3-compatible object store with conditional writes (If-None-Match).') })
+      .strictObject({
+        s3: s3.describe('An S3-compatible object store with conditional writes (If-None-Match).'),
+      })
       .optional()
       .describe("Where checkpoints and savepoints are kept. Default: the operator's defaults.storage."),
-    redis: redis.optional().describe("Redis that elects the leading JobManager. Default: the operator's defaults.redis."),
+    redis: redis
+      .optional()
+      .describe("Redis that elects the leading JobManager. Default: the operator's defaults.redis."),
     checkpoint: checkpoint.prefault({}).describe('When checkpoints are taken and how many are kept.'),
     restart: restart.prefault({}).describe('What happens after a failure.'),
     upgrade: z
@@ -290,18 +349,37 @@ export const streamJobSpec = withRules(
       ),
     jobManager: z
       .strictObject({
-        replicas: z.int().min(1).max(5).default(1).describe('JobManager pods: one leads, the others stand by. More than one needs Redis.'),
-        resources: resources().optional().describe("Resources of a JobManager. Its heap follows limits.memory. Default: the operator's."),
+        replicas: z
+          .int()
+          .min(1)
+          .max(5)
+          .default(1)
+          .describe('JobManager pods: one leads, the others stand by. More than one needs Redis.'),
+        resources: resources()
+          .optional()
+          .describe("Resources of a JobManager. Its heap follows limits.memory. Default: the operator's."),
       })
       .prefault({})
       .describe('The coordinator of the job.'),
     taskManager: z
       .strictObject({
-        replicas: z.int().min(1).max(1000).default(1).describe('TaskManager pods; what kubectl scale and a HorizontalPodAutoscaler set.'),
-        slots: z.int().min(1).max(64).default(1).describe('Threads of a TaskManager; each runs one pipeline of the job.'),
+        replicas: z
+          .int()
+          .min(1)
+          .max(1000)
+          .default(1)
+          .describe('TaskManager pods; what kubectl scale and a HorizontalPodAutoscaler set.'),
+        slots: z
+          .int()
+          .min(1)
+          .max(64)
+          .default(1)
+          .describe('Threads of a TaskManager; each runs one pipeline of the job.'),
         resources: resources()
           .optional()
-          .describe("Resources of a TaskManager. The heap of its slots follows limits.memory. Default: the operator's."),
+          .describe(
+            "Resources of a TaskManager. The heap of its slots follows limits.memory. Default: the operator's.",
+          ),
       })
       .prefault({})
       .describe('The workers of the job.'),
@@ -327,7 +405,11 @@ export type StreamJobSpec = z.infer<typeof streamJobSpec>
 const outcome = z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Superseded'])
 
 export const streamJobStatus = z.object({
-  observedGeneration: z.int().min(0).optional().describe('Generation that the rest of the status was computed for.'),
+  observedGeneration: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Generation that the rest of the status was computed for.'),
   conditions: conditions().optional(),
   phase: z
     .enum(['Starting', 'Running', 'Restarting', 'Upgrading', 'Suspended', 'Drained', 'Finished', 'Failed'])
@@ -337,7 +419,9 @@ export const streamJobStatus = z.object({
     .string()
     .max(20)
     .optional()
-    .describe('Number of the current run: one deployment of a spec. Written before anything of the run is made.'),
+    .describe(
+      'Number of the current run: one deployment of a spec. Written before anything of the run is made.',
+    ),
   run: z
     .object({
       specHash: z.string().max(64).describe('Hash of the parts of the spec that the run was made from.'),
@@ -355,9 +439,17 @@ export const streamJobStatus = z.object({
   image: z.string().max(1024).optional().describe('Image of the current run.'),
   runtimeVersion: z.string().max(64).optional().describe('Version of Weir that the pods speak.'),
   storagePath: z.string().max(2048).optional().describe("Root of the job's files."),
-  restoredFrom: z.string().max(2048).optional().describe('Checkpoint or savepoint that the current run started from.'),
+  restoredFrom: z
+    .string()
+    .max(2048)
+    .optional()
+    .describe('Checkpoint or savepoint that the current run started from.'),
   replicas: z.int().min(0).optional().describe('TaskManager pods.'),
-  selector: z.string().max(1024).optional().describe('Selects the TaskManager pods, for autoscalers and disruption budgets.'),
+  selector: z
+    .string()
+    .max(1024)
+    .optional()
+    .describe('Selects the TaskManager pods, for autoscalers and disruption budgets.'),
   parallelism: z.int().min(0).optional().describe('Parallelism in use.'),
   leader: z.string().max(253).optional().describe('Pod of the leading JobManager.'),
   restarts: z.int().min(0).optional().describe('Restarts of the current run.'),
@@ -372,7 +464,10 @@ export const streamJobStatus = z.object({
     .optional()
     .describe('The newest completed checkpoint; refreshed at most every 30 seconds.'),
   lastSavepoint: z
-    .object({ name: z.string().max(253).describe('Name of the Savepoint.'), path: z.string().max(2048).describe('Its directory.') })
+    .object({
+      name: z.string().max(253).describe('Name of the Savepoint.'),
+      path: z.string().max(2048).describe('Its directory.'),
+    })
     .optional()
     .describe('The newest completed Savepoint of the job.'),
   recoveries: z
@@ -385,7 +480,11 @@ export const streamJobStatus = z.object({
         electMs: z.int().min(0).describe('Milliseconds to elect a leader.'),
         scheduleMs: z.int().min(0).describe('Milliseconds to place and start the tasks.'),
         restoreMs: z.int().min(0).describe('Milliseconds to load the state.'),
-        firstRecordMs: z.int().min(0).optional().describe('Milliseconds from the failure to the first record after it.'),
+        firstRecordMs: z
+          .int()
+          .min(0)
+          .optional()
+          .describe('Milliseconds from the failure to the first record after it.'),
       }),
     )
     .max(10)
@@ -397,7 +496,10 @@ export type StreamJobStatus = z.infer<typeof streamJobStatus>
 export type RunStatus = NonNullable<StreamJobStatus['run']>
 export type RunOutcome = z.infer<typeof outcome>
 
-/** Names of Services and labels are made from the job's name, so it is shorter than Kubernetes allows. */
+/**
+ * Names of Services and labels are made from the job's name, so it is shorter than Kubernetes
+ * allows.
+ */
 export const JOB_NAME_MAX = 45
 const JOB_NAME = /^[a-z]([-a-z0-9]*[a-z0-9])?$/
 

@@ -2,7 +2,10 @@ import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Sink, SinkContext, SinkWriter } from '#runtime/connectors/sink'
 import { hashKey } from '#runtime/element/key-group'
 
-/** What a subtask has swallowed. The checksum does not depend on the order of the records: the sum of their hashes modulo 2^32. */
+/**
+ * What a subtask has swallowed. The checksum does not depend on the order of the records: the sum
+ * of their hashes modulo 2^32.
+ */
 export interface BlackholeTotals {
   readonly count: number
   readonly checksum: number
@@ -11,14 +14,24 @@ export interface BlackholeTotals {
 export interface BlackholeOptions {
   /** Also hash every record, so that two runs can be compared. Default: count only. */
   readonly checksum?: boolean
-  /** Called when a checkpoint commits, with the totals of the subtask since it started, and when it closes. Runs in the subtask's thread. */
+  /**
+   * Called when a checkpoint commits, with the totals of the subtask since it started, and when it
+   * closes. Runs in the subtask's thread.
+   */
   readonly onTotals?: (totals: BlackholeTotals, subtask: number) => void
 }
 
-/** Swallows records; for measuring. Totals are logged when a subtask closes; they count again what a restart repeats. */
+/**
+ * Swallows records; for measuring. Totals are logged when a subtask closes; they count again what a
+ * restart repeats.
+ */
 export function blackhole<T>(options: BlackholeOptions = {}): Sink<T, BlackholeTotals> {
   refuseUnknownOptions('blackhole', options, ['checksum', 'onTotals'])
-  return { description: 'blackhole', guarantee: 'at-least-once', createWriter: (context) => new BlackholeWriter<T>(options, context) }
+  return {
+    description: 'blackhole',
+    guarantee: 'at-least-once',
+    createWriter: (context) => new BlackholeWriter<T>(options, context),
+  }
 }
 
 class BlackholeWriter<T> implements SinkWriter<T, BlackholeTotals> {

@@ -1,12 +1,19 @@
 import type { Sink, SinkWriter } from '#runtime/connectors/sink'
 
-/** Puts records into an array when their checkpoint commits; for tests in one thread. A commit that is repeated adds nothing. */
+/**
+ * Puts records into an array when their checkpoint commits; for tests in one thread. A commit that
+ * is repeated adds nothing.
+ */
 export function collect<T>(into: T[]): Sink<T, { readonly name: string; readonly records: readonly T[] }> {
   const committed = new Set<string>()
   return {
     description: 'collect',
     guarantee: 'exactly-once',
-    createWriter({ uid, subtask, attempt }): SinkWriter<T, { readonly name: string; readonly records: readonly T[] }> {
+    createWriter({
+      uid,
+      subtask,
+      attempt,
+    }): SinkWriter<T, { readonly name: string; readonly records: readonly T[] }> {
       let open: T[] = []
       return {
         recover() {},
@@ -16,7 +23,11 @@ export function collect<T>(into: T[]): Sink<T, { readonly name: string; readonly
         prepare(checkpointId) {
           const records = open
           open = []
-          return Promise.resolve(records.length === 0 ? undefined : { name: `${uid}/${subtask}/${attempt}/${checkpointId}`, records })
+          return Promise.resolve(
+            records.length === 0
+              ? undefined
+              : { name: `${uid}/${subtask}/${attempt}/${checkpointId}`, records },
+          )
         },
         commit({ name, records }) {
           if (!committed.has(name)) into.push(...records)

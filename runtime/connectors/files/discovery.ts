@@ -1,7 +1,7 @@
 import type { Timer } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { SourceContext, SplitDiscovery } from '#runtime/connectors/source'
-import type { PollResult } from '#runtime/operators/stream-operator'
+import type { PollResult } from '#runtime/element/receiver'
 import { retryIo, type FileSplit, type FileTree } from './file-tree.ts'
 
 const SPLITS_PER_POLL = 256
@@ -14,8 +14,8 @@ interface DiscoveryState {
 }
 
 /**
- * Finds files: once, or again every `watchMs`. A file is handed out once, by its path; the paths are the state.
- * While watching, a failure to list is logged and tried again at the next turn.
+ * Finds files: once, or again every `watchMs`. A file is handed out once, by its path; the paths
+ * are the state. While watching, a failure to list is logged and tried again at the next turn.
  */
 export class FileDiscovery implements SplitDiscovery<FileSplit> {
   readonly #what: string
@@ -79,7 +79,8 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
       this.#complete = this.#watchMs === undefined
     } catch (error) {
       if (this.#closed) return
-      if (this.#watchMs === undefined || (error instanceof WeirError && error.code === 'STO_DENIED')) return this.#context.fail(error)
+      if (this.#watchMs === undefined || (error instanceof WeirError && error.code === 'STO_DENIED'))
+        return this.#context.fail(error)
       // What is watched may come later.
       if (!(error instanceof WeirError && error.code === 'STO_MISSING'))
         logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')

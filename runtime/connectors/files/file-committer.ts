@@ -5,7 +5,10 @@ import { requireS3 } from './file-tree.ts'
 import { commitLocal } from './local-commit.ts'
 import type { FileCommittable } from './output.ts'
 
-/** Makes finished files visible, wherever they are: also where an earlier version of the job wrote to another place than this one. */
+/**
+ * Makes finished files visible, wherever they are: also where an earlier version of the job wrote
+ * to another place than this one.
+ */
 export class FileCommitter {
   readonly #context: Pick<SinkContext, 'clock' | 's3'>
   readonly #buckets = new Map<string, S3Objects>()
@@ -20,8 +23,9 @@ export class FileCommitter {
     const { bucket, key, parts } = committable
     const objects = this.#objects(bucket)
     await objects.completeUpload(committable, parts)
-    // Names are unique, so a key that is taken was taken by this very upload. The object itself is looked for whatever the answer was: a server that died while it
-    // completed an upload may call it completed when asked again, without there being an object.
+    // Names are unique, so a key that is taken was taken by this very upload. The object itself is
+    // looked for whatever the answer was: a server that died while it completed an upload may call
+    // it completed when asked again, without there being an object.
     if (await objects.exists(key)) return
     throw new WeirError(
       'CKP_COMMIT_LOST',

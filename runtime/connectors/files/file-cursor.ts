@@ -2,7 +2,10 @@ import type { SourceContext } from '#runtime/connectors/source'
 import { retryIo, type FileSplit, type FileTree, type OpenFile } from './file-tree.ts'
 import { LineScanner } from './line-scanner.ts'
 
-/** One file being read: asks for the next bytes while the ones before are taken, at most one read at a time and two chunks in memory. */
+/**
+ * One file being read: asks for the next bytes while the ones before are taken, at most one read at
+ * a time and two chunks in memory.
+ */
 export class FileCursor {
   readonly split: FileSplit
   readonly #tree: FileTree
@@ -18,7 +21,13 @@ export class FileCursor {
   #exhausted = false
   #skippedSeen = 0
 
-  constructor(split: FileSplit, position: number, tree: FileTree, context: SourceContext, maxLineBytes: number) {
+  constructor(
+    split: FileSplit,
+    position: number,
+    tree: FileTree,
+    context: SourceContext,
+    maxLineBytes: number,
+  ) {
     this.split = split
     this.#tree = tree
     this.#context = context
@@ -62,7 +71,8 @@ export class FileCursor {
   }
 
   prefetch(): void {
-    if (!this.#reading && !this.#closed && this.#next === undefined && this.#readAt < this.split.sizeBytes) void this.#read()
+    if (!this.#reading && !this.#closed && this.#next === undefined && this.#readAt < this.split.sizeBytes)
+      void this.#read()
   }
 
   close(): void {

@@ -6,7 +6,10 @@ import type { FilePattern } from './file-pattern.ts'
 import { LocalFileTree } from './local-file-tree.ts'
 import { S3FileTree } from './s3-file-tree.ts'
 
-/** A file that was found. It is read once, and only as it was found: the first `sizeBytes` bytes, of that version where the system has versions. */
+/**
+ * A file that was found. It is read once, and only as it was found: the first `sizeBytes` bytes, of
+ * that version where the system has versions.
+ */
 export interface FileSplit {
   /** Local path, or s3:// URL: the identity of the file. */
   readonly path: string
@@ -18,14 +21,20 @@ export interface FileSplit {
 export interface FileTree {
   /** Size of one read. */
   readonly chunkBytes: number
-  /** Files of the pattern for which `isNew` is true, ordered by path. @throws {WeirError} STO_MISSING when the pattern is not a glob and there is nothing */
+  /**
+   * Files of the pattern for which `isNew` is true, ordered by path. @throws {WeirError}
+   * STO_MISSING when the pattern is not a glob and there is nothing
+   */
   list(isNew: (path: string) => boolean): Promise<FileSplit[]>
   open(split: FileSplit): Promise<OpenFile>
   close(): void
 }
 
 export interface OpenFile {
-  /** Bytes [start, end) of the file, `end` <= its size. @throws {WeirError} STO_MISSING when the file is shorter now, replaced, or gone */
+  /**
+   * Bytes [start, end) of the file, `end` <= its size. @throws {WeirError} STO_MISSING when the
+   * file is shorter now, replaced, or gone
+   */
   read(start: number, end: number): Promise<Buffer>
   close(): Promise<void>
 }
@@ -53,5 +62,14 @@ const RETRY_LIMIT_MS = 60_000
 
 /** The one layer that tries transient failures of a file system again. */
 export function retryIo<T>(clock: Clock, what: string, work: () => Promise<T>): Promise<T> {
-  return retrying(work, { what, limitMs: RETRY_LIMIT_MS, clock, random: () => 0.5, initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0 })
+  return retrying(work, {
+    what,
+    limitMs: RETRY_LIMIT_MS,
+    clock,
+    random: () => 0.5,
+    initialMs: 100,
+    maxMs: 5000,
+    multiplier: 2,
+    jitter: 0,
+  })
 }

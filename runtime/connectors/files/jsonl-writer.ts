@@ -14,7 +14,10 @@ interface OpenFile {
   written: Promise<void>
 }
 
-/** Records as lines of JSON, one file a checkpoint. Writes go on in the background in order; a write that fails for good fails the task. */
+/**
+ * Records as lines of JSON, one file a checkpoint. Writes go on in the background in order; a write
+ * that fails for good fails the task.
+ */
 export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
   readonly #output: Output
   readonly #context: SinkContext

@@ -17,7 +17,12 @@ export type JsonlOptions = ReadFilesOptions
 export type Jsonl<T> = Source<T, FileSplit, number> & Sink<T, FileCommittable>
 
 export function jsonl<T>(path: string, options: JsonlOptions = {}): Jsonl<T> {
-  const source = lineSource<T>('files.jsonl', path, (line) => (line.trim() === '' ? undefined : (JSON.parse(line) as T)), options)
+  const source = lineSource<T>(
+    'files.jsonl',
+    path,
+    (line) => (line.trim() === '' ? undefined : (JSON.parse(line) as T)),
+    options,
+  )
   return {
     ...source,
     guarantee: 'exactly-once',

@@ -1,7 +1,7 @@
 import { WeirError } from '#runtime/base/errors'
 import type { SourceContext, SplitReader } from '#runtime/connectors/source'
 import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
-import type { PollResult } from '#runtime/operators/stream-operator'
+import type { PollResult } from '#runtime/element/receiver'
 import { FileCursor } from './file-cursor.ts'
 import type { FileSplit, FileTree } from './file-tree.ts'
 
@@ -12,11 +12,17 @@ export interface LineReaderOptions<T> {
   readonly context: SourceContext
   readonly maxLineBytes: number
   readonly onBadLine: 'fail' | 'skip'
-  /** A line to a record; undefined: no record (an empty line, say). A throw makes the line a bad one. */
+  /**
+   * A line to a record; undefined: no record (an empty line, say). A throw makes the line a bad
+   * one.
+   */
   readonly parse: (line: string) => T | undefined
 }
 
-/** Reads files one after the other, in the order given; the next one is fetched while the first is read. A position is the byte offset of a line start. */
+/**
+ * Reads files one after the other, in the order given; the next one is fetched while the first is
+ * read. A position is the byte offset of a line start.
+ */
 export class LineReader<T> implements SplitReader<T, FileSplit, number> {
   readonly #options: LineReaderOptions<T>
   readonly #cursors: FileCursor[] = []
@@ -65,14 +71,19 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
       try {
         record = parse(line)
       } catch (error) {
-        this.#bad(`${cursor.split.path}, line at byte ${at}: ${error instanceof Error ? error.message : String(error)}`, error)
+        this.#bad(
+          `${cursor.split.path}, line at byte ${at}: ${error instanceof Error ? error.message : String(error)}`,
+          error,
+        )
         continue
       }
       if (record !== undefined) out.onRecord(record, NO_TIMESTAMP)
     }
     const { maxLineBytes } = this.#options
     for (let n = cursor.takeSkipped(); n > 0; n--)
-      this.#bad(`${cursor.split.path} near byte ${cursor.position}: a line is longer than ${maxLineBytes} bytes`)
+      this.#bad(
+        `${cursor.split.path} near byte ${cursor.position}: a line is longer than ${maxLineBytes} bytes`,
+      )
     return taken
   }
 

@@ -2,8 +2,10 @@ const LF = 10
 const CR = 13
 
 /**
- * Cuts bytes into lines. Lines end with LF or CRLF; the last one needs no end. Positions are byte offsets in the file, always at the start of a line, so reading again
- * from one gives the same lines. Characters are decoded per line, so a chunk border never splits one; bytes that are not UTF-8 become U+FFFD.
+ * Cuts bytes into lines. Lines end with LF or CRLF; the last one needs no end. Positions are byte
+ * offsets in the file, always at the start of a line, so reading again from one gives the same
+ * lines. Characters are decoded per line, so a chunk border never splits one; bytes that are not
+ * UTF-8 become U+FFFD.
  */
 export class LineScanner {
   readonly #maxLineBytes: number
@@ -75,7 +77,10 @@ export class LineScanner {
     }
     const textEnd = end > start && this.#buffer[end - 1] === CR ? end - 1 : end
     // A byte order mark is not part of the first line.
-    const textStart = this.#bufferStart + start === 0 && this.#buffer.subarray(start, start + 3).equals(BOM) ? start + 3 : start
+    const textStart =
+      this.#bufferStart + start === 0 && this.#buffer.subarray(start, start + 3).equals(BOM)
+        ? start + 3
+        : start
     return this.#buffer.toString('utf8', textStart, textEnd)
   }
 

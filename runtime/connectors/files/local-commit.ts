@@ -5,7 +5,10 @@ import { WeirError, messageOf, systemCode } from '#runtime/base/errors'
 /** File systems without hard links; names are unique, so a rename replaces nothing there either. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
-/** Gives a finished file its name. Repeatable. @throws {WeirError} CKP_COMMIT_LOST, STO_EXISTS, STO_UNAVAILABLE */
+/**
+ * Gives a finished file its name. Repeatable. @throws {WeirError} CKP_COMMIT_LOST, STO_EXISTS,
+ * STO_UNAVAILABLE
+ */
 export async function commitLocal(temporary: string, final: string): Promise<void> {
   try {
     await link(temporary, final)
@@ -38,11 +41,20 @@ async function assertCommitted(temporary: string, final: string): Promise<void> 
   )
 }
 
-/** Linked by an earlier call that ended before it removed the temporary name; anything else is not ours to replace. */
+/**
+ * Linked by an earlier call that ended before it removed the temporary name; anything else is not
+ * ours to replace.
+ */
 async function assertSame(temporary: string, final: string): Promise<void> {
-  const [a, b] = await Promise.all([stat(temporary).catch(() => undefined), stat(final).catch(() => undefined)])
+  const [a, b] = await Promise.all([
+    stat(temporary).catch(() => undefined),
+    stat(final).catch(() => undefined),
+  ])
   if (a === undefined || b === undefined || (a.ino === b.ino && a.dev === b.dev)) return
-  throw new WeirError('STO_EXISTS', `Cannot commit ${temporary} as ${final}: another file has that name. Remove or rename it.`)
+  throw new WeirError(
+    'STO_EXISTS',
+    `Cannot commit ${temporary} as ${final}: another file has that name. Remove or rename it.`,
+  )
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -76,5 +88,9 @@ export async function syncDirectory(path: string): Promise<void> {
 export function unwritable(what: string, path: string, error: unknown): WeirError {
   const code = systemCode(error)
   const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR'
-  return new WeirError(denied ? 'STO_DENIED' : 'STO_UNAVAILABLE', `Cannot ${what} ${path}: ${messageOf(error)}.`, { cause: error })
+  return new WeirError(
+    denied ? 'STO_DENIED' : 'STO_UNAVAILABLE',
+    `Cannot ${what} ${path}: ${messageOf(error)}.`,
+    { cause: error },
+  )
 }

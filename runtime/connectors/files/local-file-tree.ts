@@ -4,7 +4,10 @@ import { WeirError, messageOf, systemCode } from '#runtime/base/errors'
 import { matchesPattern, type FilePattern } from './file-pattern.ts'
 import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
 
-/** Files of the machine. Links to files are followed, links to directories are not (they could lead in circles). */
+/**
+ * Files of the machine. Links to files are followed, links to directories are not (they could lead
+ * in circles).
+ */
 export class LocalFileTree implements FileTree {
   readonly chunkBytes = 256 * 1024
   readonly #pattern: FilePattern
@@ -17,7 +20,8 @@ export class LocalFileTree implements FileTree {
     const { base, isGlob, text } = this.#pattern
     const found: FileSplit[] = []
     const top = await statOf(base)
-    if (top === undefined && !isGlob) throw new WeirError('STO_MISSING', `${text} does not exist. Expected a file or directory to read.`)
+    if (top === undefined && !isGlob)
+      throw new WeirError('STO_MISSING', `${text} does not exist. Expected a file or directory to read.`)
     if (top?.isDirectory()) await this.#walk(base, isNew, found)
     else if (top?.isFile() && isNew(base)) found.push({ path: base, sizeBytes: top.size })
     return found.sort((a, b) => (a.path < b.path ? -1 : 1))
@@ -43,7 +47,8 @@ export class LocalFileTree implements FileTree {
     }
     for (const entry of entries) {
       if (entry.name.startsWith('.')) continue
-      const path = directory === '.' ? entry.name : directory === '/' ? `/${entry.name}` : `${directory}/${entry.name}`
+      const path =
+        directory === '.' ? entry.name : directory === '/' ? `/${entry.name}` : `${directory}/${entry.name}`
       if (entry.isDirectory()) await this.#walk(path, isNew, found)
       else if (matchesPattern(this.#pattern, path) && isNew(path)) {
         const file = await statOf(path)
@@ -97,7 +102,10 @@ async function statOf(path: string) {
 
 function unreadable(path: string, error: unknown): WeirError {
   const code = systemCode(error)
-  if (code === 'ENOENT') return new WeirError('STO_MISSING', `${path} was there when it was found and is gone now.`, { cause: error })
+  if (code === 'ENOENT')
+    return new WeirError('STO_MISSING', `${path} was there when it was found and is gone now.`, {
+      cause: error,
+    })
   return new WeirError(
     code === 'EACCES' || code === 'EPERM' ? 'STO_DENIED' : 'STO_UNAVAILABLE',
     `Cannot read ${path}: ${messageOf(error)}.`,

@@ -4,7 +4,9 @@ import { systemCode } from '#runtime/base/errors'
 import { remove, syncDirectory, unwritable } from './local-commit.ts'
 import type { FileCommittable, Output, OutputFile, OutputNames } from './output.ts'
 
-/** Files of a directory: written under a hidden name, synced, and linked to their name at commit. */
+/**
+ * Files of a directory: written under a hidden name, synced, and linked to their name at commit.
+ */
 export class LocalOutput implements Output {
   readonly #directory: string
   readonly #names: OutputNames

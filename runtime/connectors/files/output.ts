@@ -5,13 +5,23 @@ import type { S3Part } from '#runtime/storage/s3-objects'
 /** What makes a finished file visible; stored in checkpoints, so it names everything by itself. */
 export type FileCommittable =
   | { readonly type: 'local'; readonly temporary: string; readonly final: string }
-  | { readonly type: 's3'; readonly bucket: string; readonly key: string; readonly uploadId: string; readonly parts: readonly S3Part[] }
+  | {
+      readonly type: 's3'
+      readonly bucket: string
+      readonly key: string
+      readonly uploadId: string
+      readonly parts: readonly S3Part[]
+    }
 
 /** Where a sink writes: a directory of the machine or a prefix in a bucket. */
 export interface Output {
-  /** A new file that nobody sees before its commit. `number` is unique in this subtask and attempt. */
+  /**
+   * A new file that nobody sees before its commit. `number` is unique in this subtask and attempt.
+   */
   begin(number: number): OutputFile
-  /** Removes unfinished files of older attempts of this sink of this job, but none of `restored`. */
+  /**
+   * Removes unfinished files of older attempts of this sink of this job, but none of `restored`.
+   */
   recover(restored: readonly FileCommittable[]): Promise<void>
   close(): void
 }
@@ -25,7 +35,10 @@ export interface OutputFile {
   discard(): Promise<void>
 }
 
-/** Names of one sink's files. `id` tells this sink of this job from every other that writes to the same place. */
+/**
+ * Names of one sink's files. `id` tells this sink of this job from every other that writes to the
+ * same place.
+ */
 export class OutputNames {
   readonly #context: Pick<SinkContext, 'job' | 'uid' | 'subtask' | 'attempt'>
   readonly #id: string

@@ -4,7 +4,10 @@ import { S3Objects } from '#runtime/storage/s3-objects'
 import { matchesPattern, type FilePattern } from './file-pattern.ts'
 import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
 
-/** Objects of a bucket, read by ranges of the version that was found. A prefix without objects is empty, not missing. */
+/**
+ * Objects of a bucket, read by ranges of the version that was found. A prefix without objects is
+ * empty, not missing.
+ */
 export class S3FileTree implements FileTree {
   readonly chunkBytes = 2 * 1024 * 1024
   readonly #pattern: FilePattern

@@ -6,7 +6,9 @@ import type { FileCommittable, Output, OutputFile, OutputNames } from './output.
 /** S3 asks for at least 5 MiB in all parts but the last. */
 const PART_BYTES = 8 * 1024 * 1024
 
-/** Objects below a prefix: multipart uploads, which nobody sees until they are completed at commit. */
+/**
+ * Objects below a prefix: multipart uploads, which nobody sees until they are completed at commit.
+ */
 export class S3Output implements Output {
   readonly #bucket: string
   readonly #prefix: string
@@ -24,7 +26,12 @@ export class S3Output implements Output {
   }
 
   begin(number: number): OutputFile {
-    return new S3OutputFile(this.#bucket, this.#prefix + this.#names.final(number), this.#objects, this.#clock)
+    return new S3OutputFile(
+      this.#bucket,
+      this.#prefix + this.#names.final(number),
+      this.#objects,
+      this.#clock,
+    )
   }
 
   async recover(restored: readonly FileCommittable[]): Promise<void> {
@@ -80,7 +87,13 @@ class S3OutputFile implements OutputFile {
     this.#buffered = []
     this.#bufferedBytes = 0
     const url = this.#objects.url(this.#key)
-    const upload = (this.#upload ??= await retryIo(this.#clock, `start an upload to ${url}`, () => this.#objects.startUpload(this.#key)))
-    this.#parts.push(await retryIo(this.#clock, `upload to ${url}`, () => this.#objects.uploadPart(upload, this.#parts.length + 1, bytes)))
+    const upload = (this.#upload ??= await retryIo(this.#clock, `start an upload to ${url}`, () =>
+      this.#objects.startUpload(this.#key),
+    ))
+    this.#parts.push(
+      await retryIo(this.#clock, `upload to ${url}`, () =>
+        this.#objects.uploadPart(upload, this.#parts.length + 1, bytes),
+      ),
+    )
   }
 }

@@ -8,11 +8,17 @@ import { openFileTree, type FileSplit } from './file-tree.ts'
 import { LineReader } from './line-reader.ts'
 
 export interface ReadFilesOptions {
-  /** Look for new files this often, such as "1s"; the source then never ends. On S3 each look lists the whole prefix. Default: read what is there, and end. */
+  /**
+   * Look for new files this often, such as "1s"; the source then never ends. On S3 each look lists
+   * the whole prefix. Default: read what is there, and end.
+   */
   readonly watch?: string
   /** Longest line, without its end. Default 10 MiB. */
   readonly maxLineBytes?: number
-  /** What to do with a line that is too long or is not what was expected: fail the job (default), or count and skip it. */
+  /**
+   * What to do with a line that is too long or is not what was expected: fail the job (default), or
+   * count and skip it.
+   */
   readonly onBadLine?: 'fail' | 'skip'
 }
 
@@ -29,14 +35,20 @@ export function lineSource<T>(
   const pattern = parseFilePattern(what, path)
   const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail' } = options
   const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)
-  if (watchMs !== undefined && watchMs < 10) throw new WeirError('CFG_GRAPH', `${what}: watch is ${options.watch}; expected at least 10ms.`)
+  if (watchMs !== undefined && watchMs < 10)
+    throw new WeirError('CFG_GRAPH', `${what}: watch is ${options.watch}; expected at least 10ms.`)
   if (!(Number.isInteger(maxLineBytes) && maxLineBytes > 0))
-    throw new WeirError('CFG_GRAPH', `${what}: maxLineBytes is ${maxLineBytes}; expected a whole number above 0.`)
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${what}: maxLineBytes is ${maxLineBytes}; expected a whole number above 0.`,
+    )
   const description = `${what}(${path})`
   return {
     description,
     bounded: watchMs === undefined,
-    createDiscovery: (context) => new FileDiscovery(description, openFileTree(pattern, context), watchMs, context),
-    createReader: (context) => new LineReader({ tree: openFileTree(pattern, context), context, maxLineBytes, onBadLine, parse }),
+    createDiscovery: (context) =>
+      new FileDiscovery(description, openFileTree(pattern, context), watchMs, context),
+    createReader: (context) =>
+      new LineReader({ tree: openFileTree(pattern, context), context, maxLineBytes, onBadLine, parse }),
   }
 }

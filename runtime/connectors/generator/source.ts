@@ -1,8 +1,7 @@
 import { WeirError } from '#runtime/base/errors'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Source, SourceContext, SplitDiscovery, SplitReader } from '#runtime/connectors/source'
-import type { Receiver } from '#runtime/element/receiver'
-import type { PollResult } from '#runtime/operators/stream-operator'
+import type { PollResult, Receiver } from '#runtime/element/receiver'
 
 export interface GeneratorOptions<T> {
   /** Records in all, numbered from 0; absent: without end. */
@@ -11,7 +10,10 @@ export interface GeneratorOptions<T> {
   readonly rate?: number
   /** Record number n. Must depend on n alone, because records are made again after a failure. */
   readonly make: (n: number) => T
-  /** Parts that can be read in parallel: split i makes the numbers i, i + splits, i + 2 splits and so on. Default 1; give at least the parallelism of the source. */
+  /**
+   * Parts that can be read in parallel: split i makes the numbers i, i + splits, i + 2 splits and
+   * so on. Default 1; give at least the parallelism of the source.
+   */
   readonly splits?: number
 }
 
@@ -27,10 +29,16 @@ const RECORDS_PER_POLL = 1024
 export function generator<T>(options: GeneratorOptions<T>): Source<T, GeneratorSplit, number> {
   refuseUnknownOptions('generator', options, ['count', 'rate', 'make', 'splits'])
   const { count = Infinity, rate = Infinity, splits = 1, make } = options
-  check('count', count, count === Infinity || (Number.isSafeInteger(count) && count >= 0), 'a whole number of at least 0')
+  check(
+    'count',
+    count,
+    count === Infinity || (Number.isSafeInteger(count) && count >= 0),
+    'a whole number of at least 0',
+  )
   check('rate', rate, rate > 0, 'a number above 0, records per second')
   check('splits', splits, Number.isSafeInteger(splits) && splits >= 1, 'a whole number of at least 1')
-  if (typeof make !== 'function') throw new WeirError('CFG_GRAPH', 'generator: make is not a function. Expected make: (n) => record.')
+  if (typeof make !== 'function')
+    throw new WeirError('CFG_GRAPH', 'generator: make is not a function. Expected make: (n) => record.')
   const end = count === Infinity ? 'without end' : `${count} records`
   return {
     description: `generator(${end}${rate === Infinity ? '' : `, ${rate}/s`})`,
@@ -55,7 +63,8 @@ class GeneratorDiscovery implements SplitDiscovery<GeneratorSplit> {
   }
 
   open(restored: unknown): void {
-    // A generator whose number of splits changed keeps the old ones: their positions belong to that numbering.
+    // A generator whose number of splits changed keeps the old ones: their positions belong to that
+    // numbering.
     if (typeof restored === 'object' && restored !== null && 'given' in restored) this.#given = this.#splits
   }
 
@@ -95,7 +104,12 @@ class GeneratorReader<T> implements SplitReader<T, GeneratorSplit, number> {
   }
 
   addSplit(split: GeneratorSplit, position: number | undefined): void {
-    this.#active.push({ split, next: position ?? split.index, since: this.#context.clock.monotonic(), made: 0 })
+    this.#active.push({
+      split,
+      next: position ?? split.index,
+      since: this.#context.clock.monotonic(),
+      made: 0,
+    })
   }
 
   poll(out: Receiver<T>): PollResult {
@@ -145,7 +159,9 @@ class GeneratorReader<T> implements SplitReader<T, GeneratorSplit, number> {
   #wakeLater(): void {
     if (this.#timer !== undefined) return
     const now = this.#context.clock.monotonic()
-    const waits = this.#active.map(({ since, made, split }) => since + ((made + 1) * 1000 * split.of) / this.#rate - now)
+    const waits = this.#active.map(
+      ({ since, made, split }) => since + ((made + 1) * 1000 * split.of) / this.#rate - now,
+    )
     this.#timer = this.#context.clock.after(Math.max(1, Math.min(...waits)), () => {
       this.#timer = undefined
       this.#context.wake()

@@ -6,7 +6,10 @@ export interface PrintOptions {
   readonly prefix?: string
 }
 
-/** Writes each record as a line to standard output: strings as they are, everything else as JSON. What a restart repeats is printed again. */
+/**
+ * Writes each record as a line to standard output: strings as they are, everything else as JSON.
+ * What a restart repeats is printed again.
+ */
 export function print<T>(options: PrintOptions = {}): Sink<T, never> {
   refuseUnknownOptions('print', options, ['prefix'])
   const prefix = options.prefix ?? ''

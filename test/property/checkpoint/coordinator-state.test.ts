@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { IDLE, inFlight, next, type CoordinatorEvent, type CoordinatorState } from '#runtime/checkpoint/coordinator-state'
+import {
+  IDLE,
+  inFlight,
+  next,
+  type CoordinatorEvent,
+  type CoordinatorState,
+} from '#runtime/checkpoint/coordinator-state'
 
 const SUBTASKS = ['a/0', 'a/1', 'b/0']
 const ref = fc.constantFrom(
@@ -12,7 +18,12 @@ const ref = fc.constantFrom(
 /** Relative to the newest id, so that late and early messages of neighbours occur. */
 const shift = fc.constantFrom(0, 0, 0, 0, -1, 1)
 const attempt = fc.constantFrom('1.1', '1.1', '1.1', '1.2')
-const outcome = fc.constantFrom('appended' as const, 'unknown' as const, 'fenced' as const, 'refused' as const)
+const outcome = fc.constantFrom(
+  'appended' as const,
+  'unknown' as const,
+  'fenced' as const,
+  'refused' as const,
+)
 
 const step: fc.Arbitrary<(id: number) => CoordinatorEvent> = fc.oneof(
   fc.constant((id: number): CoordinatorEvent => ({
@@ -86,7 +97,10 @@ describe('the coordinator state function', () => {
               open--
             }
             if (effect.type === 'ended') {
-              if (sent) expect(event.type === 'Fenced' || (event.type === 'AppendOutcome' && event.outcome !== 'unknown')).toBe(true)
+              if (sent)
+                expect(
+                  event.type === 'Fenced' || (event.type === 'AppendOutcome' && event.outcome !== 'unknown'),
+                ).toBe(true)
               open--
             }
             if (effect.type === 'stopped') {

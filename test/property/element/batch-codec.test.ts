@@ -37,7 +37,8 @@ describe('batch codec', () => {
   test('decode(encode(batch)) is the batch', () => {
     fc.assert(
       fc.property(rows, fc.option(fc.float64Array({ noNaN: true })), (values, times) => {
-        const timestamps = times === null ? undefined : Float64Array.from(values, (_, i) => times[i] ?? -Infinity)
+        const timestamps =
+          times === null ? undefined : Float64Array.from(values, (_, i) => times[i] ?? -Infinity)
         const decoded = decodeBatch(encodeBatch(values, timestamps, values.length))
         expect(decoded.timestamps).toEqual(timestamps)
         expect(withoutNegativeZero(decoded.rows)).toEqual(withoutNegativeZero(values))

@@ -18,14 +18,18 @@ describe('key groups', () => {
   test('every group is owned exactly once, by the subtask that records of it are sent to', () => {
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 2048 }).chain((max) => fc.tuple(fc.integer({ min: 1, max }), fc.constant(max))),
+        fc
+          .integer({ min: 1, max: 2048 })
+          .chain((max) => fc.tuple(fc.integer({ min: 1, max }), fc.constant(max))),
         ([parallelism, max]) => {
           let next = 0
           for (let subtask = 0; subtask < parallelism; subtask++) {
             const { from, to } = keyGroupRange(subtask, parallelism, max)
-            if (from !== next || to <= from) throw new Error(`subtask ${subtask} owns [${from}, ${to}), expected to start at ${next}`)
+            if (from !== next || to <= from)
+              throw new Error(`subtask ${subtask} owns [${from}, ${to}), expected to start at ${next}`)
             for (let g = from; g < to; g++)
-              if (subtaskOfKeyGroup(g, parallelism, max) !== subtask) throw new Error(`group ${g} is sent elsewhere`)
+              if (subtaskOfKeyGroup(g, parallelism, max) !== subtask)
+                throw new Error(`group ${g} is sent elsewhere`)
             next = to
           }
           expect(next).toBe(max)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { counting, reducing } from '#runtime/operators/aggregator'
+import { counting, reducing } from '#runtime/state/aggregator'
 import { WindowOperator } from '#runtime/operators/window'
 import { sliding, tumbling, type SlidingWindows, type Window } from '#runtime/time/window'
 import { runSteps, type Step } from '#runtime/testing/run-steps'
@@ -34,11 +34,13 @@ function model(windows: SlidingWindows, allowedLatenessMs: number, steps: readon
     if ('watermark' in step) {
       const before = now
       now = Math.max(now, step.watermark)
-      for (const count of counts.values()) if (count.window.end - 1 > before && count.window.end - 1 <= now) output.push(count)
+      for (const count of counts.values())
+        if (count.window.end - 1 > before && count.window.end - 1 <= now) output.push(count)
       continue
     }
     const { user, at } = step.send
-    // A late record still counts in a window that has not been cleaned up; with panes it counts in all windows of its pane as long as one of them lives.
+    // A late record still counts in a window that has not been cleaned up; with panes it counts in
+    // all windows of its pane as long as one of them lives.
     const all = windows.windowsOf(at)
     if (all.every((w) => w.end - 1 + allowedLatenessMs <= now)) continue
     for (const window of all) {
@@ -54,7 +56,11 @@ function model(windows: SlidingWindows, allowedLatenessMs: number, steps: readon
 const windows = fc.oneof(
   fc.integer({ min: 1, max: 12 }).map((size) => tumbling(size)),
   fc
-    .record({ size: fc.integer({ min: 2, max: 12 }), slide: fc.integer({ min: 1, max: 12 }), offset: fc.integer({ min: 0, max: 5 }) })
+    .record({
+      size: fc.integer({ min: 2, max: 12 }),
+      slide: fc.integer({ min: 1, max: 12 }),
+      offset: fc.integer({ min: 0, max: 5 }),
+    })
     .filter((o) => o.slide <= o.size)
     .map((o) => sliding(o)),
 )
@@ -69,7 +75,8 @@ const step: fc.Arbitrary<Step<Hit>> = fc.oneof(
 )
 const steps = fc.array(step, { maxLength: 30 }).map((all): Step<Hit>[] => [...all, { watermark: Infinity }])
 const lateness = fc.integer({ min: 0, max: 10 })
-const sorted = (counts: readonly Count[]) => counts.map((c) => `${c.key} [${c.window.start},${c.window.end}) ${c.count}`).sort()
+const sorted = (counts: readonly Count[]) =>
+  counts.map((c) => `${c.key} [${c.window.start},${c.window.end}) ${c.count}`).sort()
 
 describe('WindowOperator', () => {
   test('gives what windows without panes give', async () => {
@@ -85,15 +92,22 @@ describe('WindowOperator', () => {
 
   test('gives the same with a restore at any point, at any parallelism', async () => {
     await fc.assert(
-      fc.asyncProperty(windows, lateness, steps, fc.nat(30), fc.integer({ min: 1, max: 4 }), async (w, late, all, at, rescaleTo) => {
-        const expected = await runSteps<Hit, Count>(create(w, late), all)
-        const output = await runSteps<Hit, Count>(create(w, late), all, {
-          after: Math.min(at, all.length),
-          rescaleTo,
-          keyOf: (hit) => hit.user,
-        })
-        expect(sorted(output.map((o) => o.value))).toEqual(sorted(expected.map((o) => o.value)))
-      }),
+      fc.asyncProperty(
+        windows,
+        lateness,
+        steps,
+        fc.nat(30),
+        fc.integer({ min: 1, max: 4 }),
+        async (w, late, all, at, rescaleTo) => {
+          const expected = await runSteps<Hit, Count>(create(w, late), all)
+          const output = await runSteps<Hit, Count>(create(w, late), all, {
+            after: Math.min(at, all.length),
+            rescaleTo,
+            keyOf: (hit) => hit.user,
+          })
+          expect(sorted(output.map((o) => o.value))).toEqual(sorted(expected.map((o) => o.value)))
+        },
+      ),
       { numRuns: 150 },
     )
   })

@@ -31,7 +31,11 @@ const places = [
 
 const key = fc.constantFrom(...keys)
 const place = fc.nat(places.length - 1)
-const value = fc.oneof(fc.integer(), fc.string(), fc.record({ n: fc.integer(), tags: fc.array(fc.string(), { maxLength: 2 }) }))
+const value = fc.oneof(
+  fc.integer(),
+  fc.string(),
+  fc.record({ n: fc.integer(), tags: fc.array(fc.string(), { maxLength: 2 }) }),
+)
 
 const command = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), place, key, value }) },
@@ -41,8 +45,14 @@ const command = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('get' as const), place, key }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('drop' as const), place }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('checkpoint' as const) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('snapshot' as const), base: fc.integer({ min: 0, max: 2 }) }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('snapshot' as const), base: fc.integer({ min: 0, max: 2 }) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 6 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const) }) },
 )
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never
@@ -97,7 +107,10 @@ class Job {
         this.#model(c.place).delete(JSON.stringify(c.key))
         return
       case 'get':
-        assert.deepEqual(this.#table(c.place, c.key).get(c.key), this.#model(c.place).get(JSON.stringify(c.key)))
+        assert.deepEqual(
+          this.#table(c.place, c.key).get(c.key),
+          this.#model(c.place).get(JSON.stringify(c.key)),
+        )
         return
       case 'drop': {
         const [name, namespace] = places[c.place]!
@@ -111,7 +124,12 @@ class Job {
       case 'snapshot': {
         const id = this.#nextId++
         const base = c.base === 0 ? 0 : (this.completed.at(-c.base)?.id ?? 0)
-        this.#running = { id, base, frozen: structuredClone(this.model), snapshots: this.#backends.map((b) => b.snapshot(id, base)) }
+        this.#running = {
+          id,
+          base,
+          frozen: structuredClone(this.model),
+          snapshots: this.#backends.map((b) => b.snapshot(id, base)),
+        }
         return
       }
       case 'checkpoint':
@@ -143,7 +161,10 @@ class Job {
     const base = this.completed.find((c) => c.id === running.base)
     const chains = running.snapshots.map((snapshot, i) => {
       this.modes.push(snapshot.mode)
-      const bytes = encodeStateFile({ mode: snapshot.mode, sections: snapshot.sections() }, { compress: false })
+      const bytes = encodeStateFile(
+        { mode: snapshot.mode, sections: snapshot.sections() },
+        { compress: false },
+      )
       return snapshot.mode === 'full' ? [openStateFile(bytes)] : [...base!.chains[i]!, openStateFile(bytes)]
     })
     this.completed.push({ id: running.id, frozen: running.frozen, chains })
@@ -191,7 +212,12 @@ function image(all: readonly HeapBackend[]): Model {
 const nonEmpty = (model: Model): Model => new Map([...model].filter(([, m]) => m.size > 0))
 
 const prefill: Command[] = places.flatMap((_, at) =>
-  keys.map((k, i): Command => ({ do: 'put', place: at, key: k, value: i % 2 === 0 ? i : { n: i, tags: [] } })),
+  keys.map((k, i): Command => ({
+    do: 'put',
+    place: at,
+    key: k,
+    value: i % 2 === 0 ? i : { n: i, tags: [] },
+  })),
 )
 
 describe('HeapBackend', () => {
@@ -206,15 +232,20 @@ describe('HeapBackend', () => {
         fc.array(command, { minLength: 5, maxLength: 120 }),
         (parallelism, restoredParallelism, isPrefilled, commands) => {
           const job = new Job(parallelism)
-          for (const c of isPrefilled ? [...prefill, { do: 'checkpoint' } as const, ...commands] : commands) job.run(c)
+          for (const c of isPrefilled ? [...prefill, { do: 'checkpoint' } as const, ...commands] : commands)
+            job.run(c)
           job.finish()
           for (const mode of job.modes) seen.add(mode)
-          for (const { chains } of job.completed) for (const file of chains.flat()) for (const { kind } of file.index) kinds.add(kind)
+          for (const { chains } of job.completed)
+            for (const file of chains.flat()) for (const { kind } of file.index) kinds.add(kind)
           for (const { frozen, chains } of job.completed) {
             const restored = backends(restoredParallelism)
-            for (const b of restored) for (const chain of chains) for (const file of chain) b.restore(file, UID)
+            for (const b of restored)
+              for (const chain of chains) for (const file of chain) b.restore(file, UID)
             expect(image(restored)).toEqual(nonEmpty(frozen))
-            expect(restored.reduce((sum, b) => sum + b.entryCount, 0)).toBe([...frozen.values()].reduce((sum, m) => sum + m.size, 0))
+            expect(restored.reduce((sum, b) => sum + b.entryCount, 0)).toBe(
+              [...frozen.values()].reduce((sum, m) => sum + m.size, 0),
+            )
           }
         },
       ),

@@ -5,7 +5,11 @@ import { KeyedContext } from '#runtime/state/keyed-context'
 import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
 import { TimerService } from '#runtime/state/timer-service'
 
-const timer = { key: fc.constantFrom('a', 'b', 7, [1]), time: fc.integer({ min: 0, max: 30 }), name: fc.constantFrom('', 'x') }
+const timer = {
+  key: fc.constantFrom('a', 'b', 7, [1]),
+  time: fc.integer({ min: 0, max: 30 }),
+  name: fc.constantFrom('', 'x'),
+}
 const command = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant('set' as const), ...timer }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), ...timer }) },
@@ -20,7 +24,8 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
 )
 
-const heapBackend = () => new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 8 }, maxParallelism: 8, monotonic: () => 0 })
+const heapBackend = () =>
+  new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 8 }, maxParallelism: 8, monotonic: () => 0 })
 
 describe('TimerService', () => {
   test('fires each timer that is set when its time comes exactly once, in order of time, across restarts', () => {
@@ -43,7 +48,14 @@ describe('TimerService', () => {
           } else if (c.do === 'advance') {
             watermark += c.by
             const fired: [number, unknown, string][] = []
-            while (!timers.advanceEventTime(watermark, ({ time, key, name }) => fired.push([time, key, name]), c.budget)) continue
+            while (
+              !timers.advanceEventTime(
+                watermark,
+                ({ time, key, name }) => fired.push([time, key, name]),
+                c.budget,
+              )
+            )
+              continue
             expect(fired.map(([time]) => time)).toEqual(fired.map(([time]) => time).sort((a, b) => a - b))
             const due = [...model].filter((t) => (JSON.parse(t) as [number])[0] <= watermark)
             expect(fired.map((t) => JSON.stringify(t)).sort()).toEqual(due.sort())
@@ -52,7 +64,12 @@ describe('TimerService', () => {
             const snapshot = backend.snapshot(1, 0)
             while (!snapshot.step(1)) continue
             backend = heapBackend()
-            backend.restore(openStateFile(encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false })), 'op')
+            backend.restore(
+              openStateFile(
+                encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false }),
+              ),
+              'op',
+            )
             context = new KeyedContext<unknown>()
             timers = new TimerService(backend, context, () => 0)
           }

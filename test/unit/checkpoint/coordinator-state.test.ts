@@ -8,22 +8,48 @@ import {
   type CoordinatorState,
 } from '#runtime/checkpoint/coordinator-state'
 
-const checkpoint: CheckpointInFlight = { attempt: '2.1', epoch: 2, id: 7, base: 6, kind: 'checkpoint', stop: false }
+const checkpoint: CheckpointInFlight = {
+  attempt: '2.1',
+  epoch: 2,
+  id: 7,
+  base: 6,
+  kind: 'checkpoint',
+  stop: false,
+}
 const ack = (vertex: string, change: object = {}): CoordinatorEvent => ({
   type: 'TaskStatusUpdate',
   ack: { attempt: '2.1', epoch: 2, checkpointId: 7, vertex, subtask: 0, ...change },
 })
 const decline = (change: object = {}): CoordinatorEvent => ({
   type: 'Decline',
-  decline: { attempt: '2.1', epoch: 2, checkpointId: 7, vertex: 'b', subtask: 0, reason: 'CHECKPOINT_DECLINED', message: 'no', ...change },
+  decline: {
+    attempt: '2.1',
+    epoch: 2,
+    checkpointId: 7,
+    vertex: 'b',
+    subtask: 0,
+    reason: 'CHECKPOINT_DECLINED',
+    message: 'no',
+    ...change,
+  },
 })
 
 const STATES = {
   idle: IDLE,
   requesting: { phase: 'REQUESTING', checkpoint, missing: new Set(['a/0', 'b/0']), acked: new Set() },
-  'requesting, all acked': { phase: 'REQUESTING', checkpoint, missing: new Set(), acked: new Set(['a/0', 'b/0']) },
+  'requesting, all acked': {
+    phase: 'REQUESTING',
+    checkpoint,
+    missing: new Set(),
+    acked: new Set(['a/0', 'b/0']),
+  },
   executing: { phase: 'EXECUTING', checkpoint, missing: new Set(['b/0']), acked: new Set(['a/0']) },
-  'executing, all acked': { phase: 'EXECUTING', checkpoint, missing: new Set(), acked: new Set(['a/0', 'b/0']) },
+  'executing, all acked': {
+    phase: 'EXECUTING',
+    checkpoint,
+    missing: new Set(),
+    acked: new Set(['a/0', 'b/0']),
+  },
   'committing manifest': { phase: 'COMMITTING', checkpoint, step: 'manifest' },
   'committing ready': { phase: 'COMMITTING', checkpoint, step: 'ready' },
   'committing sent': { phase: 'COMMITTING', checkpoint, step: 'sent' },
@@ -35,7 +61,11 @@ const STATES = {
 type StateName = keyof typeof STATES
 
 const EVENTS = {
-  request: { type: 'CheckpointRequest', checkpoint: { ...checkpoint, id: 8, base: 7 }, subtasks: ['a/0', 'b/0'] },
+  request: {
+    type: 'CheckpointRequest',
+    checkpoint: { ...checkpoint, id: 8, base: 7 },
+    subtasks: ['a/0', 'b/0'],
+  },
   'triggers sent': { type: 'TriggersSent', id: 7 },
   'triggers sent of another id': { type: 'TriggersSent', id: 6 },
   'ack b': ack('b'),
@@ -52,7 +82,12 @@ const EVENTS = {
   'late expire': { type: 'Expire', id: 6 },
   'manifest written': { type: 'ManifestWritten', id: 7 },
   'late manifest written': { type: 'ManifestWritten', id: 6 },
-  'finalize failed': { type: 'FinalizeFailed', id: 7, reason: 'FINALIZE_CHECKPOINT_FAILURE', message: 'store down' },
+  'finalize failed': {
+    type: 'FinalizeFailed',
+    id: 7,
+    reason: 'FINALIZE_CHECKPOINT_FAILURE',
+    message: 'store down',
+  },
   'append sent': { type: 'AppendSent', id: 7 },
   appended: { type: 'AppendOutcome', id: 7, outcome: 'appended' },
   'append unknown': { type: 'AppendOutcome', id: 7, outcome: 'unknown' },
@@ -69,7 +104,11 @@ type EventName = keyof typeof EVENTS
 function show(state: CoordinatorState, event: CoordinatorEvent): string {
   const transition = next(state, event)
   const label = (s: CoordinatorState) =>
-    s.phase === 'COMMITTING' ? `COMMITTING.${s.step}` : s.phase === 'FAILED' || s.phase === 'ABORTED' ? `${s.phase}(${s.reason})` : s.phase
+    s.phase === 'COMMITTING'
+      ? `COMMITTING.${s.step}`
+      : s.phase === 'FAILED' || s.phase === 'ABORTED'
+        ? `${s.phase}(${s.reason})`
+        : s.phase
   const effects = transition.effects.map((e) =>
     e.type === 'acknowledged'
       ? e.outcome
@@ -120,11 +159,29 @@ const NEXT_ONE = { request: 'REQUESTING sendTriggers', fenced: 'ABORTED(FENCED) 
 
 /** What is not named is `same`: nothing happens. */
 const EXPECTED: Record<StateName, Partial<Record<EventName, string>>> = {
-  idle: { ...NEXT_ONE, ...ACKS_WHEN_OVER, 'ack of another attempt': 'same DISCARDED', 'ack of another epoch': 'same DISCARDED' },
-  requesting: { ...COLLECTING, 'triggers sent': 'EXECUTING', 'ack b': 'REQUESTING SUCCESS', 'ack a': 'REQUESTING SUCCESS' },
-  'requesting, all acked': { ...COLLECTING, 'triggers sent': 'EXECUTING raise:CheckpointComplete', 'ack b': 'same DUPLICATE' },
+  idle: {
+    ...NEXT_ONE,
+    ...ACKS_WHEN_OVER,
+    'ack of another attempt': 'same DISCARDED',
+    'ack of another epoch': 'same DISCARDED',
+  },
+  requesting: {
+    ...COLLECTING,
+    'triggers sent': 'EXECUTING',
+    'ack b': 'REQUESTING SUCCESS',
+    'ack a': 'REQUESTING SUCCESS',
+  },
+  'requesting, all acked': {
+    ...COLLECTING,
+    'triggers sent': 'EXECUTING raise:CheckpointComplete',
+    'ack b': 'same DUPLICATE',
+  },
   executing: { ...COLLECTING, 'ack b': 'EXECUTING SUCCESS raise:CheckpointComplete' },
-  'executing, all acked': { ...COLLECTING, 'ack b': 'same DUPLICATE', 'all acks': 'COMMITTING.manifest writeManifest' },
+  'executing, all acked': {
+    ...COLLECTING,
+    'ack b': 'same DUPLICATE',
+    'all acks': 'COMMITTING.manifest writeManifest',
+  },
   'committing manifest': {
     ...COMMITTING,
     ...MAY_STILL_FAIL,
@@ -159,15 +216,27 @@ const EXPECTED: Record<StateName, Partial<Record<EventName, string>>> = {
 describe('next()', () => {
   for (const state of Object.keys(STATES) as StateName[]) {
     test(`has the written answer to every event when ${state}`, () => {
-      const got = Object.fromEntries((Object.keys(EVENTS) as EventName[]).map((event) => [event, show(STATES[state], EVENTS[event])]))
-      const wanted = Object.fromEntries((Object.keys(EVENTS) as EventName[]).map((event) => [event, EXPECTED[state][event] ?? 'same']))
+      const got = Object.fromEntries(
+        (Object.keys(EVENTS) as EventName[]).map((event) => [event, show(STATES[state], EVENTS[event])]),
+      )
+      const wanted = Object.fromEntries(
+        (Object.keys(EVENTS) as EventName[]).map((event) => [event, EXPECTED[state][event] ?? 'same']),
+      )
       expect(got).toEqual(wanted)
     })
   }
 
   test('the table has a row for every phase and an entry for every event type', () => {
     const types = new Set(Object.values(EVENTS).map((event) => event.type))
-    expect(Object.keys(TRANSITIONS).toSorted()).toEqual(['ABORTED', 'COMMITTING', 'COMPLETED', 'EXECUTING', 'FAILED', 'IDLE', 'REQUESTING'])
+    expect(Object.keys(TRANSITIONS).toSorted()).toEqual([
+      'ABORTED',
+      'COMMITTING',
+      'COMPLETED',
+      'EXECUTING',
+      'FAILED',
+      'IDLE',
+      'REQUESTING',
+    ])
     for (const row of Object.values(TRANSITIONS)) expect(new Set(Object.keys(row))).toEqual(types)
   })
 

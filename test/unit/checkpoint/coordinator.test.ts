@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
-import { CommitLog } from '#runtime/checkpoint/commit-log'
+import { CommitLog } from '#runtime/commit-log/commit-log'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
-import { readManifest } from '#runtime/checkpoint/manifest-io'
-import type { StateFile } from '#runtime/checkpoint/records'
+import { readManifest } from '#runtime/commit-log/manifest-io'
+import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { Barrier, SubtaskAck } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore, type MemoryHooks } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
@@ -26,7 +26,10 @@ const SUBTASKS = [
 ] as const
 const defaults = { intervalMs: 1000, timeoutMs: 5000, minPauseMs: 100, tolerableFailures: 1, retain: 2 }
 
-async function setup(overrides: Partial<typeof defaults> = {}, restart?: { objects: MemoryObjects; clock: VirtualClock }) {
+async function setup(
+  overrides: Partial<typeof defaults> = {},
+  restart?: { objects: MemoryObjects; clock: VirtualClock },
+) {
   const clock = restart?.clock ?? new VirtualClock()
   const objects = restart?.objects ?? new MemoryObjects(() => clock.now())
   const hooks: MemoryHooks = {}
@@ -69,7 +72,12 @@ async function setup(overrides: Partial<typeof defaults> = {}, restart?: { objec
     await clock.advance(0)
     return attempt
   }
-  const file = async (barrier: Barrier, vertex: string, subtask: number, attempt: string): Promise<StateFile> => {
+  const file = async (
+    barrier: Barrier,
+    vertex: string,
+    subtask: number,
+    attempt: string,
+  ): Promise<StateFile> => {
     const key = stateFileKey(barrier.directory, vertex, subtask, attempt)
     await store.create(key, new Uint8Array(8))
     return { key, sizeBytes: 8, sha256: `${barrier.id}`, writtenBy: barrier.id, mode: 'full' }
@@ -109,11 +117,17 @@ describe('CheckpointCoordinator', () => {
     await clock.advance(999)
     expect(seen.triggers).toEqual([])
     await clock.advance(1)
-    expect(seen.triggers).toEqual([{ epoch: 1, id: 1, base: 0, kind: 'checkpoint', directory: 'chk/1-1', stop: false, drain: false }])
+    expect(seen.triggers).toEqual([
+      { epoch: 1, id: 1, base: 0, kind: 'checkpoint', directory: 'chk/1-1', stop: false, drain: false },
+    ])
     expect(coordinator.phase).toBe('EXECUTING')
     await ack(seen.triggers[0]!, 'source', 0)
     await ack(seen.triggers[0]!, 'source', 0)
-    expect(coordinator.history[0]).toMatchObject({ status: 'IN_PROGRESS', num_acknowledged_subtasks: 1, num_subtasks: 3 })
+    expect(coordinator.history[0]).toMatchObject({
+      status: 'IN_PROGRESS',
+      num_acknowledged_subtasks: 1,
+      num_subtasks: 3,
+    })
     await ackAll(seen.triggers[0]!)
     expect(coordinator.phase).toBe('COMPLETED')
     expect(seen.completes).toEqual([1])
@@ -127,13 +141,20 @@ describe('CheckpointCoordinator', () => {
       sizeBytes: 24,
       deltaBytes: 24,
     })
-    const manifest = await readManifest(store, log.state.lastCheckpoint!.manifest, log.state.lastCheckpoint!.sha256)
+    const manifest = await readManifest(
+      store,
+      log.state.lastCheckpoint!.manifest,
+      log.state.lastCheckpoint!.sha256,
+    )
     expect(manifest.vertices.map((v) => [v.vertex, v.subtasks.length])).toEqual([
       ['source', 1],
       ['count', 2],
     ])
     expect(coordinator.counts).toEqual({ restored: 0, total: 1, in_progress: 0, completed: 1, failed: 0 })
-    expect(coordinator.details(1)).toMatchObject({ status: 'COMPLETED', subtasks: [{ vertex: 'source', upload_ms: 4 }, {}, {}] })
+    expect(coordinator.details(1)).toMatchObject({
+      status: 'COMPLETED',
+      subtasks: [{ vertex: 'source', upload_ms: 4 }, {}, {}],
+    })
   })
 
   test('the next barrier names the last completed checkpoint of the attempt as base; old ones are retired and their files deleted after the grace', async () => {
@@ -153,10 +174,18 @@ describe('CheckpointCoordinator', () => {
     const { clock, coordinator, seen, deploy, ack, log } = await setup()
     await deploy(1)
     await clock.advance(1000)
-    const foreign: StateFile = { key: 'chk/9-9/x.state', sizeBytes: 1, sha256: 'x', writtenBy: 9, mode: 'full' }
+    const foreign: StateFile = {
+      key: 'chk/9-9/x.state',
+      sizeBytes: 1,
+      sha256: 'x',
+      writtenBy: 9,
+      mode: 'full',
+    }
     await ack(seen.triggers[0]!, 'source', 0)
     await ack(seen.triggers[0]!, 'count', 0)
-    await ack(seen.triggers[0]!, 'count', 1, { state: { subtask: 1, keyGroups: [64, 128], chain: [foreign] } })
+    await ack(seen.triggers[0]!, 'count', 1, {
+      state: { subtask: 1, keyGroups: [64, 128], chain: [foreign] },
+    })
     await clock.advance(0)
     expect(coordinator.phase).toBe('FAILED')
     expect(coordinator.lastFailure).toMatchObject({ id: 1, reason: 'CORRUPT_UPLOAD' })
@@ -250,7 +279,9 @@ describe('CheckpointCoordinator', () => {
     expect(one.coordinator.phase).toBe('ABORTED')
     expect(one.seen).toMatchObject({ completes: [], aborts: [], fenced: [{ code: 'FENCED' }] })
     await expect(asked).rejects.toMatchObject({ code: 'CKP_DECLINED', context: { reason: 'FENCED' } })
-    await expect(one.coordinator.request({ triggerId: 'u', type: 'checkpoint' })).rejects.toMatchObject({ context: { reason: 'FENCED' } })
+    await expect(one.coordinator.request({ triggerId: 'u', type: 'checkpoint' })).rejects.toMatchObject({
+      context: { reason: 'FENCED' },
+    })
     await one.clock.advance(10_000)
     expect(one.seen.triggers).toHaveLength(1)
   })
@@ -275,10 +306,21 @@ describe('CheckpointCoordinator', () => {
     await ackAll(seen.triggers[0]!)
     const asked = coordinator.request({ triggerId: 't', type: 'savepoint' })
     expect(coordinator.request({ triggerId: 't', type: 'savepoint' })).toBe(asked)
-    expect(seen.triggers[1]).toMatchObject({ id: 2, base: 0, kind: 'savepoint', stop: false, directory: 'savepoints/2-1' })
+    expect(seen.triggers[1]).toMatchObject({
+      id: 2,
+      base: 0,
+      kind: 'savepoint',
+      stop: false,
+      directory: 'savepoints/2-1',
+    })
     await ackAll(seen.triggers[1]!)
     const result = await asked
-    expect(result).toMatchObject({ id: 2, type: 'savepoint', path: 'memory://job/savepoints/2-1', maxParallelism: 128 })
+    expect(result).toMatchObject({
+      id: 2,
+      type: 'savepoint',
+      path: 'memory://job/savepoints/2-1',
+      maxParallelism: 128,
+    })
     expect(seen.completes).toEqual([1])
     expect(log.state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
     const manifest = await readManifest(store, 'savepoints/2-1/manifest.json', result.sha256)
@@ -289,7 +331,10 @@ describe('CheckpointCoordinator', () => {
   })
 
   test('a failed savepoint does not count towards the failure limit and may be asked for again under the same id', async () => {
-    const { clock, coordinator, seen, deploy, ackAll } = await setup({ tolerableFailures: 0, intervalMs: 60_000 })
+    const { clock, coordinator, seen, deploy, ackAll } = await setup({
+      tolerableFailures: 0,
+      intervalMs: 60_000,
+    })
     await deploy(1)
     const asked = coordinator.request({ triggerId: 't', type: 'savepoint' })
     await clock.advance(5000)
@@ -305,11 +350,17 @@ describe('CheckpointCoordinator', () => {
     await deploy(1)
     const asked = coordinator.request({ triggerId: 's', type: 'stop', path: 'savepoints/before-upgrade' })
     const behind = coordinator.request({ triggerId: 'b', type: 'checkpoint' })
-    expect(seen.triggers[0]).toMatchObject({ kind: 'savepoint', stop: true, directory: 'savepoints/before-upgrade' })
+    expect(seen.triggers[0]).toMatchObject({
+      kind: 'savepoint',
+      stop: true,
+      directory: 'savepoints/before-upgrade',
+    })
     await ackAll(seen.triggers[0]!)
     expect(await asked).toMatchObject({ id: 1, path: 'memory://job/savepoints/before-upgrade' })
     expect(seen.completes).toEqual([1])
-    expect(log.state.savepoints).toMatchObject([{ id: 1, stop: true, manifest: 'savepoints/before-upgrade/manifest.json' }])
+    expect(log.state.savepoints).toMatchObject([
+      { id: 1, stop: true, manifest: 'savepoints/before-upgrade/manifest.json' },
+    ])
     expect(log.state.restorePoint).toMatchObject({ kind: 'savepoint' })
     await clock.advance(10_000)
     expect(seen.triggers).toHaveLength(1)
@@ -336,7 +387,9 @@ describe('CheckpointCoordinator', () => {
     const { coordinator, deploy } = await setup()
     await deploy(1)
     for (const path of ['log/x', 'chk/1-1', '../x', 's3://other-bucket/x'])
-      await expect(coordinator.request({ triggerId: path, type: 'savepoint', path })).rejects.toMatchObject({ code: 'CFG_INVALID' })
+      await expect(coordinator.request({ triggerId: path, type: 'savepoint', path })).rejects.toMatchObject({
+        code: 'CFG_INVALID',
+      })
     expect(coordinator.phase).toBe('IDLE')
   })
 
@@ -351,7 +404,11 @@ describe('CheckpointCoordinator', () => {
       log: one.log,
       job,
       options: { ...defaults, intervalMs: 60_000 },
-      send: { trigger: (_, barrier) => void one.seen.triggers.push(barrier), complete: () => undefined, abort: () => undefined },
+      send: {
+        trigger: (_, barrier) => void one.seen.triggers.push(barrier),
+        complete: () => undefined,
+        abort: () => undefined,
+      },
       onFailureLimit: () => undefined,
       onFenced: () => undefined,
       onChange: () => undefined,

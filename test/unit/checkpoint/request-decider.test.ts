@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { decide, initialDecider, offer, onFinished, onStarted, onStopped, type DeciderState } from '#runtime/checkpoint/request-decider'
+import {
+  decide,
+  initialDecider,
+  offer,
+  onFinished,
+  onStarted,
+  onStopped,
+  type DeciderState,
+} from '#runtime/checkpoint/request-decider'
 
 const options = { intervalMs: 1000, minPauseMs: 200, maxQueued: 2 }
 const started = (now = 0) => onStarted(initialDecider(), now, options)
@@ -7,7 +15,8 @@ const request = (triggerId: string, last = false) => ({ triggerId, last })
 
 function triggered(state: DeciderState, now: number): DeciderState {
   const decision = decide(state, now, options)
-  if (decision.action !== 'trigger') throw new Error(`expected a trigger at ${now}, got a wait until ${decision.at}`)
+  if (decision.action !== 'trigger')
+    throw new Error(`expected a trigger at ${now}, got a wait until ${decision.at}`)
   return decision.state
 }
 
@@ -70,6 +79,9 @@ describe('decide()', () => {
   test('nothing follows a completed stop; a failed stop lets the job go on', () => {
     const stopping = triggered(offer(started(), request('stop', true), options).state, 10)
     expect(decide(onFinished(stopping, 20, true), 5000, options)).toEqual({ action: 'wait', at: undefined })
-    expect(decide(onFinished(stopping, 20, false), 5000, options)).toMatchObject({ action: 'trigger', request: undefined })
+    expect(decide(onFinished(stopping, 20, false), 5000, options)).toMatchObject({
+      action: 'trigger',
+      request: undefined,
+    })
   })
 })

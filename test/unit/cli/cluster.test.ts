@@ -9,7 +9,13 @@ const apiError = (code: number, body: unknown): Error =>
 
 describe('clusterError()', () => {
   test('a missing object and a missing kind are told apart', () => {
-    expect(clusterError('StreamJob a/b', 'https://k', apiError(404, { message: 'streamjobs.weir.dev "b" not found' }))).toMatchObject({
+    expect(
+      clusterError(
+        'StreamJob a/b',
+        'https://k',
+        apiError(404, { message: 'streamjobs.weir.dev "b" not found' }),
+      ),
+    ).toMatchObject({
       exitCode: 3,
       message: 'StreamJob a/b does not exist.',
     })
@@ -19,8 +25,15 @@ describe('clusterError()', () => {
     })
   })
   test('a refusal repeats the reason of the API server', () => {
-    const error = clusterError('StreamJob a/b', 'https://k', apiError(422, { message: 'spec.restore.path: must be an s3:// URL' }))
-    expect(error).toMatchObject({ exitCode: 2, message: 'The cluster refuses StreamJob a/b: spec.restore.path: must be an s3:// URL' })
+    const error = clusterError(
+      'StreamJob a/b',
+      'https://k',
+      apiError(422, { message: 'spec.restore.path: must be an s3:// URL' }),
+    )
+    expect(error).toMatchObject({
+      exitCode: 2,
+      message: 'The cluster refuses StreamJob a/b: spec.restore.path: must be an s3:// URL',
+    })
   })
   test('an API server that does not answer is named', () => {
     const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
@@ -46,7 +59,9 @@ describe('restorePatch()', () => {
         },
       },
     })
-    expect(restorePatch(undefined, 's3://b/k', true, 'n2')).toMatchObject({ spec: { restore: { savepointRef: null, path: 's3://b/k' } } })
+    expect(restorePatch(undefined, 's3://b/k', true, 'n2')).toMatchObject({
+      spec: { restore: { savepointRef: null, path: 's3://b/k' } },
+    })
   })
 })
 
@@ -78,6 +93,8 @@ describe('statusText()', () => {
     expect(text).toMatch(/^last checkpoint: +7, 30s ago: 2.0 KiB in 18ms$/m)
   })
   test('says so when the operator has not seen the object', () => {
-    expect(statusText({ metadata: { name: 'new' }, spec: {} }, 0)).toContain('the operator has not seen it yet')
+    expect(statusText({ metadata: { name: 'new' }, spec: {} }, 0)).toContain(
+      'the operator has not seen it yet',
+    )
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compareCounts, EmittedCounts } from '../../../scripts/demo/emitted-counts.ts'
+import { compareCounts, EmittedCounts } from '#tools/word-count/emitted-counts'
 
 const counts = (...values: readonly number[]): EmittedCounts => {
   const it = new EmittedCounts()
@@ -11,7 +11,12 @@ const compare = (emitted: Record<string, EmittedCounts>, expected: Record<string
 
 describe('compareCounts()', () => {
   test('accepts 1..n each once, in any order', () => {
-    expect(compare({ a: counts(3, 1, 2), b: counts(1) }, { a: 3, b: 1 })).toEqual({ words: 2, total: 4, differences: [], differing: 0 })
+    expect(compare({ a: counts(3, 1, 2), b: counts(1) }, { a: 3, b: 1 })).toEqual({
+      words: 2,
+      total: 4,
+      differences: [],
+      differing: 0,
+    })
   })
   test.each([
     ['a count written twice', { a: counts(1, 2, 2) }, 'a: 1 counts were written more than once'],

@@ -51,22 +51,35 @@ describe('eventLines()', () => {
   })
   test('tells each newly completed checkpoint once', () => {
     const now = facts({ checkpoint: completed(7) })
-    expect(eventLines(facts({ checkpoint: completed(6) }), now)).toEqual(['checkpoint 7 completed: 12.3 KiB in 18 ms'])
+    expect(eventLines(facts({ checkpoint: completed(6) }), now)).toEqual([
+      'checkpoint 7 completed: 12.3 KiB in 18 ms',
+    ])
     expect(eventLines(now, now)).toEqual([])
   })
   test('does not tell the checkpoint that an earlier run left', () => {
-    expect(eventLines(facts({ state: 'Created' }), facts({ state: 'WaitingForSlots', checkpoint: completed(7) }))).toEqual([])
+    expect(
+      eventLines(facts({ state: 'Created' }), facts({ state: 'WaitingForSlots', checkpoint: completed(7) })),
+    ).toEqual([])
   })
   test('tells a failed checkpoint with its reason', () => {
     const failed = {
       ...facts().checkpoint,
       lastFailure: { id: 8, at: 5, reason: 'CHECKPOINT_EXPIRED' as const, message: '3 of 4 acknowledged' },
     }
-    expect(eventLines(facts(), facts({ checkpoint: failed }))).toEqual(['checkpoint 8 failed: CHECKPOINT_EXPIRED, 3 of 4 acknowledged'])
+    expect(eventLines(facts(), facts({ checkpoint: failed }))).toEqual([
+      'checkpoint 8 failed: CHECKPOINT_EXPIRED, 3 of 4 acknowledged',
+    ])
   })
   test('tells a restart with its restore point and cause', () => {
-    const now = facts({ state: 'Restarting', restarts: 1, checkpoint: completed(7), message: 'task manager tm-2 was lost' })
-    expect(eventLines(facts({ checkpoint: completed(7) }), now)).toEqual(['restarting from checkpoint 7: task manager tm-2 was lost'])
+    const now = facts({
+      state: 'Restarting',
+      restarts: 1,
+      checkpoint: completed(7),
+      message: 'task manager tm-2 was lost',
+    })
+    expect(eventLines(facts({ checkpoint: completed(7) }), now)).toEqual([
+      'restarting from checkpoint 7: task manager tm-2 was lost',
+    ])
   })
   test('tells a recovery once, when its first record has passed', () => {
     const recovery = {
@@ -82,19 +95,31 @@ describe('eventLines()', () => {
     const restoring = facts({ recoveries: [recovery] })
     const running = facts({ recoveries: [{ ...recovery, firstRecordMs: 10 }] })
     expect(eventLines(facts(), restoring)).toEqual([])
-    expect(eventLines(restoring, running)).toEqual(['running again after 412 ms (detect 2, schedule 300, restore 100, first record 10)'])
+    expect(eventLines(restoring, running)).toEqual([
+      'running again after 412 ms (detect 2, schedule 300, restore 100, first record 10)',
+    ])
     expect(eventLines(running, running)).toEqual([])
     expect(recoveryMs(recovery)).toBe(402)
   })
   test('tells the end and its error', () => {
-    const now = facts({ state: 'Failed', error: { code: 'USR_FAILED', message: 'boom in words', retry: 'never', context: {} } })
+    const now = facts({
+      state: 'Failed',
+      error: { code: 'USR_FAILED', message: 'boom in words', retry: 'never', context: {} },
+    })
     expect(eventLines(facts(), now)).toEqual(['failed: boom in words'])
     expect(hasEnded(now)).toBe(true)
     expect(hasEnded(facts())).toBe(false)
   })
   test('tells a savepoint when it has completed', () => {
-    const operation = { triggerId: 't', type: 'savepoint' as const, status: 'InProgress' as const, startedAt: 0 }
+    const operation = {
+      triggerId: 't',
+      type: 'savepoint' as const,
+      status: 'InProgress' as const,
+      startedAt: 0,
+    }
     const done = { ...operation, status: 'Completed' as const, checkpointId: 3, path: 'file:///s' }
-    expect(eventLines(facts({ operations: [operation] }), facts({ operations: [done] }))).toEqual(['savepoint 3 completed: file:///s'])
+    expect(eventLines(facts({ operations: [operation] }), facts({ operations: [done] }))).toEqual([
+      'savepoint 3 completed: file:///s',
+    ])
   })
 })

@@ -6,7 +6,12 @@ import { nameOf, readLocalJob } from '#cli/local/job-file'
 import { manifestJob } from '#cli/local/manifest'
 
 const manifest = (spec: object, name = 'orders'): string =>
-  JSON.stringify({ apiVersion: 'weir.dev/v1alpha1', kind: 'StreamJob', metadata: { name }, spec: { job: { inline: 'x' }, ...spec } })
+  JSON.stringify({
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'StreamJob',
+    metadata: { name },
+    spec: { job: { inline: 'x' }, ...spec },
+  })
 
 describe('nameOf()', () => {
   test.each([
@@ -40,12 +45,20 @@ describe('manifestJob()', () => {
       slots: 2,
       parallelism: 4,
       maxParallelism: 128,
-      checkpoint: { intervalMs: 90_000, timeoutMs: 300_000, minPauseMs: 500, tolerableFailures: 3, retain: 3 },
+      checkpoint: {
+        intervalMs: 90_000,
+        timeoutMs: 300_000,
+        minPauseMs: 500,
+        tolerableFailures: 3,
+        retain: 3,
+      },
       restart: { strategy: 'ExponentialDelay', delayMs: 1000 },
     })
   })
   test('finds a module beside the manifest', () => {
-    expect(manifestJob(manifest({ job: { module: 'src/job.ts' } }), '/m/job.yaml', undefined).module).toEqual({ path: '/m/src/job.ts' })
+    expect(manifestJob(manifest({ job: { module: 'src/job.ts' } }), '/m/job.yaml', undefined).module).toEqual(
+      { path: '/m/src/job.ts' },
+    )
   })
   test('keeps the S3 settings for connectors', () => {
     const storage = { s3: { bucket: 'data', endpoint: 'http://localhost:9000', forcePathStyle: true } }
@@ -59,10 +72,12 @@ describe('manifestJob()', () => {
     const job = manifestJob(manifest({ restore: { empty: true } }), '/m/job.yaml', undefined)
     expect(job.restore).toEqual({ allowNonRestoredState: false })
     expect(job.restoreKey).toBeDefined()
-    expect(() => manifestJob(manifest({ restore: { savepointRef: { name: 's' } } }), '/m/job.yaml', undefined)).toThrow(
-      'exists only on a cluster',
-    )
-    expect(() => manifestJob(manifest({ job: { configMapKeyRef: { name: 'c' } } }), '/m/job.yaml', undefined)).toThrow('ConfigMap c')
+    expect(() =>
+      manifestJob(manifest({ restore: { savepointRef: { name: 's' } } }), '/m/job.yaml', undefined),
+    ).toThrow('exists only on a cluster')
+    expect(() =>
+      manifestJob(manifest({ job: { configMapKeyRef: { name: 'c' } } }), '/m/job.yaml', undefined),
+    ).toThrow('ConfigMap c')
   })
   test('of several jobs one has to be named', () => {
     const both = `${manifest({}, 'a')}\n---\n${manifest({}, 'b')}\n`
@@ -74,10 +89,20 @@ describe('manifestJob()', () => {
 describe('readLocalJob()', () => {
   test('options stand over the manifest, and --from acts at once', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'weir-job-'))
-    writeFileSync(join(dir, 'job.yaml'), manifest({ job: { inline: 'x', args: { a: 1, b: 2 } }, restore: { empty: true } }))
+    writeFileSync(
+      join(dir, 'job.yaml'),
+      manifest({ job: { inline: 'x', args: { a: 1, b: 2 } }, restore: { empty: true } }),
+    )
     const job = await readLocalJob(
       'job.yaml',
-      { arg: ['a=9'], slots: 4, name: 'other', checkpointInterval: 250, from: 'kept/sp', allowNonRestoredState: true },
+      {
+        arg: ['a=9'],
+        slots: 4,
+        name: 'other',
+        checkpointInterval: 250,
+        from: 'kept/sp',
+        allowNonRestoredState: true,
+      },
       dir,
     )
     expect(job).toMatchObject({

@@ -38,10 +38,13 @@ describe('LockFile', () => {
     expect(new LockFile(path).take(5)).toBeUndefined()
     expect(LockFile.holder(path)).toMatchObject({ pid: process.pid, since: 5 })
   })
-  test.runIf(existsSync('/proc/self/stat'))('of an earlier process with a pid in use now is taken over', () => {
-    writeFileSync(path, JSON.stringify({ pid: process.pid, born: '1', since: 0 }))
-    expect(new LockFile(path).take(5)).toBeUndefined()
-  })
+  test.runIf(existsSync('/proc/self/stat'))(
+    'of an earlier process with a pid in use now is taken over',
+    () => {
+      writeFileSync(path, JSON.stringify({ pid: process.pid, born: '1', since: 0 }))
+      expect(new LockFile(path).take(5)).toBeUndefined()
+    },
+  )
   test('that cannot be read is taken over', () => {
     writeFileSync(path, 'not a lock')
     expect(new LockFile(path).take(5)).toBeUndefined()

@@ -6,8 +6,12 @@ import { OperatorHarness } from '#runtime/testing/operator-harness'
 import { TestClock } from '#runtime/testing/test-clock'
 
 const splitsOf = async (options: GeneratorOptions<number>) => {
-  const discover = await OperatorHarness.open({ create: () => new SourceDiscoverOperator(generator(options)) })
-  await discover.pollAll(() => options.count === undefined && discover.output.length === (options.splits ?? 1))
+  const discover = await OperatorHarness.open({
+    create: () => new SourceDiscoverOperator(generator(options)),
+  })
+  await discover.pollAll(
+    () => options.count === undefined && discover.output.length === (options.splits ?? 1),
+  )
   return discover
 }
 const reader = (
@@ -15,7 +19,8 @@ const reader = (
   clock = new TestClock(),
   states = [] as Parameters<typeof OperatorHarness.open>[1],
   place = {},
-) => OperatorHarness.open({ create: () => new SourceReadOperator(generator(options)), clock, ...place }, states)
+) =>
+  OperatorHarness.open({ create: () => new SourceReadOperator(generator(options)), clock, ...place }, states)
 const same = { make: (n: number) => n }
 
 describe('generator()', () => {
@@ -43,7 +48,9 @@ describe('generator()', () => {
       for (const split of splits) first.send(split)
       for (let i = 0; i < polls; i++) first.poll()
       const state = await first.snapshot(1)
-      const second = await Promise.all([0, 1].map((subtask) => reader(options, new TestClock(), [state], { subtask, parallelism: 2 })))
+      const second = await Promise.all(
+        [0, 1].map((subtask) => reader(options, new TestClock(), [state], { subtask, parallelism: 2 })),
+      )
       for (const harness of second) await harness.pollAll()
       const all = [...first.values, ...second.flatMap((h) => h.values)]
       expect(all.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 10_000 }, (_, i) => i))
@@ -53,7 +60,10 @@ describe('generator()', () => {
   test('discovery hands no split out twice', async () => {
     const options = { ...same, count: 10, splits: 4 }
     const first = await splitsOf(options)
-    const again = await OperatorHarness.open({ create: () => new SourceDiscoverOperator(generator(options)) }, [await first.snapshot(1)])
+    const again = await OperatorHarness.open(
+      { create: () => new SourceDiscoverOperator(generator(options)) },
+      [await first.snapshot(1)],
+    )
     await again.pollAll()
     expect([first.output.length, again.output.length]).toEqual([4, 0])
   })

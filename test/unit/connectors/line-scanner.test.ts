@@ -7,10 +7,20 @@ function scan(bytes: Buffer, cuts: readonly number[], maxLineBytes = 1000, from 
   const scanner = new LineScanner(from, maxLineBytes)
   const lines: { line: string; at: number }[] = []
   const takeAll = () => {
-    for (let at = scanner.position, line = scanner.take(); line !== undefined; at = scanner.position, line = scanner.take())
+    for (
+      let at = scanner.position, line = scanner.take();
+      line !== undefined;
+      at = scanner.position, line = scanner.take()
+    )
       lines.push({ line, at })
   }
-  const borders = [...new Set([from, ...cuts.filter((c) => c > from && c < bytes.length).sort((a, b) => a - b), bytes.length])]
+  const borders = [
+    ...new Set([
+      from,
+      ...cuts.filter((c) => c > from && c < bytes.length).sort((a, b) => a - b),
+      bytes.length,
+    ]),
+  ]
   for (let i = 0; i + 1 < borders.length; i++) {
     scanner.push(Buffer.from(bytes.subarray(borders[i], borders[i + 1])))
     takeAll()
@@ -44,15 +54,20 @@ describe('LineScanner', () => {
   })
 
   test('the pieces in which bytes come change nothing, nor does reading again from the start of any line', () => {
-    const text = fc.array(fc.constantFrom('a', 'ß', '語', '😀', '\n', '\r\n', 'xyz'), { maxLength: 40 }).map((parts) => parts.join(''))
+    const text = fc
+      .array(fc.constantFrom('a', 'ß', '語', '😀', '\n', '\r\n', 'xyz'), { maxLength: 40 })
+      .map((parts) => parts.join(''))
     fc.assert(
       fc.property(text, fc.array(fc.nat(120)), (t, cuts) => {
         const bytes = Buffer.from(t)
         const whole = scan(bytes, [])
-        expect(whole.lines.map((l) => l.line)).toEqual(t.split(/\r?\n/).slice(0, t.endsWith('\n') || t === '' ? -1 : undefined))
+        expect(whole.lines.map((l) => l.line)).toEqual(
+          t.split(/\r?\n/).slice(0, t.endsWith('\n') || t === '' ? -1 : undefined),
+        )
         expect(scan(bytes, cuts)).toEqual(whole)
         expect(whole.position).toBe(bytes.length)
-        for (const [i, { at }] of whole.lines.entries()) expect(scan(bytes, cuts, 1000, at).lines).toEqual(whole.lines.slice(i))
+        for (const [i, { at }] of whole.lines.entries())
+          expect(scan(bytes, cuts, 1000, at).lines).toEqual(whole.lines.slice(i))
       }),
     )
   })

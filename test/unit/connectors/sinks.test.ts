@@ -34,7 +34,9 @@ describe('collect()', () => {
     expect(into).toEqual([])
     await harness.complete(1)
     expect(into).toEqual([1])
-    await OperatorHarness.open({ create: () => new SinkOperator(collect<number>(into)), attempt: '1.2' }, [state])
+    await OperatorHarness.open({ create: () => new SinkOperator(collect<number>(into)), attempt: '1.2' }, [
+      state,
+    ])
     expect(into).toEqual([1, 1])
   })
 })

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { initialLease, type LeaseEvent, type LeaseSettings, type LeaseState, next } from '#runtime/election/lease-core'
+import {
+  initialLease,
+  type LeaseEvent,
+  type LeaseSettings,
+  type LeaseState,
+  next,
+} from '#runtime/election/lease-core'
 
 const settings: LeaseSettings = { ttlMs: 3000, token: 'a:1', floor: 4 }
 type Bare = LeaseEvent extends infer E ? (E extends unknown ? Omit<E, 'random'> : never) : never
@@ -30,15 +36,23 @@ describe('a stand-by', () => {
     const { state, actions } = run(wake(0), held)
     expect(actions[0]).toEqual({ type: 'report', state: { kind: 'standby', leader: 'b' } })
     expect(state).toMatchObject({ wakeAt: 490, busy: false })
-    expect(run(wake(0), held, wake(500), { ...held, now: 510 }).actions.map((a) => (a as { type: string }).type)).toEqual(['wakeAt'])
+    expect(
+      run(wake(0), held, wake(500), { ...held, now: 510 }).actions.map((a) => (a as { type: string }).type),
+    ).toEqual(['wakeAt'])
   })
   test('asks again right after the answer when a release was announced meanwhile', () => {
-    expect(run(wake(0), { type: 'hint', now: 5 }, { type: 'held', holder: 'b', remainingMs: 2000, now: 10 }).state).toMatchObject({
+    expect(
+      run(wake(0), { type: 'hint', now: 5 }, { type: 'held', holder: 'b', remainingMs: 2000, now: 10 }).state,
+    ).toMatchObject({
       wakeAt: 5,
     })
   })
   test('keeps asking while nobody answers', () => {
-    expect(run(wake(0), { type: 'unreachable', now: 100 }).state).toMatchObject({ kind: 'standby', busy: false, wakeAt: 850 })
+    expect(run(wake(0), { type: 'unreachable', now: 100 }).state).toMatchObject({
+      kind: 'standby',
+      busy: false,
+      wakeAt: 850,
+    })
   })
 })
 
@@ -59,7 +73,11 @@ describe('a leader', () => {
     expect(later.actions.map((a) => (a as { type: string }).type)).toEqual(['renew'])
   })
   test('is confirmed when an answer comes after all', () => {
-    const { state, actions } = run(...won, wake(1000), wake(2940), { type: 'renewed', sentAt: 1000, now: 3100 })
+    const { state, actions } = run(...won, wake(1000), wake(2940), {
+      type: 'renewed',
+      sentAt: 1000,
+      now: 3100,
+    })
     expect(actions[0]).toEqual({ type: 'notice', notice: 'confirmed' })
     expect(state).toMatchObject({ overdue: false, validUntil: 1000 + 2940, wakeAt: 3100 })
   })
@@ -72,6 +90,8 @@ describe('a leader', () => {
     const { state, actions } = run(...won, wake(1000), { type: 'foreign', holder: 'b', now: 1010 })
     expect(state.kind).toBe('ended')
     expect(actions).toEqual([{ type: 'report', state: { kind: 'lost', why: 'b holds the lease' } }])
-    expect(next(settings, state, { type: 'acquired', epoch: 9, sentAt: 0, now: 0, random: 0 }).state).toBe(state)
+    expect(next(settings, state, { type: 'acquired', epoch: 9, sentAt: 0, now: 0, random: 0 }).state).toBe(
+      state,
+    )
   })
 })

@@ -36,7 +36,13 @@ function setup() {
   const clock = new VirtualClock()
   const lease = new MemoryLease(clock.now)
   const start = (id: string, hooks: MemoryLeaseHooks = {}): LeaseLoop => {
-    const loop = new LeaseLoop({ store: new MemoryLeaseStore(lease, TTL_MS, hooks), clock, random: () => 0.5, ttlMs: TTL_MS, token: id })
+    const loop = new LeaseLoop({
+      store: new MemoryLeaseStore(lease, TTL_MS, hooks),
+      clock,
+      random: () => 0.5,
+      ttlMs: TTL_MS,
+      token: id,
+    })
     lease.onRelease(() => loop.hint())
     loop.campaign(1, () => undefined)
     return loop
@@ -113,7 +119,11 @@ test('an only candidate leads at once under the floor', async () => {
 })
 
 test('keys of one job share a hash slot whatever the prefix holds', () => {
-  expect(leaseKeys('weir', 'u1')).toEqual({ leader: '{weir:u1}:leader', epoch: '{weir:u1}:epoch', events: '{weir:u1}:events' })
+  expect(leaseKeys('weir', 'u1')).toEqual({
+    leader: '{weir:u1}:leader',
+    epoch: '{weir:u1}:epoch',
+    events: '{weir:u1}:events',
+  })
   expect(leaseKeys('a}b{', 'u1').leader).toBe('{a_b_:u1}:leader')
 })
 

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { CODEC_F64, CODEC_I32, CODEC_MSGPACK, CODEC_STRINGS, decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
+import {
+  CODEC_F64,
+  CODEC_I32,
+  CODEC_MSGPACK,
+  CODEC_STRINGS,
+  decodeBatch,
+  encodeBatch,
+} from '#runtime/element/batch-codec'
 
 const roundTrip = (rows: readonly unknown[]) => decodeBatch(encodeBatch(rows, undefined, rows.length)).rows
 const codecOf = (rows: readonly unknown[]) => encodeBatch(rows, undefined, rows.length)[0]
@@ -14,13 +21,40 @@ describe('encodeBatch()', () => {
     ['strings and numbers', ['a', 1], CODEC_MSGPACK],
     [
       'everything else',
-      [undefined, null, true, 1n, -(2n ** 63n), 2n ** 64n, 2n ** 700n, [1, [2]], {}, { a: undefined, b: { c: [{ d: 1 }] } }],
+      [
+        undefined,
+        null,
+        true,
+        1n,
+        -(2n ** 63n),
+        2n ** 64n,
+        2n ** 700n,
+        [1, [2]],
+        {},
+        { a: undefined, b: { c: [{ d: 1 }] } },
+      ],
       CODEC_MSGPACK,
     ],
-    ['numbers in objects', [{ v: Number.NaN }, { v: Infinity }, { v: -Infinity }, { v: 2 ** 53 }, { v: -1.5 }], CODEC_MSGPACK],
-    ['Date, Map, Set', [new Date(0), new Date(-5), new Map<unknown, unknown>([[1, { a: 1 }]]), new Set([1, 'a'])], CODEC_MSGPACK],
-    ['binary data', [new Uint8Array([1, 2]), new Float64Array([1.5, -0]), new BigInt64Array([-1n]), new Int16Array([])], CODEC_MSGPACK],
-    ['more shapes than msgpackr shares', Array.from({ length: 200 }, (_, i) => ({ [`k${i}`]: i, z: { [`n${i}`]: i } })), CODEC_MSGPACK],
+    [
+      'numbers in objects',
+      [{ v: Number.NaN }, { v: Infinity }, { v: -Infinity }, { v: 2 ** 53 }, { v: -1.5 }],
+      CODEC_MSGPACK,
+    ],
+    [
+      'Date, Map, Set',
+      [new Date(0), new Date(-5), new Map<unknown, unknown>([[1, { a: 1 }]]), new Set([1, 'a'])],
+      CODEC_MSGPACK,
+    ],
+    [
+      'binary data',
+      [new Uint8Array([1, 2]), new Float64Array([1.5, -0]), new BigInt64Array([-1n]), new Int16Array([])],
+      CODEC_MSGPACK,
+    ],
+    [
+      'more shapes than msgpackr shares',
+      Array.from({ length: 200 }, (_, i) => ({ [`k${i}`]: i, z: { [`n${i}`]: i } })),
+      CODEC_MSGPACK,
+    ],
   ] as const)('keeps %s', (_, rows, codec) => {
     expect(roundTrip(rows)).toEqual(rows)
     expect(codecOf(rows)).toBe(codec)
@@ -48,7 +82,10 @@ describe('encodeBatch()', () => {
 
   test('takes the first n rows and timestamps and leaves the reserve to the caller', () => {
     const bytes = encodeBatch(['a', 'b', { c: 1 }], new Float64Array([1, -Infinity, 3]), 2, 5)
-    expect(decodeBatch(bytes.subarray(5))).toEqual({ rows: ['a', 'b'], timestamps: new Float64Array([1, -Infinity]) })
+    expect(decodeBatch(bytes.subarray(5))).toEqual({
+      rows: ['a', 'b'],
+      timestamps: new Float64Array([1, -Infinity]),
+    })
   })
 
   test('names what cannot be encoded and encodes the next batch as if nothing had happened', () => {
@@ -71,7 +108,9 @@ describe('decodeBatch()', () => {
     ['left-over text', [1, 0, 0, 0, 1, 0, 0, 0, 0x81, 1, 65, 65]],
     ['another row count', Array.from(encodeBatch([null, null], undefined, 2).with(4, 3))],
   ])('refuses bytes with %s', (_, bytes) => {
-    expect(() => decodeBatch(Uint8Array.from(bytes))).toThrow(expect.objectContaining({ code: 'STO_CORRUPT' }))
+    expect(() => decodeBatch(Uint8Array.from(bytes))).toThrow(
+      expect.objectContaining({ code: 'STO_CORRUPT' }),
+    )
   })
 
   test('gives rows that share no memory with the bytes', () => {

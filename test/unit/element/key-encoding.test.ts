@@ -44,11 +44,14 @@ const VECTORS: readonly (readonly [unknown, string, number])[] = [
 ]
 
 describe('the persisted key encoding', () => {
-  test.each(VECTORS.map(([key, bytes, hash]) => ({ key, bytes, hash })))('$bytes never changes', ({ key, bytes, hash }) => {
-    expect(hex(key)).toBe(bytes)
-    expect(hashKey(key)).toBe(hash)
-    expect(keyGroupOf(key, 128)).toBe(hash % 128)
-  })
+  test.each(VECTORS.map(([key, bytes, hash]) => ({ key, bytes, hash })))(
+    '$bytes never changes',
+    ({ key, bytes, hash }) => {
+      expect(hex(key)).toBe(bytes)
+      expect(hashKey(key)).toBe(hash)
+      expect(keyGroupOf(key, 128)).toBe(hash % 128)
+    },
+  )
 
   test('takes objects with the same members in any order, and with members that are undefined, as one key', () => {
     expect(hex({ a: 1, b: [2] })).toBe(hex({ b: [2], c: undefined, a: 1 }))

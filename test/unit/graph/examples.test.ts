@@ -25,7 +25,10 @@ describe('examples', () => {
     const args = { input: 'in/', output: 'out/', late: 'late/' }
     for (const name of (await readdir(root)).filter((n) => n.endsWith('.ts')))
       expect(
-        buildPlan(buildGraph(await loadJobModule(await moduleOf(name)), args), { parallelism: 4, maxParallelism: 128 }).guarantee,
+        buildPlan(buildGraph(await loadJobModule(await moduleOf(name)), args), {
+          parallelism: 4,
+          maxParallelism: 128,
+        }).guarantee,
       ).toBe('exactly-once')
   })
 
@@ -42,7 +45,11 @@ describe('examples', () => {
 
   test('page-views counts by sliding windows and sets late views apart', async () => {
     await using dir = await tempDir('examples')
-    const [input, output, late] = ['in.jsonl', 'out', 'late'].map((n) => join(dir.path, n)) as [string, string, string]
+    const [input, output, late] = ['in.jsonl', 'out', 'late'].map((n) => join(dir.path, n)) as [
+      string,
+      string,
+      string,
+    ]
     const minute = 60_000
     const view = (page: string, at: number) => ({ page, user: 'u', at })
     // The watermark moves at the end of a batch of 1,024 records.
@@ -65,6 +72,8 @@ describe('examples', () => {
     }))
     await writeFile(input, requests.map((r) => JSON.stringify(r)).join('\n'))
     await runBounded(await moduleOf('failure-rate.ts'), { args: { input, output, threshold: 0.2 } })
-    expect(await recordsIn(output)).toEqual([{ service: 'shop', from: '1970-01-01T00:00:01.000Z', requests: 30, failed: 15 }])
+    expect(await recordsIn(output)).toEqual([
+      { service: 'shop', from: '1970-01-01T00:00:01.000Z', requests: 30, failed: 15 },
+    ])
   })
 })

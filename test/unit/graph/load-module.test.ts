@@ -55,16 +55,36 @@ describe('loadJobModule()', () => {
       'const a: number = 1\nenum Color { Red }\n',
       /^examples\/job\.ts:2:1 `enum Color \{ Red \}`: TypeScript enum is not supported\. .*union/,
     ],
-    ['a parameter property', 'class A {\n  constructor(private x: number) {}\n}', /^examples\/job\.ts:2:23 .*parameter property/],
-    ['text that does not parse', 'const a = 1\nconst b = = 2\n', /^examples\/job\.ts:2:11 `const b = = 2`: Expression expected/],
+    [
+      'a parameter property',
+      'class A {\n  constructor(private x: number) {}\n}',
+      /^examples\/job\.ts:2:23 .*parameter property/,
+    ],
+    [
+      'text that does not parse',
+      'const a = 1\nconst b = = 2\n',
+      /^examples\/job\.ts:2:11 `const b = = 2`: Expression expected/,
+    ],
     [
       'an early error',
       "import { defineJob } from 'weir-stream'\nconst a = 1\nexport const a = 2\n",
       /^examples\/job\.ts:3:\d+ `export const a = 2`: Identifier 'a' has already been declared/,
     ],
-    ['a decorator', "import { defineJob } from 'weir-stream'\n\n@sealed class B {}\n", /^examples\/job\.ts:3:1 `@sealed class B \{\}`/],
-    ['a missing name of weir-stream', "\nimport { defineJobb } from 'weir-stream'\n", /^examples\/job\.ts:2:10 .*defineJobb/],
-    ['a relative import', "\nimport { x } from './x.ts'\n", /^examples\/job\.ts:2: cannot import "\.\/x\.ts": a job is one file/],
+    [
+      'a decorator',
+      "import { defineJob } from 'weir-stream'\n\n@sealed class B {}\n",
+      /^examples\/job\.ts:3:1 `@sealed class B \{\}`/,
+    ],
+    [
+      'a missing name of weir-stream',
+      "\nimport { defineJobb } from 'weir-stream'\n",
+      /^examples\/job\.ts:2:10 .*defineJobb/,
+    ],
+    [
+      'a relative import',
+      "\nimport { x } from './x.ts'\n",
+      /^examples\/job\.ts:2: cannot import "\.\/x\.ts": a job is one file/,
+    ],
     [
       'a missing package',
       "import x from 'no-such-package-here'\n",
@@ -78,7 +98,11 @@ describe('loadJobModule()', () => {
     ],
     ['no default export', 'export const a = 1\n', /^examples\/job\.ts: the default export is missing/],
     ['another default export', 'export default 3\n', /^examples\/job\.ts: the default export is not a job/],
-    ['defineJob without a function', "import { defineJob } from 'weir-stream'\nexport default defineJob()\n", /defineJob got no function/],
+    [
+      'defineJob without a function',
+      "import { defineJob } from 'weir-stream'\nexport default defineJob()\n",
+      /defineJob got no function/,
+    ],
   ])('refuses %s with the line of the user', async (_, source, message) => {
     const error = await refusal(source)
     expect(error.code).toBe('CFG_MODULE')
@@ -94,7 +118,9 @@ describe('in a worker thread', () => {
       const definition = await loadJobModule({ name: 'job.ts', source: ${JSON.stringify(JOB)} })
       parentPort.postMessage(typeof definition.build)`
     const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`))
-    await expect(new Promise((done, fail) => worker.once('message', done).once('error', fail))).resolves.toBe('function')
+    await expect(new Promise((done, fail) => worker.once('message', done).once('error', fail))).resolves.toBe(
+      'function',
+    )
     await worker.terminate()
   })
 })

@@ -16,9 +16,12 @@ const graphOf = (build: (env: Environment) => unknown) =>
     defineJob(({ env }) => void build(env)),
     {},
   )
-const planOf = (build: (env: Environment) => unknown, parallelism = 2) => buildPlan(graphOf(build), { parallelism, maxParallelism: 128 })
+const planOf = (build: (env: Environment) => unknown, parallelism = 2) =>
+  buildPlan(graphOf(build), { parallelism, maxParallelism: 128 })
 const chainsOf = (build: (env: Environment) => unknown, parallelism = 2) =>
-  planOf(build, parallelism).vertices.map((v) => `${v.operators.map((o) => o.uid).join(' > ')} x${v.parallelism}`)
+  planOf(build, parallelism).vertices.map(
+    (v) => `${v.operators.map((o) => o.uid).join(' > ')} x${v.parallelism}`,
+  )
 const edgesOf = (build: (env: Environment) => unknown, parallelism = 2) =>
   planOf(build, parallelism).edges.map((e) => `${e.from}[${e.fromOperator}] ${e.partition} ${e.to}`)
 const refusal = (work: () => unknown): WeirError => {
@@ -57,7 +60,11 @@ describe('buildPlan()', () => {
         .sink('out', blackhole())
         .setParallelism(1)
     expect(chainsOf(job)).toEqual(['numbers.discover x1', 'numbers x2', 'map.1 x3', 'out x1'])
-    expect(edgesOf(job)).toEqual(['numbers.discover[0] rebalance numbers', 'numbers[0] rebalance map.1', 'map.1[0] rebalance out'])
+    expect(edgesOf(job)).toEqual([
+      'numbers.discover[0] rebalance numbers',
+      'numbers[0] rebalance map.1',
+      'map.1[0] rebalance out',
+    ])
   })
 
   test('a stream used twice goes on in its chain once, and by a forward edge the other time', () => {
@@ -78,12 +85,19 @@ describe('buildPlan()', () => {
         .keyBy((n) => n)
         .count('count')
         .sink('out', blackhole())
-    expect(edgesOf(job)).toEqual(['a.discover[0] rebalance a', 'b.discover[0] rebalance b', 'a[0] hash count', 'b[0] hash count'])
+    expect(edgesOf(job)).toEqual([
+      'a.discover[0] rebalance a',
+      'b.discover[0] rebalance b',
+      'a[0] hash count',
+      'b[0] hash count',
+    ])
     expect(chainsOf(job, 1)).toEqual(['a.discover x1', 'a x1', 'b.discover x1', 'b x1', 'count > out x1'])
   })
 
   test('rebalance() keeps several subtasks apart', () => {
-    expect(edgesOf((env) => env.source('a', numbers).rebalance().sink('out', blackhole()))).toContain('a[0] rebalance out')
+    expect(edgesOf((env) => env.source('a', numbers).rebalance().sink('out', blackhole()))).toContain(
+      'a[0] rebalance out',
+    )
   })
 
   test('the hash is stable, and changes with what decides where records and state go', () => {
@@ -105,20 +119,24 @@ describe('buildPlan()', () => {
 
   test('one sink that is not exactly-once decides for the plan', () => {
     expect(planOf(counted).guarantee).toBe('at-least-once')
-    expect(planOf((env) => env.source('a', numbers).sink('out', collect<number>([]))).guarantee).toBe('exactly-once')
+    expect(planOf((env) => env.source('a', numbers).sink('out', collect<number>([]))).guarantee).toBe(
+      'exactly-once',
+    )
   })
 
   test('refuses parallelism above maxParallelism with the line of the user', () => {
-    expect(refusal(() => buildPlan(graphOf(counted), { parallelism: 5, maxParallelism: 4 })).message).toContain(
-      'from 1 to maxParallelism 4',
-    )
+    expect(
+      refusal(() => buildPlan(graphOf(counted), { parallelism: 5, maxParallelism: 4 })).message,
+    ).toContain('from 1 to maxParallelism 4')
     const error = refusal(() =>
       buildPlan(
         graphOf((env) => env.source('a', numbers).setParallelism(9).sink('out', blackhole())),
         { parallelism: 1, maxParallelism: 4 },
       ),
     )
-    expect(error.message).toMatch(/"a" \(.*plan\.test\.ts:\d+:\d+\) has parallelism 9, more than maxParallelism 4/)
+    expect(error.message).toMatch(
+      /"a" \(.*plan\.test\.ts:\d+:\d+\) has parallelism 9, more than maxParallelism 4/,
+    )
   })
 
   test('instancesOf() gives operators in chain order and the keys of hash edges', () => {
@@ -163,9 +181,9 @@ describe('buildGraph()', () => {
   })
 
   test.each(['', 'a b', 'a.b', '-a', undefined, 7])('refuses %j as a uid', (uid) => {
-    expect(refusal(() => graphOf((env) => env.source('a', numbers).sink(uid as string, blackhole()))).message).toMatch(
-      /plan\.test\.ts:\d+:\d+: .* is not a uid/,
-    )
+    expect(
+      refusal(() => graphOf((env) => env.source('a', numbers).sink(uid as string, blackhole()))).message,
+    ).toMatch(/plan\.test\.ts:\d+:\d+: .* is not a uid/)
   })
 
   test('refuses former names that are still in use', () => {
@@ -181,13 +199,20 @@ describe('buildGraph()', () => {
 
   test('carries former names into the plan, also for discovery', () => {
     const plan = planOf((env) => env.source('a', numbers, { formerly: ['old'] }).sink('out', blackhole()))
-    expect(plan.vertices.map((v) => v.operators[0]?.formerly)).toEqual([['old.discover'], ['old'], []].slice(0, plan.vertices.length))
+    expect(plan.vertices.map((v) => v.operators[0]?.formerly)).toEqual(
+      [['old.discover'], ['old'], []].slice(0, plan.vertices.length),
+    )
   })
 
   test('checks the arguments by the declared schema and shows every issue', () => {
-    const job = defineJob({ args: z.object({ input: z.string(), every: z.object({ n: z.number() }) }) }, ({ env, args }) => {
-      env.source('a', generator({ count: args.every.n, make: (n) => args.input + n })).sink('out', blackhole())
-    })
+    const job = defineJob(
+      { args: z.object({ input: z.string(), every: z.object({ n: z.number() }) }) },
+      ({ env, args }) => {
+        env
+          .source('a', generator({ count: args.every.n, make: (n) => args.input + n }))
+          .sink('out', blackhole())
+      },
+    )
     const error = refusal(() => buildGraph(job, { input: 1, every: { n: 'x' } }))
     expect(error.code).toBe('CFG_INVALID')
     expect(error.message).toContain('args.input: ')
@@ -208,6 +233,8 @@ describe('buildGraph()', () => {
 
   test('says where the function of a job failed', () => {
     const job = defineJob(({ args }) => void args.input.length)
-    expect(refusal(() => buildGraph(job, {})).message).toMatch(/failed while building the graph: .*plan\.test\.ts:\d+/)
+    expect(refusal(() => buildGraph(job, {})).message).toMatch(
+      /failed while building the graph: .*plan\.test\.ts:\d+/,
+    )
   })
 })

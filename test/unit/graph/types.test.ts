@@ -1,6 +1,17 @@
 import { describe, expectTypeOf, test } from 'vitest'
 import * as z from 'zod'
-import { collect, defineJob, files, generator, sideOutput, tumbling, type, valueState, type DataStream, type Window } from '#runtime/index'
+import {
+  collect,
+  defineJob,
+  files,
+  generator,
+  sideOutput,
+  tumbling,
+  type,
+  valueState,
+  type DataStream,
+  type Window,
+} from '#runtime/index'
 
 interface Hit {
   readonly page: string
@@ -11,11 +22,16 @@ describe('types of the public interface', () => {
   test('records, keys and results are known from source to sink', () => {
     defineJob({ args: z.object({ n: z.number().default(3) }) }, ({ env, args }) => {
       expectTypeOf(args.n).toEqualTypeOf<number>()
-      const hits = env.source('hits', generator({ count: args.n, make: (n): Hit => ({ page: `/${n}`, ms: n }) }))
+      const hits = env.source(
+        'hits',
+        generator({ count: args.n, make: (n): Hit => ({ page: `/${n}`, ms: n }) }),
+      )
       expectTypeOf(hits).toEqualTypeOf<DataStream<Hit>>()
       const keyed = hits.keyBy((hit) => hit.page)
       expectTypeOf(keyed.count('count')).toEqualTypeOf<DataStream<{ key: string; count: number }>>()
-      expectTypeOf(keyed.sum('sum', (hit) => hit.ms)).toEqualTypeOf<DataStream<{ key: string; sum: number }>>()
+      expectTypeOf(keyed.sum('sum', (hit) => hit.ms)).toEqualTypeOf<
+        DataStream<{ key: string; sum: number }>
+      >()
       expectTypeOf(keyed.reduce('reduce', (a) => a)).toEqualTypeOf<DataStream<Hit>>()
       const late = sideOutput<Hit>('late')
       const windowed = keyed.window('window', tumbling('1m'), { lateTo: late }).count()

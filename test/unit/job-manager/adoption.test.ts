@@ -13,7 +13,12 @@ const plan: ExecutionPlan = {
   edges: [],
   guarantee: 'exactly-once',
 }
-const place = (vertex: string, subtask: number, taskManager: string) => ({ vertex, subtask, taskManager, slot: 0 })
+const place = (vertex: string, subtask: number, taskManager: string) => ({
+  vertex,
+  subtask,
+  taskManager,
+  slot: 0,
+})
 const report = (given: Partial<ExecutionReport>): ExecutionReport => ({
   attempt: '1.3',
   planHash: 'plan',
@@ -27,7 +32,16 @@ const second = report({ places: [place('b', 1, 'tm-2')], highestCheckpointId: 8 
 const input = (given: Partial<AdoptionInput>): AdoptionInput => ({
   plan,
   run: 1,
-  deploy: { kind: 'DEPLOY', attempt: '1.3', run: 1, planHash: 'plan', restoreFrom: { kind: 'empty' }, why: '', seq: 2, at: 0 },
+  deploy: {
+    kind: 'DEPLOY',
+    attempt: '1.3',
+    run: 1,
+    planHash: 'plan',
+    restoreFrom: { kind: 'empty' },
+    why: '',
+    seq: 2,
+    at: 0,
+  },
   expectedSlots: 2,
   answers: [
     { slots: 1, report: first },

@@ -29,7 +29,16 @@ test('a recovery shows the milliseconds of each phase, and a second failure on t
   clock.time += 3
   recoveries.firstRecord()
   expect(recoveries.views).toEqual([
-    { at: 1000, cause: 'tm-1 was lost', checkpointId: 7, detectMs: 5, electMs: 0, scheduleMs: 20, restoreMs: 100, firstRecordMs: 3 },
+    {
+      at: 1000,
+      cause: 'tm-1 was lost',
+      checkpointId: 7,
+      detectMs: 5,
+      electMs: 0,
+      scheduleMs: 20,
+      restoreMs: 100,
+      firstRecordMs: 3,
+    },
   ])
 })
 

@@ -38,7 +38,10 @@ async function receiver(): Promise<{ client: Socket; received: Received }> {
     received: {
       frames,
       closed,
-      onFrame: (count) => (frames.length >= count ? Promise.resolve() : new Promise((done) => waiters.push({ count, resolve: done }))),
+      onFrame: (count) =>
+        frames.length >= count
+          ? Promise.resolve()
+          : new Promise((done) => waiters.push({ count, resolve: done })),
     },
   }
 }
@@ -57,7 +60,9 @@ describe('FrameSocket', () => {
     await received.onFrame(2)
     client.write(frame([5, 6]))
     await received.onFrame(3)
-    expect(received.frames.map((f) => [...f])).toEqual([[1, 2, 3], [], [4], [5, 6]].slice(0, received.frames.length))
+    expect(received.frames.map((f) => [...f])).toEqual(
+      [[1, 2, 3], [], [4], [5, 6]].slice(0, received.frames.length),
+    )
   })
 
   test('gives each frame a buffer of its own', async () => {

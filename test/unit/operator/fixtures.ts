@@ -5,10 +5,15 @@ import type { JobRef, RunContext } from '#operator/resources/run-context'
 /** Test objects by modifiers: a row of a test shows only the difference. */
 export const JOB: JobRef = { namespace: 'shop', name: 'orders', uid: '11111111-2222-3333-4444-555555555555' }
 
-export const spec = (over: object = {}): StreamJobSpec => streamJobSpec.parse({ job: { inline: 'export default 1' }, ...over })
+export const spec = (over: object = {}): StreamJobSpec =>
+  streamJobSpec.parse({ job: { inline: 'export default 1' }, ...over })
 
 export const defaults = (over: object = {}): OperatorDefaults =>
-  operatorDefaults.parse({ image: 'weir:1', storage: { s3: { bucket: 'shared', prefix: 'weir', credentialsSecret: 's3-root' } }, ...over })
+  operatorDefaults.parse({
+    image: 'weir:1',
+    storage: { s3: { bucket: 'shared', prefix: 'weir', credentialsSecret: 's3-root' } },
+    ...over,
+  })
 
 export const runContext = (over: Partial<RunContext> = {}): RunContext => ({
   job: JOB,

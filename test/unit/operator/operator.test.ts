@@ -13,8 +13,8 @@ import { TestApiServer, fail } from './kube/api-server.ts'
 import { facts } from './stream-job/observed.ts'
 
 /**
- * The whole operator against a server that speaks the Kubernetes protocol, and one that answers as a JobManager does. What needs admission, garbage collection or
- * real pods is in the cluster tests.
+ * The whole operator against a server that speaks the Kubernetes protocol, and one that answers as
+ * a JobManager does. What needs admission, garbage collection or real pods is in the cluster tests.
  */
 const SHOP = '/apis/weir.dev/v1alpha1/namespaces/shop'
 const JOB = `${SHOP}/streamjobs/orders`
@@ -36,7 +36,12 @@ const uid = () => api.objects.get(JOB)?.metadata['uid'] as string
 const has = (path: string) => api.objects.has(path)
 
 function say(over: Partial<JobFacts>): void {
-  said = facts({ job: { namespace: 'shop', name: 'orders', uid: uid() }, run: Number(status().runId), leader: 'orders-jm-a', ...over })
+  said = facts({
+    job: { namespace: 'shop', name: 'orders', uid: uid() },
+    run: Number(status().runId),
+    leader: 'orders-jm-a',
+    ...over,
+  })
   for (const stream of streams) stream.write(`${JSON.stringify(said)}\n`)
 }
 
@@ -87,12 +92,18 @@ beforeEach(async () => {
     }
     void text(request).then((body) => {
       asked.push({ path: request.url ?? '', body: JSON.parse(body) as Record<string, unknown> })
-      response.writeHead(200).end(JSON.stringify({ triggerId: (JSON.parse(body) as { triggerId: string }).triggerId }))
+      response
+        .writeHead(200)
+        .end(JSON.stringify({ triggerId: (JSON.parse(body) as { triggerId: string }).triggerId }))
     })
   })
   jobManager.listen(0, '127.0.0.1')
   await once(jobManager, 'listening')
-  api.put('/api/v1/namespaces/kube-system', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system' } })
+  api.put('/api/v1/namespaces/kube-system', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'kube-system' },
+  })
   api.put('/api/v1/namespaces/weir/secrets/s3-root', {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -146,17 +157,28 @@ describe('a StreamJob', () => {
     await until(() => streams.size === 1)
     say({ state: 'Running' })
     await until(() => ready()?.status === 'True')
-    expect(status()).toMatchObject({ phase: 'Running', runId: '1', leader: 'orders-jm-a', image: 'weir:1', observedGeneration: 1 })
+    expect(status()).toMatchObject({
+      phase: 'Running',
+      runId: '1',
+      leader: 'orders-jm-a',
+      image: 'weir:1',
+      observedGeneration: 1,
+    })
     await until(() => api.objects.get(`${CORE}/pods/orders-jm-a`)?.metadata['labels'] !== undefined)
     await until(
-      () => (api.objects.get(`${CORE}/pods/orders-jm-a`)?.metadata['labels'] as Record<string, string>)['weir.dev/leader'] === 'true',
+      () =>
+        (api.objects.get(`${CORE}/pods/orders-jm-a`)?.metadata['labels'] as Record<string, string>)[
+          'weir.dev/leader'
+        ] === 'true',
     )
   })
 
   test('I1: has the number of its run on record before anything of the run is made', async () => {
     submit({})
     await until(() => has(`${APPS}/replicasets/orders-tm-1`))
-    const writes = api.requests.filter((r) => r.method !== 'GET' && r.path.includes('/shop/')).map((r) => r.path)
+    const writes = api.requests
+      .filter((r) => r.method !== 'GET' && r.path.includes('/shop/'))
+      .map((r) => r.path)
     expect(writes[0]).toBe(`${JOB}/status`)
   })
 
@@ -169,7 +191,10 @@ describe('a StreamJob', () => {
     expect(has(`${APPS}/replicasets/orders-tm-1`)).toBe(true)
     say({ state: 'Suspended', message: 'stopped' })
     await until(() => has(`${APPS}/replicasets/orders-tm-2`))
-    expect([has(`${APPS}/replicasets/orders-tm-1`), has(`${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`)]).toEqual([false, false])
+    expect([
+      has(`${APPS}/replicasets/orders-tm-1`),
+      has(`${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`),
+    ]).toEqual([false, false])
     await isRunning('2')
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
   })
@@ -180,11 +205,17 @@ describe('a StreamJob', () => {
     submit({ upgrade: { mode: 'Savepoint' }, state: 'Suspended' }, 2)
     await until(() => asked.length > 0)
     const { triggerId, path } = asked[0]!.body as { triggerId: string; path: string }
-    say({ state: 'Suspended', operations: [{ triggerId, type: 'stop', status: 'Completed', startedAt: 0, path }] })
+    say({
+      state: 'Suspended',
+      operations: [{ triggerId, type: 'stop', status: 'Completed', startedAt: 0, path }],
+    })
     await until(() => ready()?.reason === 'Suspended' && !has(`${APPS}/deployments/orders-jm`))
     const savepoint = () => api.objects.get(`${SHOP}/savepoints/orders-suspend-1-${uid().slice(0, 8)}`)
     await until(() => (savepoint()?.['status'] as { phase?: string } | undefined)?.phase === 'Completed')
-    expect(savepoint()).toMatchObject({ spec: { existingPath: path }, status: { trigger: 'Suspend', jobUid: uid() } })
+    expect(savepoint()).toMatchObject({
+      spec: { existingPath: path },
+      status: { trigger: 'Suspend', jobUid: uid() },
+    })
     await until(() => status().lastSavepoint?.path === path)
     submit({ upgrade: { mode: 'Savepoint' } }, 3)
     await isRunning('2')
@@ -227,7 +258,12 @@ describe('a Savepoint', () => {
 
   test('waits for the job, is taken once, and ends with what a restore needs', async () => {
     const spec = { streamJobRef: { name: 'orders' }, backoffLimit: 3, timeout: '10m' }
-    api.put(SAVEPOINT, { apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata: { name: 'before', namespace: 'shop' }, spec })
+    api.put(SAVEPOINT, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec,
+    })
     await until(() => state().phase === 'Pending')
     submit({})
     await isRunning()
@@ -236,7 +272,17 @@ describe('a Savepoint', () => {
     expect(state().phase).toBe('InProgress')
     say({
       state: 'Running',
-      operations: [{ triggerId, type: 'savepoint', status: 'Completed', startedAt: 0, path, checkpointId: 3, sizeBytes: 9 }],
+      operations: [
+        {
+          triggerId,
+          type: 'savepoint',
+          status: 'Completed',
+          startedAt: 0,
+          path,
+          checkpointId: 3,
+          sizeBytes: 9,
+        },
+      ],
     })
     await until(() => state().phase === 'Completed')
     expect(state()).toMatchObject({ path, checkpointId: 3, sizeBytes: 9 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type } from '#runtime/graph/type-witness'
 import { AggregateOperator } from '#runtime/operators/aggregate'
-import { counting, greatest, least, summing } from '#runtime/operators/aggregator'
+import { counting, greatest, least, summing } from '#runtime/state/aggregator'
 import { ProcessOperator } from '#runtime/operators/process'
 import { ReduceOperator } from '#runtime/operators/reduce'
 import { listState, valueState } from '#runtime/state/descriptors'
@@ -13,7 +13,11 @@ import type { StreamOperator } from '#runtime/operators/stream-operator'
 const words: Step<string>[] = 'the cat and the dog and the cow'.split(' ').map((send, at) => ({ send, at }))
 const self = (word: string) => word
 
-async function sameWithRestoreAnywhere<I>(create: () => StreamOperator<I>, steps: readonly Step<I>[], keyOf: (value: I) => unknown) {
+async function sameWithRestoreAnywhere<I>(
+  create: () => StreamOperator<I>,
+  steps: readonly Step<I>[],
+  keyOf: (value: I) => unknown,
+) {
   const expected = await runSteps(create, steps)
   for (let after = 0; after <= steps.length; after++) {
     expect(await runSteps(create, steps, { after })).toEqual(expected)
@@ -128,7 +132,11 @@ describe('ProcessOperator', () => {
       { send: 'asp', at: 12 },
       { watermark: 30 },
     ]
-    expect(await sameWithRestoreAnywhere(create, steps, (word) => word[0])).toEqual(['a@11: ant ape auk', 'b@13: bee', 'a@22: asp'])
+    expect(await sameWithRestoreAnywhere(create, steps, (word) => word[0])).toEqual([
+      'a@11: ant ape auk',
+      'b@13: bee',
+      'a@22: asp',
+    ])
   })
 
   test('timers fire before the watermark goes on', async () => {

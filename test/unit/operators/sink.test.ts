@@ -17,7 +17,10 @@ class World {
     return {
       description: 'world',
       guarantee: 'exactly-once',
-      createWriter: ({ subtask, attempt }): SinkWriter<number, { id: string; records: readonly number[] }> => {
+      createWriter: ({
+        subtask,
+        attempt,
+      }): SinkWriter<number, { id: string; records: readonly number[] }> => {
         let open: number[] = []
         return {
           recover: (restored) => void this.recovered.push(restored.map((r) => r.id)),
@@ -41,8 +44,11 @@ class World {
   }
 }
 
-const open = (world: World, options: object = {}, states = [] as Parameters<typeof OperatorHarness.open>[1]) =>
-  OperatorHarness.open({ create: () => new SinkOperator(world.sink()), ...options }, states)
+const open = (
+  world: World,
+  options: object = {},
+  states = [] as Parameters<typeof OperatorHarness.open>[1],
+) => OperatorHarness.open({ create: () => new SinkOperator(world.sink()), ...options }, states)
 
 describe('SinkOperator', () => {
   test('commits with a permit, not before', async () => {
@@ -108,7 +114,9 @@ describe('SinkOperator', () => {
         return harness.snapshot(1)
       }),
     )
-    await Promise.all([0, 1].map((subtask) => open(world, { subtask, parallelism: 2, attempt: '2.1' }, states)))
+    await Promise.all(
+      [0, 1].map((subtask) => open(world, { subtask, parallelism: 2, attempt: '2.1' }, states)),
+    )
     expect([...world.committed.values()].flat().sort()).toEqual([0, 1, 2])
     expect(world.commits).toBe(3)
     expect(world.recovered.slice(-2)).toEqual([

@@ -28,7 +28,9 @@ describe('MapOperator', () => {
 
 describe('FilterOperator', () => {
   test('keeps what the predicate wants', async () => {
-    const harness = await OperatorHarness.open({ create: () => new FilterOperator((n: number) => n % 2 === 0) })
+    const harness = await OperatorHarness.open({
+      create: () => new FilterOperator((n: number) => n % 2 === 0),
+    })
     for (const n of [1, 2, 3, 4]) harness.send(n, n)
     expect(harness.output).toEqual([
       { value: 2, timestamp: 2 },
@@ -61,7 +63,11 @@ describe('FlatMapOperator', () => {
 describe('AssignTimestampsOperator', () => {
   const open = (idleAfter?: string, clock = new TestClock()) =>
     OperatorHarness.open({
-      create: () => new AssignTimestampsOperator((n: number) => n, boundedOutOfOrder('2ms', idleAfter === undefined ? {} : { idleAfter })),
+      create: () =>
+        new AssignTimestampsOperator(
+          (n: number) => n,
+          boundedOutOfOrder('2ms', idleAfter === undefined ? {} : { idleAfter }),
+        ),
       clock,
     })
 
@@ -106,6 +112,8 @@ describe('AssignTimestampsOperator', () => {
     const harness = await OperatorHarness.open({
       create: () => new AssignTimestampsOperator((r: { at: number }) => r.at, boundedOutOfOrder('1s')),
     })
-    expect(() => harness.send({ at: NaN })).toThrow('assignTimestamps got NaN for {"at":null}. Expected milliseconds since the epoch')
+    expect(() => harness.send({ at: NaN })).toThrow(
+      'assignTimestamps got NaN for {"at":null}. Expected milliseconds since the epoch',
+    )
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import { AggregateOperator } from '#runtime/operators/aggregate'
-import { counting } from '#runtime/operators/aggregator'
+import { counting } from '#runtime/state/aggregator'
 import { AssignTimestampsOperator } from '#runtime/operators/assign-timestamps'
 import { FilterOperator } from '#runtime/operators/filter'
 import { FlatMapOperator } from '#runtime/operators/flat-map'
@@ -63,11 +63,19 @@ describe('what user code throws', () => {
       }
     })()
     expect(error).toBeInstanceOf(WeirError)
-    expect(error).toMatchObject({ code: 'USR_FAILED', message: 'Operator step-7, subtask 2 failed: boom', cause: expect.any(TypeError) })
+    expect(error).toMatchObject({
+      code: 'USR_FAILED',
+      message: 'Operator step-7, subtask 2 failed: boom',
+      cause: expect.any(TypeError),
+    })
   })
 
   test('timers too', async () => {
-    const create = () => new ProcessOperator((_: number) => 1, { onRecord: (_, { timers }) => timers.setEventTimer(5), onTimer: boom })
+    const create = () =>
+      new ProcessOperator((_: number) => 1, {
+        onRecord: (_, { timers }) => timers.setEventTimer(5),
+        onTimer: boom,
+      })
     const harness = await OperatorHarness.open({ create })
     harness.send(1, 1)
     expect(() => harness.watermark(5)).toThrow('Operator operator, subtask 0 failed: boom')

@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { counting } from '#runtime/operators/aggregator'
+import { counting } from '#runtime/state/aggregator'
 import { WindowOperator } from '#runtime/operators/window'
 import { sliding, tumbling, type SlidingWindows } from '#runtime/time/window'
 import { OperatorHarness } from '#runtime/testing/operator-harness'
 
-const open = (windows: SlidingWindows, options: { allowedLatenessMs?: number; late?: (v: string) => string } = {}) =>
+const open = (
+  windows: SlidingWindows,
+  options: { allowedLatenessMs?: number; late?: (v: string) => string } = {},
+) =>
   OperatorHarness.open({
     uid: 'hits',
     create: () =>
@@ -77,6 +80,8 @@ describe('WindowOperator', () => {
 
   test('a record without a timestamp is refused with what to do', async () => {
     const harness = await open(tumbling(10))
-    expect(() => harness.send('a')).toThrow('Window "hits" got a record without a timestamp. Call assignTimestamps')
+    expect(() => harness.send('a')).toThrow(
+      'Window "hits" got a record without a timestamp. Call assignTimestamps',
+    )
   })
 })

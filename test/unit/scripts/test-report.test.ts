@@ -12,14 +12,21 @@ const report = (change: Partial<VitestReport> = {}): VitestReport => ({
 
 describe('tallyOf()', () => {
   test('adds skipped and todo tests', () => {
-    expect(tallyOf(report({ numPendingTests: 2, numTodoTests: 1 }), 0)).toEqual({ passed: 3, failed: 0, skipped: 3 })
+    expect(tallyOf(report({ numPendingTests: 2, numTodoTests: 1 }), 0)).toEqual({
+      passed: 3,
+      failed: 0,
+      skipped: 3,
+    })
   })
   test('counts a file that could not be loaded as a failure', () => {
     const broken = report({ testResults: [{ status: 'failed', assertionResults: [] }] })
     expect(tallyOf(broken, 1).failed).toBe(1)
   })
   test('does not count a file again whose tests failed', () => {
-    const failing = report({ numFailedTests: 2, testResults: [{ status: 'failed', assertionResults: [{ status: 'failed' }] }] })
+    const failing = report({
+      numFailedTests: 2,
+      testResults: [{ status: 'failed', assertionResults: [{ status: 'failed' }] }],
+    })
     expect(tallyOf(failing, 1).failed).toBe(2)
   })
   test('counts an error outside of the tests by the exit code', () => {

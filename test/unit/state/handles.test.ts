@@ -1,5 +1,12 @@
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { aggregatingState, listState, mapState, reducingState, valueState, type StateDescriptors } from '#runtime/state/descriptors'
+import {
+  aggregatingState,
+  listState,
+  mapState,
+  reducingState,
+  valueState,
+  type StateDescriptors,
+} from '#runtime/state/descriptors'
 import {
   bindState,
   type AggregatingState,
@@ -12,7 +19,8 @@ import { HeapBackend } from '#runtime/state/heap-backend'
 import { KeyedContext } from '#runtime/state/keyed-context'
 import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
 
-const heapBackend = () => new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 128 }, maxParallelism: 128, monotonic: () => 0 })
+const heapBackend = () =>
+  new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 128 }, maxParallelism: 128, monotonic: () => 0 })
 
 function bind<D extends StateDescriptors>(descriptors: D, backend = heapBackend()) {
   const context = new KeyedContext<string>()
@@ -25,7 +33,10 @@ function copyOf(backend: HeapBackend): HeapBackend {
   const snapshot = backend.snapshot(1, 0)
   while (!snapshot.step(1)) continue
   const copy = heapBackend()
-  copy.restore(openStateFile(encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false })), 'op')
+  copy.restore(
+    openStateFile(encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false })),
+    'op',
+  )
   return copy
 }
 
@@ -70,7 +81,12 @@ describe('state handles', () => {
     state.longest.add('word')
     state.average.add(4)
     context.setKey('b')
-    expect([state.last.get(), state.count.get(), state.recent.get(), state.byName.size]).toEqual([undefined, 0, [], 0])
+    expect([state.last.get(), state.count.get(), state.recent.get(), state.byName.size]).toEqual([
+      undefined,
+      0,
+      [],
+      0,
+    ])
     expect([state.longest.get(), state.average.get(), state.byName.get('n'), state.byName.has('n')]).toEqual([
       undefined,
       undefined,

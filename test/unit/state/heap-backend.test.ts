@@ -12,7 +12,9 @@ function heapBackend(keyGroups = ALL, maxParallelism = 128): HeapBackend {
 
 function write(snapshot: KeyedSnapshot): StateFileReader {
   while (!snapshot.step(1)) expect(() => snapshot.sections()).toThrow('Invariant')
-  return openStateFile(encodeStateFile({ mode: snapshot.mode, sections: snapshot.sections() }, { compress: false }))
+  return openStateFile(
+    encodeStateFile({ mode: snapshot.mode, sections: snapshot.sections() }, { compress: false }),
+  )
 }
 
 function restored(...files: StateFileReader[]): HeapBackend {
@@ -21,7 +23,9 @@ function restored(...files: StateFileReader[]): HeapBackend {
   return backend
 }
 
-const entriesOf = (backend: HeapBackend, table = 't', namespace?: number) => [...backend.table(table, namespace).entries()]
+const entriesOf = (backend: HeapBackend, table = 't', namespace?: number) => [
+  ...backend.table(table, namespace).entries(),
+]
 const filled = (count: number) => {
   const backend = heapBackend()
   for (let i = 0; i < count; i++) backend.table<number, unknown>('t').put(i, { n: i })
@@ -66,7 +70,9 @@ describe('a table', () => {
 
   test('refuses a key of another subtask, which a key function that changes its mind would give', () => {
     const table = heapBackend({ from: 0, to: 1 }).table<number, number>('t')
-    expect(() => table.put(1, 1)).toThrow(/Operator op: key 1 hashes to key group \d+, but this subtask owns \[0, 1\)/)
+    expect(() => table.put(1, 1)).toThrow(
+      /Operator op: key 1 hashes to key group \d+, but this subtask owns \[0, 1\)/,
+    )
   })
 
   test('is void after its namespace was dropped', () => {
@@ -263,7 +269,9 @@ describe('restore()', () => {
 
   test('refuses state of another maxParallelism', () => {
     const file = write(filled(100).snapshot(1, 0))
-    expect(() => heapBackend({ from: 0, to: 100 }, 100).restore(file, 'op')).toThrow('maxParallelism has changed')
+    expect(() => heapBackend({ from: 0, to: 100 }, 100).restore(file, 'op')).toThrow(
+      'maxParallelism has changed',
+    )
   })
 
   test('is not a change: the first snapshot is full, later deltas hold only what came after', () => {

@@ -20,9 +20,13 @@ const sections: StateSection[] = [
   encodeListSection('source', 'splits', 'split', [{ file: 'a', at: 7 }]),
   block(4, Buffer.from('group 4'), { uid: 'other', table: 'Tafel ä' }),
 ]
-const everything = (file: StateFileReader) => file.index.map((entry, i) => ({ ...entry, bytes: Buffer.from(file.bytes(i)) }))
+const everything = (file: StateFileReader) =>
+  file.index.map((entry, i) => ({ ...entry, bytes: Buffer.from(file.bytes(i)) }))
 const expected = sections.map((s) => ({ ...s, bytes: Buffer.from(s.bytes) }))
-const corrupt = expect.objectContaining({ code: 'STO_CORRUPT', message: expect.stringContaining('Cannot read a state file of') as string })
+const corrupt = expect.objectContaining({
+  code: 'STO_CORRUPT',
+  message: expect.stringContaining('Cannot read a state file of') as string,
+})
 
 describe('encodeStateFile()', () => {
   test.each([
@@ -39,17 +43,24 @@ describe('encodeStateFile()', () => {
     expect(small.length).toBeLessThan(1000)
     const noise = block(0, crypto.getRandomValues(new Uint8Array(2000)))
     const stored = await encodeStateFile({ mode: 'full', sections: [noise] }, { compress: true })
-    expect(stored.length).toBe(encodeStateFile({ mode: 'full', sections: [noise] }, { compress: false }).length)
+    expect(stored.length).toBe(
+      encodeStateFile({ mode: 'full', sections: [noise] }, { compress: false }).length,
+    )
   })
 
   test('of nothing is a file', () => {
-    expect(openStateFile(encodeStateFile({ mode: 'delta', sections: [] }, { compress: false })).index).toEqual([])
+    expect(
+      openStateFile(encodeStateFile({ mode: 'delta', sections: [] }, { compress: false })).index,
+    ).toEqual([])
   })
 })
 
 describe('openStateFile()', () => {
   test.each([false, true])('notices any flipped bit (compressed: %s)', async (compress) => {
-    const bytes = await encodeStateFile({ mode: 'full', sections: sections.with(2, block(1, Buffer.from('x'.repeat(600)))) }, { compress })
+    const bytes = await encodeStateFile(
+      { mode: 'full', sections: sections.with(2, block(1, Buffer.from('x'.repeat(600)))) },
+      { compress },
+    )
     for (let i = 0; i < bytes.length; i++) {
       const damaged = Uint8Array.from(bytes)
       damaged[i]! ^= 1 << (i % 8)
@@ -59,7 +70,11 @@ describe('openStateFile()', () => {
 
   test('notices any truncation', () => {
     const bytes = encodeStateFile({ mode: 'full', sections }, { compress: false })
-    for (let length = 0; length < bytes.length; length += length < 200 || length > bytes.length - 200 ? 1 : 97)
+    for (
+      let length = 0;
+      length < bytes.length;
+      length += length < 200 || length > bytes.length - 200 ? 1 : 97
+    )
       expect(() => openStateFile(bytes.subarray(0, length)), `${length} bytes`).toThrow(corrupt)
   })
 
@@ -83,7 +98,9 @@ describe('openStateFileLazily()', () => {
   }
 
   test('reads only the ranges of the wanted key groups, with lists and drops', async () => {
-    const { file, reads } = await openCounted(encodeStateFile({ mode: 'full', sections }, { compress: false }))
+    const { file, reads } = await openCounted(
+      encodeStateFile({ mode: 'full', sections }, { compress: false }),
+    )
     const part = await file.load(2, 4)
     expect(everything(part)).toEqual([expected[0], expected[3], expected[4]])
     expect(file.ranges(2, 4)).toHaveLength(2)
@@ -94,7 +111,9 @@ describe('openStateFileLazily()', () => {
 
   test('reads an index larger than its first guess', async () => {
     const many = Array.from({ length: 3000 }, (_, i) => block(i, Buffer.from(`group ${i}`)))
-    const { file, reads } = await openCounted(encodeStateFile({ mode: 'full', sections: many }, { compress: false }))
+    const { file, reads } = await openCounted(
+      encodeStateFile({ mode: 'full', sections: many }, { compress: false }),
+    )
     expect(file.index).toHaveLength(3000)
     expect(reads).toHaveLength(2)
     expect(Buffer.from((await file.load(2999, 3000)).bytes(0)).toString()).toBe('group 2999')

@@ -4,7 +4,8 @@ import { KeyedContext } from '#runtime/state/keyed-context'
 import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
 import { TimerService } from '#runtime/state/timer-service'
 
-const heapBackend = () => new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 128 }, maxParallelism: 128, monotonic: () => 0 })
+const heapBackend = () =>
+  new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 128 }, maxParallelism: 128, monotonic: () => 0 })
 
 function timerService(backend = heapBackend()) {
   const context = new KeyedContext<string>()
@@ -25,7 +26,10 @@ function copyOf(backend: HeapBackend): HeapBackend {
   const snapshot = backend.snapshot(1, 0)
   while (!snapshot.step(1)) continue
   const copy = heapBackend()
-  copy.restore(openStateFile(encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false })), 'op')
+  copy.restore(
+    openStateFile(encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false })),
+    'op',
+  )
   return copy
 }
 

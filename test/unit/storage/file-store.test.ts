@@ -41,7 +41,9 @@ test('a file where a directory is needed is said clearly', async () => {
   const store = new FileStore(root)
   await store.create('log', Buffer.from('a'))
   await expect(store.create('log/1.json', Buffer.from('b'))).rejects.toMatchObject({ code: 'STO_CORRUPT' })
-  await expect(store.create('log/1.json', Buffer.from('b'))).rejects.toThrow(/a file and a directory want the same name/)
+  await expect(store.create('log/1.json', Buffer.from('b'))).rejects.toThrow(
+    /a file and a directory want the same name/,
+  )
 })
 
 test('a root without permission is STO_DENIED and says what to do', async () => {

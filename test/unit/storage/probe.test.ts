@@ -66,17 +66,24 @@ describe('createExact', () => {
     }
     return new MemoryStore({ hooks: { [when]: fail } })
   }
-  test.each(['before', 'after'] as const)('succeeds although requests fail %s they take effect', async (when) => {
-    const store = flaky(when, 2)
-    await createExact(store, 'a', Buffer.from('bytes'), options)
-    expect(Buffer.from(await store.get('a')).toString()).toBe('bytes')
-  })
+  test.each(['before', 'after'] as const)(
+    'succeeds although requests fail %s they take effect',
+    async (when) => {
+      const store = flaky(when, 2)
+      await createExact(store, 'a', Buffer.from('bytes'), options)
+      expect(Buffer.from(await store.get('a')).toString()).toBe('bytes')
+    },
+  )
   test('refuses a key that holds other bytes', async () => {
     const store = new MemoryStore()
     await store.create('a', Buffer.from('other'))
-    await expect(createExact(store, 'a', Buffer.from('bytes'), options)).rejects.toMatchObject({ code: 'STO_EXISTS' })
+    await expect(createExact(store, 'a', Buffer.from('bytes'), options)).rejects.toMatchObject({
+      code: 'STO_EXISTS',
+    })
   })
   test('gives up after its limit', async () => {
-    await expect(createExact(flaky('before', Infinity), 'a', Buffer.from('x'), options)).rejects.toMatchObject({ code: 'STO_UNAVAILABLE' })
+    await expect(
+      createExact(flaky('before', Infinity), 'a', Buffer.from('x'), options),
+    ).rejects.toMatchObject({ code: 'STO_UNAVAILABLE' })
   })
 })

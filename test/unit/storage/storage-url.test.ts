@@ -44,7 +44,12 @@ test('stores say where they are', async () => {
 
 test('the access for s3:// paths is the own block, else that of the storage', () => {
   const own = { region: 'eu-central-1', forcePathStyle: false }
-  const storage = { type: 's3', bucket: 'b', root: 'r', access: { region: 'us-east-1', forcePathStyle: true } } as const
+  const storage = {
+    type: 's3',
+    bucket: 'b',
+    root: 'r',
+    access: { region: 'us-east-1', forcePathStyle: true },
+  } as const
   expect(s3AccessOf({ s3: own, storage })).toBe(own)
   expect(s3AccessOf({ storage })).toBe(storage.access)
   expect(s3AccessOf({ storage: { type: 'file', root: '/r' } })).toBeUndefined()

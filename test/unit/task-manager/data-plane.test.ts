@@ -19,7 +19,10 @@ async function plane(id: string, token = 'a-token-for-tests-only') {
 function recorder() {
   const first = Promise.withResolvers<ExchangeParcel>()
   const lost = Promise.withResolvers<string>()
-  const handlers: DataPlaneHandlers = { onParcel: (_slot, parcel) => first.resolve(parcel), onLost: (peer) => lost.resolve(peer) }
+  const handlers: DataPlaneHandlers = {
+    onParcel: (_slot, parcel) => first.resolve(parcel),
+    onLost: (peer) => lost.resolve(peer),
+  }
   return { handlers, first: first.promise, lost: lost.promise }
 }
 const parcel: ExchangeParcel = { frames: [new Uint8Array([1, 2, 3])], credits: [5, 1] }
@@ -49,7 +52,9 @@ describe('DataPlane', () => {
   test('refuses a peer with another token', async () => {
     const [a, b] = [await plane('a', 'another-token-for-tests'), await plane('b')]
     await b.data.open('1.1', new Map(), recorder().handlers)
-    await expect(a.data.open('1.1', new Map([['b', b.address]]), recorder().handlers)).rejects.toThrow(/did not accept/)
+    await expect(a.data.open('1.1', new Map([['b', b.address]]), recorder().handlers)).rejects.toThrow(
+      /did not accept/,
+    )
   })
 
   test('tells when a peer is lost', async () => {
@@ -69,6 +74,8 @@ describe('DataPlane', () => {
     probe.destroy()
     const a = await plane('a')
     await b.data.open('1.1', new Map(), recorder().handlers)
-    await expect(a.data.open('1.1', new Map([['b', b.address]]), recorder().handlers)).resolves.toBeUndefined()
+    await expect(
+      a.data.open('1.1', new Map([['b', b.address]]), recorder().handlers),
+    ).resolves.toBeUndefined()
   })
 })

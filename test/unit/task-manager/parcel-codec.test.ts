@@ -2,7 +2,10 @@ import { expect, test } from 'vitest'
 import { decodeParcel, encodeParcel } from '#runtime/task-manager/parcel-codec'
 
 test('a parcel of frames and credits survives encoding', () => {
-  const parcel = { frames: [new Uint8Array([1, 2]), new Uint8Array(0), new Uint8Array([3])], credits: [4, 1, 5, 7] }
+  const parcel = {
+    frames: [new Uint8Array([1, 2]), new Uint8Array(0), new Uint8Array([3])],
+    credits: [4, 1, 5, 7],
+  }
   const bytes = new Uint8Array(Buffer.concat(encodeParcel(3, parcel)))
   const decoded = decodeParcel(bytes)
   expect(decoded.slot).toBe(3)

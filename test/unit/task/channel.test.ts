@@ -3,7 +3,12 @@ import { decodeElement } from '#runtime/element/frame'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { CHANNEL_CREDITS, InputChannel, LocalOutputChannel, RemoteOutputChannel } from '#runtime/task/channel'
 
-const batch = (row: number): StreamElement => ({ kind: 'batch', rows: [row], timestamps: undefined, count: 1 })
+const batch = (row: number): StreamElement => ({
+  kind: 'batch',
+  rows: [row],
+  timestamps: undefined,
+  count: 1,
+})
 const watermark = (w: number): StreamElement => ({ kind: 'watermark', watermark: w })
 
 describe('RemoteOutputChannel', () => {
@@ -40,7 +45,9 @@ describe('InputChannel', () => {
     for (let i = 0; i < 200; i++) channel.put(i % 2 === 0 ? batch(i) : watermark(i))
     for (let i = 0; i < 200; i++) {
       const element = channel.take()
-      expect(element?.kind === 'batch' ? element.rows[0] : element?.kind === 'watermark' && element.watermark).toBe(i)
+      expect(
+        element?.kind === 'batch' ? element.rows[0] : element?.kind === 'watermark' && element.watermark,
+      ).toBe(i)
     }
     expect(channel.take()).toBeUndefined()
     expect(credits).toBe(100)

@@ -13,7 +13,12 @@ const barrier = (id: number): Barrier => ({
   stop: false,
   drain: false,
 })
-const row = (value: unknown): StreamElement => ({ kind: 'batch', rows: [value], timestamps: undefined, count: 1 })
+const row = (value: unknown): StreamElement => ({
+  kind: 'batch',
+  rows: [value],
+  timestamps: undefined,
+  count: 1,
+})
 
 function gateOf(n: number) {
   const channels = Array.from({ length: n }, () => new InputChannel(() => {}))
@@ -24,7 +29,8 @@ function drain(gate: InputGate): GateEvent[] {
   for (let event = gate.take(); event !== undefined; event = gate.take()) events.push(event)
   return events
 }
-const rowsOf = (events: readonly GateEvent[]) => events.flatMap((e) => (e.kind === 'batch' ? e.element.rows : []))
+const rowsOf = (events: readonly GateEvent[]) =>
+  events.flatMap((e) => (e.kind === 'batch' ? e.element.rows : []))
 
 describe('InputGate', () => {
   test('takes nothing behind a barrier before it has come on every channel', () => {

@@ -21,7 +21,15 @@ class Recorder implements OutputChannel {
   }
 }
 const recorders = (n: number) => Array.from({ length: n }, () => new Recorder())
-const barrier = { epoch: 1, id: 1, base: 0, kind: 'checkpoint', directory: 'chk/1-1', stop: false, drain: false } as const
+const barrier = {
+  epoch: 1,
+  id: 1,
+  base: 0,
+  kind: 'checkpoint',
+  directory: 'chk/1-1',
+  stop: false,
+  drain: false,
+} as const
 
 describe('createEdgeOutput()', () => {
   test('hash sends equal keys to one channel and loses nothing', () => {

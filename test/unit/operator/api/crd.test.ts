@@ -13,7 +13,8 @@ function* nodes(schema: Schema, at: string): Generator<[string, Schema]> {
   for (const [name, property] of Object.entries((schema['properties'] ?? {}) as Record<string, Schema>))
     yield* nodes(property, `${at}.${name}`)
   if (schema['items'] !== undefined) yield* nodes(schema['items'] as Schema, `${at}[]`)
-  if (typeof schema['additionalProperties'] === 'object') yield* nodes(schema['additionalProperties'] as Schema, `${at}{}`)
+  if (typeof schema['additionalProperties'] === 'object')
+    yield* nodes(schema['additionalProperties'] as Schema, `${at}{}`)
 }
 
 const schemaOf = (definition: Schema): Schema => {
@@ -26,7 +27,9 @@ describe.each(Object.keys(DEFINITIONS))('%s', (file) => {
   const all = [...nodes(schemaOf(definition), '')]
 
   test('is committed as generated', async () => {
-    expect(parse(await readFile(path.join(root, 'crds', file), 'utf8'))).toEqual(JSON.parse(JSON.stringify(definition)))
+    expect(parse(await readFile(path.join(root, 'crds', file), 'utf8'))).toEqual(
+      JSON.parse(JSON.stringify(definition)),
+    )
   })
 
   test('stays far below the size that kubectl apply can annotate', async () => {
@@ -35,7 +38,9 @@ describe.each(Object.keys(DEFINITIONS))('%s', (file) => {
 
   test('every field is described', () => {
     const bare = all
-      .filter(([at, s]) => /\.[A-Za-z0-9]+$/.test(at) && at !== '.metadata' && typeof s['description'] !== 'string')
+      .filter(
+        ([at, s]) => /\.[A-Za-z0-9]+$/.test(at) && at !== '.metadata' && typeof s['description'] !== 'string',
+      )
       .map(([at]) => at)
     expect(bare).toEqual([])
   })
@@ -43,7 +48,15 @@ describe.each(Object.keys(DEFINITIONS))('%s', (file) => {
   test('every node has a type or is int-or-string, and nothing that structural schemas forbid', () => {
     for (const [at, s] of all) {
       expect(s['type'] !== undefined || s['x-kubernetes-int-or-string'] === true, at).toBe(true)
-      for (const forbidden of ['$ref', 'oneOf', 'allOf', 'not', 'definitions', 'patternProperties', 'nullable'])
+      for (const forbidden of [
+        '$ref',
+        'oneOf',
+        'allOf',
+        'not',
+        'definitions',
+        'patternProperties',
+        'nullable',
+      ])
         expect(s, at).not.toHaveProperty(forbidden)
       expect(s['properties'] !== undefined && s['additionalProperties'] !== undefined, at).toBe(false)
     }
@@ -59,7 +72,8 @@ describe.each(Object.keys(DEFINITIONS))('%s', (file) => {
 
   test('bounds every string and list of the spec, so that the cost of rules is bounded', () => {
     for (const [at, s] of all.filter(([a]) => a.startsWith('.spec'))) {
-      if (s['type'] === 'string' && s['enum'] === undefined && !at.endsWith('{}')) expect(s['maxLength'], at).toBeDefined()
+      if (s['type'] === 'string' && s['enum'] === undefined && !at.endsWith('{}'))
+        expect(s['maxLength'], at).toBeDefined()
       if (s['type'] === 'array') expect(s['maxItems'], at).toBeDefined()
     }
   })
@@ -76,7 +90,8 @@ describe('StreamJob', () => {
     const missing: string[] = []
     const spec = (schemaOf(definition)['properties'] as Record<string, Schema>)['spec']!
     for (const name of ['checkpoint', 'restart', 'upgrade', 'jobManager', 'taskManager'])
-      if (JSON.stringify((spec['properties'] as Record<string, Schema>)[name]?.['default']) !== '{}') missing.push(name)
+      if (JSON.stringify((spec['properties'] as Record<string, Schema>)[name]?.['default']) !== '{}')
+        missing.push(name)
     expect(missing).toEqual([])
   })
 })

@@ -17,8 +17,14 @@ const job = (spec: object, name = 'a') => ({
   metadata: { name },
   spec: { job: { inline: 'x' }, ...spec },
 })
-const savepoint = (spec: object) => ({ apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata: { name: 's' }, spec })
-const problems = (document: object): string[] => checkManifest(document).problems.map((p) => `${p.path}: ${p.message}`)
+const savepoint = (spec: object) => ({
+  apiVersion: 'weir.dev/v1alpha1',
+  kind: 'Savepoint',
+  metadata: { name: 's' },
+  spec,
+})
+const problems = (document: object): string[] =>
+  checkManifest(document).problems.map((p) => `${p.path}: ${p.message}`)
 
 describe('parseManifests()', () => {
   test('fills every default', () => {
@@ -54,17 +60,37 @@ describe('parseManifests()', () => {
 
 describe('rules of StreamJob', () => {
   test.each([
-    ['two sources of code', { job: { inline: 'x', module: '/a.ts' } }, 'exactly one of inline, module and configMapKeyRef'],
+    [
+      'two sources of code',
+      { job: { inline: 'x', module: '/a.ts' } },
+      'exactly one of inline, module and configMapKeyRef',
+    ],
     ['no source of code', { job: {} }, 'exactly one of inline, module and configMapKeyRef'],
     ['a module URL', { job: { module: 'https://a/b.ts' } }, 'URLs are not supported'],
-    ['a pause as long as the timeout', { checkpoint: { minPause: '1m', timeout: '60s' } }, 'minPause must be shorter than timeout'],
+    [
+      'a pause as long as the timeout',
+      { checkpoint: { minPause: '1m', timeout: '60s' } },
+      'minPause must be shorter than timeout',
+    ],
     ['a delay above its cap', { restart: { delay: '2m' } }, 'delay must not be longer than maxDelay'],
-    ['two restore points', { restore: { path: 's3://a/b', empty: true } }, 'exactly one of savepointRef, path and empty'],
+    [
+      'two restore points',
+      { restore: { path: 's3://a/b', empty: true } },
+      'exactly one of savepointRef, path and empty',
+    ],
     ['a restore path without scheme', { restore: { path: '/tmp/x' } }, 'must be an s3:// URL'],
     ['empty: false', { restore: { empty: false } }, 'spec.restore.empty'],
     ['credentials in the Redis URL', { redis: { url: 'redis://u:p@host' } }, 'without credentials'],
-    ['a prefix with a slash at its end', { storage: { s3: { bucket: 'abc', prefix: 'a/' } } }, 'must be a key prefix'],
-    ['parallelism above maxParallelism', { parallelism: 129 }, 'parallelism must not be greater than maxParallelism'],
+    [
+      'a prefix with a slash at its end',
+      { storage: { s3: { bucket: 'abc', prefix: 'a/' } } },
+      'must be a key prefix',
+    ],
+    [
+      'parallelism above maxParallelism',
+      { parallelism: 129 },
+      'parallelism must not be greater than maxParallelism',
+    ],
     ['a bad quantity', { taskManager: { resources: { limits: { memory: '1Gb' } } } }, 'must be a quantity'],
     ['a field that does not exist', { paralelism: 2 }, 'spec.paralelism: unknown field'],
     ['an interval of zero', { checkpoint: { interval: '0s' } }, 'must be between 10ms and 8760h'],
@@ -77,7 +103,9 @@ describe('rules of StreamJob', () => {
   })
 
   test('keeps what a pod template says and it does not know', () => {
-    const spec = { podTemplate: { spec: { nodeSelector: { a: 'b' }, containers: [{ name: 'task-manager', env: [] }] } } }
+    const spec = {
+      podTemplate: { spec: { nodeSelector: { a: 'b' }, containers: [{ name: 'task-manager', env: [] }] } },
+    }
     expect(checkManifest(job(spec)).value?.spec).toMatchObject(spec)
   })
 })
@@ -85,7 +113,11 @@ describe('rules of StreamJob', () => {
 describe('rules of Savepoint', () => {
   test.each([
     ['neither job nor path', {}, 'exactly one of streamJobRef and existingPath'],
-    ['both job and path', { streamJobRef: { name: 'a' }, existingPath: 's3://a/b' }, 'exactly one of streamJobRef and existingPath'],
+    [
+      'both job and path',
+      { streamJobRef: { name: 'a' }, existingPath: 's3://a/b' },
+      'exactly one of streamJobRef and existingPath',
+    ],
     ['a target for an import', { existingPath: 's3://a/b', path: 's3://a/c' }, 'needs streamJobRef'],
   ])('%s is refused', (_what, spec, message) => {
     expect(problems(savepoint(spec)).join('\n')).toContain(message)
@@ -101,6 +133,10 @@ describe('rules of Savepoint', () => {
 })
 
 test('other kinds and versions are refused by name', () => {
-  expect(problems({ apiVersion: 'weir.dev/v1', kind: 'StreamJob' })).toEqual(['apiVersion: is "weir.dev/v1", expected weir.dev/v1alpha1'])
-  expect(problems({ apiVersion: 'weir.dev/v1alpha1', kind: 'Job' })).toEqual(['kind: is "Job", expected StreamJob or Savepoint'])
+  expect(problems({ apiVersion: 'weir.dev/v1', kind: 'StreamJob' })).toEqual([
+    'apiVersion: is "weir.dev/v1", expected weir.dev/v1alpha1',
+  ])
+  expect(problems({ apiVersion: 'weir.dev/v1alpha1', kind: 'Job' })).toEqual([
+    'kind: is "Job", expected StreamJob or Savepoint',
+  ])
 })

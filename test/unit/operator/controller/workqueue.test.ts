@@ -8,7 +8,11 @@ import { VirtualClock } from '#sim/virtual-clock'
 
 const queue = (clock = new VirtualClock()) => ({
   clock,
-  queue: new WorkQueue({ clock, random: () => 0.5, backoff: { initialMs: 10, maxMs: 1000, multiplier: 2, jitter: 0.2 } }),
+  queue: new WorkQueue({
+    clock,
+    random: () => 0.5,
+    backoff: { initialMs: 10, maxMs: 1000, multiplier: 2, jitter: 0.2 },
+  }),
 })
 
 describe('WorkQueue', () => {
@@ -75,8 +79,15 @@ describe('WorkQueue', () => {
 })
 
 describe('Controller', () => {
-  async function run(reconcile: (call: number) => Promise<Outcome> | Outcome, calls: number): Promise<string[]> {
-    const q = new WorkQueue({ clock: systemClock, random: () => 0.5, backoff: { initialMs: 1, maxMs: 5, multiplier: 2, jitter: 0 } })
+  async function run(
+    reconcile: (call: number) => Promise<Outcome> | Outcome,
+    calls: number,
+  ): Promise<string[]> {
+    const q = new WorkQueue({
+      clock: systemClock,
+      random: () => 0.5,
+      backoff: { initialMs: 1, maxMs: 5, multiplier: 2, jitter: 0 },
+    })
     const stop = new AbortController()
     const results: string[] = []
     let call = 0

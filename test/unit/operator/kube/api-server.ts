@@ -5,8 +5,9 @@ import { text } from 'node:stream/consumers'
 import { KubeClient } from '#operator/kube/client'
 
 /**
- * A small HTTP server that speaks the part of the Kubernetes protocol that the client uses: list with pages, watch, create, conditional replace, merge and apply
- * patches, delete. It has no schemas, no admission and no controllers; the cluster tests run against the real one.
+ * A small HTTP server that speaks the part of the Kubernetes protocol that the client uses: list
+ * with pages, watch, create, conditional replace, merge and apply patches, delete. It has no
+ * schemas, no admission and no controllers; the cluster tests run against the real one.
  */
 type Obj = {
   apiVersion?: string
@@ -65,7 +66,8 @@ export class TestApiServer {
 
   /** Sends a raw event to every open watch of a collection such as `pods`. */
   send(plural: string, event: unknown): void {
-    for (const w of this.#watchers) if (w.collection.endsWith(`/${plural}`)) w.response.write(`${JSON.stringify(event)}\n`)
+    for (const w of this.#watchers)
+      if (w.collection.endsWith(`/${plural}`)) w.response.write(`${JSON.stringify(event)}\n`)
   }
 
   /** Ends every open watch, as the server does after its time. */
@@ -100,7 +102,10 @@ export class TestApiServer {
     if (existing === undefined) return
     this.objects.delete(path)
     this.#version++
-    this.#publish(path, 'DELETED', { ...existing, metadata: { ...existing.metadata, resourceVersion: String(this.#version) } })
+    this.#publish(path, 'DELETED', {
+      ...existing,
+      metadata: { ...existing.metadata, resourceVersion: String(this.#version) },
+    })
   }
 
   async close(): Promise<void> {
@@ -112,7 +117,8 @@ export class TestApiServer {
   #publish(path: string, type: string, object: Obj): void {
     const collection = path.slice(0, path.lastIndexOf('/'))
     this.#history.push({ version: this.#version, collection, event: { type, object } })
-    for (const w of this.#watchers) if (matches(w.collection, collection)) w.response.write(`${JSON.stringify({ type, object })}\n`)
+    for (const w of this.#watchers)
+      if (matches(w.collection, collection)) w.response.write(`${JSON.stringify({ type, object })}\n`)
   }
 
   async #handle(message: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -139,7 +145,9 @@ export class TestApiServer {
     }
     if (request.method === 'POST') {
       const at = `${path}/${body.metadata.name}`
-      return this.objects.has(at) ? fail(response, 409, 'AlreadyExists') : answer(response, 201, this.put(at, body))
+      return this.objects.has(at)
+        ? fail(response, 409, 'AlreadyExists')
+        : answer(response, 201, this.put(at, body))
     }
     if (request.method === 'PATCH') {
       const applies = contentType.includes('apply-patch')
@@ -152,17 +160,25 @@ export class TestApiServer {
       this.remove(path)
       return answer(response, 200, { kind: 'Status', status: 'Success' })
     }
-    if (body.metadata['resourceVersion'] !== undefined && body.metadata['resourceVersion'] !== existing.metadata['resourceVersion'])
+    if (
+      body.metadata['resourceVersion'] !== undefined &&
+      body.metadata['resourceVersion'] !== existing.metadata['resourceVersion']
+    )
       return fail(response, 409, 'Conflict')
     return answer(response, 200, this.put(path, status ? { ...existing, status: body['status'] } : body))
   }
 
   #list(request: SeenRequest, response: http.ServerResponse): void {
-    const items = [...this.objects].filter(([path]) => matches(request.path, path.slice(0, path.lastIndexOf('/')))).map(([, o]) => o)
+    const items = [...this.objects]
+      .filter(([path]) => matches(request.path, path.slice(0, path.lastIndexOf('/'))))
+      .map(([, o]) => o)
     const limit = Number(request.query.get('limit') ?? items.length)
     const from = Number(request.query.get('continue') ?? 0)
     const next = from + limit < items.length ? String(from + limit) : ''
-    answer(response, 200, { metadata: { resourceVersion: this.version, continue: next }, items: items.slice(from, from + limit) })
+    answer(response, 200, {
+      metadata: { resourceVersion: this.version, continue: next },
+      items: items.slice(from, from + limit),
+    })
   }
 
   #watch(request: SeenRequest, response: http.ServerResponse): void {
@@ -170,7 +186,8 @@ export class TestApiServer {
     response.flushHeaders()
     const since = Number(request.query.get('resourceVersion') ?? 0)
     for (const h of this.#history)
-      if (h.version > since && matches(request.path, h.collection)) response.write(`${JSON.stringify(h.event)}\n`)
+      if (h.version > since && matches(request.path, h.collection))
+        response.write(`${JSON.stringify(h.event)}\n`)
     const watcher = { collection: request.path, response }
     this.#watchers.add(watcher)
     response.on('close', () => this.#watchers.delete(watcher))
@@ -190,7 +207,8 @@ const isObjectPath = (path: string): boolean => {
 
 function merge(base: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
-  const out: Record<string, unknown> = typeof base === 'object' && base !== null && !Array.isArray(base) ? { ...base } : {}
+  const out: Record<string, unknown> =
+    typeof base === 'object' && base !== null && !Array.isArray(base) ? { ...base } : {}
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete out[key]
     else out[key] = merge(out[key], value)

@@ -10,7 +10,8 @@ beforeEach(async () => (server = await TestApiServer.start()))
 afterEach(() => server.close())
 
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/weir/leases/op'
-const holder = () => (server.objects.get(LEASE)?.['spec'] as { holderIdentity?: string } | undefined)?.holderIdentity
+const holder = () =>
+  (server.objects.get(LEASE)?.['spec'] as { holderIdentity?: string } | undefined)?.holderIdentity
 const elector = (identity: string, clock: Clock = systemClock) =>
   new LeaseElector({
     client: server.client(),
@@ -64,20 +65,35 @@ test('a leader whose lease was taken stops', async () => {
   const signal = new AbortController().signal
   await a.acquire(signal)
   const held = a.hold(signal)
-  server.put(LEASE, { ...server.objects.get(LEASE)!, spec: { holderIdentity: 'b', leaseDurationSeconds: 15 } })
+  server.put(LEASE, {
+    ...server.objects.get(LEASE)!,
+    spec: { holderIdentity: 'b', leaseDurationSeconds: 15 },
+  })
   expect(await held).toBe('lost')
 })
 
 test('equal events become one whose count grows, and a refusal is no error', async () => {
-  const recorder = new KubeEventRecorder({ client: server.client(), clock: systemClock, logger: silentLogger, identity: 'x' })
-  const object = { apiVersion: 'weir.dev/v1alpha1', kind: 'StreamJob', metadata: { name: 'orders', namespace: 'shop', uid: 'u' } }
+  const recorder = new KubeEventRecorder({
+    client: server.client(),
+    clock: systemClock,
+    logger: silentLogger,
+    identity: 'x',
+  })
+  const object = {
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'StreamJob',
+    metadata: { name: 'orders', namespace: 'shop', uid: 'u' },
+  }
   const events = () => [...server.objects.values()].filter((o) => o.kind === 'Event')
   recorder.emit(object, 'Normal', 'RunStarted', 'run 1')
   recorder.emit(object, 'Normal', 'RunStarted', 'run 1')
   recorder.emit(object, 'Normal', 'RunStarted', 'run 2')
   await recorder.flush()
   expect(events().map((e) => e['count'])).toEqual([2, 1])
-  server.intercept = (_r, response) => (fail(response, 403, 'Forbidden', 'namespace is being terminated'), true)
+  server.intercept = (_r, response) => (
+    fail(response, 403, 'Forbidden', 'namespace is being terminated'),
+    true
+  )
   recorder.emit(object, 'Warning', 'JobFailed', 'x')
   await recorder.flush()
   expect(events()).toHaveLength(2)

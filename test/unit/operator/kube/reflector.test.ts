@@ -95,14 +95,18 @@ test('I2: 410 inside the stream leads to a new list that removes what has gone',
   await reflector.synced
   await until(() => server.watcherCount === 1)
   server.objects.delete(`${POD}/p1`)
-  server.send('pods', { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } })
+  server.send('pods', {
+    type: 'ERROR',
+    object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' },
+  })
   await until(() => lists() === 2)
   await until(() => names().length === 0)
 })
 
 test('I2: 410 as an answer leads to a new list', async () => {
   let gone = 1
-  server.intercept = (r, response) => r.query.has('watch') && gone-- > 0 && (fail(response, 410, 'Expired'), true)
+  server.intercept = (r, response) =>
+    r.query.has('watch') && gone-- > 0 && (fail(response, 410, 'Expired'), true)
   start()
   await until(() => lists() === 2 && server.watcherCount === 1)
 })
@@ -116,14 +120,18 @@ test('I3: a silent stream is given up and opened again', async () => {
 
 test('I4: keeps trying when listing fails', async () => {
   let failures = 3
-  server.intercept = (r, response) => !r.query.has('watch') && failures-- > 0 && (fail(response, 500, 'InternalError'), true)
+  server.intercept = (r, response) =>
+    !r.query.has('watch') && failures-- > 0 && (fail(response, 500, 'InternalError'), true)
   start()
   await reflector.synced
   expect(lists()).toBe(4)
 })
 
 test('watches one namespace where asked', async () => {
-  server.put('/api/v1/namespaces/b/pods/other', { ...pod('other'), metadata: { name: 'other', namespace: 'b' } })
+  server.put('/api/v1/namespaces/b/pods/other', {
+    ...pod('other'),
+    metadata: { name: 'other', namespace: 'b' },
+  })
   server.put(`${POD}/p1`, pod('p1', { app: 'x' }))
   start({ namespace: 'a' })
   await reflector.synced

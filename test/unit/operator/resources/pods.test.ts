@@ -17,7 +17,8 @@ interface PodSpec {
   volumes: { name: string; [source: string]: unknown }[]
   [field: string]: unknown
 }
-const template = (object: KubeObject) => (object['spec'] as { template: { metadata: { labels: object }; spec: PodSpec } }).template
+const template = (object: KubeObject) =>
+  (object['spec'] as { template: { metadata: { labels: object }; spec: PodSpec } }).template
 const container = (object: KubeObject): Container => template(object).spec.containers[0]!
 
 describe('jobManagerDeployment()', () => {
@@ -46,7 +47,11 @@ describe('jobManagerDeployment()', () => {
       name: 'job-manager',
       image: 'weir:1',
       command: ['weir-job-manager'],
-      securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      securityContext: {
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+      },
       readinessProbe: { httpGet: { path: '/readyz' } },
     })
     expect(
@@ -54,24 +59,43 @@ describe('jobManagerDeployment()', () => {
         .env.slice(0, 3)
         .map((e) => e.name),
     ).toEqual(['WEIR_CONFIG', 'POD_NAME', 'POD_IP'])
-    expect(template(object).spec.volumes).toContainEqual({ name: 'weir-config', configMap: { name: 'orders-run-3-11111111' } })
-    expect(template(object).spec.volumes).toContainEqual({ name: 'weir-s3', secret: { secretName: 'orders-weir-s3' } })
+    expect(template(object).spec.volumes).toContainEqual({
+      name: 'weir-config',
+      configMap: { name: 'orders-run-3-11111111' },
+    })
+    expect(template(object).spec.volumes).toContainEqual({
+      name: 'weir-s3',
+      secret: { secretName: 'orders-weir-s3' },
+    })
   })
 
   test('is the same object for the same input', () => {
-    expect(JSON.stringify(jobManagerDeployment(runContext()))).toBe(JSON.stringify(jobManagerDeployment(runContext())))
+    expect(JSON.stringify(jobManagerDeployment(runContext()))).toBe(
+      JSON.stringify(jobManagerDeployment(runContext())),
+    )
   })
 
   test("mounts the job's own Secrets and authorities where it names them", () => {
     const own = spec({
-      storage: { s3: { bucket: 'own', credentialsSecretRef: { name: 'keys' }, caConfigMapKeyRef: { name: 'ca' } } },
+      storage: {
+        s3: { bucket: 'own', credentialsSecretRef: { name: 'keys' }, caConfigMapKeyRef: { name: 'ca' } },
+      },
       redis: { url: 'rediss://r', credentialsSecretRef: { name: 'redis-keys' } },
     })
-    const mounts = container(jobManagerDeployment(runContext({ spec: own }))).volumeMounts.map((m) => m.mountPath)
-    expect(mounts).toEqual(['/etc/weir/config', '/etc/weir/token', '/etc/weir/s3', '/etc/weir/s3-ca', '/etc/weir/redis', '/tmp'])
-    expect(container(taskManagerReplicaSet(runContext({ spec: own }))).volumeMounts.map((m) => m.mountPath)).not.toContain(
-      '/etc/weir/redis',
+    const mounts = container(jobManagerDeployment(runContext({ spec: own }))).volumeMounts.map(
+      (m) => m.mountPath,
     )
+    expect(mounts).toEqual([
+      '/etc/weir/config',
+      '/etc/weir/token',
+      '/etc/weir/s3',
+      '/etc/weir/s3-ca',
+      '/etc/weir/redis',
+      '/tmp',
+    ])
+    expect(
+      container(taskManagerReplicaSet(runContext({ spec: own }))).volumeMounts.map((m) => m.mountPath),
+    ).not.toContain('/etc/weir/redis')
   })
 
   test('limits the heap below limits.memory unless the user sets NODE_OPTIONS', () => {
@@ -89,13 +113,17 @@ describe('jobManagerDeployment()', () => {
       spec: spec({ env: [{ name: 'A', value: 'job' }] }),
       defaults: defaults({ env: [{ name: 'A', value: 'op' }] }),
     })
-    expect(container(jobManagerDeployment(context)).env.filter((e) => e.name === 'A')).toEqual([{ name: 'A', value: 'job' }])
+    expect(container(jobManagerDeployment(context)).env.filter((e) => e.name === 'A')).toEqual([
+      { name: 'A', value: 'job' },
+    ])
   })
 })
 
 describe('taskManagerReplicaSet()', () => {
   test('belongs to one run', () => {
-    const object = taskManagerReplicaSet(runContext({ spec: spec({ taskManager: { replicas: 2, slots: 4 } }) }))
+    const object = taskManagerReplicaSet(
+      runContext({ spec: spec({ taskManager: { replicas: 2, slots: 4 } }) }),
+    )
     expect(object).toMatchObject({
       kind: 'ReplicaSet',
       metadata: { name: 'orders-tm-3' },
@@ -106,7 +134,10 @@ describe('taskManagerReplicaSet()', () => {
       command: ['weir-task-manager'],
       ports: [{ name: 'data', containerPort: 6124 }],
     })
-    expect(container(object).env[0]).toEqual({ name: 'WEIR_CONFIG', value: '/etc/weir/config/task-manager.json' })
+    expect(container(object).env[0]).toEqual({
+      name: 'WEIR_CONFIG',
+      value: '/etc/weir/config/task-manager.json',
+    })
   })
 })
 
@@ -172,7 +203,9 @@ describe('heapLimitMb()', () => {
     [1_073_741_824, 1, 768],
     ['16Mi', 1, 32],
     [undefined, 1, undefined],
-  ])('%s for %i threads is %s', (limit, threads, expected) => expect(heapLimitMb(limit, threads)).toBe(expected))
+  ])('%s for %i threads is %s', (limit, threads, expected) =>
+    expect(heapLimitMb(limit, threads)).toBe(expected),
+  )
 
   test('quantities', () => {
     expect(['500m', '2k', '1.5', '1e3', 'x'].map(quantityToNumber)).toEqual([0.5, 2000, 1.5, 1000, undefined])

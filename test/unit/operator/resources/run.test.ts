@@ -8,14 +8,22 @@ import { specHash, restoreHash } from '#operator/resources/spec-hash'
 import type { RunContext } from '#operator/resources/run-context'
 import { defaults, JOB, runContext, spec } from '../fixtures.ts'
 
-const data = (context: RunContext): Record<string, string> => runConfigMap(context)['data'] as Record<string, string>
-const jobManager = (context: RunContext) => jobManagerConfig.parse(JSON.parse(data(context)['job-manager.json']!))
-const taskManager = (context: RunContext) => taskManagerConfig.parse(JSON.parse(data(context)['task-manager.json']!))
+const data = (context: RunContext): Record<string, string> =>
+  runConfigMap(context)['data'] as Record<string, string>
+const jobManager = (context: RunContext) =>
+  jobManagerConfig.parse(JSON.parse(data(context)['job-manager.json']!))
+const taskManager = (context: RunContext) =>
+  taskManagerConfig.parse(JSON.parse(data(context)['task-manager.json']!))
 
 describe('runConfigMap()', () => {
   test('holds what the processes of the run read', () => {
-    const context = runContext({ spec: spec({ job: { inline: 'x', args: { a: [1] } }, taskManager: { replicas: 2, slots: 3 } }) })
-    expect(runConfigMap(context)).toMatchObject({ metadata: { name: 'orders-run-3-11111111' }, immutable: true })
+    const context = runContext({
+      spec: spec({ job: { inline: 'x', args: { a: [1] } }, taskManager: { replicas: 2, slots: 3 } }),
+    })
+    expect(runConfigMap(context)).toMatchObject({
+      metadata: { name: 'orders-run-3-11111111' },
+      immutable: true,
+    })
     expect(jobManager(context)).toMatchObject({
       job: { cluster: 'cluster-uid', namespace: 'shop', name: 'orders', uid: JOB.uid },
       run: 3,
@@ -24,7 +32,12 @@ describe('runConfigMap()', () => {
       module: { path: '/etc/weir/config/job.ts', args: { a: [1] } },
       expectedSlots: 6,
       maxParallelism: 128,
-      storage: { type: 's3', bucket: 'shared', root: `weir/shop/orders/${JOB.uid}`, access: { credentialsDir: '/etc/weir/s3' } },
+      storage: {
+        type: 's3',
+        bucket: 'shared',
+        root: `weir/shop/orders/${JOB.uid}`,
+        access: { credentialsDir: '/etc/weir/s3' },
+      },
       checkpoint: { intervalMs: 10_000, timeoutMs: 300_000, minPauseMs: 500 },
       restart: { strategy: 'ExponentialDelay', delayMs: 1000, maxDelayMs: 60_000, windowMs: 600_000 },
       rpc: { port: 6123 },
@@ -48,7 +61,9 @@ describe('runConfigMap()', () => {
   })
 
   test('authorities of the defaults travel with the run', () => {
-    const context = runContext({ defaults: defaults({ redis: { url: 'rediss://r', caBundle: 'PEM', credentialsSecret: 'r' } }) })
+    const context = runContext({
+      defaults: defaults({ redis: { url: 'rediss://r', caBundle: 'PEM', credentialsSecret: 'r' } }),
+    })
     expect(jobManager(context).redis).toMatchObject({
       url: 'rediss://r',
       caFile: '/etc/weir/config/redis-ca.crt',
@@ -70,12 +85,18 @@ describe('Services and policies', () => {
       metadata: { name: 'orders-jm' },
       spec: { clusterIP: 'None', publishNotReadyAddresses: true },
     })
-    expect(restService(JOB)).toMatchObject({ metadata: { name: 'orders-rest' }, spec: { selector: { 'weir.dev/leader': 'true' } } })
+    expect(restService(JOB)).toMatchObject({
+      metadata: { name: 'orders-rest' },
+      spec: { selector: { 'weir.dev/leader': 'true' } },
+    })
   })
 
   test('RPC and data ports are for pods of the job', () => {
     expect(networkPolicy(JOB)).toMatchObject({
-      spec: { policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: {} }] }, { ports: [{ port: 8081 }] }] },
+      spec: {
+        policyTypes: ['Ingress'],
+        ingress: [{ from: [{ podSelector: {} }] }, { ports: [{ port: 8081 }] }],
+      },
     })
   })
 })
@@ -111,7 +132,8 @@ describe('specHash()', () => {
   ])('differs for %s', (_what, over) => expect(specHash(spec(over), undefined)).not.toBe(base))
 
   test('does not depend on the number of TaskManagers where parallelism is fixed', () => {
-    const fixed = (replicas: number) => specHash(spec({ parallelism: 2, taskManager: { replicas } }), undefined)
+    const fixed = (replicas: number) =>
+      specHash(spec({ parallelism: 2, taskManager: { replicas } }), undefined)
     expect(fixed(2)).toBe(fixed(5))
   })
 

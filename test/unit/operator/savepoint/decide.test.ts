@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { OperationView } from '#runtime/contract/rest'
-import { savepointSpec, savepointStatus as schema, type SavepointStatus } from '#operator/api/v1alpha1/savepoint'
+import {
+  savepointSpec,
+  savepointStatus as schema,
+  type SavepointStatus,
+} from '#operator/api/v1alpha1/savepoint'
 import { decideSavepoint, type SavepointPlan } from '#operator/savepoint/decide'
 import type { ObservedSavepoint } from '#operator/savepoint/observed'
 import { savepointStatus } from '#operator/savepoint/status'
@@ -11,9 +15,16 @@ const LEADER = { pod: 'a', address: { host: 'h', port: 1, token: 't' } }
 const STARTED = { phase: 'InProgress', startedAt: new Date(NOW - 2000).toISOString() } as const
 const TRIGGER = 'savepoint-abcdefgh-uid-0'
 
-function observed(over: Partial<ObservedSavepoint> = {}, spec: object = { streamJobRef: { name: 'orders' } }): ObservedSavepoint {
+function observed(
+  over: Partial<ObservedSavepoint> = {},
+  spec: object = { streamJobRef: { name: 'orders' } },
+): ObservedSavepoint {
   return {
-    object: { apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata: { name: 'before', namespace: 'shop' } },
+    object: {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+    },
     uid: 'abcdefgh-uid',
     name: 'before',
     generation: 1,
@@ -31,7 +42,11 @@ const withOperation = (status: SavepointStatus, operation: Partial<OperationView
   observed({
     status,
     facts: {
-      facts: facts({ operations: [{ triggerId: TRIGGER, type: 'savepoint', status: 'InProgress', startedAt: NOW, ...operation }] }),
+      facts: facts({
+        operations: [
+          { triggerId: TRIGGER, type: 'savepoint', status: 'InProgress', startedAt: NOW, ...operation },
+        ],
+      }),
       leader: LEADER,
       answered: true,
       leaderlessMs: 0,
@@ -44,17 +59,27 @@ describe('decideSavepoint()', () => {
   test('asks the leader of a running job, once it is on record', () => {
     const plan = decideSavepoint(observed())
     expect(told(plan)).toEqual(['InProgress', 'InProgress'])
-    expect(plan.status).toMatchObject({ startedAt: new Date(NOW).toISOString(), jobUid: JOB.uid, trigger: 'User' })
+    expect(plan.status).toMatchObject({
+      startedAt: new Date(NOW).toISOString(),
+      jobUid: JOB.uid,
+      trigger: 'User',
+    })
     expect(plan.request).toEqual({ triggerId: TRIGGER, path: 's3://shared/root/savepoints/before-abcdefgh' })
   })
 
   test('writes where the user says', () => {
-    expect(decideSavepoint(observed({}, { streamJobRef: { name: 'orders' }, path: 's3://own/x' })).request?.path).toBe('s3://own/x')
+    expect(
+      decideSavepoint(observed({}, { streamJobRef: { name: 'orders' }, path: 's3://own/x' })).request?.path,
+    ).toBe('s3://own/x')
   })
 
   test.each([
     ['the job does not exist', { job: undefined }, 'JobNotFound'],
-    ['the job is suspended', { facts: noFacts, job: { uid: JOB.uid, phase: 'Suspended', storageUrl: 's3://a' } }, 'JobNotRunning'],
+    [
+      'the job is suspended',
+      { facts: noFacts, job: { uid: JOB.uid, phase: 'Suspended', storageUrl: 's3://a' } },
+      'JobNotRunning',
+    ],
     [
       'the facts are of a job with the same name before it',
       { facts: { ...noFacts, facts: facts({ job: { ...JOB, uid: 'old' } }) } },
@@ -67,9 +92,22 @@ describe('decideSavepoint()', () => {
   })
 
   test('records what a restore needs when it is complete', () => {
-    const done = { status: 'Completed', path: 's3://p', checkpointId: 12, sizeBytes: 99, maxParallelism: 128, completedAt: NOW } as const
+    const done = {
+      status: 'Completed',
+      path: 's3://p',
+      checkpointId: 12,
+      sizeBytes: 99,
+      maxParallelism: 128,
+      completedAt: NOW,
+    } as const
     const plan = decideSavepoint(withOperation(STARTED, done))
-    expect(plan.status).toMatchObject({ phase: 'Completed', path: 's3://p', checkpointId: 12, sizeBytes: 99, maxParallelism: 128 })
+    expect(plan.status).toMatchObject({
+      phase: 'Completed',
+      path: 's3://p',
+      checkpointId: 12,
+      sizeBytes: 99,
+      maxParallelism: 128,
+    })
     const status = savepointStatus({}, plan, 1, NOW)
     expect(status.conditions?.map((c) => [c.type, c.status])).toEqual([
       ['Ready', 'True'],
@@ -82,38 +120,64 @@ describe('decideSavepoint()', () => {
   test('tries again under another name and at another place after a failure', () => {
     const error = { code: 'STO_UNAVAILABLE', message: 'slow down', retry: 'backoff', context: {} } as const
     const failed = decideSavepoint(withOperation(STARTED, { status: 'Failed', error }))
-    expect([...told(failed), failed.status.failures, failed.message]).toEqual(['Pending', 'Retrying', 1, 'Try 1 failed: slow down'])
+    expect([...told(failed), failed.status.failures, failed.message]).toEqual([
+      'Pending',
+      'Retrying',
+      1,
+      'Try 1 failed: slow down',
+    ])
     expect(told(decideSavepoint(observed({ status: failed.status })))).toEqual(['Pending', 'Retrying'])
     const again = decideSavepoint(observed({ status: failed.status, now: NOW + 60_000 }))
-    expect(again.request).toEqual({ triggerId: 'savepoint-abcdefgh-uid-1', path: 's3://shared/root/savepoints/before-abcdefgh-2' })
+    expect(again.request).toEqual({
+      triggerId: 'savepoint-abcdefgh-uid-1',
+      path: 's3://shared/root/savepoints/before-abcdefgh-2',
+    })
   })
 
   test('gives up after backoffLimit and says so', () => {
     const plan = decideSavepoint({ ...withOperation({ ...STARTED, failures: 3 }, {}), now: NOW + 3_600_000 })
     expect([...told(plan), plan.status.failures]).toEqual(['Failed', 'BackoffLimitExceeded', 4])
-    expect(savepointStatus({}, plan, 1, NOW).conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
-    expect(told(decideSavepoint(observed({ status: plan.status })))).toEqual(['Failed', 'BackoffLimitExceeded'])
+    expect(savepointStatus({}, plan, 1, NOW).conditions?.find((c) => c.type === 'Stalled')?.status).toBe(
+      'True',
+    )
+    expect(told(decideSavepoint(observed({ status: plan.status })))).toEqual([
+      'Failed',
+      'BackoffLimitExceeded',
+    ])
   })
 
   test('asks again when the leader does not know it, and counts a try as failed when that lasts', () => {
     expect(decideSavepoint(observed({ status: STARTED })).request?.triggerId).toBe(TRIGGER)
-    expect(told(decideSavepoint(observed({ status: STARTED, now: NOW + 60_000 })))).toEqual(['Pending', 'Retrying'])
+    expect(told(decideSavepoint(observed({ status: STARTED, now: NOW + 60_000 })))).toEqual([
+      'Pending',
+      'Retrying',
+    ])
   })
 
   test('waits while no leader is there, until the timeout', () => {
-    expect(told(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 60_000 })))).toEqual(['InProgress', 'InProgress'])
-    expect(told(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 601_000 })))).toEqual(['Pending', 'Retrying'])
+    expect(told(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 60_000 })))).toEqual([
+      'InProgress',
+      'InProgress',
+    ])
+    expect(told(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 601_000 })))).toEqual([
+      'Pending',
+      'Retrying',
+    ])
   })
 
   test('an existing path is recorded, not looked at, and the message says so', () => {
-    const plan = decideSavepoint(observed({ job: undefined, facts: noFacts }, { existingPath: 's3://old/sp' }))
+    const plan = decideSavepoint(
+      observed({ job: undefined, facts: noFacts }, { existingPath: 's3://old/sp' }),
+    )
     expect(told(plan)).toEqual(['Completed', 'Imported'])
     expect(plan.status).toMatchObject({ path: 's3://old/sp', trigger: 'Import' })
     expect(plan.message).toContain('have not been looked at')
   })
 
   test('one made when a run was stopped remembers why and from which job', () => {
-    const plan = decideSavepoint(observed({ madeFor: 'Upgrade', madeFromUid: 'u' }, { existingPath: 's3://old/sp' }))
+    const plan = decideSavepoint(
+      observed({ madeFor: 'Upgrade', madeFromUid: 'u' }, { existingPath: 's3://old/sp' }),
+    )
     expect(plan.status).toMatchObject({ trigger: 'Upgrade', jobUid: 'u' })
   })
 

@@ -22,8 +22,10 @@ const STOP_AT = '2030-01-01T00:09:59.000Z'
 const TRIGGER = `stop-3-${Date.parse(STOP_AT)}`
 const plan = (...modifiers: readonly Modifier[]): Plan => decide(observed(...modifiers))
 const kinds = (p: Plan): string[] => p.steps.map((s) => s.kind)
-const stepOf = <K extends Step['kind']>(p: Plan, kind: K) => p.steps.find((s): s is Extract<Step, { kind: K }> => s.kind === kind)
-const runOf = (p: Plan) => p.steps.flatMap((s) => (s.kind === 'writeStatus' && s.status.run !== undefined ? [s.status.run] : []))[0]
+const stepOf = <K extends Step['kind']>(p: Plan, kind: K) =>
+  p.steps.find((s): s is Extract<Step, { kind: K }> => s.kind === kind)
+const runOf = (p: Plan) =>
+  p.steps.flatMap((s) => (s.kind === 'writeStatus' && s.status.run !== undefined ? [s.status.run] : []))[0]
 
 const suspended = withSpec({ state: 'Suspended' })
 const asked = withRun({ stopRequestedAt: STOP_AT })
@@ -37,21 +39,56 @@ describe('the policy that decides', () => {
     ['a failed job is recorded', [withFacts({ state: 'Failed' })], 'recordEnd', ['writeStatus']],
     ['a changed spec asks the run to stop', [withHash('h2')], 'stopRun', ['writeStatus', 'requestStop']],
     ['suspension asks the run to stop', [suspended], 'stopRun', ['writeStatus', 'requestStop']],
-    ['draining asks the run to stop', [withSpec({ state: 'Drained' })], 'stopRun', ['writeStatus', 'requestStop']],
+    [
+      'draining asks the run to stop',
+      [withSpec({ state: 'Drained' })],
+      'stopRun',
+      ['writeStatus', 'requestStop'],
+    ],
     ['a changed spec that is blocked stops nothing', [blocked('h2')], 'keepRun', ['ensureRun']],
-    ['a restarting job is cut for a new run', [withHash('h2'), withFacts({ state: 'Restarting' })], 'stopRun', ['event', 'writeStatus']],
-    ['a leader that is away for a moment is waited for', [withHash('h2'), withoutLeader(1000)], 'keepRun', ['ensureRun']],
-    ['a leader that is away for long is not', [withHash('h2'), withoutLeader(60_000)], 'stopRun', ['event', 'writeStatus']],
+    [
+      'a restarting job is cut for a new run',
+      [withHash('h2'), withFacts({ state: 'Restarting' })],
+      'stopRun',
+      ['event', 'writeStatus'],
+    ],
+    [
+      'a leader that is away for a moment is waited for',
+      [withHash('h2'), withoutLeader(1000)],
+      'keepRun',
+      ['ensureRun'],
+    ],
+    [
+      'a leader that is away for long is not',
+      [withHash('h2'), withoutLeader(60_000)],
+      'stopRun',
+      ['event', 'writeStatus'],
+    ],
     ['a run without pods is cut', [withHash('h2'), withoutPods], 'stopRun', ['event', 'writeStatus']],
-    ['a draining job without leader is never cut', [withSpec({ state: 'Drained' }), withoutLeader(60_000)], 'keepRun', ['ensureRun']],
-    ['a stop under way is waited for', [suspended, asked, withOperation({ triggerId: TRIGGER })], 'stopRun', []],
+    [
+      'a draining job without leader is never cut',
+      [withSpec({ state: 'Drained' }), withoutLeader(60_000)],
+      'keepRun',
+      ['ensureRun'],
+    ],
+    [
+      'a stop under way is waited for',
+      [suspended, asked, withOperation({ triggerId: TRIGGER })],
+      'stopRun',
+      [],
+    ],
     [
       'a suspended job releases its pods',
       [suspended, withRun({ outcome: 'Suspended' })],
       'releaseRun',
       ['deleteTaskManagers', 'deleteJobManager'],
     ],
-    ['a failed job keeps its JobManagers for their logs', [withRun({ outcome: 'Failed' })], 'releaseRun', ['deleteTaskManagers']],
+    [
+      'a failed job keeps its JobManagers for their logs',
+      [withRun({ outcome: 'Failed' })],
+      'releaseRun',
+      ['deleteTaskManagers'],
+    ],
     ['a finished job stays finished', [withRun({ outcome: 'Finished' }), withoutWorkloads], 'releaseRun', []],
     [
       'a suspended job that is wanted again begins the next run',
@@ -90,7 +127,12 @@ describe('the policy that decides', () => {
       ['event', 'writeStatus'],
     ],
     ['a blocked start makes nothing', [neverRan, blocked('h1')], 'beginRun', []],
-    ['facts of another run say nothing about this one', [withFacts({ run: 2, state: 'Finished' })], 'keepRun', ['ensureRun']],
+    [
+      'facts of another run say nothing about this one',
+      [withFacts({ run: 2, state: 'Finished' })],
+      'keepRun',
+      ['ensureRun'],
+    ],
   ]
   test.each(rows)('%s', (_what, modifiers, policy, steps) => {
     const p = plan(...modifiers)
@@ -122,13 +164,20 @@ describe('beginning a run', () => {
 
 describe('stopping a run', () => {
   test('asks for a checkpoint, or for a savepoint where the mode says so, under one name', () => {
-    expect(stepOf(plan(suspended), 'requestStop')?.request).toEqual({ triggerId: `stop-3-${NOW}`, mode: 'checkpoint' })
-    expect(stepOf(plan(withSpec({ state: 'Suspended', upgrade: { mode: 'Savepoint' } })), 'requestStop')?.request).toEqual({
+    expect(stepOf(plan(suspended), 'requestStop')?.request).toEqual({
+      triggerId: `stop-3-${NOW}`,
+      mode: 'checkpoint',
+    })
+    expect(
+      stepOf(plan(withSpec({ state: 'Suspended', upgrade: { mode: 'Savepoint' } })), 'requestStop')?.request,
+    ).toEqual({
       triggerId: `stop-3-${NOW}`,
       mode: 'savepoint',
       path: 's3://shared/weir/shop/orders/uid/savepoints/orders-suspend-3-11111111',
     })
-    expect(stepOf(plan(withSpec({ state: 'Drained' })), 'requestStop')?.request).toMatchObject({ drain: true })
+    expect(stepOf(plan(withSpec({ state: 'Drained' })), 'requestStop')?.request).toMatchObject({
+      drain: true,
+    })
   })
 
   test('asks again under the same name when a new leader does not know of it', () => {
@@ -140,7 +189,11 @@ describe('stopping a run', () => {
   })
 
   test('gives up after the limit, with a warning, and loses no state', () => {
-    const p = plan(withHash('h2'), withRun({ stopRequestedAt: '2030-01-01T00:00:00.000Z' }), withFacts({ state: 'Stopping' }))
+    const p = plan(
+      withHash('h2'),
+      withRun({ stopRequestedAt: '2030-01-01T00:00:00.000Z' }),
+      withFacts({ state: 'Stopping' }),
+    )
     expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'StopTimedOut' })
     expect(runOf(p)).toMatchObject({ outcome: 'Superseded' })
   })
@@ -162,7 +215,10 @@ describe('stopping a run', () => {
 
 describe('the end of a run', () => {
   const stopped = (path: string) =>
-    withFacts({ state: 'Suspended', operations: [{ triggerId: TRIGGER, type: 'stop', status: 'Completed', startedAt: NOW, path }] })
+    withFacts({
+      state: 'Suspended',
+      operations: [{ triggerId: TRIGGER, type: 'stop', status: 'Completed', startedAt: NOW, path }],
+    })
 
   test('is Suspended or Superseded by what the spec asks now', () => {
     expect(runOf(plan(suspended, asked, stopped('s3://a')))?.outcome).toBe('Suspended')
@@ -181,7 +237,12 @@ describe('the end of a run', () => {
   })
 
   test('keeps why a job failed', () => {
-    const error = { code: 'USR_FAILED', message: 'boom in operator "count"', retry: 'never', context: {} } as const
+    const error = {
+      code: 'USR_FAILED',
+      message: 'boom in operator "count"',
+      retry: 'never',
+      context: {},
+    } as const
     expect(runOf(plan(withFacts({ state: 'Failed', error })))).toMatchObject({
       outcome: 'Failed',
       outcomeMessage: 'boom in operator "count"',
@@ -198,7 +259,11 @@ describe('restore', () => {
   })
 
   test('is on record as applied once an attempt of the run exists', () => {
-    const p = plan(withRestore('r1', 's3://a/sp'), withRun({ restoreHash: 'r1' }), withFacts({ restoredFrom: 's3://a/sp' }))
+    const p = plan(
+      withRestore('r1', 's3://a/sp'),
+      withRun({ restoreHash: 'r1' }),
+      withFacts({ restoredFrom: 's3://a/sp' }),
+    )
     expect(kinds(p)).toEqual(['writeStatus', 'event', 'ensureRun'])
     expect(stepOf(p, 'writeStatus')?.status).toEqual({ restoreHash: 'r1' })
   })
@@ -211,7 +276,11 @@ describe('restore', () => {
   })
 
   test('is applied by the next run when the one that should have applied it never got so far', () => {
-    const p = plan(withRestore('r1', 's3://a/sp'), withRun({ restoreHash: 'r1', outcome: 'Superseded' }), withoutWorkloads)
+    const p = plan(
+      withRestore('r1', 's3://a/sp'),
+      withRun({ restoreHash: 'r1', outcome: 'Superseded' }),
+      withoutWorkloads,
+    )
     expect(runOf(p)?.restoreHash).toBe('r1')
   })
 })
@@ -247,7 +316,10 @@ describe('keeping a run', () => {
   })
 
   test('removes TaskManagers of other runs', () => {
-    const stale: Modifier = (o) => ({ ...o, taskManagers: [...o.taskManagers, { name: 'orders-tm-2', uid: 'r2', run: 2, replicas: 1 }] })
+    const stale: Modifier = (o) => ({
+      ...o,
+      taskManagers: [...o.taskManagers, { name: 'orders-tm-2', uid: 'r2', run: 2, replicas: 1 }],
+    })
     expect(stepOf(plan(stale), 'deleteTaskManagers')).toMatchObject({ name: 'orders-tm-2', uid: 'r2' })
   })
 })

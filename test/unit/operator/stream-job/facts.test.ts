@@ -71,7 +71,12 @@ test('shows the facts of the leader and where it is', async () => {
   hub.sync('shop/orders', 'secret', [A])
   expect(hub.view('shop/orders')).toMatchObject({ facts: undefined, answered: false })
   await until(() => hub.view('shop/orders').facts !== undefined)
-  expect(hub.view('shop/orders')).toMatchObject({ facts: { state: 'Running' }, leader: { pod: 'jm-a' }, answered: true, leaderlessMs: 0 })
+  expect(hub.view('shop/orders')).toMatchObject({
+    facts: { state: 'Running' },
+    leader: { pod: 'jm-a' },
+    answered: true,
+    leaderlessMs: 0,
+  })
 })
 
 test('I3: tells what matters at once, checkpoints later, counters never', async () => {
@@ -110,7 +115,10 @@ test('I2: a silent stream is given up and opened again', async () => {
 })
 
 test('without a leader only a common end counts', async () => {
-  current = { [A.ip]: facts({ leading: false, state: 'Failed' }), [B.ip]: facts({ leading: false, state: 'Created' }) }
+  current = {
+    [A.ip]: facts({ leading: false, state: 'Failed' }),
+    [B.ip]: facts({ leading: false, state: 'Created' }),
+  }
   hub.sync('k', 'secret', [A, B])
   await until(() => changes.length === 2)
   expect(hub.view('k')).toMatchObject({ facts: undefined, leader: undefined })

@@ -77,7 +77,10 @@ export const withSpec =
   (o) => ({ ...o, spec: spec(over), generation })
 export const withHash =
   (specHash: string): Modifier =>
-  (o) => ({ ...o, desired: { kind: 'ready', specHash, module: { kind: 'source', source: 'x' }, restore: undefined } })
+  (o) => ({
+    ...o,
+    desired: { kind: 'ready', specHash, module: { kind: 'source', source: 'x' }, restore: undefined },
+  })
 export const withStatus =
   (status: Partial<StreamJobStatus>): Modifier =>
   (o) => ({ ...o, status: { ...o.status, ...status } })
@@ -88,18 +91,33 @@ export const withFacts =
   (over: Partial<JobFacts>): Modifier =>
   (o) => ({ ...o, facts: { ...o.facts, facts: facts(over) } })
 export const withOperation = (operation: Partial<OperationView>): Modifier =>
-  withFacts({ state: 'Stopping', operations: [{ triggerId: 'x', type: 'stop', status: 'InProgress', startedAt: NOW, ...operation }] })
+  withFacts({
+    state: 'Stopping',
+    operations: [{ triggerId: 'x', type: 'stop', status: 'InProgress', startedAt: NOW, ...operation }],
+  })
 export const withoutLeader =
   (leaderlessMs: number): Modifier =>
   (o) => ({ ...o, facts: { facts: undefined, leader: undefined, answered: true, leaderlessMs } })
-export const withoutPods: Modifier = (o) => ({ ...withoutLeader(0)(o), jobManagerPods: [], taskManagerPodCount: 0 })
-export const withoutWorkloads: Modifier = (o) => ({ ...withoutPods(o), jobManager: undefined, taskManagers: [] })
+export const withoutPods: Modifier = (o) => ({
+  ...withoutLeader(0)(o),
+  jobManagerPods: [],
+  taskManagerPodCount: 0,
+})
+export const withoutWorkloads: Modifier = (o) => ({
+  ...withoutPods(o),
+  jobManager: undefined,
+  taskManagers: [],
+})
 export const neverRan: Modifier = (o) => ({ ...withoutWorkloads(o), status: {} })
 export const blocked =
   (specHash: string | undefined): Modifier =>
   (o) => ({
     ...o,
-    desired: { kind: 'blocked', specHash, blocker: { reason: 'StorageMissing', message: 'no storage', needsUser: true } },
+    desired: {
+      kind: 'blocked',
+      specHash,
+      blocker: { reason: 'StorageMissing', message: 'no storage', needsUser: true },
+    },
   })
 export const withRestore =
   (hash: string, path?: string): Modifier =>

@@ -2,12 +2,25 @@ import { expect, test } from 'vitest'
 import type { KubeObject } from '#operator/resources/object'
 import { findPodProblem } from '#operator/stream-job/pod-problems'
 
-const pod = (status: object): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, status })
+const pod = (status: object): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'p' },
+  status,
+})
 const container = (status: object): KubeObject => pod({ containerStatuses: [{ name: 'c', ...status }] })
 
 test.each([
-  ['ImagePullFailed', container({ state: { waiting: { reason: 'ImagePullBackOff', message: 'not found' } } })],
-  ['ContainerConfigInvalid', container({ state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret "s3" not found' } } })],
+  [
+    'ImagePullFailed',
+    container({ state: { waiting: { reason: 'ImagePullBackOff', message: 'not found' } } }),
+  ],
+  [
+    'ContainerConfigInvalid',
+    container({
+      state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret "s3" not found' } },
+    }),
+  ],
   [
     'ContainerFailing',
     container({
@@ -18,16 +31,27 @@ test.each([
   ],
   [
     'OutOfMemory',
-    container({ restartCount: 1, state: { running: {} }, lastState: { terminated: { reason: 'OOMKilled', exitCode: 137 } } }),
+    container({
+      restartCount: 1,
+      state: { running: {} },
+      lastState: { terminated: { reason: 'OOMKilled', exitCode: 137 } },
+    }),
   ],
-  ['Unschedulable', pod({ conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/1 nodes' }] })],
+  [
+    'Unschedulable',
+    pod({
+      conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/1 nodes' }],
+    }),
+  ],
 ])('%s is found', (reason, object) => {
   expect(findPodProblem([object], [])?.reason).toBe(reason)
 })
 
 test('the message has what the container said', () => {
   const failing = container({ state: { terminated: { exitCode: 2, message: 'WEIR_CONFIG is wrong' } } })
-  expect(findPodProblem([failing], [])?.message).toContain('ended with code 2 (0 restarts): WEIR_CONFIG is wrong')
+  expect(findPodProblem([failing], [])?.message).toContain(
+    'ended with code 2 (0 restarts): WEIR_CONFIG is wrong',
+  )
 })
 
 test('a refusal of new pods comes first, healthy and deleted pods are no problem', () => {
@@ -37,6 +61,13 @@ test('a refusal of new pods comes first, healthy and deleted pods are no problem
     metadata: { name: 'r' },
     status: { conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'exceeded quota' }] },
   }
-  expect(findPodProblem([container({ state: { waiting: { reason: 'ErrImagePull' } } })], [set])?.reason).toBe('QuotaExceeded')
-  expect(findPodProblem([container({ state: { running: {} } }), container({ state: { terminated: { exitCode: 0 } } })], [])).toBeUndefined()
+  expect(findPodProblem([container({ state: { waiting: { reason: 'ErrImagePull' } } })], [set])?.reason).toBe(
+    'QuotaExceeded',
+  )
+  expect(
+    findPodProblem(
+      [container({ state: { running: {} } }), container({ state: { terminated: { exitCode: 0 } } })],
+      [],
+    ),
+  ).toBeUndefined()
 })

@@ -22,9 +22,14 @@ const statusOf = (...modifiers: readonly Modifier[]): StreamJobStatus => {
   return streamJobStatus(o, decide(o), undefined)
 }
 const summary = (status: StreamJobStatus) =>
-  Object.fromEntries((status.conditions ?? []).map((c) => [c.type, c.status === 'Unknown' ? '?' : c.status === 'True']))
+  Object.fromEntries(
+    (status.conditions ?? []).map((c) => [c.type, c.status === 'Unknown' ? '?' : c.status === 'True']),
+  )
 const ready = (status: StreamJobStatus) => status.conditions?.find((c) => c.type === 'Ready')
-const podProblem: Modifier = (o) => ({ ...o, podProblem: { reason: 'ImagePullFailed', message: 'no such image' } })
+const podProblem: Modifier = (o) => ({
+  ...o,
+  podProblem: { reason: 'ImagePullFailed', message: 'no such image' },
+})
 
 describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
   const rows: readonly [string, readonly Modifier[], string, readonly boolean[], string][] = [
@@ -38,7 +43,13 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
       [false, true, false, false],
       'Starting',
     ],
-    ['restarting', [withFacts({ state: 'Restarting', restarts: 1 })], 'Restarting', [false, true, false, false], 'Restarting'],
+    [
+      'restarting',
+      [withFacts({ state: 'Restarting', restarts: 1 })],
+      'Restarting',
+      [false, true, false, false],
+      'Restarting',
+    ],
     ['no leader', [withoutLeader(5000)], 'NoLeader', [false, true, false, false], 'Restarting'],
     [
       'image not found',
@@ -57,15 +68,29 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
       'Suspended',
     ],
     ['finished', [withRun({ outcome: 'Finished' })], 'Finished', [true, false, false, true], 'Finished'],
-    ['drained', [withSpec({ state: 'Drained' }), withRun({ outcome: 'Drained' })], 'Drained', [true, false, false, true], 'Drained'],
+    [
+      'drained',
+      [withSpec({ state: 'Drained' }), withRun({ outcome: 'Drained' })],
+      'Drained',
+      [true, false, false, true],
+      'Drained',
+    ],
     ['failed', [withRun({ outcome: 'Failed' })], 'JobFailed', [false, false, true, false], 'Failed'],
   ]
-  test.each(rows)('%s', (_what, modifiers, reason, [isReady, isReconciling, isStalled, isComplete], phase) => {
-    const status = statusOf(...modifiers)
-    expect(summary(status)).toMatchObject({ Ready: isReady, Reconciling: isReconciling, Stalled: isStalled, Complete: isComplete })
-    expect([ready(status)?.reason, status.phase]).toEqual([reason, phase])
-    expect(schema.safeParse(status).error).toBeUndefined()
-  })
+  test.each(rows)(
+    '%s',
+    (_what, modifiers, reason, [isReady, isReconciling, isStalled, isComplete], phase) => {
+      const status = statusOf(...modifiers)
+      expect(summary(status)).toMatchObject({
+        Ready: isReady,
+        Reconciling: isReconciling,
+        Stalled: isStalled,
+        Complete: isComplete,
+      })
+      expect([ready(status)?.reason, status.phase]).toEqual([reason, phase])
+      expect(schema.safeParse(status).error).toBeUndefined()
+    },
+  )
 
   test('every condition carries the generation that it was computed for', () => {
     const status = statusOf(withSpec({}, 5))
@@ -79,7 +104,10 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
 
   test('a restarted operator does not call a job not ready before it has heard of it', () => {
     const before = statusOf()
-    const unheard: Modifier = (o) => ({ ...o, facts: { facts: undefined, leader: undefined, answered: false, leaderlessMs: 100 } })
+    const unheard: Modifier = (o) => ({
+      ...o,
+      facts: { facts: undefined, leader: undefined, answered: false, leaderlessMs: 100 },
+    })
     expect(summary(statusOf(withStatus(before), unheard))).toEqual(summary(before))
     expect(statusOf(withStatus(before), unheard).phase).toBe('Running')
     const late: Modifier = (o) => ({ ...o, facts: { ...o.facts, leaderlessMs: 60_000 } })
@@ -114,7 +142,15 @@ describe('what the facts say', () => {
   })
 
   test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
-    const recovery = { cause: 'pod lost', checkpointId: 4, detectMs: 1, electMs: 0, scheduleMs: 2, restoreMs: 3, firstRecordMs: 4 }
+    const recovery = {
+      cause: 'pod lost',
+      checkpointId: 4,
+      detectMs: 1,
+      electMs: 0,
+      scheduleMs: 2,
+      restoreMs: 3,
+      firstRecordMs: 4,
+    }
     const first = statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW - 5000 }] }))
     const later = statusOf(
       withFacts({ recoveries: [{ ...recovery, at: NOW, cause: 'JobManager replaced' }] }),
@@ -122,7 +158,10 @@ describe('what the facts say', () => {
     )
     expect(later.recoveries?.map((r) => r.cause)).toEqual(['JobManager replaced', 'pod lost'])
     expect(
-      statusOf(withFacts({ recoveries: [{ ...recovery, at: NOW }] }), withStatus({ recoveries: later.recoveries! })).recoveries,
+      statusOf(
+        withFacts({ recoveries: [{ ...recovery, at: NOW }] }),
+        withStatus({ recoveries: later.recoveries! }),
+      ).recoveries,
     ).toHaveLength(2)
   })
 
@@ -132,7 +171,9 @@ describe('what the facts say', () => {
       consecutiveFailures: 2,
       lastFailure: { id: 9, at: NOW, reason: 'CHECKPOINT_EXPIRED', message: 'no ack of count/1' },
     } as const
-    const condition = statusOf(withFacts({ checkpoint })).conditions?.find((c) => c.type === 'CheckpointHealthy')
+    const condition = statusOf(withFacts({ checkpoint })).conditions?.find(
+      (c) => c.type === 'CheckpointHealthy',
+    )
     expect(condition).toMatchObject({
       status: 'False',
       reason: 'CheckpointsFailing',
@@ -148,8 +189,15 @@ describe('what the facts say', () => {
 })
 
 describe('lastCheckpoint', () => {
-  const last = (id: number, completedAt: number) => ({ id, completedAt, path: 's3://x/manifest.json', sizeBytes: 10, durationMs: 1500 })
-  const ended = (id: number, completedAt: number) => withFacts({ checkpoint: { ...facts().checkpoint, last: last(id, completedAt) } })
+  const last = (id: number, completedAt: number) => ({
+    id,
+    completedAt,
+    path: 's3://x/manifest.json',
+    sizeBytes: 10,
+    durationMs: 1500,
+  })
+  const ended = (id: number, completedAt: number) =>
+    withFacts({ checkpoint: { ...facts().checkpoint, last: last(id, completedAt) } })
   const first = statusOf(ended(1, NOW - 5000))
 
   test('is written at once the first time', () => {
@@ -172,8 +220,14 @@ describe('lastCheckpoint', () => {
   })
 
   test('is written at once when the health changes or the run has ended', () => {
-    const unhealthy = first.conditions!.map((c) => (c.type === 'CheckpointHealthy' ? { ...c, status: 'False' as const } : c))
-    expect(statusOf(withStatus({ ...first, conditions: unhealthy }), ended(2, NOW)).lastCheckpoint?.id).toBe(2)
-    expect(statusOf(withStatus(first), withRun({ outcome: 'Suspended' }), ended(2, NOW)).lastCheckpoint?.id).toBe(2)
+    const unhealthy = first.conditions!.map((c) =>
+      c.type === 'CheckpointHealthy' ? { ...c, status: 'False' as const } : c,
+    )
+    expect(statusOf(withStatus({ ...first, conditions: unhealthy }), ended(2, NOW)).lastCheckpoint?.id).toBe(
+      2,
+    )
+    expect(
+      statusOf(withStatus(first), withRun({ outcome: 'Suspended' }), ended(2, NOW)).lastCheckpoint?.id,
+    ).toBe(2)
   })
 })

@@ -13,9 +13,13 @@ describe('entryUrl()', () => {
     )
   })
   test('ignores a query on the caller, as vitest and loaders add', () => {
-    expect(entryUrl('./slot', 'file:///app/runtime/task/worker-pool.ts?v=12').href).toBe('file:///app/runtime/task/slot.ts')
+    expect(entryUrl('./slot', 'file:///app/runtime/task/worker-pool.ts?v=12').href).toBe(
+      'file:///app/runtime/task/slot.ts',
+    )
   })
   test('keeps folder names with dots and spaces', () => {
-    expect(entryUrl('./slot', 'file:///srv/v1.2/my%20app/a.js').href).toBe('file:///srv/v1.2/my%20app/slot.js')
+    expect(entryUrl('./slot', 'file:///srv/v1.2/my%20app/a.js').href).toBe(
+      'file:///srv/v1.2/my%20app/slot.js',
+    )
   })
 })

@@ -15,8 +15,15 @@ describe('toErrorData() and fromErrorData()', () => {
     expect(toErrorData(fromErrorData(data))).toEqual(data)
   })
   test('errors about configuration carry no stack', () => {
-    const data = toErrorData(new WeirError('CFG_INVALID', 'bad', { cause: new Error('x'), context: { a: 1 } }))
+    const data = toErrorData(
+      new WeirError('CFG_INVALID', 'bad', { cause: new Error('x'), context: { a: 1 } }),
+    )
     expect(data).toEqual({ code: 'CFG_INVALID', message: 'bad', retry: 'never', context: { a: 1 } })
-    expect(fromErrorData(data)).toMatchObject({ code: 'CFG_INVALID', message: 'bad', retry: 'never', context: { a: 1 } })
+    expect(fromErrorData(data)).toMatchObject({
+      code: 'CFG_INVALID',
+      message: 'bad',
+      retry: 'never',
+      context: { a: 1 },
+    })
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { sampleFiles, sampleText } from '../../../../scripts/quickstart/sample-text.ts'
+import { sampleFiles, sampleText } from '#tools/word-count/sample-text'
 
 describe('sample text', () => {
   test('is the same every time, so that every installation has the same words', () => {

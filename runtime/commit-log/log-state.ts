@@ -1,0 +1,275 @@
+import * as z from 'zod'
+import { assertNever, WeirError } from '#runtime/base/errors'
+import {
+  FORMAT_VERSION,
+  logBodies,
+  type LogBody,
+  type LogRecord,
+  type LogRecordOf,
+  type RestorePoint,
+  restorePoint,
+} from '#runtime/contract/checkpoint-records'
+
+/**
+ * What a commit log says, folded from its records in order. Pure: equal records give equal states,
+ * whoever folds them, so that a state may stand for the records below it (snapshots). A sequence
+ * that no correct writer produces is refused with STO_CORRUPT naming the seq.
+ *
+ * F1 seq is dense from 0; seq 0 is OWNER and nothing else is.
+ * F2 Epochs grow strictly with EPOCH_OPEN, and every other record carries the open one. Runs never
+ *    fall.
+ * F3 After CLOSE of the newest run only EPOCH_OPEN follows (a greater run, or a tool on the same
+ *    run), and the tool's RETIRE, PIN, CLAIM.
+ * F4 Ids of checkpoints grow; no id is used twice, savepoints included.
+ * F5 A CHECKPOINT belongs to the attempt of the last DEPLOY; its base and what it retires are
+ *    retained before it.
+ * F6 The restore point is named by the newest of CHECKPOINT, stopping SAVEPOINT and DEPLOY (whose
+ *    restoreFrom may go back on purpose). It is never retired.
+ */
+const stamp = { seq: z.int().nonnegative(), at: z.int() }
+const deployment = z.object({ ...logBodies.deploy.shape, ...stamp })
+const completedCheckpoint = z.object({ ...logBodies.checkpoint.shape, ...stamp })
+const completedSavepoint = z.object({ ...logBodies.savepoint.shape, ...stamp })
+const pinned = z.object({ ...logBodies.pin.shape, ...stamp })
+const closed = z.object({ ...logBodies.close.shape, ...stamp })
+const retirement = z.object({
+  ...stamp,
+  checkpoints: z.array(z.object({ id: z.int().positive(), manifest: z.string(), sha256: z.string() })),
+  files: z.array(z.string()),
+})
+
+export const logState = z.object({
+  v: z.literal(FORMAT_VERSION),
+  /** seq of the newest record; -1 for an empty log. */
+  head: z.int().min(-1),
+  owner: logBodies.owner.optional(),
+  epoch: z.int().nonnegative(),
+  leader: z.string().optional(),
+  /** Highest run that opened an epoch. */
+  run: z.int().nonnegative(),
+  /** CLOSE of `run`; absent while it may go on. */
+  closed: closed.optional(),
+  deploy: deployment.optional(),
+  /** Completed and not retired, by id. */
+  retained: z.array(completedCheckpoint),
+  /** Newest completed checkpoint, also after it was retired. */
+  lastCheckpoint: completedCheckpoint.optional(),
+  /** Completed savepoints in the order of the log, newest 1000. */
+  savepoints: z.array(completedSavepoint),
+  restorePoint,
+  /** Greatest id of a checkpoint or savepoint in the log. */
+  highestId: z.int().nonnegative(),
+  pins: z.array(pinned),
+  /** Savepoints taken over with their files. */
+  claims: z.array(z.string()),
+  /**
+   * Logged and perhaps not yet deleted, oldest first, newest 1000; older ones are left to the
+   * sweeper.
+   */
+  retirements: z.array(retirement),
+})
+export type LogState = z.infer<typeof logState>
+export type CompletedCheckpoint = z.infer<typeof completedCheckpoint>
+export type CompletedSavepoint = z.infer<typeof completedSavepoint>
+export type Retirement = z.infer<typeof retirement>
+export type Deployed = z.infer<typeof deployment>
+
+const KEPT = 1000
+
+export const emptyLog: LogState = {
+  v: FORMAT_VERSION,
+  head: -1,
+  epoch: 0,
+  run: 0,
+  retained: [],
+  savepoints: [],
+  restorePoint: { kind: 'empty' },
+  highestId: 0,
+  pins: [],
+  claims: [],
+  retirements: [],
+}
+
+/** Attempt of the last DEPLOY, `<epoch>.<n>`. */
+export const lastAttempt = (state: LogState): string | undefined => state.deploy?.attempt
+
+/** An attempt of `epoch` that no DEPLOY has used. */
+export function nextAttempt(state: LogState, epoch: number): string {
+  const [deployEpoch, n] = attemptParts(state.deploy?.attempt ?? '0.0')
+  return `${epoch}.${deployEpoch === epoch ? n + 1 : 1}`
+}
+
+/** @throws {WeirError} STO_CORRUPT when `record` cannot follow `state`. */
+export function foldRecord(state: LogState, record: LogRecord): LogState {
+  const { body } = record
+  checkOrder(state, record)
+  const next = { ...state, head: record.seq }
+  const mark = { seq: record.seq, at: record.at }
+  switch (body.kind) {
+    case 'OWNER':
+      return { ...next, owner: body }
+    case 'EPOCH_OPEN':
+      return foldEpochOpen(next, record, body)
+    case 'DEPLOY':
+      return foldDeploy(next, record, body)
+    case 'CHECKPOINT':
+      return foldCheckpoint(next, record, body)
+    case 'SAVEPOINT':
+      return foldSavepoint(next, record, body)
+    case 'RETIRE':
+      return foldRetire(next, record, body)
+    case 'PIN':
+      requireRetained(state, record, body.ids, 'pins')
+      return {
+        ...next,
+        pins: [...state.pins.filter((p) => p.until > record.at && p.by !== body.by), { ...body, ...mark }],
+      }
+    case 'CLAIM':
+      return { ...next, claims: [...state.claims.filter((c) => c !== body.savepoint), body.savepoint] }
+    case 'CLOSE':
+      if (body.run !== state.run)
+        throw impossible(record, `it closes run ${body.run}, the log is at run ${state.run}`)
+      return { ...next, closed: { ...body, ...mark } }
+    default:
+      return assertNever(body)
+  }
+}
+
+/** The state with the retirements of these records forgotten: their files are gone. */
+export function withoutRetirements(state: LogState, seqs: ReadonlySet<number>): LogState {
+  return seqs.size === 0
+    ? state
+    : { ...state, retirements: state.retirements.filter((r) => !seqs.has(r.seq)) }
+}
+
+const AFTER_CLOSE: ReadonlySet<LogBody['kind']> = new Set(['EPOCH_OPEN', 'RETIRE', 'PIN', 'CLAIM'])
+
+function checkOrder(state: LogState, record: LogRecord): void {
+  const { kind } = record.body
+  if (record.seq !== state.head + 1) throw impossible(record, `expected seq ${state.head + 1}`)
+  if ((kind === 'OWNER') !== (record.seq === 0))
+    throw impossible(record, 'OWNER stands at seq 0 and nowhere else')
+  if (kind === 'EPOCH_OPEN') return
+  if (record.epoch !== state.epoch)
+    throw impossible(record, `it carries epoch ${record.epoch}, the open epoch is ${state.epoch}`)
+  if (state.closed !== undefined && !AFTER_CLOSE.has(kind))
+    throw impossible(record, `run ${state.run} was closed at seq ${state.closed.seq}`)
+}
+
+function foldEpochOpen(next: LogState, record: LogRecord, body: LogRecordOf<'EPOCH_OPEN'>): LogState {
+  if (body.epoch !== record.epoch)
+    throw impossible(record, `it opens epoch ${body.epoch} but carries ${record.epoch}`)
+  if (body.epoch <= next.epoch)
+    throw impossible(record, `it opens epoch ${body.epoch}, epoch ${next.epoch} is open already`)
+  if (body.run < next.run) throw impossible(record, `it is of run ${body.run}, the log is at run ${next.run}`)
+  const { closed: before, ...rest } = next
+  const opened = { ...rest, epoch: body.epoch, leader: body.leader, run: body.run }
+  return before === undefined || body.run > before.run ? opened : { ...opened, closed: before }
+}
+
+function foldDeploy(next: LogState, record: LogRecord, body: LogRecordOf<'DEPLOY'>): LogState {
+  const [epoch, n] = attemptParts(body.attempt)
+  const [lastEpoch, lastN] = attemptParts(next.deploy?.attempt ?? '0.0')
+  if (epoch !== record.epoch)
+    throw impossible(record, `attempt ${body.attempt} is not of epoch ${record.epoch}`)
+  if (epoch === lastEpoch && n <= lastN)
+    throw impossible(record, `attempt ${body.attempt} does not follow ${next.deploy?.attempt}`)
+  if (body.run !== next.run)
+    throw impossible(record, `it deploys run ${body.run}, the log is at run ${next.run}`)
+  return { ...next, deploy: { ...body, seq: record.seq, at: record.at }, restorePoint: body.restoreFrom }
+}
+
+function foldCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CHECKPOINT'>): LogState {
+  if (body.epoch !== record.epoch)
+    throw impossible(record, `checkpoint ${body.id} is of epoch ${body.epoch}, not ${record.epoch}`)
+  if (body.attempt !== next.deploy?.attempt)
+    throw impossible(
+      record,
+      `checkpoint ${body.id} is of attempt ${body.attempt}, deployed is ${next.deploy?.attempt ?? 'none'}`,
+    )
+  const last = Math.max(next.lastCheckpoint?.id ?? 0, stopId(next))
+  if (body.id <= last || isSavepoint(next, body.id))
+    throw impossible(record, `id ${body.id} was used before or is not above ${last}`)
+  if (body.committedUpTo > body.id)
+    throw impossible(record, `it commits up to ${body.committedUpTo}, above its own id ${body.id}`)
+  if (body.base !== 0) requireRetained(next, record, [body.base], 'is based on')
+  requireRetained(next, record, body.retires, 'retires')
+  const completed = { ...body, seq: record.seq, at: record.at }
+  return {
+    ...withRetirement(next, record, body.retires, []),
+    retained: [...next.retained.filter((c) => !body.retires.includes(c.id)), completed],
+    lastCheckpoint: completed,
+    restorePoint: checkpointPoint(completed),
+    highestId: Math.max(next.highestId, body.id),
+  }
+}
+
+function foldSavepoint(next: LogState, record: LogRecord, body: LogRecordOf<'SAVEPOINT'>): LogState {
+  const used = isSavepoint(next, body.id) || next.retained.some((c) => c.id === body.id)
+  // A stopping savepoint commits transactions: it must cover more than every checkpoint. Others may
+  // complete behind a newer checkpoint.
+  if (used || (body.stop && body.id <= next.highestId))
+    throw impossible(record, `id ${body.id} was used before or is not above ${next.highestId}`)
+  const completed = { ...body, seq: record.seq, at: record.at }
+  return {
+    ...next,
+    savepoints: [...next.savepoints, completed].slice(-KEPT),
+    highestId: Math.max(next.highestId, body.id),
+    restorePoint: body.stop ? { kind: 'savepoint', path: body.path, sha256: body.sha256 } : next.restorePoint,
+  }
+}
+
+function foldRetire(next: LogState, record: LogRecord, body: LogRecordOf<'RETIRE'>): LogState {
+  requireRetained(next, record, body.ids, 'retires')
+  const point = next.restorePoint
+  if (point.kind === 'checkpoint' && body.ids.includes(point.id))
+    throw impossible(record, `it retires the restore point ${point.id}`)
+  return {
+    ...withRetirement(next, record, body.ids, body.files),
+    retained: next.retained.filter((c) => !body.ids.includes(c.id)),
+  }
+}
+
+function withRetirement(
+  state: LogState,
+  record: LogRecord,
+  ids: readonly number[],
+  files: readonly string[],
+): LogState {
+  if (ids.length === 0 && files.length === 0) return state
+  const checkpoints = state.retained
+    .filter((c) => ids.includes(c.id))
+    .map(({ id, manifest, sha256 }) => ({ id, manifest, sha256 }))
+  const entry = { seq: record.seq, at: record.at, checkpoints, files: [...files] }
+  return { ...state, retirements: [...state.retirements, entry].slice(-KEPT) }
+}
+
+function requireRetained(state: LogState, record: LogRecord, ids: readonly number[], verb: string): void {
+  const id = ids.find((i) => !state.retained.some((c) => c.id === i))
+  if (id !== undefined)
+    throw impossible(
+      record,
+      `it ${verb} checkpoint ${id}, which is not retained (${state.retained.map((c) => c.id).join(', ') || 'none'} are)`,
+    )
+}
+
+const isSavepoint = (state: LogState, id: number): boolean => state.savepoints.some((s) => s.id === id)
+const stopId = (state: LogState): number => state.savepoints.findLast((s) => s.stop)?.id ?? 0
+
+export function checkpointPoint(checkpoint: CompletedCheckpoint): RestorePoint {
+  return { kind: 'checkpoint', id: checkpoint.id, manifest: checkpoint.manifest, sha256: checkpoint.sha256 }
+}
+
+function attemptParts(attempt: string): readonly [epoch: number, n: number] {
+  const [epoch, n] = attempt.split('.').map(Number)
+  return [epoch ?? 0, n ?? 0]
+}
+
+const impossible = (record: LogRecord, why: string): WeirError =>
+  new WeirError(
+    'STO_CORRUPT',
+    `Commit log record ${record.seq} (${record.body.kind}) cannot stand where it is: ${why}.`,
+    {
+      context: { seq: record.seq, kind: record.body.kind },
+    },
+  )

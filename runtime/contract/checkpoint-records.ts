@@ -1,0 +1,195 @@
+import * as z from 'zod'
+
+/**
+ * The records of the commit log (`log/<seq, 20 digits>.json`, dense, each created once) and the
+ * manifest of a checkpoint: the persisted truth of a job. A checkpoint is complete if and only if
+ * its CHECKPOINT record exists. Format version 1; later versions add records and optional fields,
+ * never change one.
+ */
+
+export const FORMAT_VERSION = 1
+
+/** `<epoch>.<n>`: one execution of the job between restarts; never reused. */
+export const attemptId = z.string().regex(/^[0-9]+\.[0-9]+$/)
+
+const owner = z.object({
+  kind: z.literal('OWNER'),
+  /** uid of namespace kube-system, or a generated id in local mode. */
+  cluster: z.string(),
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string(),
+})
+const epochOpen = z.object({
+  kind: z.literal('EPOCH_OPEN'),
+  epoch: z.int().positive(),
+  run: z.int().nonnegative(),
+  leader: z.string(),
+})
+export const restorePoint = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('empty') }),
+  z.object({
+    kind: z.literal('checkpoint'),
+    id: z.int().positive(),
+    manifest: z.string(),
+    sha256: z.string(),
+  }),
+  /**
+   * `path` is a full URL (file:// or s3://) of a savepoint directory, outside or inside this job's
+   * root.
+   */
+  z.object({ kind: z.literal('savepoint'), path: z.string(), sha256: z.string().optional() }),
+])
+const deploy = z.object({
+  kind: z.literal('DEPLOY'),
+  attempt: attemptId,
+  run: z.int().nonnegative(),
+  planHash: z.string(),
+  restoreFrom: restorePoint,
+  why: z.string(),
+})
+const checkpoint = z.object({
+  kind: z.literal('CHECKPOINT'),
+  id: z.int().positive(),
+  epoch: z.int().positive(),
+  attempt: attemptId,
+  /** Id of the checkpoint whose files this one may reuse; 0 = none. */
+  base: z.int().nonnegative(),
+  manifest: z.string(),
+  sha256: z.string(),
+  sizeBytes: z.int().nonnegative(),
+  /** Bytes newly written for this checkpoint. */
+  deltaBytes: z.int().nonnegative(),
+  /** Sinks may commit every id <= this one. */
+  committedUpTo: z.int().positive(),
+  /**
+   * Ids dropped from the retained set by this record; their unreachable files may be deleted after
+   * a grace.
+   */
+  retires: z.array(z.int().positive()),
+  /** The final checkpoint of a bounded job or a drain. */
+  final: z.boolean().default(false),
+  stats: z.record(z.string(), z.number()).default({}),
+})
+const savepoint = z.object({
+  kind: z.literal('SAVEPOINT'),
+  id: z.int().positive(),
+  path: z.string(),
+  sha256: z.string(),
+  sizeBytes: z.int().nonnegative(),
+  /** True: sinks commit on it and it is the restore point until a later CHECKPOINT or CLOSE. */
+  stop: z.boolean(),
+  /**
+   * Manifest key inside this job's root; set for stop = true so that the restore point does not
+   * depend on files the user owns.
+   */
+  manifest: z.string().optional(),
+})
+const retire = z.object({
+  kind: z.literal('RETIRE'),
+  ids: z.array(z.int().positive()),
+  files: z.array(z.string()),
+})
+const pin = z.object({
+  kind: z.literal('PIN'),
+  ids: z.array(z.int().positive()),
+  by: z.string(),
+  until: z.int(),
+})
+const claim = z.object({ kind: z.literal('CLAIM'), savepoint: z.string() })
+const close = z.object({
+  kind: z.literal('CLOSE'),
+  run: z.int().nonnegative(),
+  status: z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Canceled']),
+})
+
+const common = {
+  v: z.literal(FORMAT_VERSION),
+  seq: z.int().nonnegative(),
+  /**
+   * Of the leader that appended it; 0 for OWNER. Every record after EPOCH_OPEN(e) until the next
+   * EPOCH_OPEN carries e.
+   */
+  epoch: z.int().nonnegative(),
+  /** Wall clock, for people only. */
+  at: z.int(),
+  /** Random, makes own bytes recognisable after an unknown outcome. */
+  nonce: z.string(),
+}
+export const logBody = z.discriminatedUnion('kind', [
+  owner,
+  epochOpen,
+  deploy,
+  checkpoint,
+  savepoint,
+  retire,
+  pin,
+  claim,
+  close,
+])
+/** The same schemas by name, for what keeps bodies elsewhere (the log's snapshots). */
+export const logBodies = { owner, epochOpen, deploy, checkpoint, savepoint, retire, pin, claim, close }
+export type LogBody = z.infer<typeof logBody>
+export type LogRecordOf<K extends LogBody['kind']> = Extract<LogBody, { kind: K }>
+export const logRecord = z.object({ ...common, body: logBody })
+export type LogRecord = z.infer<typeof logRecord>
+export type RestorePoint = z.infer<typeof restorePoint>
+
+/**
+ * A state file: written once by one subtask for one checkpoint; layout in state/snapshot-format.ts.
+ */
+export const stateFile = z.object({
+  /**
+   * Key below the job's root (checkpoints) or below the savepoint's directory (savepoints:
+   * relocatable). Absent when inlined.
+   */
+  key: z.string().optional(),
+  /** Base64 of the file's bytes when it is at most 20 KiB. Exactly one of `key` and `inline`. */
+  inline: z.string().optional(),
+  sizeBytes: z.int().nonnegative(),
+  sha256: z.string(),
+  /** Checkpoint id that wrote it. */
+  writtenBy: z.int().positive(),
+  /** Whole image or changes against the file before it in the chain. */
+  mode: z.enum(['full', 'delta']),
+})
+export type StateFile = z.infer<typeof stateFile>
+
+export const subtaskState = z.object({
+  subtask: z.int().nonnegative(),
+  /** Key groups [from, to) that this subtask owned. */
+  keyGroups: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+  /** Oldest first; the first is full. Empty: the subtask has no state. */
+  chain: z.array(stateFile),
+})
+export type SubtaskState = z.infer<typeof subtaskState>
+
+export const vertexState = z.object({
+  vertex: z.string(),
+  /** uids of the operators whose sections the files hold. */
+  uids: z.array(z.string()),
+  parallelism: z.int().positive(),
+  subtasks: z.array(subtaskState),
+})
+
+export type VertexState = z.infer<typeof vertexState>
+
+/**
+ * The whole of a checkpoint or savepoint. Stored as `<root>/chk/<id>-<epoch>/manifest.json` or
+ * `<savepoint>/manifest.json`.
+ */
+export const manifest = z.object({
+  v: z.literal(FORMAT_VERSION),
+  type: z.enum(['checkpoint', 'savepoint']),
+  id: z.int().positive(),
+  epoch: z.int().positive(),
+  attempt: attemptId,
+  job: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
+  createdAt: z.int(),
+  planHash: z.string(),
+  maxParallelism: z.int().positive(),
+  base: z.int().nonnegative(),
+  vertices: z.array(vertexState),
+  sizeBytes: z.int().nonnegative(),
+})
+export type Manifest = z.infer<typeof manifest>

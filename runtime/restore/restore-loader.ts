@@ -1,0 +1,97 @@
+import type { Deployment, SubtaskPlace } from '#runtime/contract/rpc'
+import { subtaskKey } from '#runtime/contract/rpc'
+import type { OpenRestorePoint } from './restore-point.ts'
+import { matchUids } from './restore-point.ts'
+import type { StateFile, SubtaskState, VertexState } from '#runtime/contract/checkpoint-records'
+import { keyGroupRange } from '#runtime/element/key-group'
+import type { RestoreChain, RestoreInput } from './subtask-restore.ts'
+
+const PARALLEL_READS = 8
+
+/**
+ * What each of the subtasks restores from. A file that several of them need is read once and shared
+ * between their threads. A subtask needs the whole chains whose key groups overlap its own, and of
+ * the others the newest file, which holds the list states.
+ */
+export async function loadRestore(
+  point: OpenRestorePoint | undefined,
+  deployment: Deployment,
+  own: readonly SubtaskPlace[],
+): Promise<Record<string, RestoreInput>> {
+  if (point === undefined) return {}
+  const { stored } = matchUids(point.manifest, deployment.plan)
+  const reader = new SharedReader(point)
+  const inputs: Record<string, RestoreInput> = {}
+  await Promise.all(
+    own.map(async (place) => {
+      const vertex = deployment.plan.vertices.find((v) => v.id === place.vertex)
+      if (vertex === undefined) return
+      const wanted = new Set(vertex.operators.flatMap((o) => stored[o.uid] ?? []))
+      const range = keyGroupRange(place.subtask, vertex.parallelism, deployment.plan.maxParallelism)
+      const chains: Promise<RestoreChain>[] = []
+      for (const old of point.manifest.vertices) {
+        if (!old.uids.some((uid) => wanted.has(uid))) continue
+        for (const subtask of old.subtasks) chains.push(loadChain(reader, old, subtask, range))
+      }
+      inputs[subtaskKey(place)] = {
+        checkpointId: point.manifest.id,
+        storedUid: stored,
+        chains: await Promise.all(chains),
+      }
+    }),
+  )
+  return inputs
+}
+
+async function loadChain(
+  reader: SharedReader,
+  vertex: VertexState,
+  old: SubtaskState,
+  range: { from: number; to: number },
+): Promise<RestoreChain> {
+  const [from, to] = old.keyGroups
+  const overlaps = from < range.to && range.from < to
+  const files = overlaps ? old.chain : old.chain.slice(-1)
+  return {
+    oldSubtask: old.subtask,
+    oldParallelism: vertex.parallelism,
+    uids: vertex.uids,
+    overlaps,
+    files: await Promise.all(files.map((f) => reader.read(f))),
+  }
+}
+
+/** Reads every file once, a few at a time, into memory that threads can share. */
+class SharedReader {
+  readonly #point: OpenRestorePoint
+  readonly #files = new Map<string, Promise<Uint8Array>>()
+  #active = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(point: OpenRestorePoint) {
+    this.#point = point
+  }
+
+  read(file: StateFile): Promise<Uint8Array> {
+    const key = file.key ?? file.sha256
+    const known = this.#files.get(key)
+    if (known !== undefined) return known
+    const reading = this.#read(file)
+    this.#files.set(key, reading)
+    return reading
+  }
+
+  async #read(file: StateFile): Promise<Uint8Array> {
+    if (this.#active === PARALLEL_READS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#active++
+    try {
+      const bytes = await this.#point.read(file)
+      const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
+      shared.set(bytes)
+      return shared
+    } finally {
+      this.#active--
+      this.#waiting.shift()?.()
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto'
+import { WeirError, invariant } from '#runtime/base/errors'
+import type { S3Access } from '#runtime/contract/process-config'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { keyUrl } from '#runtime/storage/paths'
+import { locateManifest, openStoreAt } from '#runtime/storage/storage-url'
+import { readManifest } from '#runtime/commit-log/manifest-io'
+import type { Manifest, RestorePoint, StateFile } from '#runtime/contract/checkpoint-records'
+
+/** A restore point opened for reading: its manifest, and its files by their SHA-256. */
+export interface OpenRestorePoint {
+  readonly manifest: Manifest
+  readonly url: string
+  /** The file's bytes, verified. @throws {WeirError} STO_CORRUPT or STO_MISSING naming the file. */
+  read(file: StateFile): Promise<Uint8Array>
+  close(): Promise<void>
+}
+
+/**
+ * Opens what a DEPLOY record names; undefined for `empty`. `store` is the job's own and stays open.
+ */
+export async function openRestorePoint(
+  point: RestorePoint,
+  store: CheckpointStore,
+  access: S3Access | undefined,
+): Promise<OpenRestorePoint | undefined> {
+  if (point.kind === 'empty') return undefined
+  if (point.kind === 'checkpoint') {
+    const manifest = await readManifest(store, point.manifest, point.sha256)
+    return {
+      manifest,
+      url: keyUrl(store.url, point.manifest),
+      read: (file) => readFile(store, file),
+      close: async () => {},
+    }
+  }
+  const place = locateManifest(point.path)
+  const foreign = openStoreAt(place.root, access)
+  try {
+    const manifest = await readManifest(foreign, place.key, point.sha256)
+    return {
+      manifest,
+      url: point.path,
+      read: (file) => readFile(foreign, file),
+      close: () => foreign.close(),
+    }
+  } catch (error) {
+    await foreign.close()
+    if (error instanceof WeirError && error.code === 'STO_MISSING')
+      throw new WeirError(
+        'CKP_RESTORE',
+        `Cannot restore from ${point.path}: there is no ${keyUrl(foreign.url, place.key)}. Give the directory of a savepoint or the manifest.json of a checkpoint.`,
+        { cause: error },
+      )
+    throw error
+  }
+}
+
+async function readFile(store: CheckpointStore, file: StateFile): Promise<Uint8Array> {
+  invariant(
+    (file.key === undefined) !== (file.inline === undefined),
+    'a state file is either inlined or stored',
+  )
+  const bytes =
+    file.inline === undefined ? await store.get(file.key as string) : Buffer.from(file.inline, 'base64')
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  if (bytes.byteLength === file.sizeBytes && sha256 === file.sha256) return bytes
+  const name =
+    file.key === undefined
+      ? `a file inlined in the manifest (written by checkpoint ${file.writtenBy})`
+      : keyUrl(store.url, file.key)
+  throw new WeirError(
+    'STO_CORRUPT',
+    `${name} is damaged: ${bytes.byteLength} bytes with SHA-256 ${sha256}, the manifest says ${file.sizeBytes} bytes with ${file.sha256}.`,
+  )
+}
+
+/**
+ * uid of a plan's operator -> uid its state is stored under (itself, or a former one). Only
+ * operators with state in the manifest. Pure.
+ */
+export function matchUids(
+  manifest: Manifest,
+  plan: ExecutionPlan,
+): { readonly stored: Record<string, string>; readonly unmatched: string[] } {
+  const available = new Set(
+    manifest.vertices.flatMap((v) => (v.subtasks.some((s) => s.chain.length > 0) ? v.uids : [])),
+  )
+  const stored: Record<string, string> = {}
+  for (const operator of plan.vertices.flatMap((v) => v.operators)) {
+    const uid = [operator.uid, ...operator.formerly].find((u) => available.has(u))
+    if (uid !== undefined) stored[operator.uid] = uid
+  }
+  const used = new Set(Object.values(stored))
+  return { stored, unmatched: [...available].filter((uid) => !used.has(uid)).sort() }
+}
+
+/**
+ * @throws {WeirError} CKP_RESTORE when the plan cannot take over the state: what does not fit, and
+ *   what to do. Pure.
+ */
+export function checkRestorable(
+  manifest: Manifest,
+  url: string,
+  plan: ExecutionPlan,
+  allowNonRestoredState: boolean,
+): void {
+  if (manifest.maxParallelism !== plan.maxParallelism)
+    throw new WeirError(
+      'CKP_RESTORE',
+      `Cannot restore ${url}: it was taken with maxParallelism ${manifest.maxParallelism}, the job has ${plan.maxParallelism}. maxParallelism cannot change once state exists: set it back to ${manifest.maxParallelism}.`,
+    )
+  const { unmatched } = matchUids(manifest, plan)
+  if (unmatched.length > 0 && !allowNonRestoredState)
+    throw new WeirError(
+      'CKP_RESTORE',
+      `Cannot restore ${url}: it holds state of ${unmatched.map((u) => JSON.stringify(u)).join(', ')}, which no operator of the job takes over. Keep the uid, name the old one in \`formerly\`, or set allowNonRestoredState to drop that state.`,
+    )
+}

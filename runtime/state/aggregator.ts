@@ -1,0 +1,64 @@
+import { deepCopy } from './deep-copy.ts'
+
+/**
+ * How records are aggregated. `A` is stored, so it must be plain data; `add` and `merge` may change
+ * and return their first argument, not the second. `merge` puts two partial aggregates together;
+ * windows need it.
+ */
+export interface Aggregator<T, A, R> {
+  create(): A
+  add(accumulator: A, value: T): A
+  result(accumulator: A): R
+  merge(a: A, b: A): A
+}
+
+const same = <A>(a: A): A => a
+
+export const counting: Aggregator<unknown, number, number> = {
+  create: () => 0,
+  add: (n) => n + 1,
+  result: same,
+  merge: (a, b) => a + b,
+}
+
+export const summing = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
+  create: () => 0,
+  add: (sum, value) => sum + of(value),
+  result: same,
+  merge: (a, b) => a + b,
+})
+
+/** `of` is asked once a record; an empty aggregate is never shown. */
+export const least = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
+  create: () => Infinity,
+  add: (min, value) => Math.min(min, of(value)),
+  result: same,
+  merge: Math.min,
+})
+
+export const greatest = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
+  create: () => -Infinity,
+  add: (max, value) => Math.max(max, of(value)),
+  result: same,
+  merge: Math.max,
+})
+
+/** A reduction as an aggregate: a list of no or one value, because a value may be anything. */
+export const reducing = <T>(
+  reduce: (reduced: T, value: T) => T,
+): Aggregator<T, readonly [T] | readonly [], T> => ({
+  create: () => [],
+  add: (a, value) => (a.length === 0 ? [value] : [reduce(a[0], value)]),
+  result: (a) => a[0] as T,
+  merge: (a, b) => (a.length === 0 ? b : b.length === 0 ? a : [reduce(a[0], b[0])]),
+})
+
+/**
+ * What may leave the operator: a copy where the aggregator gave the stored accumulator itself,
+ * which later records will change.
+ */
+export function detach<R>(result: R, accumulator: unknown): R {
+  return typeof result === 'object' && result !== null && (result as unknown) === accumulator
+    ? deepCopy(result)
+    : result
+}

@@ -1,0 +1,36 @@
+export interface EventuallyOptions {
+  readonly limitMs: number
+  /** What is waited for, for the message. */
+  readonly what: string
+  readonly everyMs?: number
+}
+
+/**
+ * Polls `check` until it gives something truthy; a throw counts as not yet. Rejects after `limitMs`
+ * with the last answer or error.
+ */
+export async function eventually<T>(
+  check: () => T | Promise<T>,
+  options: EventuallyOptions,
+): Promise<NonNullable<T>> {
+  const start = performance.now()
+  for (;;) {
+    let last: unknown
+    try {
+      const value = await check()
+      if (value !== undefined && value !== null && (value as unknown) !== false)
+        return value as NonNullable<T>
+      last = value
+    } catch (error) {
+      last = error
+    }
+    if (performance.now() - start > options.limitMs)
+      throw new Error(
+        `Not within ${options.limitMs} ms: ${options.what}. Last: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
+        {
+          cause: last,
+        },
+      )
+    await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 20))
+  }
+}
