@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LocalCluster } from '#cli/local/local-cluster'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 import { bundledJobs } from './bundle.ts'
 import type { BenchJob } from './checksum.ts'
 import type { ChecksumPart } from './checksum-sink.ts'

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { LocalCluster } from '#cli/local/local-cluster'
 import type { LocalJob } from '#cli/local/local-job'
 import type { JobFacts } from '#runtime/contract/rest'
-import { type TempDir, tempDir } from '#test/kit/temp-dir'
+import { type TempDir, tempDir } from '#tools/servers/temp-dir'
 
 const LIMIT_MS = 40_000
 const MODULE = `import { blackhole, defineJob, generator } from 'weir-stream'

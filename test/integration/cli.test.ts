@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '#tools/servers/eventually'
-import { type TempDir, tempDir } from '#test/kit/temp-dir'
+import { type TempDir, tempDir } from '#tools/servers/temp-dir'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { JobProcesses, type JobProcessesOptions } from '#test/kit/job-processes'
 import { checkSequences } from '#test/kit/sequence-output'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 
 const module = fileURLToPath(new URL('../fixtures/jobs/sequence.ts', import.meta.url))
 

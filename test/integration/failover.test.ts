@@ -5,7 +5,7 @@ import { JobProcesses } from '#test/kit/job-processes'
 import { startRedis, type RedisServer } from '#tools/servers/redis'
 import { startS3, type S3Server } from '#tools/servers/s3'
 import { checkSequences } from '#test/kit/sequence-output'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 
 const module = fileURLToPath(new URL('../fixtures/jobs/sequence.ts', import.meta.url))
 const COUNT = 60_000

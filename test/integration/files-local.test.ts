@@ -19,7 +19,7 @@ import { SinkOperator } from '#runtime/operators/sink'
 import { SourceDiscoverOperator } from '#runtime/operators/source-discover'
 import { SourceReadOperator } from '#runtime/operators/source-read'
 import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 
 const discover = (path: string, options: ReadFilesOptions = {}, states: HarnessState[] = []) =>
   OperatorHarness.open<never, FileSplit>(

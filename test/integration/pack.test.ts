@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
 import { repositoryRoot } from '#test/kit/source-file'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 import { type ProgramResult, runProgram } from '../../scripts/program.ts'
 
 const JOB = `import { defineJob, files } from 'weir-stream'

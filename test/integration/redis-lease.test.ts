@@ -12,7 +12,7 @@ import { leaseKeys } from '#runtime/election/redis-lease-store'
 import { eventually } from '#tools/servers/eventually'
 import { freePort } from '#tools/servers/free-port'
 import { type RedisOptions, type RedisServer, startRedis } from '#tools/servers/redis'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 
 const TTL_MS = 1000
 const cleanups: (() => Promise<unknown>)[] = []

@@ -11,7 +11,7 @@ import { createS3Client } from '#runtime/storage/s3-client'
 import { S3Store } from '#runtime/storage/s3-store'
 import { checkpointBody, deployBody, leadLog, openLog } from '#test/kit/commit-log'
 import { type S3Server, startS3 } from '#tools/servers/s3'
-import { type TempDir, tempDir } from '#test/kit/temp-dir'
+import { type TempDir, tempDir } from '#tools/servers/temp-dir'
 
 const MiB = 1024 * 1024
 let s3: S3Server

@@ -1,6 +1,6 @@
 import { freePort } from './free-port.ts'
 import { ServerProcess } from './server-process.ts'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from './temp-dir.ts'
 import { aptTool } from './tools.ts'
 
 export interface RedisServer extends AsyncDisposable {

@@ -5,7 +5,7 @@ import type { S3Access } from '#runtime/contract/process-config'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { freePort } from './free-port.ts'
 import { ServerProcess } from './server-process.ts'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from './temp-dir.ts'
 import { goTool } from './tools.ts'
 
 export const VERSITYGW = {

@@ -5,7 +5,7 @@ import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule, type JobModule } from '#runtime/graph/load-module'
 import { runBounded } from '#runtime/testing/single-slot'
-import { tempDir } from '#test/kit/temp-dir'
+import { tempDir } from '#tools/servers/temp-dir'
 
 const root = join(import.meta.dirname, '../../../examples')
 

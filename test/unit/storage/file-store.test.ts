@@ -2,7 +2,7 @@ import { mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FileStore } from '#runtime/storage/file-store'
-import { type TempDir, tempDir } from '#test/kit/temp-dir'
+import { type TempDir, tempDir } from '#tools/servers/temp-dir'
 
 let directory: TempDir
 let root: string
