@@ -40,6 +40,10 @@ export class VirtualClock implements Clock {
     }
   }
 
+  soon(run: () => void): void {
+    this.after(0, run)
+  }
+
   /** Runs everything due up to `time` (monotonic), or until `done` says so after an event. */
   async runUntil(time: number, done: () => boolean = () => false): Promise<void> {
     await settled()

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { checkRestorable, matchUids, openRestorePoint } from '#runtime/restore/restore-point'
+import { checkRestorable, matchUids, openForeign } from '#runtime/restore/restore-point'
 import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { S3Access } from '#runtime/contract/process-config'
 import { formatPlan } from '#runtime/graph/plan-text'
 import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
+import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
 import type { PlanOptions } from '#cli/commands/plan'
 import type { Output } from '#cli/output'
@@ -67,8 +68,7 @@ async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
 }
 
 async function manifestAt(path: string, access: S3Access): Promise<Manifest> {
-  const point = await openRestorePoint({ kind: 'savepoint', path }, new MemoryStore(), access)
-  if (point === undefined) throw new Error(`no manifest at ${path}`)
+  const point = await openForeign(path, { own: new MemoryStore(), at: (url) => openStoreAt(url, access) })
   await point.close()
   return point.manifest
 }

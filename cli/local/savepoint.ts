@@ -44,12 +44,12 @@ export async function savepointLocal(
 export async function savepointsLocal(output: Output, target: LocalTargetName): Promise<void> {
   const local = openLocal(target)
   const log = await readJobLog(local.state, local.record)
-  const savepoints: SavepointView[] = (log?.savepoints ?? []).map(({ id, path, sizeBytes, at, stop }) => ({
+  const savepoints: SavepointView[] = (log?.savepoints ?? []).map(({ id, path, sizeBytes, at, end }) => ({
     id,
     path,
     sizeBytes,
     at,
-    stop,
+    stop: end !== undefined,
   }))
   output.result(
     savepoints,

@@ -15,6 +15,8 @@ export interface Clock {
   monotonic(): number
   /** Calls `run` once after `delayMs` (>= 0). The returned timer is void after `cancel`. */
   after(delayMs: number, run: () => void): Timer
+  /** Calls `run` once, after whatever else is waiting for this thread (messages, I/O) had its turn. */
+  soon(run: () => void): void
 }
 
 export interface Timer {
@@ -27,6 +29,9 @@ export const systemClock: Clock = {
   after(delayMs, run) {
     const handle = setTimeout(run, delayMs)
     return { cancel: () => clearTimeout(handle) }
+  },
+  soon(run) {
+    setImmediate(run)
   },
 }
 

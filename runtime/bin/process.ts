@@ -52,6 +52,12 @@ function expand(text: string): string {
  * sentence, anything else with code 1.
  */
 export function runProcess(name: string, main: () => Promise<void>): void {
+  // A defect: the process ends with the place named, and its successor takes over from the log.
+  process.on('unhandledRejection', (reason) => {
+    const what = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
+    process.stderr.write(`${name}: unhandled rejection, a defect in Weir: ${what}\n`)
+    process.exit(1)
+  })
   main().catch((error: unknown) => {
     if (error instanceof WeirError && error.retry === 'never' && error.code !== 'BUG') {
       process.stderr.write(`${name}: ${error.message}\n`)

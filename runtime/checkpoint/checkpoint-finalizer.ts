@@ -3,24 +3,26 @@ import { invariant, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { manifestKey } from '#runtime/storage/paths'
+import { keyUrl, manifestKey } from '#runtime/storage/paths'
 import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
 import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
-import type { CompletionBody, CoordinatorLog } from './coordinator-log.ts'
+import type { CoordinatorTerm } from './coordinator.ts'
 import type { CheckpointInFlight } from './coordinator-state.ts'
 import { readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
-import type { Manifest } from '#runtime/contract/checkpoint-records'
+import type { LogRecordOf, Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import { chooseRetired } from '#runtime/commit-log/retention'
 import { copySavepointFiles, savepointFiles, type SavepointPlace } from './savepoint-place.ts'
+
+export type CompletionBody = LogRecordOf<'CHECKPOINT'> | LogRecordOf<'SAVEPOINT'>
 
 export interface CheckpointFinalizerOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
   readonly store: CheckpointStore
-  readonly log: CoordinatorLog
+  readonly term: CoordinatorTerm
   readonly job: JobIdentity
   readonly options: CheckpointOptions
   openSavepointStore?(url: string): CheckpointStore
@@ -66,7 +68,7 @@ export class CheckpointFinalizer {
     this.#graceMs = deps.deleteGraceMs ?? DELETE_GRACE_MS
     this.#retired = new RetiredFiles({
       store: deps.store,
-      log: deps.log,
+      log: deps.term,
       clock: deps.clock,
       logger: deps.logger,
       graceMs: this.#graceMs,
@@ -79,7 +81,7 @@ export class CheckpointFinalizer {
    */
   async finalize(acked: AckedCheckpoint): Promise<FinalizedCheckpoint | { readonly corrupt: string }> {
     const { checkpoint, plan, place, entry, request } = acked
-    const { job, clock, log } = this.#deps
+    const { job, clock, term } = this.#deps
     const isSavepoint = checkpoint.kind === 'savepoint'
     const acks = new Map([...entry.acks].map(([key, { ack }]) => [key, ack]))
     const manifest = assembleManifest(
@@ -95,21 +97,21 @@ export class CheckpointFinalizer {
       },
       acks,
     )
-    const retired = new Set(log.state.retirements.flatMap((r) => r.files))
+    const retired = new Set(term.state.retirements.flatMap((r) => r.files))
     const corrupt = findForeignFile(manifest, place.directory, acked.base, (key) => retired.has(key))
     if (corrupt !== undefined) return { corrupt }
     const written = isSavepoint
       ? await this.#writeSavepoint(acked, manifest)
       : await this.#write(this.#deps.store, manifest, place.directory)
-    const { id, epoch, stop } = checkpoint
+    const { id, epoch } = checkpoint
+    const ends = request?.end !== undefined
     const delta = deltaBytes(manifest)
-    const isLast = request?.final === true || request?.drain === true
     return {
       manifest,
       body: isSavepoint
         ? this.#savepointBody(acked, manifest, written)
-        : this.#checkpointBody(acked, manifest, written, isLast),
-      commits: !isSavepoint || stop,
+        : this.#checkpointBody(acked, manifest, written),
+      commits: !isSavepoint || ends,
       result: {
         id,
         epoch,
@@ -121,7 +123,7 @@ export class CheckpointFinalizer {
         maxParallelism: manifest.maxParallelism,
       },
       staged:
-        place.copyTo === undefined || stop
+        place.copyTo === undefined || ends
           ? []
           : savepointFiles(manifest).map((key) => `${place.directory}/${key}`),
     }
@@ -134,6 +136,7 @@ export class CheckpointFinalizer {
   afterAppend({ body, staged }: FinalizedCheckpoint): void {
     const { clock, store, logger } = this.#deps
     void this.#sweep()
+    void this.#deps.term.compactIfDue()
     if (body.kind === 'CHECKPOINT' && body.retires.length > 0) {
       const timer = clock.after(this.#graceMs, () => {
         this.#timers.delete(timer)
@@ -152,9 +155,9 @@ export class CheckpointFinalizer {
    * cannot be read: then the next one is written in full.
    */
   async readBase(attempt: string): Promise<Manifest | undefined> {
-    const { log, store, logger } = this.#deps
-    const last = log.state.lastCheckpoint
-    if (last === undefined || last.attempt !== attempt || !log.state.retained.some((c) => c.id === last.id))
+    const { term, store, logger } = this.#deps
+    const last = term.state.lastCheckpoint
+    if (last === undefined || last.attempt !== attempt || !term.state.retained.some((c) => c.id === last.id))
       return undefined
     try {
       return await readManifest(store, last.manifest, last.sha256)
@@ -183,13 +186,13 @@ export class CheckpointFinalizer {
   }
 
   async #writeSavepoint(
-    { place, checkpoint }: AckedCheckpoint,
+    { place, checkpoint, request }: AckedCheckpoint,
     manifest: Manifest,
   ): Promise<WrittenManifest> {
     const { store, openSavepointStore } = this.#deps
     const own =
-      place.copyTo === undefined || checkpoint.stop
-        ? await this.#write(store, manifest, place.directory)
+      place.copyTo === undefined || request?.end !== undefined
+        ? await this.#writeOver(store, manifest, place.directory)
         : undefined
     if (place.copyTo === undefined) return own as WrittenManifest
     invariant(
@@ -199,9 +202,34 @@ export class CheckpointFinalizer {
     const target = openSavepointStore(place.copyTo)
     try {
       await copySavepointFiles({ store, directory: place.directory }, manifest, target, this.#deps)
-      return await this.#write(target, manifest, '')
+      return await this.#writeOver(target, manifest, '')
     } finally {
       await target.close()
+    }
+  }
+
+  /**
+   * Writes the manifest of a savepoint. What an earlier try of this job left at the same place is
+   * replaced: without a record it is not a savepoint.
+   */
+  async #writeOver(store: CheckpointStore, manifest: Manifest, directory: string): Promise<WrittenManifest> {
+    try {
+      return await this.#write(store, manifest, directory)
+    } catch (error) {
+      if (!(error instanceof WeirError) || error.code !== 'STO_EXISTS') throw error
+      const key = manifestKey(directory)
+      const { id, job } = await readManifest(store, key)
+      const { savepoints } = this.#deps.term.state
+      if (job.uid !== manifest.job.uid || savepoints.some((s) => s.id === id))
+        throw new WeirError(
+          'STO_EXISTS',
+          `${keyUrl(store.url, directory)} holds savepoint ${id} of job ${job.namespace}/${job.name}. ` +
+            'A savepoint is never overwritten: give another path.',
+          { cause: error },
+        )
+      this.#deps.logger.info({ checkpointId: manifest.id, leftBy: id }, 'failed savepoint replaced')
+      await store.delete([key])
+      return this.#write(store, manifest, directory)
     }
   }
 
@@ -211,12 +239,11 @@ export class CheckpointFinalizer {
   }
 
   #checkpointBody(
-    { checkpoint, plan, entry, base }: AckedCheckpoint,
+    { checkpoint, plan, entry, base, request }: AckedCheckpoint,
     manifest: Manifest,
     written: WrittenManifest,
-    isLast: boolean,
   ): CompletionBody {
-    const { log, options, clock } = this.#deps
+    const { term, options, clock } = this.#deps
     if (checkpoint.base !== 0 && base?.id !== checkpoint.base)
       throw new WeirError(
         'BUG',
@@ -235,8 +262,8 @@ export class CheckpointFinalizer {
       committedUpTo: checkpoint.id,
       // Nothing else is pending, and what this one shares with its base its own manifest keeps: the
       // base needs no protection of its own.
-      retires: chooseRetired(log.state, { retain: options.retain, bases: [], now: clock.now() }),
-      final: isLast,
+      retires: chooseRetired(term.state, { retain: options.retain, bases: [], now: clock.now() }),
+      ...endOf(request),
       stats: {
         durationMs: Math.round(entry.durationMs),
         subtasks: entry.subtasks.length,
@@ -249,19 +276,16 @@ export class CheckpointFinalizer {
   }
 
   #savepointBody(
-    { checkpoint, place }: AckedCheckpoint,
-    manifest: Manifest,
-    written: WrittenManifest,
+    { checkpoint, plan, place, request }: AckedCheckpoint,
+    { sizeBytes }: Manifest,
+    { sha256 }: WrittenManifest,
   ): CompletionBody {
-    const { id, stop } = checkpoint
-    const body = {
-      kind: 'SAVEPOINT' as const,
-      id,
-      path: place.url,
-      sha256: written.sha256,
-      sizeBytes: manifest.sizeBytes,
-      stop,
-    }
-    return stop ? { ...body, manifest: manifestKey(place.directory) } : body
+    const { id } = checkpoint
+    const own = request?.end === undefined ? {} : { manifest: manifestKey(place.directory) }
+    const { attempt } = plan
+    return { kind: 'SAVEPOINT', id, path: place.url, sha256, sizeBytes, attempt, ...endOf(request), ...own }
   }
 }
+
+const endOf = (request: CheckpointRequest | undefined): { readonly end?: RunEnd } =>
+  request?.end === undefined ? {} : { end: request.end }

@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import type { RunEnd } from '#runtime/contract/checkpoint-records'
 import type { CheckpointOptions } from '#runtime/contract/job-options'
 import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
 import {
@@ -16,18 +17,17 @@ import {
 /** A checkpoint that somebody asked for. */
 export interface CheckpointRequest {
   readonly triggerId: string
-  readonly type: 'checkpoint' | 'savepoint' | 'stop'
-  /** Of a stop: what to take. Default: savepoint when `path` is given, else checkpoint. */
-  readonly mode?: 'checkpoint' | 'savepoint'
+  readonly kind: 'checkpoint' | 'savepoint'
   /**
    * Directory of the savepoint: a key below the job's root or a URL. Default: savepoints/ of the
    * job.
    */
   readonly path?: string
-  /** Of a stop: bring event time to its end first. */
-  readonly drain?: boolean
-  /** The last checkpoint of a job whose sources have ended. */
-  readonly final?: boolean
+  /**
+   * The run ends with it. Suspended, Drained: the tasks stop at its barrier (Drained: event time is
+   * brought to its end first). Finished: the sources have ended.
+   */
+  readonly end?: RunEnd
 }
 
 export interface CheckpointResult {
@@ -73,11 +73,7 @@ export class CheckpointRequests {
   ask(request: CheckpointRequest): Promise<CheckpointResult> {
     const known = this.#asked.get(request.triggerId)
     if (known !== undefined) return known.promise
-    const offered = offer(
-      this.#decider,
-      { ...request, last: request.type === 'stop' || request.final === true },
-      this.#options,
-    )
+    const offered = offer(this.#decider, { ...request, last: request.end !== undefined }, this.#options)
     if (offered.outcome === 'full') return Promise.reject(tooMany())
     this.#decider = offered.state
     const { promise, resolve, reject } = Promise.withResolvers<CheckpointResult>()

@@ -1,45 +1,29 @@
-import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
-import type { CheckpointPhase } from '#runtime/contract/rest'
-import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
-
 /**
  * The coordinator's life as one pure total function: `next(state, event)` has a defined answer for
  * every event in every phase; timers and I/O are outside.
  *
- *   IDLE -CheckpointRequest-> REQUESTING -TriggersSent-> EXECUTING -CheckpointComplete-> COMMITTING -AppendOutcome(appended)-> COMPLETED
+ *   IDLE -CheckpointRequest-> REQUESTING -TriggersSent-> EXECUTING -CheckpointComplete->
+ *   COMMITTING -AppendOutcome(appended)-> COMPLETED
  *
  * I1 At most one checkpoint is in flight (REQUESTING, EXECUTING or COMMITTING).
- * I2 Once AppendSent, the record may be in the log already, so nothing may tell the tasks
- *    otherwise: the only exits are COMPLETED, Fenced, and a refusal that proves that the record was
- *    never written.
+ * I2 Once the append is sent, the record may be in the log already, so nothing may tell the tasks
+ *    otherwise: the only exits are COMPLETED, the end of the term, and a refusal that proves that
+ *    the record was never written.
  * I3 An acknowledgement counts once, and only for the attempt, epoch and id in flight.
- * I4 After Fenced nothing is ever requested again.
+ * I4 Once the term is over nothing is ever requested again.
  */
+import { subtaskKey, type SubtaskAck, type SubtaskDecline } from '#runtime/contract/rpc'
+import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
+import type { CheckpointPhase } from '#runtime/contract/rest'
+import type { FinalizedCheckpoint } from './checkpoint-finalizer.ts'
+
 export interface CheckpointInFlight {
   readonly attempt: string
   readonly epoch: number
   readonly id: number
   readonly base: number
   readonly kind: 'checkpoint' | 'savepoint'
-  readonly stop: boolean
 }
-
-export interface TaskStatusUpdate extends Pick<
-  SubtaskAck,
-  'attempt' | 'epoch' | 'checkpointId' | 'vertex' | 'subtask'
-> {}
-export interface TaskDecline extends Pick<
-  SubtaskDecline,
-  'attempt' | 'epoch' | 'checkpointId' | 'vertex' | 'subtask' | 'reason'
-> {
-  readonly message: string
-}
-
-/**
- * COMMITTING: `manifest` until the manifest is stored, `ready` until the append is handed to the
- * log, `sent` until its outcome is known.
- */
-export type CommitStep = 'manifest' | 'ready' | 'sent'
 
 export type CoordinatorState =
   | { readonly phase: 'IDLE' }
@@ -49,7 +33,12 @@ export type CoordinatorState =
       readonly missing: ReadonlySet<string>
       readonly acked: ReadonlySet<string>
     }
-  | { readonly phase: 'COMMITTING'; readonly checkpoint: CheckpointInFlight; readonly step: CommitStep }
+  /** `finalized`: absent until the manifest is stored; from then on the append is under way. */
+  | {
+      readonly phase: 'COMMITTING'
+      readonly checkpoint: CheckpointInFlight
+      readonly finalized: FinalizedCheckpoint | undefined
+    }
   | { readonly phase: 'COMPLETED'; readonly checkpoint: CheckpointInFlight }
   | {
       readonly phase: 'FAILED' | 'ABORTED'
@@ -65,25 +54,26 @@ export type CoordinatorEvent =
       readonly subtasks: readonly string[]
     }
   | { readonly type: 'TriggersSent'; readonly id: number }
-  | { readonly type: 'TaskStatusUpdate'; readonly ack: TaskStatusUpdate }
+  | { readonly type: 'TaskStatusUpdate'; readonly ack: SubtaskAck }
   /** All acknowledgements are in; raised by the state function itself. */
   | { readonly type: 'CheckpointComplete'; readonly id: number }
-  | { readonly type: 'Decline'; readonly decline: TaskDecline }
+  | { readonly type: 'Decline'; readonly decline: SubtaskDecline }
   | { readonly type: 'Expire'; readonly id: number }
-  | { readonly type: 'ManifestWritten'; readonly id: number }
+  | { readonly type: 'ManifestWritten'; readonly id: number; readonly finalized: FinalizedCheckpoint }
   | {
       readonly type: 'FinalizeFailed'
       readonly id: number
       readonly reason: 'FINALIZE_CHECKPOINT_FAILURE' | 'CORRUPT_UPLOAD'
       readonly message: string
     }
-  | { readonly type: 'AppendSent'; readonly id: number }
   | { readonly type: 'AppendOutcome'; readonly id: number; readonly outcome: AppendResult }
   | { readonly type: 'AttemptLost'; readonly attempt: string; readonly reason: FailureReason }
-  | { readonly type: 'Fenced' }
 
-/** unknown: it may be in the log. refused: it certainly is not, and never will be. */
-export type AppendResult = 'appended' | 'fenced' | 'unknown' | 'refused'
+/** over: the term is. refused: the record certainly is not in the log and never will be. */
+export type AppendResult =
+  | { readonly kind: 'appended' }
+  | { readonly kind: 'over' }
+  | { readonly kind: 'refused'; readonly message: string }
 
 /**
  * SUCCESS: counted. DUPLICATE: the subtask had acknowledged already. UNKNOWN: not of this attempt,
@@ -94,11 +84,11 @@ export type AckOutcome = 'SUCCESS' | 'DUPLICATE' | 'UNKNOWN' | 'DISCARDED'
 export type CoordinatorEffect =
   | { readonly type: 'refuse'; readonly reason: FailureReason }
   | { readonly type: 'sendTriggers' }
-  | { readonly type: 'acknowledged'; readonly outcome: AckOutcome }
+  | { readonly type: 'acknowledged'; readonly outcome: AckOutcome; readonly ack: SubtaskAck }
   | { readonly type: 'raise'; readonly event: CoordinatorEvent }
   | { readonly type: 'writeManifest' }
-  | { readonly type: 'sendAppend' }
-  | { readonly type: 'completed' }
+  | { readonly type: 'sendAppend'; readonly finalized: FinalizedCheckpoint }
+  | { readonly type: 'completed'; readonly finalized: FinalizedCheckpoint }
   /** The checkpoint is over without a record. `notify`: tell the tasks. */
   | {
       readonly type: 'ended'
@@ -123,11 +113,15 @@ type Row<S extends CoordinatorState> = {
 type Collecting = Extract<CoordinatorState, { phase: 'REQUESTING' | 'EXECUTING' }>
 type Committing = Extract<CoordinatorState, { phase: 'COMMITTING' }>
 type Resting = Exclude<CoordinatorState, Collecting | Committing>
+type Concern = 'UNKNOWN' | 'DISCARDED' | 'CURRENT'
 
 const stay = (state: CoordinatorState, ...effects: CoordinatorEffect[]): Transition => ({ state, effects })
 const ignore = (state: CoordinatorState): Transition => stay(state)
-const outcome = (of: AckOutcome): CoordinatorEffect => ({ type: 'acknowledged', outcome: of })
-const key = (ref: { readonly vertex: string; readonly subtask: number }) => `${ref.vertex}/${ref.subtask}`
+const answer = (outcome: AckOutcome, ack: SubtaskAck): CoordinatorEffect => ({
+  type: 'acknowledged',
+  outcome,
+  ack,
+})
 
 function end(
   checkpoint: CheckpointInFlight,
@@ -141,91 +135,80 @@ function end(
   }
 }
 
-function fenced(checkpoint: CheckpointInFlight | undefined): Transition {
-  const state: CoordinatorState = { phase: 'ABORTED', checkpoint, reason: 'FENCED' }
-  const ended: CoordinatorEffect[] =
-    checkpoint === undefined
-      ? []
-      : [{ type: 'ended', checkpoint, reason: 'FENCED', message: FAILURE_REASONS.FENCED.text, notify: false }]
-  return { state, effects: [...ended, { type: 'stopped' }] }
+function termOver(checkpoint: CheckpointInFlight): Transition {
+  const { state, effects } = end(checkpoint, 'FENCED', FAILURE_REASONS.FENCED.text, false)
+  return { state, effects: [...effects, { type: 'stopped' }] }
 }
 
-function concerns(checkpoint: CheckpointInFlight, message: TaskStatusUpdate | TaskDecline): boolean {
-  return (
-    message.attempt === checkpoint.attempt &&
-    message.epoch === checkpoint.epoch &&
-    message.checkpointId === checkpoint.id
-  )
+function concerns(checkpoint: CheckpointInFlight, message: SubtaskAck | SubtaskDecline): boolean {
+  return classify(checkpoint, message) === 'CURRENT'
 }
 
-function classify(
-  checkpoint: CheckpointInFlight,
-  ack: TaskStatusUpdate,
-): 'UNKNOWN' | 'DISCARDED' | 'CURRENT' {
-  if (ack.attempt !== checkpoint.attempt || ack.epoch !== checkpoint.epoch) return 'UNKNOWN'
-  return ack.checkpointId === checkpoint.id ? 'CURRENT' : 'DISCARDED'
+function classify(checkpoint: CheckpointInFlight, message: SubtaskAck | SubtaskDecline): Concern {
+  if (message.attempt !== checkpoint.attempt || message.epoch !== checkpoint.epoch) return 'UNKNOWN'
+  return message.checkpointId === checkpoint.id ? 'CURRENT' : 'DISCARDED'
 }
 
 function onAck(state: Collecting, { ack }: EventOf<'TaskStatusUpdate'>): Transition {
   const concern = classify(state.checkpoint, ack)
-  if (concern !== 'CURRENT') return stay(state, outcome(concern))
-  const subtask = key(ack)
-  if (state.acked.has(subtask)) return stay(state, outcome('DUPLICATE'))
-  if (!state.missing.has(subtask)) return stay(state, outcome('UNKNOWN'))
+  if (concern !== 'CURRENT') return stay(state, answer(concern, ack))
+  const subtask = subtaskKey(ack)
+  if (state.acked.has(subtask)) return stay(state, answer('DUPLICATE', ack))
+  if (!state.missing.has(subtask)) return stay(state, answer('UNKNOWN', ack))
   const missing = new Set(state.missing)
   missing.delete(subtask)
   const acked = new Set(state.acked).add(subtask)
   return stay(
     { ...state, missing, acked },
-    outcome('SUCCESS'),
+    answer('SUCCESS', ack),
     ...(state.phase === 'EXECUTING' ? raiseComplete(state.checkpoint, missing) : []),
   )
 }
 
+function onLateAck(state: Resting, { ack }: EventOf<'TaskStatusUpdate'>): Transition {
+  const last = state.phase === 'IDLE' ? undefined : state.checkpoint
+  const concern = last === undefined ? 'DISCARDED' : classify(last, ack)
+  if (concern === 'UNKNOWN') return stay(state, answer('UNKNOWN', ack))
+  const wasCounted = state.phase === 'COMPLETED' && concern === 'CURRENT'
+  return stay(state, answer(wasCounted ? 'DUPLICATE' : 'DISCARDED', ack))
+}
+
 function raiseComplete(checkpoint: CheckpointInFlight, missing: ReadonlySet<string>): CoordinatorEffect[] {
-  return missing.size > 0 ? [] : [{ type: 'raise', event: { type: 'CheckpointComplete', id: checkpoint.id } }]
+  if (missing.size > 0) return []
+  return [{ type: 'raise', event: { type: 'CheckpointComplete', id: checkpoint.id } }]
+}
+
+function onDecline(state: Collecting | Committing, { decline }: EventOf<'Decline'>): Transition {
+  if (!concerns(state.checkpoint, decline)) return ignore(state)
+  const text = `subtask ${subtaskKey(decline)} declined: ${decline.error.message}`
+  return end(state.checkpoint, decline.reason, text)
+}
+
+function onAttemptLost(state: Collecting | Committing, event: EventOf<'AttemptLost'>): Transition {
+  if (event.attempt !== state.checkpoint.attempt) return ignore(state)
+  return end(state.checkpoint, event.reason, FAILURE_REASONS[event.reason].text)
 }
 
 export const isFenced = (state: CoordinatorState): boolean =>
   state.phase === 'ABORTED' && state.reason === 'FENCED'
 
 const REST: Row<Resting> = {
-  CheckpointRequest: (state, event) =>
+  CheckpointRequest: (state, { checkpoint, subtasks }) =>
     isFenced(state)
       ? stay(state, { type: 'refuse', reason: 'FENCED' })
       : {
-          state: {
-            phase: 'REQUESTING',
-            checkpoint: event.checkpoint,
-            missing: new Set(event.subtasks),
-            acked: new Set(),
-          },
+          state: { phase: 'REQUESTING', checkpoint, missing: new Set(subtasks), acked: new Set() },
           effects: [{ type: 'sendTriggers' }],
         },
   TriggersSent: ignore,
-  TaskStatusUpdate: (state, { ack }) => {
-    const last = state.phase === 'IDLE' ? undefined : state.checkpoint
-    const concern = last === undefined ? 'DISCARDED' : classify(last, ack)
-    return stay(
-      state,
-      outcome(
-        concern === 'UNKNOWN'
-          ? 'UNKNOWN'
-          : state.phase === 'COMPLETED' && concern === 'CURRENT'
-            ? 'DUPLICATE'
-            : 'DISCARDED',
-      ),
-    )
-  },
+  TaskStatusUpdate: onLateAck,
   CheckpointComplete: ignore,
   Decline: ignore,
   Expire: ignore,
   ManifestWritten: ignore,
   FinalizeFailed: ignore,
-  AppendSent: ignore,
   AppendOutcome: ignore,
   AttemptLost: ignore,
-  Fenced: (state) => (isFenced(state) ? ignore(state) : fenced(undefined)),
 }
 
 const COLLECT: Row<Collecting> = {
@@ -238,27 +221,19 @@ const COLLECT: Row<Collecting> = {
   CheckpointComplete: (state, { id }) =>
     state.phase === 'EXECUTING' && id === state.checkpoint.id && state.missing.size === 0
       ? stay(
-          { phase: 'COMMITTING', checkpoint: state.checkpoint, step: 'manifest' },
+          { phase: 'COMMITTING', checkpoint: state.checkpoint, finalized: undefined },
           { type: 'writeManifest' },
         )
       : ignore(state),
-  Decline: (state, { decline }) =>
-    concerns(state.checkpoint, decline)
-      ? end(state.checkpoint, decline.reason, `subtask ${key(decline)} declined: ${decline.message}`)
-      : ignore(state),
+  Decline: onDecline,
   Expire: (state, { id }) =>
     id === state.checkpoint.id
       ? end(state.checkpoint, 'CHECKPOINT_EXPIRED', expiredText(state.missing))
       : ignore(state),
   ManifestWritten: ignore,
   FinalizeFailed: ignore,
-  AppendSent: ignore,
   AppendOutcome: ignore,
-  AttemptLost: (state, { attempt, reason }) =>
-    attempt === state.checkpoint.attempt
-      ? end(state.checkpoint, reason, FAILURE_REASONS[reason].text)
-      : ignore(state),
-  Fenced: (state) => fenced(state.checkpoint),
+  AttemptLost: onAttemptLost,
 }
 
 const COMMIT: Row<Committing> = {
@@ -266,44 +241,36 @@ const COMMIT: Row<Committing> = {
   TriggersSent: ignore,
   TaskStatusUpdate: (state, { ack }) => {
     const concern = classify(state.checkpoint, ack)
-    return stay(state, outcome(concern === 'CURRENT' ? 'DUPLICATE' : concern))
+    return stay(state, answer(concern === 'CURRENT' ? 'DUPLICATE' : concern, ack))
   },
   CheckpointComplete: ignore,
-  Decline: (state, { decline }) =>
-    state.step !== 'sent' && concerns(state.checkpoint, decline)
-      ? end(state.checkpoint, decline.reason, `subtask ${key(decline)} declined: ${decline.message}`)
-      : ignore(state),
+  Decline: (state, event) => (state.finalized === undefined ? onDecline(state, event) : ignore(state)),
   Expire: (state, { id }) =>
-    state.step !== 'sent' && id === state.checkpoint.id
+    state.finalized === undefined && id === state.checkpoint.id
       ? end(
           state.checkpoint,
           'CHECKPOINT_EXPIRED',
           'all tasks acknowledged, but the manifest was not stored within the timeout',
         )
       : ignore(state),
-  ManifestWritten: (state, { id }) =>
-    state.step === 'manifest' && id === state.checkpoint.id
-      ? stay({ ...state, step: 'ready' }, { type: 'sendAppend' })
+  ManifestWritten: (state, { id, finalized }) =>
+    state.finalized === undefined && id === state.checkpoint.id
+      ? stay({ ...state, finalized }, { type: 'sendAppend', finalized })
       : ignore(state),
   FinalizeFailed: (state, { id, reason, message }) =>
-    state.step === 'manifest' && id === state.checkpoint.id
+    state.finalized === undefined && id === state.checkpoint.id
       ? end(state.checkpoint, reason, message)
       : ignore(state),
-  AppendSent: (state, { id }) =>
-    state.step === 'ready' && id === state.checkpoint.id ? stay({ ...state, step: 'sent' }) : ignore(state),
-  AppendOutcome: (state, event) => {
-    if (state.step !== 'sent' || event.id !== state.checkpoint.id) return ignore(state)
-    if (event.outcome === 'unknown') return stay(state, { type: 'sendAppend' })
-    if (event.outcome === 'fenced') return fenced(state.checkpoint)
-    if (event.outcome === 'refused')
-      return end(state.checkpoint, 'FINALIZE_CHECKPOINT_FAILURE', 'the store refused the log record')
-    return stay({ phase: 'COMPLETED', checkpoint: state.checkpoint }, { type: 'completed' })
+  AppendOutcome: (state, { id, outcome }) => {
+    const { checkpoint, finalized } = state
+    if (finalized === undefined || id !== checkpoint.id) return ignore(state)
+    if (outcome.kind === 'appended')
+      return stay({ phase: 'COMPLETED', checkpoint }, { type: 'completed', finalized })
+    if (outcome.kind === 'over') return termOver(checkpoint)
+    return end(checkpoint, 'FINALIZE_CHECKPOINT_FAILURE', `the log record was refused: ${outcome.message}`)
   },
-  AttemptLost: (state, { attempt, reason }) =>
-    state.step !== 'sent' && attempt === state.checkpoint.attempt
-      ? end(state.checkpoint, reason, FAILURE_REASONS[reason].text)
-      : ignore(state),
-  Fenced: (state) => fenced(state.checkpoint),
+  AttemptLost: (state, event) =>
+    state.finalized === undefined ? onAttemptLost(state, event) : ignore(state),
 }
 
 /** The one table. */
@@ -328,12 +295,18 @@ export function next(state: CoordinatorState, event: CoordinatorEvent): Transiti
 
 /** The checkpoint in flight, if any. */
 export function inFlight(state: CoordinatorState): CheckpointInFlight | undefined {
-  return state.phase === 'REQUESTING' || state.phase === 'EXECUTING' || state.phase === 'COMMITTING'
-    ? state.checkpoint
-    : undefined
+  switch (state.phase) {
+    case 'REQUESTING':
+    case 'EXECUTING':
+    case 'COMMITTING':
+      return state.checkpoint
+    default:
+      return undefined
+  }
 }
 
 function expiredText(missing: ReadonlySet<string>): string {
   const names = [...missing].slice(0, 5).join(', ')
-  return `no acknowledgement from ${missing.size} subtask(s): ${names}${missing.size > 5 ? ', ...' : ''}`
+  const more = missing.size > 5 ? ', ...' : ''
+  return `no acknowledgement from ${missing.size} subtask(s): ${names}${more}`
 }

@@ -1,48 +1,3 @@
-import type { Timer } from '#runtime/base/clock'
-import { invariant, messageOf, WeirError } from '#runtime/base/errors'
-import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runtime/contract/rest'
-import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
-import { checkpointDirectory, keyUrl } from '#runtime/storage/paths'
-import { subtaskKeys } from './checkpoint-assembly.ts'
-import { CheckpointFinalizer, type FinalizedCheckpoint } from './checkpoint-finalizer.ts'
-import { CheckpointEntry, CheckpointHistory } from './checkpoint-history.ts'
-import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
-import { appendSettled } from './coordinator-log.ts'
-import type { CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
-import {
-  IDLE,
-  inFlight,
-  isFenced,
-  next,
-  type CheckpointInFlight,
-  type CoordinatorEffect,
-  type CoordinatorEvent,
-  type CoordinatorState,
-} from './coordinator-state.ts'
-import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
-import type { Manifest } from '#runtime/contract/checkpoint-records'
-import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
-
-export type {
-  CheckpointCommands,
-  CheckpointCoordinatorOptions,
-  StartedAttempt,
-} from './coordinator-options.ts'
-export type { CheckpointRequest, CheckpointResult }
-
-/** Everything about the one in flight that the state function need not know. */
-interface Flight {
-  readonly checkpoint: CheckpointInFlight
-  readonly plan: StartedAttempt
-  readonly request: CheckpointRequest | undefined
-  readonly place: SavepointPlace
-  readonly entry: CheckpointEntry
-  readonly expiry: Timer
-  finalized?: FinalizedCheckpoint
-}
-
-const RETRY_APPEND_MS = 1000
-
 /**
  * The shell around the checkpoint state function: triggers on time, collects acknowledgements,
  * stores the manifest, appends the record, tells the tasks.
@@ -56,6 +11,97 @@ const RETRY_APPEND_MS = 1000
  * I4 A barrier's base is the last completed checkpoint of the same attempt, whose files no
  *    retirement can touch before the next completion.
  */
+import type { Clock, Timer } from '#runtime/base/clock'
+import { invariant, messageOf, WeirError } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { Term } from '#runtime/commit-log/term'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
+import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
+import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
+import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runtime/contract/rest'
+import type { Barrier, CommitPermit, SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
+import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { checkpointDirectory, keyUrl } from '#runtime/storage/paths'
+import { subtaskKeys, type AttemptPlan } from './checkpoint-assembly.ts'
+import { CheckpointFinalizer, type FinalizedCheckpoint } from './checkpoint-finalizer.ts'
+import { CheckpointEntry, CheckpointHistory } from './checkpoint-history.ts'
+import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
+import {
+  IDLE,
+  inFlight,
+  isFenced,
+  next,
+  type CheckpointInFlight,
+  type CoordinatorEffect,
+  type CoordinatorEvent,
+  type CoordinatorState,
+} from './coordinator-state.ts'
+import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
+
+export type { CheckpointRequest, CheckpointResult }
+
+/** An attempt all of whose subtasks run. */
+export interface StartedAttempt extends AttemptPlan {
+  /** It began from a checkpoint or savepoint; only counted. */
+  readonly isRestored: boolean
+  /** Greatest checkpoint id that an adopted attempt has seen; 0 for others. */
+  readonly highestId: number
+}
+
+/** What the coordinator uses of its term. */
+export type CoordinatorTerm = Pick<
+  Term,
+  'epoch' | 'state' | 'over' | 'inDoubt' | 'append' | 'forgetRetirements' | 'compactIfDue'
+>
+
+/** Commands to the tasks of an attempt. They may get lost; they must not throw. */
+export interface CheckpointCommands {
+  trigger(attempt: string, barrier: Barrier): void
+  complete(attempt: string, permit: CommitPermit): void
+  abort(attempt: string, checkpointId: number): void
+}
+
+export interface CheckpointCoordinatorOptions {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly store: CheckpointStore
+  readonly term: CoordinatorTerm
+  readonly job: JobIdentity
+  readonly options: CheckpointOptions
+  readonly send: CheckpointCommands
+  /**
+   * More counted failures in a row than are tolerated; the JobManager restarts the job. Called once
+   * per excess failure.
+   */
+  onFailureLimit(error: WeirError): void
+  /** The term is over: nothing will be triggered any more. Called once. */
+  onFenced(error: WeirError): void
+  /** Something in the views changed. */
+  onChange(): void
+  /** For savepoints outside the job's storage; absent: such paths are refused. */
+  openSavepointStore?(url: string): CheckpointStore
+  /** Time between logging a retirement and deleting its files. Default 60 s. */
+  readonly deleteGraceMs?: number
+}
+
+export interface CheckpointFailure {
+  readonly id: number
+  readonly at: number
+  readonly reason: FailureReason
+  readonly message: string
+}
+
+/** Everything about the one in flight that the state function need not know. */
+interface Flight {
+  readonly checkpoint: CheckpointInFlight
+  readonly plan: StartedAttempt
+  readonly request: CheckpointRequest | undefined
+  readonly place: SavepointPlace
+  readonly entry: CheckpointEntry
+  readonly expiry: Timer
+}
+
 export class CheckpointCoordinator {
   readonly #deps: CheckpointCoordinatorOptions
   readonly #requests: CheckpointRequests
@@ -68,9 +114,7 @@ export class CheckpointCoordinator {
   #base: Manifest | undefined
   #highestId = 0
   #consecutiveFailures = 0
-  #lastFailure:
-    | { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string }
-    | undefined
+  #lastFailure: CheckpointFailure | undefined
   #nextTrigger: Timer | undefined
   #settled: (() => void)[] = []
   #closed = false
@@ -78,7 +122,7 @@ export class CheckpointCoordinator {
   constructor(deps: CheckpointCoordinatorOptions) {
     this.#deps = deps
     this.#requests = new CheckpointRequests(deps.options)
-    this.#history = new CheckpointHistory(deps.log.state.retained, (c) => this.#checkpointUrl(c.id, c.epoch))
+    this.#history = new CheckpointHistory(deps.term.state.retained, (c) => this.#checkpointUrl(c.id, c.epoch))
     this.#finalizer = new CheckpointFinalizer(deps)
   }
 
@@ -98,9 +142,7 @@ export class CheckpointCoordinator {
   get consecutiveFailures(): number {
     return this.#consecutiveFailures
   }
-  get lastFailure():
-    | { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string }
-    | undefined {
+  get lastFailure(): CheckpointFailure | undefined {
     return this.#lastFailure
   }
   details(id: number): CheckpointDetails | undefined {
@@ -124,16 +166,10 @@ export class CheckpointCoordinator {
     this.#attempt = attempt
     this.#base = undefined
     this.#consecutiveFailures = 0
-    this.#highestId = Math.max(this.#highestId, attempt.highestId ?? 0)
-    if (attempt.restoredFrom !== undefined && attempt.restoredFrom > 0) this.#history.countRestored()
+    this.#highestId = Math.max(this.#highestId, attempt.highestId)
+    if (attempt.isRestored) this.#history.countRestored()
     this.#requests.started(this.#now())
-    // Adopted from an earlier leader, who may have died between the record and telling the tasks.
-    const { lastCheckpoint } = this.#deps.log.state
-    if (lastCheckpoint?.attempt === attempt.attempt)
-      this.#deps.send.complete(attempt.attempt, {
-        checkpointId: lastCheckpoint.id,
-        epoch: this.#deps.log.epoch,
-      })
+    this.#repeatPermit(attempt)
     void this.#readBase(attempt)
     this.#decide()
   }
@@ -158,11 +194,35 @@ export class CheckpointCoordinator {
    * be asked for again.
    */
   request(request: CheckpointRequest): Promise<CheckpointResult> {
-    const refused = this.#refusalOf(request)
+    const refused = this.refusalOf(request)
     if (refused !== undefined) return Promise.reject(refused)
     const answer = this.#requests.ask(request)
     this.#decide()
     return answer
+  }
+
+  /** Why `request` would not even be tried; undefined when it would. */
+  refusalOf(request: CheckpointRequest): WeirError | undefined {
+    if (this.#closed) return refusal('COORDINATOR_SHUTDOWN')
+    if (isFenced(this.#state)) return refusal('FENCED')
+    if (this.#requests.knows(request.triggerId)) return undefined
+    if (this.#attempt === undefined) return refusal('NOT_ALL_REQUIRED_TASKS_RUNNING')
+    return request.kind === 'savepoint' ? this.savepointRefusal(request.path) : undefined
+  }
+
+  /** Why a savepoint cannot be written to `path`, whatever the job does. */
+  savepointRefusal(path: string | undefined): WeirError | undefined {
+    const { store, openSavepointStore } = this.#deps
+    try {
+      const { copyTo } = placeSavepoint(path, store.url, 1, 1)
+      if (copyTo === undefined || openSavepointStore !== undefined) return undefined
+      return new WeirError(
+        'CFG_INVALID',
+        `Savepoint path ${copyTo} is outside the job's storage ${store.url}.`,
+      )
+    } catch (error) {
+      return error as WeirError
+    }
   }
 
   onAck(ack: SubtaskAck): void {
@@ -172,17 +232,12 @@ export class CheckpointCoordinator {
 
   onDecline(decline: SubtaskDecline): void {
     this.#highestId = Math.max(this.#highestId, decline.checkpointId)
-    this.#dispatch({ type: 'Decline', decline: { ...decline, message: decline.error.message } })
-  }
-
-  /** A newer epoch was seen elsewhere (a TaskManager, the election). */
-  fence(): void {
-    this.#dispatch({ type: 'Fenced' })
+    this.#dispatch({ type: 'Decline', decline })
   }
 
   /**
    * Stops at once: nothing is triggered, told or deleted any more. An append in flight is left to
-   * itself.
+   * its term.
    */
   close(): void {
     if (this.#closed) return
@@ -199,27 +254,24 @@ export class CheckpointCoordinator {
     const before = this.#state
     const { state, effects } = next(before, event)
     this.#state = state
-    for (const effect of effects) this.#perform(effect, event)
+    for (const effect of effects) this.#perform(effect)
     if (state !== before || effects.length > 0) this.#deps.onChange()
   }
 
-  #perform(effect: CoordinatorEffect, event: CoordinatorEvent): void {
+  #perform(effect: CoordinatorEffect): void {
     switch (effect.type) {
       case 'sendTriggers':
         return this.#sendTriggers()
       case 'acknowledged':
-        return this.#acknowledged(
-          effect.outcome,
-          (event as Extract<CoordinatorEvent, { type: 'TaskStatusUpdate' }>).ack as SubtaskAck,
-        )
+        return this.#acknowledged(effect)
       case 'raise':
         return this.#dispatch(effect.event)
       case 'writeManifest':
         return void this.#finalize(this.#current())
       case 'sendAppend':
-        return void this.#append(this.#current())
+        return void this.#append(effect.finalized)
       case 'completed':
-        return this.#completed(this.#current())
+        return this.#completed(effect.finalized)
       case 'ended':
         return this.#ended(effect)
       case 'stopped':
@@ -236,8 +288,8 @@ export class CheckpointCoordinator {
   #decide(): void {
     this.#nextTrigger?.cancel()
     const attempt = this.#attempt
-    if (this.#closed || attempt === undefined || inFlight(this.#state) !== undefined || isFenced(this.#state))
-      return
+    if (this.#closed || attempt === undefined || isFenced(this.#state)) return
+    if (inFlight(this.#state) !== undefined) return
     const decision = this.#requests.decide(this.#now())
     if (decision.action === 'trigger') return this.#trigger(attempt, decision.request)
     if (decision.at !== undefined)
@@ -245,50 +297,38 @@ export class CheckpointCoordinator {
   }
 
   #trigger(plan: StartedAttempt, request: CheckpointRequest | undefined): void {
-    const { log, clock, options, store } = this.#deps
-    const id = Math.max(log.state.highestId, this.#highestId) + 1
+    const { term, clock, options, logger } = this.#deps
+    const id = Math.max(term.state.highestId, this.#highestId) + 1
     this.#highestId = id
-    const isSavepoint = request !== undefined && takesSavepoint(request)
-    const checkpoint: CheckpointInFlight = {
-      attempt: plan.attempt,
-      epoch: log.epoch,
-      id,
-      base: isSavepoint ? 0 : (this.#base?.id ?? 0),
-      kind: isSavepoint ? 'savepoint' : 'checkpoint',
-      stop: request?.type === 'stop',
-    }
-    const directory = checkpointDirectory(id, log.epoch)
-    const place = isSavepoint
-      ? placeSavepoint(request.path, store.url, id, log.epoch)
-      : { directory, url: this.#checkpointUrl(id, log.epoch) }
+    const kind = request?.kind ?? 'checkpoint'
+    const base = kind === 'savepoint' ? 0 : (this.#base?.id ?? 0)
+    const checkpoint: CheckpointInFlight = { attempt: plan.attempt, epoch: term.epoch, id, base, kind }
+    const place = this.#placeOf(checkpoint, request)
     const subtasks = subtaskKeys(plan)
     const entry = new CheckpointEntry(checkpoint, subtasks, place.url, clock)
     this.#history.add(entry)
     const expiry = clock.after(options.timeoutMs, () => this.#dispatch({ type: 'Expire', id }))
     this.#flight = { checkpoint, plan, request, place, entry, expiry }
-    this.#deps.logger.debug(
-      { checkpointId: id, base: checkpoint.base, kind: checkpoint.kind, triggerId: request?.triggerId },
-      'checkpoint triggered',
-    )
+    logger.debug({ checkpointId: id, base, kind, triggerId: request?.triggerId }, 'checkpoint triggered')
     this.#dispatch({ type: 'CheckpointRequest', checkpoint, subtasks })
+  }
+
+  #placeOf({ id, epoch, kind }: CheckpointInFlight, request: CheckpointRequest | undefined): SavepointPlace {
+    if (kind === 'savepoint') return placeSavepoint(request?.path, this.#deps.store.url, id, epoch)
+    return { directory: checkpointDirectory(id, epoch), url: this.#checkpointUrl(id, epoch) }
   }
 
   #sendTriggers(): void {
     const { checkpoint, place, request } = this.#current()
-    const { epoch, id, base, kind, stop, attempt } = checkpoint
-    this.#deps.send.trigger(attempt, {
-      epoch,
-      id,
-      base,
-      kind,
-      directory: place.directory,
-      stop,
-      drain: request?.drain ?? false,
-    })
+    const { epoch, id, base, kind, attempt } = checkpoint
+    const { directory } = place
+    const drain = request?.end === 'Drained'
+    const stop = drain || request?.end === 'Suspended'
+    this.#deps.send.trigger(attempt, { epoch, id, base, kind, directory, stop, drain })
     this.#dispatch({ type: 'TriggersSent', id })
   }
 
-  #acknowledged(outcome: string, ack: SubtaskAck): void {
+  #acknowledged({ outcome, ack }: Extract<CoordinatorEffect, { type: 'acknowledged' }>): void {
     const { vertex, subtask, checkpointId, attempt } = ack
     if (outcome === 'SUCCESS')
       this.#current().entry.acks.set(`${vertex}/${subtask}`, { ack, at: this.#deps.clock.now() })
@@ -300,110 +340,81 @@ export class CheckpointCoordinator {
   }
 
   async #finalize(flight: Flight): Promise<void> {
-    const { id } = flight.checkpoint
+    const { id, base } = flight.checkpoint
     try {
-      const base = flight.checkpoint.base === 0 ? undefined : this.#base
-      const result = await this.#finalizer.finalize({ ...flight, base })
-      if (this.#flight !== flight) return
+      const result = await this.#finalizer.finalize({ ...flight, base: base === 0 ? undefined : this.#base })
       if ('corrupt' in result)
-        return this.#dispatch({
-          type: 'FinalizeFailed',
-          id,
-          reason: 'CORRUPT_UPLOAD',
-          message: result.corrupt,
-        })
-      flight.finalized = result
-      this.#dispatch({ type: 'ManifestWritten', id })
+        this.#dispatch({ type: 'FinalizeFailed', id, reason: 'CORRUPT_UPLOAD', message: result.corrupt })
+      else this.#dispatch({ type: 'ManifestWritten', id, finalized: result })
     } catch (error) {
-      this.#dispatch({
-        type: 'FinalizeFailed',
-        id,
-        reason: 'FINALIZE_CHECKPOINT_FAILURE',
-        message: messageOf(error),
-      })
+      const reason = 'FINALIZE_CHECKPOINT_FAILURE'
+      this.#dispatch({ type: 'FinalizeFailed', id, reason, message: messageOf(error) })
     }
   }
 
-  async #append(flight: Flight): Promise<void> {
-    const { log, logger, clock } = this.#deps
-    const { id } = flight.checkpoint
-    this.#dispatch({ type: 'AppendSent', id })
-    const result = await appendSettled(log, (flight.finalized as FinalizedCheckpoint).body)
-    if (result.outcome === 'appended' || result.outcome === 'fenced')
-      return this.#dispatch({ type: 'AppendOutcome', id, outcome: result.outcome })
-    logger.warn(
-      { checkpointId: id, outcome: result.outcome, err: result.error },
-      'checkpoint record not appended',
-    )
-    if (result.outcome === 'refused') return this.#dispatch({ type: 'AppendOutcome', id, outcome: 'refused' })
-    clock.after(RETRY_APPEND_MS, () => this.#dispatch({ type: 'AppendOutcome', id, outcome: 'unknown' }))
+  async #append({ body }: FinalizedCheckpoint): Promise<void> {
+    const { term, logger } = this.#deps
+    const { id } = body
+    const outcome = await term.append(body)
+    if (outcome.kind !== 'refused') return this.#dispatch({ type: 'AppendOutcome', id, outcome })
+    logger.warn({ checkpointId: id, err: outcome.error }, 'checkpoint record refused')
+    const { message } = outcome.error
+    this.#dispatch({ type: 'AppendOutcome', id, outcome: { kind: 'refused', message } })
   }
 
-  #completed(flight: Flight): void {
+  #completed(finalized: FinalizedCheckpoint): void {
+    const flight = this.#current()
     const { checkpoint, entry, request, plan } = flight
-    const { manifest, result, commits } = flight.finalized as FinalizedCheckpoint
+    const { manifest, result, commits } = finalized
     entry.complete()
     this.#history.countEnded(true)
     this.#consecutiveFailures = 0
     if (checkpoint.kind === 'checkpoint' && this.#attempt === plan) this.#base = manifest
+    const { id, epoch, kind } = checkpoint
+    const { sizeBytes, deltaBytes } = result
+    const { durationMs } = entry
     this.#deps.logger.info(
-      {
-        checkpointId: checkpoint.id,
-        kind: checkpoint.kind,
-        sizeBytes: result.sizeBytes,
-        deltaBytes: result.deltaBytes,
-        durationMs: entry.durationMs,
-      },
+      { checkpointId: id, kind, sizeBytes, deltaBytes, durationMs },
       'checkpoint completed',
     )
-    if (commits)
-      this.#deps.send.complete(checkpoint.attempt, { checkpointId: checkpoint.id, epoch: checkpoint.epoch })
-    this.#finalizer.afterAppend(flight.finalized as FinalizedCheckpoint)
+    if (commits) this.#deps.send.complete(checkpoint.attempt, { checkpointId: id, epoch })
+    this.#finalizer.afterAppend(finalized)
     this.#leave(flight, true)
     if (request !== undefined)
-      this.#requests.resolve(request, {
-        ...result,
-        durationMs: entry.durationMs,
-        completedAt: this.#deps.clock.now(),
-      })
+      this.#requests.resolve(request, { ...result, durationMs, completedAt: this.#deps.clock.now() })
     this.#decide()
   }
 
   #ended({ checkpoint, reason, message, notify }: Extract<CoordinatorEffect, { type: 'ended' }>): void {
     const flight = this.#current()
-    const text = `${checkpoint.kind} ${checkpoint.id} did not complete: ${message} (${reason})`
-    const error = new WeirError('CKP_DECLINED', text, { context: { checkpointId: checkpoint.id, reason } })
+    const { id, kind, attempt } = checkpoint
+    const text = `${kind} ${id} did not complete: ${message} (${reason})`
+    const error = new WeirError('CKP_DECLINED', text, { context: { checkpointId: id, reason } })
     flight.entry.fail(reason, message)
     this.#history.countEnded(false)
-    this.#lastFailure = { id: checkpoint.id, at: this.#deps.clock.now(), reason, message }
-    this.#deps.logger.warn(
-      { checkpointId: checkpoint.id, kind: checkpoint.kind, reason, failure: message },
-      'checkpoint not completed',
-    )
-    if (notify) this.#deps.send.abort(checkpoint.attempt, checkpoint.id)
+    this.#lastFailure = { id, at: this.#deps.clock.now(), reason, message }
+    this.#deps.logger.warn({ checkpointId: id, kind, reason, failure: message }, 'checkpoint not completed')
+    if (notify) this.#deps.send.abort(attempt, id)
     this.#leave(flight, false)
     if (flight.request !== undefined) this.#requests.reject(flight.request, error)
     // A savepoint is somebody's wish: that it failed says nothing about the job's ability to
     // recover.
-    if (FAILURE_REASONS[reason].counts && checkpoint.kind === 'checkpoint') this.#countFailure(error)
+    if (FAILURE_REASONS[reason].counts && kind === 'checkpoint') this.#countFailure(error)
     this.#decide()
   }
 
   #countFailure(error: WeirError): void {
     this.#consecutiveFailures++
     const { tolerableFailures } = this.#deps.options
-    if (this.#consecutiveFailures > tolerableFailures)
-      this.#deps.onFailureLimit(
-        new WeirError(
-          'CKP_DECLINED',
-          `${this.#consecutiveFailures} checkpoints in a row failed, ${tolerableFailures} are tolerated. Last: ${error.message}`,
-          {
-            cause: error,
-            context: error.context,
-            retry: 'restart-job',
-          },
-        ),
-      )
+    if (this.#consecutiveFailures <= tolerableFailures) return
+    const counts = `${this.#consecutiveFailures} checkpoints in a row failed, ${tolerableFailures} are tolerated`
+    this.#deps.onFailureLimit(
+      new WeirError('CKP_DECLINED', `${counts}. Last: ${error.message}`, {
+        cause: error,
+        context: error.context,
+        retry: 'restart-job',
+      }),
+    )
   }
 
   #leave(flight: Flight, completed: boolean): void {
@@ -418,36 +429,21 @@ export class CheckpointCoordinator {
     this.#finalizer.close()
     this.#attempt = undefined
     this.#requests.stopped(refusal('FENCED'))
-    const { log } = this.#deps
-    this.#deps.onFenced(
-      log.fenced ??
-        new WeirError('FENCED', `Epoch ${log.epoch} is over: a newer epoch exists.`, {
-          context: { ownEpoch: log.epoch },
-        }),
-    )
+    const { term } = this.#deps
+    this.#deps.onFenced(term.over ?? new WeirError('FENCED', `Epoch ${term.epoch} is over.`))
+  }
+
+  /** An earlier leader may have died between the record and telling the tasks. */
+  #repeatPermit({ attempt }: StartedAttempt): void {
+    const { term, send } = this.#deps
+    const { lastCheckpoint } = term.state
+    if (lastCheckpoint?.attempt === attempt)
+      send.complete(attempt, { checkpointId: lastCheckpoint.id, epoch: term.epoch })
   }
 
   async #readBase(attempt: StartedAttempt): Promise<void> {
     const manifest = await this.#finalizer.readBase(attempt.attempt)
     if (this.#attempt === attempt && this.#base === undefined) this.#base = manifest
-  }
-
-  #refusalOf(request: CheckpointRequest): WeirError | undefined {
-    if (this.#closed) return refusal('COORDINATOR_SHUTDOWN')
-    if (isFenced(this.#state)) return refusal('FENCED')
-    if (this.#requests.knows(request.triggerId)) return undefined
-    if (this.#attempt === undefined) return refusal('NOT_ALL_REQUIRED_TASKS_RUNNING')
-    if (!takesSavepoint(request)) return undefined
-    try {
-      const place = placeSavepoint(request.path, this.#deps.store.url, 1, 1)
-      if (place.copyTo === undefined || this.#deps.openSavepointStore !== undefined) return undefined
-      return new WeirError(
-        'CFG_INVALID',
-        `Savepoint path ${place.copyTo} is outside the job's storage ${this.#deps.store.url}.`,
-      )
-    } catch (error) {
-      return error as WeirError
-    }
   }
 
   #current(): Flight {
@@ -462,14 +458,6 @@ export class CheckpointCoordinator {
   #checkpointUrl(id: number, epoch: number): string {
     return keyUrl(this.#deps.store.url, checkpointDirectory(id, epoch))
   }
-}
-
-function takesSavepoint(request: CheckpointRequest): boolean {
-  return (
-    request.type === 'savepoint' ||
-    (request.type === 'stop' &&
-      (request.mode ?? (request.path === undefined ? 'checkpoint' : 'savepoint')) === 'savepoint')
-  )
 }
 
 const refusal = (reason: FailureReason): WeirError =>

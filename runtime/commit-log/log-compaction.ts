@@ -12,12 +12,12 @@ import type { LogState } from './log-state.ts'
 export interface CompactOptions extends CallOptions {
   /**
    * Age by the store's clock that a snapshot must have before the records at or below it are
-   * deleted. Default 24 h.
+   * deleted. Default 1 h.
    */
   readonly graceMs?: number
 }
 
-const DAY_MS = 24 * 3_600_000
+const GRACE_MS = 3_600_000
 
 /**
  * 1 Create `log/snap-<head>`: the state up to head. `exists` is as good: equal logs fold to equal
@@ -32,7 +32,7 @@ export async function compactLog(
   state: LogState,
   options: CompactOptions = {},
 ): Promise<void> {
-  const { graceMs = DAY_MS, ...call } = options
+  const { graceMs = GRACE_MS, ...call } = options
   if (state.head < 0) return
   await store.create(logSnapshotKey(state.head), encodeJson(state), call)
   const snapshots = (await store.list(LOG_SNAPSHOT_PREFIX, call)).filter(

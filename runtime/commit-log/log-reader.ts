@@ -118,18 +118,49 @@ export async function readLog(store: CheckpointStore, options: CallOptions = {})
   }
 }
 
+/**
+ * Goes on from what was read before: one request when there is nothing new, else the new records,
+ * a few at a time, or the newest snapshot where compaction has taken them away.
+ */
+export async function readOn(
+  store: CheckpointStore,
+  from: LogRead,
+  options: CallOptions = {},
+): Promise<LogRead> {
+  const { head } = from.state
+  const after = head < 0 ? {} : { startAfter: logRecordKey(head) }
+  const keys = (await store.list(LOG_PREFIX, { ...options, ...after })).flatMap(
+    (o) => parseLogKey(o.key) ?? [],
+  )
+  const snapshot = Math.max(from.snapshot, ...keys.filter((k) => k.kind === 'snapshot').map((k) => k.seq))
+  const last = Math.max(head, ...keys.filter((k) => k.kind === 'record').map((k) => k.seq))
+  const state = await foldRecords(store, from.state, last, options)
+  if ('missing' in state || snapshot > state.head) return readLog(store, options)
+  return { state, snapshot }
+}
+
 async function readFrom(
   store: CheckpointStore,
   snapshot: number | undefined,
   options: CallOptions,
 ): Promise<LogState | { readonly missing: number }> {
-  let state = snapshot === undefined ? emptyLog : await readSnapshot(store, snapshot, options)
+  const state = snapshot === undefined ? emptyLog : await readSnapshot(store, snapshot, options)
   const after = snapshot === undefined ? {} : { startAfter: logRecordKey(snapshot) }
   const listed = (await store.list(LOG_PREFIX, { ...options, ...after }))
     .map((o) => parseLogKey(o.key))
     .filter((k) => k?.kind === 'record')
     .map((k) => k?.seq ?? 0)
-  const last = listed.at(-1) ?? state.head
+  return foldRecords(store, state, listed.at(-1) ?? state.head, options)
+}
+
+/** Records from the one behind `state` to `last`, inclusive. */
+async function foldRecords(
+  store: CheckpointStore,
+  from: LogState,
+  last: number,
+  options: CallOptions,
+): Promise<LogState | { readonly missing: number }> {
+  let state = from
   for (let at = state.head + 1; at <= last; at += PARALLEL_READS) {
     const seqs = Array.from({ length: Math.min(PARALLEL_READS, last - at + 1) }, (_, i) => at + i)
     const records = await Promise.all(seqs.map((seq) => readRecord(store, seq, options)))

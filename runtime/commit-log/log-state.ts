@@ -1,15 +1,3 @@
-import * as z from 'zod'
-import { assertNever, WeirError } from '#runtime/base/errors'
-import {
-  FORMAT_VERSION,
-  logBodies,
-  type LogBody,
-  type LogRecord,
-  type LogRecordOf,
-  type RestorePoint,
-  restorePoint,
-} from '#runtime/contract/checkpoint-records'
-
 /**
  * What a commit log says, folded from its records in order. Pure: equal records give equal states,
  * whoever folds them, so that a state may stand for the records below it (snapshots). A sequence
@@ -25,7 +13,21 @@ import {
  *    retained before it.
  * F6 The restore point is named by the newest of CHECKPOINT, stopping SAVEPOINT and DEPLOY (whose
  *    restoreFrom may go back on purpose). It is never retired.
+ * F7 A run that is to end with a checkpoint or savepoint completes no other checkpoint.
  */
+import * as z from 'zod'
+import { assertNever, WeirError } from '#runtime/base/errors'
+import {
+  FORMAT_VERSION,
+  logBodies,
+  type LogBody,
+  type LogRecord,
+  type LogRecordOf,
+  type RestorePoint,
+  restorePoint,
+  runEnd,
+} from '#runtime/contract/checkpoint-records'
+
 const stamp = { seq: z.int().nonnegative(), at: z.int() }
 const deployment = z.object({ ...logBodies.deploy.shape, ...stamp })
 const completedCheckpoint = z.object({ ...logBodies.checkpoint.shape, ...stamp })
@@ -60,6 +62,10 @@ export const logState = z.object({
   /** Greatest id of a checkpoint or savepoint in the log. */
   highestId: z.int().nonnegative(),
   pins: z.array(pinned),
+  /** The run is to end with this completed checkpoint or savepoint; only CLOSE is missing. */
+  ending: z.object({ status: runEnd, id: z.int().positive() }).optional(),
+  /** Every sink has committed up to this id, as the newest CLOSE says. */
+  committedUpTo: z.int().nonnegative(),
   /** Savepoints taken over with their files. */
   claims: z.array(z.string()),
   /**
@@ -86,12 +92,10 @@ export const emptyLog: LogState = {
   restorePoint: { kind: 'empty' },
   highestId: 0,
   pins: [],
+  committedUpTo: 0,
   claims: [],
   retirements: [],
 }
-
-/** Attempt of the last DEPLOY, `<epoch>.<n>`. */
-export const lastAttempt = (state: LogState): string | undefined => state.deploy?.attempt
 
 /** An attempt of `epoch` that no DEPLOY has used. */
 export function nextAttempt(state: LogState, epoch: number): string {
@@ -129,7 +133,11 @@ export function foldRecord(state: LogState, record: LogRecord): LogState {
     case 'CLOSE':
       if (body.run !== state.run)
         throw impossible(record, `it closes run ${body.run}, the log is at run ${state.run}`)
-      return { ...next, closed: { ...body, ...mark } }
+      return {
+        ...withoutEnding(next),
+        closed: { ...body, ...mark },
+        committedUpTo: Math.max(state.committedUpTo, body.committedUpTo),
+      }
     default:
       return assertNever(body)
   }
@@ -164,7 +172,8 @@ function foldEpochOpen(next: LogState, record: LogRecord, body: LogRecordOf<'EPO
   if (body.run < next.run) throw impossible(record, `it is of run ${body.run}, the log is at run ${next.run}`)
   const { closed: before, ...rest } = next
   const opened = { ...rest, epoch: body.epoch, leader: body.leader, run: body.run }
-  return before === undefined || body.run > before.run ? opened : { ...opened, closed: before }
+  if (before !== undefined && body.run === before.run) return { ...opened, closed: before }
+  return body.run > next.run ? withoutEnding(opened) : opened
 }
 
 function foldDeploy(next: LogState, record: LogRecord, body: LogRecordOf<'DEPLOY'>): LogState {
@@ -192,6 +201,8 @@ function foldCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CH
     throw impossible(record, `id ${body.id} was used before or is not above ${last}`)
   if (body.committedUpTo > body.id)
     throw impossible(record, `it commits up to ${body.committedUpTo}, above its own id ${body.id}`)
+  if (next.ending !== undefined)
+    throw impossible(record, `run ${next.run} ends with ${next.ending.id}: nothing is processed after it`)
   if (body.base !== 0) requireRetained(next, record, [body.base], 'is based on')
   requireRetained(next, record, body.retires, 'retires')
   const completed = { ...body, seq: record.seq, at: record.at }
@@ -201,6 +212,7 @@ function foldCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CH
     lastCheckpoint: completed,
     restorePoint: checkpointPoint(completed),
     highestId: Math.max(next.highestId, body.id),
+    ...(body.end === undefined ? {} : { ending: { status: body.end, id: body.id } }),
   }
 }
 
@@ -208,14 +220,16 @@ function foldSavepoint(next: LogState, record: LogRecord, body: LogRecordOf<'SAV
   const used = isSavepoint(next, body.id) || next.retained.some((c) => c.id === body.id)
   // A stopping savepoint commits transactions: it must cover more than every checkpoint. Others may
   // complete behind a newer checkpoint.
-  if (used || (body.stop && body.id <= next.highestId))
+  if (used || (body.end !== undefined && body.id <= next.highestId))
     throw impossible(record, `id ${body.id} was used before or is not above ${next.highestId}`)
   const completed = { ...body, seq: record.seq, at: record.at }
   return {
     ...next,
     savepoints: [...next.savepoints, completed].slice(-KEPT),
     highestId: Math.max(next.highestId, body.id),
-    restorePoint: body.stop ? { kind: 'savepoint', path: body.path, sha256: body.sha256 } : next.restorePoint,
+    ...(body.end === undefined
+      ? {}
+      : { ending: { status: body.end, id: body.id }, restorePoint: savepointPoint(body) }),
   }
 }
 
@@ -254,7 +268,17 @@ function requireRetained(state: LogState, record: LogRecord, ids: readonly numbe
 }
 
 const isSavepoint = (state: LogState, id: number): boolean => state.savepoints.some((s) => s.id === id)
-const stopId = (state: LogState): number => state.savepoints.findLast((s) => s.stop)?.id ?? 0
+const stopId = (state: LogState): number => state.savepoints.findLast((s) => s.end !== undefined)?.id ?? 0
+
+function withoutEnding(state: LogState): LogState {
+  const { ending: _, ...rest } = state
+  return rest
+}
+
+function savepointPoint({ path, sha256, manifest }: LogRecordOf<'SAVEPOINT'>): RestorePoint {
+  const own = manifest === undefined ? {} : { manifest }
+  return { kind: 'savepoint', path, sha256, ...own, lineage: 'succession', committedUpTo: 0 }
+}
 
 export function checkpointPoint(checkpoint: CompletedCheckpoint): RestorePoint {
   return { kind: 'checkpoint', id: checkpoint.id, manifest: checkpoint.manifest, sha256: checkpoint.sha256 }

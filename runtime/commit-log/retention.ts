@@ -45,9 +45,7 @@ export function keptManifests(
   const kept = new Map<string, string | undefined>(state.retained.map((c) => [c.manifest, c.sha256]))
   const point = state.restorePoint
   if (point.kind === 'checkpoint') kept.set(point.manifest, point.sha256)
-  const stop = state.savepoints.findLast((s) => s.stop)
-  if (point.kind === 'savepoint' && stop?.path === point.path && stop.manifest !== undefined)
-    kept.set(stop.manifest, undefined)
+  if (point.kind === 'savepoint' && point.manifest !== undefined) kept.set(point.manifest, point.sha256)
   return [...kept].map(([manifest, sha256]) => ({ manifest, sha256 }))
 }
 

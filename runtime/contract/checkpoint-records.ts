@@ -1,11 +1,11 @@
-import * as z from 'zod'
-
 /**
  * The records of the commit log (`log/<seq, 20 digits>.json`, dense, each created once) and the
  * manifest of a checkpoint: the persisted truth of a job. A checkpoint is complete if and only if
  * its CHECKPOINT record exists. Format version 1; later versions add records and optional fields,
  * never change one.
  */
+
+import * as z from 'zod'
 
 export const FORMAT_VERSION = 1
 
@@ -26,6 +26,24 @@ const epochOpen = z.object({
   run: z.int().nonnegative(),
   leader: z.string(),
 })
+/**
+ * What a restore point is to the job that restores it; it decides what sinks do with the
+ * transactions in it.
+ *
+ * succession: the job goes on from its own newest point, or takes over from a job that has ended at
+ * its newest: the transactions were decided there, so they are committed.
+ * rewind: the job goes back to an earlier point of its own on purpose: the transactions are
+ * committed where they still exist.
+ * fork: another job's point; that job may go on and does with its transactions what it likes:
+ * they are neither committed nor removed.
+ */
+const lineage = z.enum(['succession', 'rewind', 'fork']).default('succession')
+export type Lineage = z.infer<typeof lineage>
+
+/** How a run ends. */
+export const runEnd = z.enum(['Finished', 'Suspended', 'Drained'])
+export type RunEnd = z.infer<typeof runEnd>
+
 export const restorePoint = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('empty') }),
   z.object({
@@ -38,7 +56,16 @@ export const restorePoint = z.discriminatedUnion('kind', [
    * `path` is a full URL (file:// or s3://) of a savepoint directory, outside or inside this job's
    * root.
    */
-  z.object({ kind: z.literal('savepoint'), path: z.string(), sha256: z.string().optional() }),
+  z.object({
+    kind: z.literal('savepoint'),
+    path: z.string(),
+    sha256: z.string().optional(),
+    /** Key of the job's own copy of its manifest, which is what is read: a stopping savepoint has one. */
+    manifest: z.string().optional(),
+    lineage,
+    /** Its transactions up to this id are known to be committed. */
+    committedUpTo: z.int().nonnegative().default(0),
+  }),
 ])
 const deploy = z.object({
   kind: z.literal('DEPLOY'),
@@ -67,8 +94,11 @@ const checkpoint = z.object({
    * a grace.
    */
   retires: z.array(z.int().positive()),
-  /** The final checkpoint of a bounded job or a drain. */
-  final: z.boolean().default(false),
+  /**
+   * The run ends with this checkpoint: nothing is processed after it. What is left for whoever
+   * leads is to commit its transactions and to write CLOSE.
+   */
+  end: runEnd.optional(),
   stats: z.record(z.string(), z.number()).default({}),
 })
 const savepoint = z.object({
@@ -77,10 +107,16 @@ const savepoint = z.object({
   path: z.string(),
   sha256: z.string(),
   sizeBytes: z.int().nonnegative(),
-  /** True: sinks commit on it and it is the restore point until a later CHECKPOINT or CLOSE. */
-  stop: z.boolean(),
+  /** The attempt whose state it holds. Prepared transactions of it up to the id are never removed. */
+  attempt: attemptId,
   /**
-   * Manifest key inside this job's root; set for stop = true so that the restore point does not
+   * Present: the run ends with this savepoint, as with a CHECKPOINT that has it; sinks commit on
+   * it, and it is the restore point until a later CHECKPOINT. Absent: a savepoint beside a running
+   * job, which is never its restore point, and sinks do not commit on it.
+   */
+  end: runEnd.optional(),
+  /**
+   * Manifest key inside this job's root; set where `end` is, so that the restore point does not
    * depend on files the user owns.
    */
   manifest: z.string().optional(),
@@ -100,7 +136,9 @@ const claim = z.object({ kind: z.literal('CLAIM'), savepoint: z.string() })
 const close = z.object({
   kind: z.literal('CLOSE'),
   run: z.int().nonnegative(),
-  status: z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Canceled']),
+  status: z.enum([...runEnd.options, 'Failed', 'Canceled']),
+  /** Every sink has said that it committed up to this id. */
+  committedUpTo: z.int().nonnegative().default(0),
 })
 
 const common = {

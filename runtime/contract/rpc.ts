@@ -1,14 +1,14 @@
-import type { ErrorData } from '#runtime/base/errors'
-import type { RestorePoint, SubtaskState } from './checkpoint-records.ts'
-import type { ExecutionPlan } from './job-plan.ts'
-
 /**
  * Messages between JobManager and TaskManagers on the control connection (frames of msgpack,
- * net/frames.ts). A TaskManager dials every JobManager and says `hello`; only a leader sends
+ * net/messages.ts). A TaskManager dials every JobManager and says `hello`; only a leader sends
  * commands. Every command carries the leader's epoch, and where it concerns an execution the
  * attempt: a TaskManager refuses a lower epoch with `fenced`; both sides drop what belongs to
  * another attempt.
  */
+import type { ErrorData } from '#runtime/base/errors'
+import type { RestorePoint, SubtaskState } from './checkpoint-records.ts'
+import type { ExecutionPlan } from './job-plan.ts'
+
 export interface SubtaskRef {
   readonly vertex: string
   readonly subtask: number
@@ -91,6 +91,20 @@ export interface Deployment {
   /** `host:port` of every TaskManager's data server by id. */
   readonly dataAddresses: Readonly<Record<string, string>>
   readonly restore: RestorePoint
+  /** What sinks need to know of the job's past besides the transactions that they restore. */
+  readonly sinks: SinkHistory
+}
+
+/** A savepoint that the log names: transactions prepared in its attempt up to its id are spared. */
+export interface LoggedSavepoint {
+  readonly attempt: string
+  readonly id: number
+}
+
+export interface SinkHistory {
+  /** Transactions up to this id are known to be committed: every sink said so. 0: nothing is known. */
+  readonly committedUpTo: number
+  readonly savepoints: readonly LoggedSavepoint[]
 }
 
 export interface SubtaskMetrics extends SubtaskRef {
@@ -103,13 +117,20 @@ export interface SubtaskMetrics extends SubtaskRef {
   readonly badRecords: number
 }
 
+/** How far a deployment has got; both only grow, and what does not grow for long is stuck. */
+export interface DeployProgress {
+  readonly restoredBytes: number
+  /** Files read, operators opened, connections made: anything that a wait of its own ended with. */
+  readonly steps: number
+}
+
 /** What a TaskManager runs, told to a new leader so that it may adopt it. */
 export interface ExecutionReport {
   readonly attempt: string
   readonly planHash: string
   readonly places: readonly SubtaskPlace[]
-  /** Started, and not stopped by a stop barrier: it can go on under another leader. */
-  readonly isRunning: boolean
+  /** Stopped: behind a stop barrier, where only commits are left to do. */
+  readonly state: 'Deploying' | 'Running' | 'Stopped' | 'Failed'
   /** Greatest id of a barrier seen. */
   readonly highestCheckpointId: number
 }
@@ -137,7 +158,6 @@ export type FromJobManager =
       readonly attempt: string
       readonly checkpointId: number
     }
-  | { readonly type: 'ping'; readonly epoch: number }
 
 export type FromTaskManager =
   | {
@@ -155,9 +175,11 @@ export type FromTaskManager =
       readonly type: 'heartbeat'
       readonly freeSlots: number
       readonly attempt: string | undefined
+      /** While the attempt is being deployed. */
+      readonly progress: DeployProgress | undefined
       readonly subtasks: readonly SubtaskMetrics[]
     }
-  /** Answer to a leader's welcome. */
+  /** Answer to a leader's welcome, and to `adopt`: what runs here now. */
   | { readonly type: 'execution'; readonly epoch: number; readonly report: ExecutionReport | undefined }
   /**
    * Every subtask of the deployment on this TaskManager is restored and connected; `start` makes
@@ -165,7 +187,6 @@ export type FromTaskManager =
    */
   | { readonly type: 'deployed'; readonly attempt: string; readonly restoreMs: number }
   | { readonly type: 'deployFailed'; readonly attempt: string; readonly error: ErrorData }
-  | { readonly type: 'canceled'; readonly attempt: string }
   | { readonly type: 'firstRecord'; readonly attempt: string }
   | { readonly type: 'finished'; readonly attempt: string; readonly subtask: SubtaskRef }
   | {

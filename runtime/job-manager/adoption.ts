@@ -7,6 +7,8 @@ export interface AdoptionInput {
   readonly run: number
   /** The last DEPLOY in the log. */
   readonly deploy: Deployed | undefined
+  /** The run is to end and only commits are left: tasks behind a stop barrier will do. */
+  readonly isEnding: boolean
   /** Slots that the job's TaskManagers have together. */
   readonly expectedSlots: number
   /** Of every TaskManager that has answered so far. */
@@ -33,6 +35,7 @@ export function decideAdoption({
   plan,
   run,
   deploy,
+  isEnding,
   expectedSlots,
   answers,
 }: AdoptionInput): AdoptionDecision {
@@ -44,7 +47,9 @@ export function decideAdoption({
       ? [report]
       : [],
   )
-  if (reports.some((r) => !r.isRunning))
+  const isUsable = ({ state }: ExecutionReport): boolean =>
+    state === 'Running' || (isEnding && state === 'Stopped')
+  if (!reports.every(isUsable))
     return { kind: 'deploy', why: `attempt ${deploy.attempt} does not run any more` }
   const places = reports.flatMap((r) => r.places)
   const placed = new Set(places.map(subtaskKey))

@@ -1,104 +1,59 @@
-import type { Clock } from '#runtime/base/clock'
-import { WeirError } from '#runtime/base/errors'
-import { subtaskKey, type FromJobManager, type SubtaskPlace, type SubtaskRef } from '#runtime/contract/rpc'
-import type { RegisteredTaskManager } from './task-manager-registry.ts'
+import { subtaskKey, type ExecutionReport, type SubtaskPlace, type SubtaskRef } from '#runtime/contract/rpc'
 
-const COMMIT_LIMIT_MS = 60_000
-
-interface CommitWaiter {
-  readonly checkpointId: number
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
+/** A TaskManager as the job sees it: one connection. After a reconnect it is another member. */
+export interface Member {
+  /** Unique for the connection. */
+  readonly key: string
+  readonly id: string
+  readonly slots: number
+  readonly dataAddress: string
+  /** It said that it is going away: nothing new is placed on it. */
+  readonly leaving: boolean
 }
 
 /** One execution of the job between restarts: where its subtasks are, and how far each has got. */
-export class Attempt {
+export interface Attempt {
   readonly id: string
   readonly places: readonly SubtaskPlace[]
-  readonly taskManagers: ReadonlyMap<string, RegisteredTaskManager>
-  readonly #deployed = new Set<string>()
-  readonly #finished = new Set<string>()
-  readonly #committed = new Map<string, number>()
-  #waiters: CommitWaiter[] = []
-  isStarted = false
-
-  /** `available` may hold more TaskManagers than the places name. */
-  constructor(id: string, places: readonly SubtaskPlace[], available: readonly RegisteredTaskManager[]) {
-    const used = new Set(places.map((p) => p.taskManager))
-    this.id = id
-    this.places = places
-    this.taskManagers = new Map(available.filter((t) => used.has(t.id)).map((t) => [t.id, t]))
-  }
-
-  get dataAddresses(): Record<string, string> {
-    return Object.fromEntries([...this.taskManagers.values()].map((t) => [t.id, t.dataAddress]))
-  }
-
-  get finished(): ReadonlySet<string> {
-    return this.#finished
-  }
-
-  uses(taskManager: RegisteredTaskManager): boolean {
-    return this.taskManagers.get(taskManager.id) === taskManager
-  }
-
-  send(message: FromJobManager): void {
-    for (const taskManager of this.taskManagers.values()) taskManager.send(message)
-  }
-
-  /** True once every TaskManager is deployed. */
-  deployed(taskManager: RegisteredTaskManager): boolean {
-    this.#deployed.add(taskManager.id)
-    return this.#deployed.size === this.taskManagers.size
-  }
-
-  get notDeployed(): string[] {
-    return [...this.taskManagers.keys()].filter((id) => !this.#deployed.has(id))
-  }
-
-  /** True once every subtask has seen the end of its data. */
-  subtaskFinished(subtask: SubtaskRef): boolean {
-    this.#finished.add(subtaskKey(subtask))
-    return this.#finished.size === this.places.length
-  }
-
-  subtaskCommitted(subtask: SubtaskRef, checkpointId: number): void {
-    this.#committed.set(subtaskKey(subtask), checkpointId)
-    const upTo = Math.min(...this.places.map((p) => this.#committed.get(subtaskKey(p)) ?? 0))
-    for (const waiter of this.#waiters) if (waiter.checkpointId <= upTo) waiter.resolve()
-    this.#waiters = this.#waiters.filter((w) => w.checkpointId > upTo)
-  }
-
-  /**
-   * Resolves when the sinks of every subtask have committed the checkpoint. @throws {WeirError}
-   * DEADLINE naming who has not; NET_LOST when the attempt ends before.
-   */
-  async committed(checkpointId: number, clock: Clock): Promise<void> {
-    const missing = () =>
-      this.places.map(subtaskKey).filter((key) => (this.#committed.get(key) ?? 0) < checkpointId)
-    if (missing().length === 0) return
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiters.push({ checkpointId, resolve, reject })
-    const limit = clock.after(COMMIT_LIMIT_MS, () =>
-      reject(
-        new WeirError(
-          'DEADLINE',
-          `Sinks did not commit checkpoint ${checkpointId} within ${COMMIT_LIMIT_MS} ms: ${missing().join(', ')}`,
-        ),
-      ),
-    )
-    try {
-      await promise
-    } finally {
-      limit.cancel()
-    }
-  }
-
-  /** Nobody waits for this attempt any longer. */
-  end(why: string): void {
-    for (const waiter of this.#waiters.splice(0))
-      waiter.reject(
-        new WeirError('NET_LOST', `Attempt ${this.id} ended before its sinks had committed: ${why}`),
-      )
-  }
+  /** Keys of the members that it runs on, by the TaskManager's id. */
+  readonly members: ReadonlyMap<string, string>
+  readonly finished: ReadonlySet<string>
+  readonly committed: ReadonlyMap<string, number>
 }
+
+/** `available` may hold more TaskManagers than the places name. */
+export function newAttempt(
+  id: string,
+  places: readonly SubtaskPlace[],
+  available: readonly Member[],
+): Attempt {
+  const used = new Set(places.map((p) => p.taskManager))
+  const members = new Map(available.filter((m) => used.has(m.id)).map((m) => [m.id, m.key]))
+  return { id, places, members, finished: new Set(), committed: new Map() }
+}
+
+export function uses(attempt: Attempt, memberKey: string): boolean {
+  for (const key of attempt.members.values()) if (key === memberKey) return true
+  return false
+}
+
+export function withFinished(attempt: Attempt, subtask: SubtaskRef): Attempt {
+  return { ...attempt, finished: new Set(attempt.finished).add(subtaskKey(subtask)) }
+}
+
+/** Every subtask has seen the end of its data. */
+export const hasFinished = (attempt: Attempt): boolean => attempt.finished.size === attempt.places.length
+
+export function withCommitted(attempt: Attempt, subtask: SubtaskRef, checkpointId: number): Attempt {
+  const key = subtaskKey(subtask)
+  const upTo = Math.max(checkpointId, attempt.committed.get(key) ?? 0)
+  return { ...attempt, committed: new Map(attempt.committed).set(key, upTo) }
+}
+
+/** Subtasks that have not said that they committed the checkpoint. */
+export function uncommitted(attempt: Attempt, checkpointId: number): string[] {
+  return attempt.places.map(subtaskKey).filter((key) => (attempt.committed.get(key) ?? 0) < checkpointId)
+}
+
+/** What a member says that it runs; undefined: nothing. */
+export type Answer = ExecutionReport | undefined

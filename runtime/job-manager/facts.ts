@@ -38,7 +38,7 @@ export function gatherFacts(s: FactSources): JobFacts {
     attempt: master?.attempt,
     state: master?.state ?? s.idle.state,
     stateSince: master?.stateSince ?? s.idle.stateSince,
-    message: master?.why ?? s.idle.message,
+    message: master?.message ?? s.idle.message,
     error: master === undefined ? s.idle.error : master.error,
     restarts: master?.restarts ?? 0,
     parallelism: s.parallelism,

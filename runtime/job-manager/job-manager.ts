@@ -1,288 +1,323 @@
-import { rename, writeFile } from 'node:fs/promises'
-import { backoffDelay } from '#runtime/base/backoff'
-import { sleep, type Clock } from '#runtime/base/clock'
-import { WeirError, toErrorData } from '#runtime/base/errors'
+/**
+ * The shell around the candidate's machine: a process that accepts TaskManagers from the start,
+ * prepares the plan and the log, and leads while it is elected. Whatever a person must mend
+ * (module, arguments, owner of the storage) is shown as state Failed; the process stays up to show
+ * it. What may pass is tried again.
+ */
+import type { Clock, Timer } from '#runtime/base/clock'
+import { messageOf, toErrorData, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import type { JobManagerConfig } from '#runtime/contract/process-config'
-import type { JobFacts, JobState, SavepointView } from '#runtime/contract/rest'
 import { CommitLog } from '#runtime/commit-log/commit-log'
+import type { Term } from '#runtime/commit-log/term'
+import type { JobManagerConfig } from '#runtime/contract/process-config'
+import type { JobFacts, SavepointView } from '#runtime/contract/rest'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { Election, ElectionState } from '#runtime/election/lease'
-import { openElection } from '#runtime/election/open-election'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { openStore } from '#runtime/storage/open-store'
-import { probeStore } from '#runtime/storage/probe'
-import { s3AccessOf } from '#runtime/storage/storage-url'
+import type { Transport } from '#runtime/net/transport'
+import type { Stores } from '#runtime/storage/stores'
+import {
+  next,
+  PREPARING,
+  runOver,
+  shownCandidate,
+  type CandidateEffect,
+  type CandidateEvent,
+  type CandidateState,
+  type CandidateTiming,
+} from './candidate-state.ts'
 import { gatherFacts, RecordRates } from './facts.ts'
+import type { JobTiming } from './job-event.ts'
 import { JobMaster } from './job-master.ts'
-import { JobMetrics } from './metrics.ts'
-import { planJob, readModule, type PlannedJob } from './plan-job.ts'
-import { RestServer } from './rest-server.ts'
-import { TaskManagerRegistry } from './task-manager-registry.ts'
+import type { PlannedJob } from './plan-job.ts'
+import { TaskManagerRegistry, type RegistryTiming } from './task-manager-registry.ts'
 
-type Idle = Pick<JobFacts, 'state' | 'stateSince' | 'message' | 'error' | 'leader'>
+export interface JobManagerTiming {
+  readonly candidate: CandidateTiming
+  readonly job: JobTiming
+  readonly registry: RegistryTiming
+}
+
+export interface JobManagerOptions {
+  readonly config: JobManagerConfig
+  readonly token: string
+  readonly stores: Stores
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly timing?: JobManagerTiming
+  openElection(): Election
+  /** Evaluates the job's module. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+  plan(): Promise<PlannedJob>
+  /** @throws {WeirError} STO_UNSAFE when the store does not guarantee what the log rests on. */
+  probe(): Promise<void>
+  /** Something in the facts changed. */
+  onChange(): void
+}
 
 const RETRY = { initialMs: 200, maxMs: 5000, multiplier: 2, jitter: 0.2 }
+const FOLLOW_LIMITS_MS = { least: 2000, most: 30_000 }
 
-/**
- * The JobManager process: a candidate that serves REST and accepts TaskManagers from the start,
- * prepares the plan and the log, and leads while it is elected. Whatever a person must mend
- * (module, arguments, storage, owner) is shown by REST as state Failed; the process stays up to
- * show it. What may pass is tried again.
- */
 export class JobManager {
-  readonly #config: JobManagerConfig
-  readonly #clock: Clock
-  readonly #random: () => number
-  readonly #logger: Logger
-  readonly #store: CheckpointStore
-  readonly #registry: TaskManagerRegistry
-  readonly #rest: RestServer
+  readonly registry: TaskManagerRegistry
+  readonly #options: JobManagerOptions
+  readonly #timing: CandidateTiming
   readonly #rates: RecordRates
   readonly #abort = new AbortController()
-  #idle: Idle
+  #state: CandidateState = PREPARING
+  #since: number
   #planned: PlannedJob | undefined
   #log: CommitLog | undefined
   #election: Election | undefined
+  #opening: AbortController | undefined
+  #term: Term | undefined
+  #electMs = 0
   #master: JobMaster | undefined
-  #epoch = 0
+  #timer: Timer | undefined
+  #isFollowing = false
+  #released: Promise<void> = Promise.resolve()
 
-  constructor(config: JobManagerConfig, token: string, clock: Clock, random: () => number, logger: Logger) {
-    this.#config = config
-    this.#clock = clock
-    this.#random = random
-    this.#logger = logger
-    this.#store = openStore(config.storage)
+  constructor(options: JobManagerOptions) {
+    const { config, token, clock, logger, transport, timing } = options
+    const { job, run, id, rpc, checkpoint } = config
+    this.#options = options
+    this.#since = clock.now()
+    const followMs = Math.min(FOLLOW_LIMITS_MS.most, Math.max(FOLLOW_LIMITS_MS.least, checkpoint.intervalMs))
+    this.#timing = timing?.candidate ?? { followMs, retry: RETRY }
     this.#rates = new RecordRates(() => clock.monotonic())
-    this.#idle = {
-      state: 'Created',
-      stateSince: clock.now(),
-      message: 'starting',
-      error: undefined,
-      leader: undefined,
-    }
-    const { job, run, id, rpc, rest } = config
-    this.#registry = new TaskManagerRegistry({ ...rpc, token, jobUid: job.uid, run, id, clock, logger })
-    const self = this
-    this.#rest = new RestServer({
-      ...rest,
+    this.registry = new TaskManagerRegistry({
+      ...rpc,
       token,
+      jobUid: job.uid,
+      run,
+      id,
       clock,
       logger,
-      source: {
-        facts: () => this.facts(),
-        get plan() {
-          return self.#planned?.plan
-        },
-        get master() {
-          return self.#master
-        },
-        registry: this.#registry,
-        metrics: new JobMetrics({ namespace: job.namespace, name: job.name, uid: job.uid }),
-        isReady: () => this.#election !== undefined || this.#idle.state === 'Failed',
-        savepoints: () => this.#savepoints(),
-      },
+      transport,
+      ...(timing === undefined ? {} : { timing: timing.registry }),
     })
   }
 
-  /** Resolves once both servers listen; preparing and campaigning go on behind. */
-  async open(): Promise<void> {
-    const rpc = await this.#registry.listen()
-    const rest = await this.#rest.listen()
-    this.#logger.info(
-      { id: this.#config.id, run: this.#config.run, rpc, rest, storage: this.#store.url },
-      'job manager started',
-    )
-    await this.#writeReadyFile(rpc, rest)
-    void this.#prepare()
+  get plan(): ExecutionPlan | undefined {
+    return this.#planned?.plan
+  }
+  /** The job under this process's term; after the run has ended, what there is left to show. */
+  get master(): JobMaster | undefined {
+    return this.#master
+  }
+  /** It stands for leadership, or has something to show that a person must see. */
+  get isReady(): boolean {
+    const { kind } = this.#state.candidate
+    return kind === 'Unable' || (kind !== 'Closed' && this.#log !== undefined)
+  }
+  get savepoints(): SavepointView[] {
+    return (this.#log?.state.savepoints ?? []).map(({ id, path, sizeBytes, at, end }) => ({
+      id,
+      path,
+      sizeBytes,
+      at,
+      stop: end !== undefined,
+    }))
+  }
+
+  /** The port for TaskManagers. Preparing and campaigning go on behind. */
+  async open(): Promise<number> {
+    const port = await this.registry.listen()
+    this.#perform({ type: 'prepare' })
+    return port
   }
 
   /** Gives up leadership in an orderly way; running tasks are left to the next leader. */
   async close(): Promise<void> {
     if (this.#abort.signal.aborted) return
     this.#abort.abort(new WeirError('FENCED', 'the JobManager stops'))
-    this.#master?.close()
-    await this.#election?.close()
-    await this.#rest.close()
-    await this.#registry.close()
-    await this.#store.close()
+    this.#dispatch({ type: 'Close' })
+    await this.#released
+    await this.registry.close()
+    await this.#options.stores.own.close()
   }
 
   facts(): JobFacts {
-    const { job, run, id, expectedSlots, parallelism } = this.#config
+    const { config, stores } = this.#options
+    const { job, run, id, expectedSlots, parallelism } = config
+    const { candidate, message, error } = this.#state
     return gatherFacts({
       job: { namespace: job.namespace, name: job.name, uid: job.uid },
       run,
       id,
-      epoch: this.#epoch,
-      storagePath: this.#store.url,
+      epoch: this.#term?.epoch ?? 0,
+      storagePath: stores.own.url,
       plan: this.#planned?.plan,
       parallelism: parallelism ?? expectedSlots,
       master: this.#master,
-      registry: this.#registry,
+      registry: this.registry,
       rates: this.#rates,
-      idle: this.#idle,
+      idle: {
+        state: shownCandidate(this.#state),
+        stateSince: this.#since,
+        message,
+        error: error === undefined ? undefined : toErrorData(error),
+        leader: candidate.kind === 'Standby' ? candidate.leader : undefined,
+      },
     })
+  }
+
+  #dispatch(event: CandidateEvent): void {
+    const { clock, random, logger, onChange } = this.#options
+    const before = this.#state
+    const { state, effects } = next(this.#timing, before, event, random())
+    this.#state = state
+    if (state.candidate.kind !== before.candidate.kind) {
+      this.#since = clock.now()
+      const { message, error } = state
+      logger.info({ from: before.candidate.kind, to: state.candidate.kind, message, err: error }, 'candidate')
+    }
+    for (const effect of effects) this.#perform(effect)
+    if (state !== before) onChange()
+  }
+
+  #perform(effect: CandidateEffect): void {
+    switch (effect.type) {
+      case 'prepare':
+        return void this.#prepare()
+      case 'campaign':
+        return this.#campaign(effect.campaign)
+      case 'endCampaign':
+        return this.#endCampaign()
+      case 'openEpoch':
+        return void this.#openEpoch(effect.campaign, effect.floor)
+      case 'lead':
+        return this.#lead()
+      case 'endTerm':
+        return this.#endTerm(effect.why)
+      case 'follow':
+        return void this.#follow()
+      case 'timer':
+        return this.#setTimer(effect.delayMs)
+    }
+  }
+
+  #setTimer(delayMs: number | undefined): void {
+    this.#timer?.cancel()
+    this.#timer =
+      delayMs === undefined
+        ? undefined
+        : this.#options.clock.after(delayMs, () => this.#dispatch({ type: 'TimeOut' }))
   }
 
   async #prepare(): Promise<void> {
-    for (let tries = 1; !this.#abort.signal.aborted; tries++) {
-      try {
-        return await this.#tryPrepare()
-      } catch (error) {
-        if (this.#abort.signal.aborted) return
-        if (!(error instanceof WeirError) || error.retry !== 'backoff') return this.#failed(error)
-        this.#logger.warn({ err: error, tries }, 'not ready to campaign')
-        this.#setIdle('Created', error.message, error)
-        await sleep(this.#clock, backoffDelay(RETRY, tries, this.#random()), this.#abort.signal).catch(
-          () => {},
-        )
-      }
+    const { config, stores, clock, random, logger } = this.#options
+    const { signal } = this.#abort
+    try {
+      this.#planned ??= await this.#options.plan()
+      if (this.#log === undefined) {
+        await this.#options.probe()
+        const log = await CommitLog.open({ store: stores.own, clock, random, logger }, { signal })
+        await log.ensureOwner(config.job, { signal })
+        this.#log = log
+      } else await this.#log.refresh({ signal })
+      this.#dispatch({ type: 'Prepared', over: this.#runOver() })
+    } catch (error) {
+      this.#dispatch({ type: 'PrepareFailed', error: asWeirError(error) })
     }
   }
 
-  async #tryPrepare(): Promise<void> {
-    const { module, parallelism, expectedSlots, maxParallelism, job, run } = this.#config
-    this.#planned ??= await planJob({
-      module: await readModule(module.path, module.args),
-      parallelism: parallelism ?? expectedSlots,
-      maxParallelism,
-    })
-    await probeStore(this.#store)
-    const log = await CommitLog.open({
-      store: this.#store,
-      clock: this.#clock,
-      random: this.#random,
-      logger: this.#logger,
-    })
-    await log.ensureOwner(job)
-    this.#log = log
-    const { closed } = log.state
-    if (log.state.run === run && closed !== undefined) return this.#over(closed.status)
-    this.#setIdle('Created', 'standing by', undefined)
-    this.#campaign(log)
+  #runOver() {
+    return this.#log === undefined ? undefined : runOver(this.#log.state, this.#options.config.run)
   }
 
-  /** An election serves one campaign; after its loss, or a step down, another begins. */
-  #campaign(log: CommitLog): void {
-    if (this.#abort.signal.aborted) return
-    const { redis, job, id } = this.#config
-    const election = openElection({ redis, uid: job.uid, id, logger: this.#logger })
+  #campaign(campaign: number): void {
+    const election = this.#options.openElection()
     this.#election = election
-    election.campaign(log.state.epoch + 1, (state) => {
-      if (this.#election === election) this.#elected(log, state)
-    })
-    this.#rest.changed()
+    const floor = (this.#log?.state.epoch ?? 0) + 1
+    election.campaign(floor, (state) => this.#elected(campaign, state))
   }
 
-  #elected(log: CommitLog, state: ElectionState): void {
+  #elected(campaign: number, state: ElectionState): void {
     switch (state.kind) {
       case 'standby':
-        return this.#observe(state.leader)
+        return this.#dispatch({ type: 'LeaderSeen', campaign, leader: state.leader })
       case 'leading':
-        return void this.#lead(log, state.redisEpoch)
+        return this.#dispatch({ type: 'Elected', campaign, floor: state.redisEpoch })
       case 'lost':
-        this.#lost(state.why)
-        return this.#campaign(log)
+        return this.#dispatch({ type: 'LeaseLost', campaign, why: state.why })
     }
   }
 
-  async #stepDown(): Promise<void> {
-    await this.#election?.close()
-    this.#campaign(this.#log as CommitLog)
+  /** The lease is given back, and an epoch that is being opened is not waited for any more. */
+  #endCampaign(): void {
+    this.#opening?.abort(new WeirError('FENCED', 'the campaign is over'))
+    const election = this.#election
+    this.#election = undefined
+    const closing = election?.close() ?? Promise.resolve()
+    const released = closing.catch((error: unknown) =>
+      this.#options.logger.warn({ err: error }, 'lease not released; it runs out by itself'),
+    )
+    this.#released = Promise.all([this.#released, released]).then(() => undefined)
   }
 
-  async #lead(log: CommitLog, floor: number): Promise<void> {
-    const { config, planned } = { config: this.#config, planned: this.#planned as PlannedJob }
+  async #openEpoch(campaign: number, floor: number): Promise<void> {
+    const { config, clock } = this.#options
+    const opening = new AbortController()
+    this.#opening = opening
+    const start = clock.monotonic()
+    const { run, id: leader } = config
     try {
-      const start = this.#clock.monotonic()
-      this.#epoch = await log.openEpoch({ run: config.run, leader: config.id, floor })
-      const master = new JobMaster({
-        config,
-        planned,
-        epoch: this.#epoch,
-        electMs: this.#clock.monotonic() - start,
-        log,
-        store: this.#store,
-        s3: s3AccessOf(config),
-        registry: this.#registry,
-        clock: this.#clock,
-        random: this.#random,
-        logger: this.#logger.child({ epoch: this.#epoch }),
-        onChange: () => this.#rest.changed(),
-        onFenced: (error) => this.#fenced(error),
-      })
-      this.#master = master
-      master.start()
+      const { signal } = opening
+      const term = await (this.#log as CommitLog).openEpoch({ run, leader, floor, signal })
+      if (signal.aborted) return void term.end(signal.reason as WeirError)
+      this.#term = term
+      this.#electMs = clock.monotonic() - start
+      this.#dispatch({ type: 'Opened', campaign })
     } catch (error) {
-      if (this.#abort.signal.aborted) return
-      if (error instanceof WeirError && error.code === 'FENCED') return this.#fenced(error)
-      if (error instanceof WeirError && error.retry === 'backoff') {
-        this.#logger.warn({ err: error }, 'cannot open an epoch; stepping down to try again')
-        return void this.#stepDown()
-      }
-      this.#failed(error)
+      if (opening.signal.aborted) return
+      this.#dispatch({ type: 'OpenFailed', campaign, error: asWeirError(error), over: this.#runOver() })
     }
   }
 
-  /** Leadership is gone: another candidate may lead. */
-  #lost(why: string): void {
-    this.#logger.warn({ why }, 'leadership lost')
-    this.#master?.close()
+  #lead(): void {
+    const { config, stores, clock, random, logger, timing, onChange } = this.#options
+    const term = this.#term as Term
+    const master = new JobMaster({
+      config,
+      planned: this.#planned as PlannedJob,
+      term,
+      electMs: this.#electMs,
+      stores,
+      registry: this.registry,
+      clock,
+      random,
+      logger: logger.child({ epoch: term.epoch }),
+      ...(timing === undefined ? {} : { timing: timing.job }),
+      onChange,
+      onClosed: (state) => this.#dispatch({ type: 'RunClosed', state }),
+      onOver: (error) => {
+        if (this.#master === master) this.#dispatch({ type: 'TermOver', error, over: this.#runOver() })
+      },
+    })
+    this.#master = master
+    master.start()
+  }
+
+  #endTerm(why: string): void {
+    const master = this.#master
     this.#master = undefined
-    this.#setIdle('Created', `standing by: ${why}`, undefined)
+    master?.close(new WeirError('FENCED', why))
   }
 
-  /** The log shows a newer epoch, or that this run is over. */
-  #fenced(error: WeirError): void {
-    this.#lost(error.message)
-    const { state } = this.#log as CommitLog
-    if (state.run > this.#config.run) return this.#setIdle('Suspended', error.message, undefined)
-    if (state.run === this.#config.run && state.closed !== undefined) return this.#over(state.closed.status)
-    void this.#stepDown()
-  }
-
-  /** A run that was closed stays closed; this process shows how it ended. */
-  #over(status: string): void {
-    const state: JobState = status === 'Canceled' ? 'Suspended' : (status as JobState)
-    this.#setIdle(state, `run ${this.#config.run} was closed as ${status}`, undefined)
-  }
-
-  #observe(leader: string | undefined): void {
-    if (leader === this.#idle.leader) return
-    this.#idle = { ...this.#idle, leader }
-    this.#rest.changed()
-  }
-
-  #failed(error: unknown): void {
-    this.#logger.error({ err: error }, 'job cannot run')
-    this.#setIdle('Failed', toErrorData(error).message, error)
-  }
-
-  #setIdle(state: JobState, message: string, error: unknown): void {
-    this.#idle = {
-      state,
-      stateSince: this.#clock.now(),
-      message,
-      error: error === undefined ? undefined : toErrorData(error),
-      leader: this.#idle.leader,
+  async #follow(): Promise<void> {
+    if (this.#isFollowing) return
+    this.#isFollowing = true
+    try {
+      await this.#log?.refresh({ signal: this.#abort.signal })
+      this.#dispatch({ type: 'Followed', over: this.#runOver() })
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, 'log not followed, next try later')
+    } finally {
+      this.#isFollowing = false
     }
-    this.#rest.changed()
-  }
-
-  #savepoints(): SavepointView[] {
-    return (this.#log?.state.savepoints ?? []).map(({ id, path, sizeBytes, at, stop }) => ({
-      id,
-      path,
-      sizeBytes,
-      at,
-      stop,
-    }))
-  }
-
-  async #writeReadyFile(rpc: number, rest: number): Promise<void> {
-    const { readyFile } = this.#config
-    if (readyFile === undefined) return
-    await writeFile(`${readyFile}.tmp`, JSON.stringify({ rpc, rest }))
-    await rename(`${readyFile}.tmp`, readyFile)
   }
 }
+
+const asWeirError = (error: unknown): WeirError =>
+  error instanceof WeirError ? error : new WeirError('BUG', messageOf(error), { cause: error })

@@ -1,623 +1,436 @@
+/**
+ * The shell around the job's machine: performs its effects, and turns what TaskManagers, the
+ * coordinator, the log and people say into its events. It decides nothing.
+ *
+ * Events are handled one after another: what an effect raises waits until the effects of the event
+ * before have been performed.
+ */
 import type { Clock, Timer } from '#runtime/base/clock'
-import { WeirError, fromErrorData, toErrorData, type ErrorData } from '#runtime/base/errors'
+import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import type { JobManagerConfig, S3Access } from '#runtime/contract/process-config'
-import type { ExceptionView, JobState, OperationView } from '#runtime/contract/rest'
+import { CheckpointCoordinator, type CheckpointRequest } from '#runtime/checkpoint/coordinator'
+import type { Term } from '#runtime/commit-log/term'
+import { FORMAT_VERSION, type LogRecordOf, type RestorePoint } from '#runtime/contract/checkpoint-records'
+import type { FailureReason } from '#runtime/contract/failure-reasons'
+import type { JobManagerConfig } from '#runtime/contract/process-config'
+import type { ExceptionView, JobState as ShownState, OperationView } from '#runtime/contract/rest'
+import type { FromJobManager, FromTaskManager, SubtaskPlace } from '#runtime/contract/rpc'
+import { verifyRestore, type RestoreChoice } from '#runtime/restore/choose-restore-point'
+import type { Stores } from '#runtime/storage/stores'
+import type { Attempt, Member } from './attempt.ts'
+import { deploymentOf } from './deployment.ts'
 import type {
-  Deployment,
-  ExecutionReport,
-  FromJobManager,
-  FromTaskManager,
-  SubtaskPlace,
-  SubtaskRef,
-} from '#runtime/contract/rpc'
-import type { CommitLog } from '#runtime/commit-log/commit-log'
-import { CheckpointCoordinator, type CheckpointResult } from '#runtime/checkpoint/coordinator'
-import { nextAttempt } from '#runtime/commit-log/log-state'
-import { FORMAT_VERSION, type LogRecordOf } from '#runtime/contract/checkpoint-records'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { keyUrl } from '#runtime/storage/paths'
-import { openStoreAt } from '#runtime/storage/storage-url'
-import type { ExecutionPlan } from '#runtime/contract/job-plan'
-import { decideAdoption, type AdoptionDecision } from './adoption.ts'
-import { Attempt } from './attempt.ts'
-import { restorePointOf, verifyRestorePoint } from '#runtime/restore/choose-restore-point'
-import { assertTransition, isFinal } from './job-lifecycle.ts'
+  Failure,
+  JobEffect,
+  JobEvent,
+  JobSettings,
+  JobState,
+  JobTiming,
+  StopOutcome,
+} from './job-event.ts'
+import { attemptOf, shownState, type CloseStatus, type StopRequest } from './job-phase.ts'
+import { begin, next } from './job-state.ts'
 import { Operations } from './operations.ts'
 import type { PlannedJob } from './plan-job.ts'
 import { Recoveries } from './recoveries.ts'
-import { decideRestart, noFailures, type FailureHistory } from './restart-strategy.ts'
-import { assignSlots, slotsWanted } from './scheduler.ts'
+import { stopResult } from './stop-result.ts'
 import type { RegisteredTaskManager, RegistryEvents, TaskManagerRegistry } from './task-manager-registry.ts'
 
-const DEPLOY_LIMIT_MS = 60_000
-const ADOPT_LIMIT_MS = 2000
-/** Less than the 10 s that a leaving TaskManager waits to be relieved. */
-const HAND_OVER_LIMIT_MS = 8000
-const FINAL_CHECKPOINT_TRIES = 5
+export const JOB_TIMING: JobTiming = {
+  adoptMs: 2000,
+  noProgressMs: 60_000,
+  handOverMs: 8000,
+  retry: { initialMs: 500, maxMs: 10_000, multiplier: 2, jitter: 0.2 },
+}
+
 const EXCEPTIONS_KEPT = 20
 
 export interface JobMasterOptions {
   readonly config: JobManagerConfig
   readonly planned: PlannedJob
-  readonly epoch: number
+  readonly term: Term
   /** From the lease to the opened epoch. */
   readonly electMs: number
-  readonly log: CommitLog
-  readonly store: CheckpointStore
-  readonly s3: S3Access | undefined
-  readonly registry: TaskManagerRegistry
+  readonly stores: Stores
+  readonly registry: Pick<TaskManagerRegistry, 'lead' | 'standBy'>
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
+  readonly timing?: JobTiming
   onChange(): void
-  /** A newer epoch exists: this leadership is over. */
-  onFenced(error: WeirError): void
+  /** The run has ended; the log says how. */
+  onClosed(status: CloseStatus): void
+  /** The term is over. */
+  onOver(error: WeirError): void
 }
 
-/**
- * The job under one leadership: schedules attempts, restarts them, lets the coordinator checkpoint
- * them, ends them. Longer than other files because it is one state machine; what it decides is pure
- * and elsewhere (scheduler, restart-strategy, adoption, choose-restore-point).
- * M1 A DEPLOY record is in the log before any deploy command leaves.
- * M2 Messages of another attempt than the current one are dropped.
- * M3 A job is closed only after every sink has said that it committed the last checkpoint.
- */
 export class JobMaster implements RegistryEvents {
-  readonly #options: JobMasterOptions
   readonly coordinator: CheckpointCoordinator
   readonly operations: Operations
   readonly recoveries: Recoveries
-  #state: JobState = 'Created'
-  #stateSince: number
-  #why = 'this JobManager leads'
-  #error: ErrorData | undefined
+  readonly #options: JobMasterOptions
+  readonly #settings: JobSettings
+  readonly #connections = new Map<string, RegisteredTaskManager>()
+  readonly #stops = new Map<string, PromiseWithResolvers<Partial<OperationView>>>()
+  readonly #events: JobEvent[] = []
+  #state: JobState
+  #since: number
   #exceptions: ExceptionView[] = []
-  #attempt: Attempt | undefined
-  #restarts = 0
-  #history: FailureHistory = noFailures
-  #restoredFrom: string | undefined
   #timer: Timer | undefined
-  /** While a new leader looks for running tasks: what TaskManagers have reported. */
-  #adoptable: Map<RegisteredTaskManager, ExecutionReport | undefined> | undefined
-  #moving: { readonly attempt: Attempt; readonly cause: string } | undefined
+  #isHandling = false
   #closed = false
 
   constructor(options: JobMasterOptions) {
+    const { clock, config, planned, term, timing = JOB_TIMING } = options
     this.#options = options
-    const { clock, random, logger, store, log, config } = options
-    this.#stateSince = clock.now()
+    this.#settings = {
+      plan: planned.plan,
+      run: config.run,
+      epoch: term.epoch,
+      expectedSlots: config.expectedSlots,
+      restart: config.restart,
+      restore: config.restore,
+      timing,
+    }
+    this.#state = begin(this.#settings).state
+    this.#since = clock.now()
     this.recoveries = new Recoveries(clock)
     this.operations = new Operations(clock, () => options.onChange())
-    this.coordinator = new CheckpointCoordinator({
-      clock,
-      random,
-      logger,
-      store,
-      log,
-      job: config.job,
-      options: config.checkpoint,
-      send: {
-        trigger: (attempt, barrier) =>
-          this.#toAttempt(attempt, { type: 'trigger', epoch: options.epoch, attempt, barrier }),
-        complete: (attempt, permit) =>
-          this.#toAttempt(attempt, { type: 'complete', epoch: options.epoch, attempt, permit }),
-        abort: (attempt, checkpointId) =>
-          this.#toAttempt(attempt, { type: 'abort', epoch: options.epoch, attempt, checkpointId }),
-      },
-      openSavepointStore: (url) => openStoreAt(url, options.s3),
-      onFailureLimit: (error) => this.#onFailure(error, undefined, undefined, false),
-      onFenced: (error) => this.#fenced(error),
-      onChange: () => options.onChange(),
-    })
+    this.coordinator = this.#createCoordinator()
   }
 
-  get state(): JobState {
-    return this.#state
+  get state(): ShownState {
+    return shownState(this.#state.phase)
   }
   get stateSince(): number {
-    return this.#stateSince
+    return this.#since
   }
-  /** In words, why the state is what it is. */
-  get why(): string {
-    return this.#why
+  /** In words, why the state is what it is, and what is being waited for. */
+  get message(): string {
+    const { inDoubt } = this.#options.term
+    return inDoubt === undefined ? this.#state.message : `${this.#state.message}. ${inDoubt.message}`
   }
   get error(): ErrorData | undefined {
-    return this.#error
+    return this.#state.error
   }
   get restarts(): number {
-    return this.#restarts
+    return this.#state.restarts
   }
   get attempt(): string | undefined {
-    return this.#attempt?.id
+    return attemptOf(this.#state.phase)?.id
   }
   get places(): readonly SubtaskPlace[] {
-    return this.#attempt?.places ?? []
+    return attemptOf(this.#state.phase)?.places ?? []
   }
   get finishedSubtasks(): ReadonlySet<string> {
-    return this.#attempt?.finished ?? new Set()
+    return attemptOf(this.#state.phase)?.finished ?? new Set()
   }
   get restoredFrom(): string | undefined {
-    return this.#restoredFrom
+    return this.#state.restoredFrom
   }
   get exceptions(): readonly ExceptionView[] {
     return this.#exceptions
   }
 
   start(): void {
-    const previous = this.#options.log.state.deploy
-    if (previous !== undefined && previous.run === this.#options.config.run)
-      this.recoveries.begin(`JobManager replaced; epoch ${this.#options.epoch}`, 0, this.#options.electMs)
-    this.#to('WaitingForSlots', 'looking for running tasks')
-    this.#adoptable = new Map()
-    this.#timer = this.#options.clock.after(ADOPT_LIMIT_MS, () => this.#adoptOrDeploy(true))
-    this.#options.registry.lead(this.#options.epoch, this)
-    this.#adoptOrDeploy(false)
+    const { term, config, registry, electMs } = this.#options
+    if (term.state.deploy?.run === config.run)
+      this.recoveries.begin(`JobManager replaced; epoch ${term.epoch}`, { electMs })
+    for (const effect of begin(this.#settings).effects) this.#perform(effect)
+    registry.lead(term.epoch, this)
   }
 
-  /** Leadership or process ends; running tasks are left alone for the next leader. */
-  close(): void {
-    this.#closed = true
-    this.#timer?.cancel()
-    this.#options.registry.standBy()
-    this.coordinator.close()
+  /** The term or the process ends; running tasks are left alone for the next leader. */
+  close(reason: WeirError): void {
+    this.#options.term.end(reason)
+    this.#dispatch({ type: 'TermOver', error: reason })
   }
 
-  registered(): void {
-    this.#options.onChange()
-    this.#move(false)
-    this.#deployIfPossible()
+  registered(taskManager: RegisteredTaskManager): void {
+    const { key, id, slots, dataAddress, leaving } = taskManager
+    const member: Member = { key, id, slots, dataAddress, leaving }
+    this.#connections.set(key, taskManager)
+    this.#dispatch({ type: 'Registered', member })
   }
 
-  lost(taskManager: RegisteredTaskManager, why: string): void {
-    this.#options.onChange()
-    if (this.#attempt?.uses(taskManager) !== true) return
-    this.#onFailure(
-      new WeirError('NET_LOST', `TaskManager ${taskManager.id} was lost: ${why}`),
-      undefined,
-      taskManager.id,
-      true,
-    )
+  lost({ key }: RegisteredTaskManager, why: string, silentMs: number): void {
+    this.#connections.delete(key)
+    this.#dispatch({ type: 'Lost', member: key, why, silentMs })
   }
 
   checkpoint(triggerId: string): OperationView {
-    return this.operations.start(triggerId, 'checkpoint', async () =>
-      this.#completed(await this.coordinator.request({ triggerId, type: 'checkpoint' })),
-    )
+    return this.operations.start(triggerId, 'checkpoint', () => this.#take({ triggerId, kind: 'checkpoint' }))
   }
 
   savepoint(triggerId: string, path: string | undefined): OperationView {
-    return this.operations.start(triggerId, 'savepoint', async () =>
-      this.#completed(
-        await this.coordinator.request({
-          triggerId,
-          type: 'savepoint',
-          ...(path === undefined ? {} : { path }),
-        }),
-      ),
+    const place = path === undefined ? {} : { path }
+    return this.operations.start(triggerId, 'savepoint', () =>
+      this.#take({ triggerId, kind: 'savepoint', ...place }),
     )
   }
 
   /**
-   * Stops the run with a last checkpoint or savepoint; closed when the operation completes. A
-   * failed one leaves the job running.
+   * Stops the run with a last checkpoint or savepoint; it is closed when the operation completes.
+   * What cannot be done is refused and leaves the job as it is.
    */
-  stop(
-    triggerId: string,
-    mode: 'checkpoint' | 'savepoint',
-    path: string | undefined,
-    drain: boolean,
-  ): OperationView {
-    return this.operations.start(triggerId, 'stop', async () => {
-      if (isFinal(this.#state)) return {}
-      if (this.#state !== 'Running') return this.#stopIdle()
-      this.#to('Stopping', `stopping with a ${mode}`)
-      const attempt = this.#attempt
-      try {
-        const done = await this.coordinator.request({
-          triggerId,
-          type: 'stop',
-          mode,
-          drain,
-          ...(path === undefined ? {} : { path }),
-        })
-        await attempt?.committed(done.id, this.#options.clock)
-        await this.#end(drain ? 'Drained' : 'Suspended', `stopped with ${mode} ${done.id}`)
-        return this.#completed(done)
-      } catch (error) {
-        if ((this.#state as JobState) === 'Stopping' && this.#attempt === attempt)
-          this.#onFailure(error, undefined, undefined, false)
-        throw error
-      }
+  stop(stop: StopRequest): OperationView {
+    return this.operations.start(stop.triggerId, 'stop', () => {
+      const refused = stop.savepoint && this.coordinator.savepointRefusal(stop.savepoint.path)
+      if (refused !== undefined) return Promise.reject(refused)
+      const waiting = Promise.withResolvers<Partial<OperationView>>()
+      this.#stops.set(stop.triggerId, waiting)
+      this.#dispatch({ type: 'StopRequested', stop })
+      return waiting.promise
     })
   }
 
-  message(taskManager: RegisteredTaskManager, message: FromTaskManager): void {
-    if (message.type === 'fenced') return this.#fencedBy(message.epoch)
-    if (message.type === 'execution') return this.#reported(taskManager, message.report)
-    if (message.type === 'leaving') return this.#leaving(taskManager, message.why)
-    if (message.type === 'heartbeat') return this.#cancelStray(taskManager, message.attempt)
-    const attempt = this.#attempt
-    if (attempt === undefined) return
-    if (message.type === 'ack') return this.coordinator.onAck(message.ack)
-    if (message.type === 'decline') return this.coordinator.onDecline(message.decline)
-    if (!('attempt' in message) || message.attempt !== attempt.id) return
-    switch (message.type) {
-      case 'deployed':
-        if (attempt.deployed(taskManager) && !attempt.isStarted) this.#start(attempt)
-        return
-      case 'deployFailed':
-        return this.#onFailure(fromErrorData(message.error), undefined, taskManager.id, false)
-      case 'failed':
-        return this.#onFailure(fromErrorData(message.error), message.subtask, taskManager.id, false)
-      case 'firstRecord':
-        this.recoveries.firstRecord()
-        return this.#options.onChange()
-      case 'finished':
-        if (attempt.subtaskFinished(message.subtask) && this.#state === 'Running') this.#finish(attempt)
-        return
-      case 'committed':
-        return attempt.subtaskCommitted(message.subtask, message.checkpointId)
-    }
-  }
-
-  /**
-   * A TaskManager that was away (stopped, partitioned) may come back with tasks of an attempt that
-   * is over. They can do no harm; they only waste its slots.
-   */
-  #cancelStray(taskManager: RegisteredTaskManager, attempt: string | undefined): void {
-    if (attempt === undefined || attempt === this.#attempt?.id || this.#adoptable !== undefined) return
-    taskManager.send({
-      type: 'cancel',
-      epoch: this.#options.epoch,
-      attempt,
-      why: `attempt ${this.#attempt?.id ?? 'none'} is current`,
-    })
-  }
-
-  #reported(taskManager: RegisteredTaskManager, report: ExecutionReport | undefined): void {
-    this.#adoptable?.set(taskManager, report)
-    this.#adoptOrDeploy(false)
-  }
-
-  /**
-   * Goes on with what runs where that is exactly what was deployed last; else deploys, at the
-   * latest when the limit has passed.
-   */
-  #adoptOrDeploy(limitPassed: boolean): void {
-    const adoptable = this.#adoptable
-    if (adoptable === undefined || this.#closed) return
-    const { planned, config, log, registry, logger } = this.#options
-    const answers = registry.list.flatMap((t) =>
-      adoptable.has(t) ? [{ slots: t.slots, report: adoptable.get(t) }] : [],
-    )
-    const { deploy } = log.state
-    const decision = decideAdoption({
-      plan: planned.plan,
-      run: config.run,
-      deploy,
-      expectedSlots: config.expectedSlots,
-      answers,
-    })
-    if (decision.kind === 'wait' && !limitPassed) return
-    this.#adoptable = undefined
-    this.#timer?.cancel()
-    if (decision.kind === 'adopt') return this.#adopt(decision)
-    logger.info(
-      { why: decision.kind === 'deploy' ? decision.why : 'not every TaskManager answered in time' },
-      'deploying instead of adopting',
-    )
-    this.#why = 'waiting for TaskManagers'
-    this.#deployIfPossible()
-  }
-
-  #adopt({ attempt: id, places, highestCheckpointId }: Extract<AdoptionDecision, { kind: 'adopt' }>): void {
-    const { registry, epoch, log, store, planned } = this.#options
-    const attempt = new Attempt(id, places, registry.list)
-    this.#attempt = attempt
-    attempt.isStarted = true
-    const from = log.state.deploy?.restoreFrom
-    this.#restoredFrom =
-      from?.kind === 'checkpoint'
-        ? keyUrl(store.url, from.manifest)
-        : from?.kind === 'savepoint'
-          ? from.path
-          : undefined
-    this.#to('Deploying', `adopting attempt ${id}`)
-    this.#to('Running', `running; attempt ${id} goes on under epoch ${epoch}`)
-    attempt.send({ type: 'adopt', epoch, attempt: id })
-    this.coordinator.start({ ...attemptPlan(id, planned.plan), highestId: highestCheckpointId })
-    this.recoveries.running()
-    this.recoveries.firstRecord()
-  }
-
-  #deployIfPossible(): void {
-    if (this.#state !== 'WaitingForSlots' || this.#closed || this.#adoptable !== undefined) return
-    const wanted = slotsWanted(this.#options.planned.plan)
-    const available = this.#available()
-    const places = this.#findPlaces()
-    if (places === undefined) {
-      const have = available.reduce((sum, t) => sum + t.slots, 0)
-      this.#why = `waiting for slots: ${wanted} wanted, ${have} registered by ${available.length} TaskManager(s)`
-      return this.#options.onChange()
-    }
-    this.#to('Deploying', 'deploying')
-    const deploying = this.#deploy(places, available)
-    const attempt = this.#attempt
-    deploying.catch((error: unknown) => {
-      if (this.#attempt === attempt) this.#onFailure(error, undefined, undefined, false)
-    })
-  }
-
-  #available(): readonly RegisteredTaskManager[] {
-    return this.#options.registry.list.filter((t) => !t.leaving)
-  }
-
-  #findPlaces(): readonly SubtaskPlace[] | undefined {
-    return assignSlots(
-      this.#options.planned.plan,
-      this.#available().map((t) => ({ taskManager: t.id, slots: t.slots })),
-    )
-  }
-
-  async #deploy(places: readonly SubtaskPlace[], available: readonly RegisteredTaskManager[]): Promise<void> {
-    const { log, epoch, config, planned, clock, store, s3 } = this.#options
-    const attempt = new Attempt(nextAttempt(log.state, epoch), places, available)
-    this.#attempt = attempt
-    const restore = restorePointOf(log.state, config.run, config.restore)
-    const restoredFrom = await verifyRestorePoint(
-      restore,
-      { store, s3 },
-      planned.plan,
-      config.restore?.allowNonRestoredState ?? false,
-    )
-    if (this.#attempt !== attempt) return
-    this.#restoredFrom = restoredFrom
-    this.recoveries.deploying(restore.kind === 'checkpoint' ? restore.id : undefined)
-    await log.append({
-      kind: 'DEPLOY',
-      attempt: attempt.id,
-      run: config.run,
-      planHash: planned.plan.hash,
-      restoreFrom: restore,
-      why: this.#why,
-    })
-    if (this.#attempt !== attempt) return
-    const deployment: Deployment = {
-      attempt: attempt.id,
-      planHash: planned.plan.hash,
-      plan: planned.plan,
-      parallelism: planned.parallelism,
-      module: planned.module,
-      places,
-      dataAddresses: attempt.dataAddresses,
-      restore,
-    }
-    this.#toAttempt(attempt.id, { type: 'deploy', epoch, deployment })
-    this.#timer = clock.after(DEPLOY_LIMIT_MS, () => {
-      this.#onFailure(
-        new WeirError(
-          'DEADLINE',
-          `Deployment ${attempt.id} was not ready within ${DEPLOY_LIMIT_MS} ms on ${attempt.notDeployed.join(', ')}`,
-        ),
-        undefined,
-        undefined,
-        false,
-      )
-    })
-  }
-
-  #start(attempt: Attempt): void {
-    attempt.isStarted = true
-    this.#timer?.cancel()
-    this.#error = undefined
-    this.#to(
-      'Running',
-      this.#restoredFrom === undefined
-        ? 'running, started empty'
-        : `running, restored from ${this.#restoredFrom}`,
-    )
-    this.recoveries.running()
-    this.coordinator.start(attemptPlan(attempt.id, this.#options.planned.plan))
-    this.#toAttempt(attempt.id, { type: 'start', epoch: this.#options.epoch, attempt: attempt.id })
-  }
-
-  /** Every subtask has seen the end of its data: one last checkpoint, its commits, the end. */
-  #finish(attempt: Attempt): void {
-    this.#to('Stopping', 'end of data: last checkpoint')
-    const finish = async () => {
-      const id = await this.#finalCheckpoint(attempt, 1)
-      await attempt.committed(id, this.#options.clock)
-      await this.#end('Finished', `finished; everything is committed with checkpoint ${id}`)
-    }
-    finish().catch((error: unknown) => {
-      if (this.#attempt === attempt) this.#onFailure(error, undefined, undefined, false)
-    })
-  }
-
-  async #finalCheckpoint(attempt: Attempt, tries: number): Promise<number> {
-    try {
-      const done = await this.coordinator.request({
-        triggerId: `final-${attempt.id}-${tries}`,
-        type: 'checkpoint',
-        final: true,
-      })
-      return done.id
-    } catch (error) {
-      const again =
-        error instanceof WeirError &&
-        error.retry === 'backoff' &&
-        tries < FINAL_CHECKPOINT_TRIES &&
-        this.#attempt === attempt &&
-        this.#state === 'Stopping'
-      if (!again) throw error
-      return this.#finalCheckpoint(attempt, tries + 1)
-    }
-  }
-
-  /** Stop of a job that runs nothing at the moment: what the log has is what there is. */
-  async #stopIdle(): Promise<Partial<OperationView>> {
-    const { lastCheckpoint } = this.#options.log.state
-    await this.#end(
-      'Suspended',
-      lastCheckpoint === undefined
-        ? 'stopped before its first checkpoint'
-        : `stopped while not running; checkpoint ${lastCheckpoint.id} is the newest`,
-    )
-    return lastCheckpoint === undefined
-      ? {}
-      : {
-          checkpointId: lastCheckpoint.id,
-          path: lastCheckpoint.manifest,
-          sizeBytes: lastCheckpoint.sizeBytes,
-        }
-  }
-
-  #completed({ id, path, sizeBytes, maxParallelism }: CheckpointResult): Partial<OperationView> {
+  async #take(request: CheckpointRequest): Promise<Partial<OperationView>> {
+    const { id, path, sizeBytes, maxParallelism } = await this.coordinator.request(request)
     return { checkpointId: id, path, sizeBytes, maxParallelism, formatVersion: FORMAT_VERSION }
   }
 
-  async #end(status: LogRecordOf<'CLOSE'>['status'] & JobState, message: string): Promise<void> {
-    const { log, config } = this.#options
-    this.#timer?.cancel()
-    await this.coordinator.stop('COORDINATOR_SHUTDOWN')
-    await log.append({ kind: 'CLOSE', run: config.run, status })
-    this.#cancelAttempt(message)
-    this.#to(status, message)
-  }
-
-  #onFailure(
-    error: unknown,
-    subtask: SubtaskRef | undefined,
-    taskManager: string | undefined,
-    processLost: boolean,
-  ): void {
-    if (this.#closed || isFinal(this.#state) || this.#state === 'Restarting') return
-    if (error instanceof WeirError && error.code === 'FENCED') return this.#fenced(error)
-    const { config, clock, random, logger } = this.#options
-    const data = toErrorData(error)
-    this.#error = data
-    this.#exceptions = [
-      {
-        at: clock.now(),
-        attempt: this.attempt,
-        vertex: subtask?.vertex,
-        subtask: subtask?.subtask,
-        taskManager,
-        error: data,
+  #createCoordinator(): CheckpointCoordinator {
+    const { clock, random, logger, stores, term, config, onChange } = this.#options
+    const { epoch } = term
+    return new CheckpointCoordinator({
+      clock,
+      random,
+      logger,
+      store: stores.own,
+      term,
+      job: config.job,
+      options: config.checkpoint,
+      send: {
+        trigger: (attempt, barrier) => this.#toAttempt({ type: 'trigger', epoch, attempt, barrier }),
+        complete: (attempt, permit) => this.#toAttempt({ type: 'complete', epoch, attempt, permit }),
+        abort: (attempt, checkpointId) => this.#toAttempt({ type: 'abort', epoch, attempt, checkpointId }),
       },
-      ...this.#exceptions,
-    ].slice(0, EXCEPTIONS_KEPT)
-    this.#timer?.cancel()
-    this.recoveries.begin(data.message, 0, 0)
-    const settled = this.coordinator.stop('TASK_FAILURE')
-    this.#cancelAttempt(data.message)
-    const { decision, history } = decideRestart(config.restart, this.#history, {
-      now: clock.monotonic(),
-      processLost,
-      random: random(),
+      openSavepointStore: (url) => stores.at(url),
+      onFailureLimit: (error) => this.#dispatch({ type: 'FailureLimit', error: toErrorData(error) }),
+      onFenced: (error) => this.#dispatch({ type: 'TermOver', error }),
+      onChange,
     })
-    this.#history = history
-    if (data.retry === 'never') return this.#fail(data.message, settled)
-    if (decision.kind === 'fail') return this.#fail(`${data.message} (${decision.why})`, settled)
-    this.#restarts++
-    logger.warn({ error: data, delayMs: decision.delayMs, restarts: this.#restarts }, 'job restarts')
-    this.#to('Restarting', `restarting: ${data.message}`)
-    this.#timer = clock.after(decision.delayMs, () => void this.#restart(settled))
   }
 
-  /**
-   * A checkpoint whose record may be in the log already must be settled before the restore point is
-   * chosen.
-   */
-  async #restart(settled: Promise<void>): Promise<void> {
-    await settled
-    if (this.#closed || this.#state !== 'Restarting') return
-    this.#to('WaitingForSlots', 'waiting for TaskManagers')
-    this.#deployIfPossible()
+  received(taskManager: RegisteredTaskManager, message: FromTaskManager): void {
+    const event = this.#eventOf(taskManager.key, message)
+    if (event !== undefined) this.#dispatch(event)
   }
 
-  #fail(message: string, settled: Promise<void>): void {
-    const { log, config, logger } = this.#options
-    this.#to('Failed', message)
-    settled
-      .then(() => log.append({ kind: 'CLOSE', run: config.run, status: 'Failed' }))
-      .catch((error: unknown) => logger.error({ err: error }, 'cannot close the failed run in the log'))
-  }
-
-  #cancelAttempt(why: string): void {
-    const attempt = this.#attempt
-    if (attempt === undefined) return
-    this.#toAttempt(attempt.id, { type: 'cancel', epoch: this.#options.epoch, attempt: attempt.id, why })
-    this.#attempt = undefined
-    this.#moving = undefined
-    attempt.end(why)
-  }
-
-  /**
-   * A TaskManager shuts down in an orderly way. The job runs on until the others (perhaps its
-   * replacement) have slots for it, or the limit passes; then a last checkpoint is taken and the
-   * job moves, so that next to nothing is replayed.
-   */
-  #leaving(taskManager: RegisteredTaskManager, why: string): void {
-    const attempt = this.#attempt
-    this.#options.logger.info({ taskManager: taskManager.id, why }, 'task manager leaves')
-    if (attempt?.uses(taskManager) !== true || this.#state !== 'Running') return
-    this.#moving = { attempt, cause: `TaskManager ${taskManager.id} leaves: ${why}` }
-    this.#timer = this.#options.clock.after(HAND_OVER_LIMIT_MS, () => this.#move(true))
-    this.#move(false)
-  }
-
-  #move(atOnce: boolean): void {
-    const moving = this.#moving
-    if (moving === undefined || (!atOnce && this.#findPlaces() === undefined)) return
-    this.#moving = undefined
-    this.#timer?.cancel()
-    const { attempt, cause } = moving
-    const leave = () => {
-      if (this.#attempt === attempt && this.#state === 'Running')
-        this.#onFailure(new WeirError('NET_LOST', cause), undefined, undefined, true)
+  /** What a TaskManager says, as an event of the machine; what goes elsewhere gives none. */
+  #eventOf(member: string, message: FromTaskManager): JobEvent | undefined {
+    switch (message.type) {
+      case 'fenced':
+        return this.#fencedBy(message.epoch)
+      case 'execution':
+        return { type: 'Reported', member, report: message.report }
+      case 'leaving':
+        return { type: 'Leaving', member, why: message.why }
+      case 'heartbeat':
+        return { type: 'Heartbeat', member, attempt: message.attempt, progress: message.progress }
+      case 'deployed':
+        return { type: 'Deployed', member, attempt: message.attempt }
+      case 'deployFailed':
+        return { ...message, type: 'TaskFailed', member, subtask: undefined }
+      case 'failed':
+        return { ...message, type: 'TaskFailed', member }
+      case 'finished':
+        return { ...message, type: 'SubtaskFinished' }
+      case 'committed':
+        return { ...message, type: 'SubtaskCommitted' }
+      case 'ack':
+      case 'decline':
+      case 'firstRecord':
+      case 'hello':
+        return this.#pass(message)
     }
-    this.coordinator.request({ triggerId: `move-${attempt.id}`, type: 'checkpoint' }).then(leave, leave)
   }
 
-  #toAttempt(attemptId: string, message: FromJobManager): void {
-    if (this.#attempt?.id === attemptId) this.#attempt.send(message)
+  #pass(message: Extract<FromTaskManager, { type: 'ack' | 'decline' | 'firstRecord' | 'hello' }>): undefined {
+    if (message.type === 'ack') this.coordinator.onAck(message.ack)
+    else if (message.type === 'decline') this.coordinator.onDecline(message.decline)
+    else if (message.type === 'firstRecord' && message.attempt === this.attempt) {
+      this.recoveries.firstRecord()
+      this.#options.onChange()
+    }
+    return undefined
   }
 
-  #fencedBy(epoch: number): void {
-    if (epoch > this.#options.epoch)
-      this.#fenced(
-        new WeirError(
-          'FENCED',
-          `A TaskManager has seen epoch ${epoch}; this leader's is ${this.#options.epoch}`,
-        ),
-      )
+  #fencedBy(epoch: number): JobEvent | undefined {
+    const own = this.#options.term.epoch
+    if (epoch <= own) return undefined
+    const text = `A TaskManager has seen epoch ${epoch}; this leader's is ${own}`
+    return { type: 'TermOver', error: new WeirError('FENCED', text) }
   }
 
-  #fenced(error: WeirError): void {
-    if (this.#closed) return
-    this.close()
-    this.#options.onFenced(error)
+  #dispatch(event: JobEvent): void {
+    this.#events.push(event)
+    if (this.#isHandling) return
+    this.#isHandling = true
+    try {
+      for (let at = this.#events.shift(); at !== undefined; at = this.#events.shift()) this.#handle(at)
+    } finally {
+      this.#isHandling = false
+    }
   }
 
-  #to(state: JobState, message: string): void {
-    if (this.#state !== state) assertTransition(this.#state, state)
-    this.#options.logger.info({ from: this.#state, state, why: message }, 'job state')
+  #handle(event: JobEvent): void {
+    const { clock, random, term, onChange } = this.#options
+    const before = this.#state
+    const moment = { now: clock.monotonic(), random: random(), log: term.state }
+    const { state, effects } = next(this.#settings, before, event, moment)
     this.#state = state
-    this.#stateSince = this.#options.clock.now()
-    this.#why = message
-    this.#options.onChange()
+    if (state.phase.kind !== before.phase.kind) this.#entered(before)
+    for (const effect of effects) this.#perform(effect)
+    if (state !== before) onChange()
+  }
+
+  #entered(before: JobState): void {
+    const { phase, message } = this.#state
+    this.#since = this.#options.clock.now()
+    this.#options.logger.info({ from: before.phase.kind, phase: phase.kind, message }, 'job phase')
+    if (phase.kind === 'Running') this.recoveries.running()
+  }
+
+  #perform(effect: JobEffect): void {
+    switch (effect.type) {
+      case 'send':
+        return this.#send(effect.members, effect.message)
+      case 'deploy':
+        return this.#deploy(effect.attempt, effect.point)
+      case 'verify':
+        return void this.#verify(effect.deployment, effect.choice)
+      case 'append':
+        return void this.#append(effect.body)
+      case 'startCoordinator':
+        return this.#startCoordinator(effect)
+      case 'stopCoordinator':
+        return void this.#stopCoordinator(effect.reason)
+      case 'takeCheckpoint':
+        return void this.#takeCheckpoint(effect.request)
+      case 'timer':
+        return this.#setTimer(effect.delayMs)
+      case 'answerStop':
+        return this.#answerStop(effect.stop, effect.outcome)
+      case 'noteFailure':
+        return this.#noteFailure(effect.failure, effect.attempt)
+      case 'closed':
+        return this.#options.onClosed(effect.status)
+      case 'over':
+        return this.#over(effect.error)
+    }
+  }
+
+  #setTimer(delayMs: number | undefined): void {
+    this.#timer?.cancel()
+    this.#timer =
+      delayMs === undefined
+        ? undefined
+        : this.#options.clock.after(delayMs, () => this.#dispatch({ type: 'TimeOut' }))
+  }
+
+  #send(members: readonly string[], message: FromJobManager): void {
+    for (const key of members) this.#connections.get(key)?.send(message)
+  }
+
+  #toAttempt(message: Extract<FromJobManager, { attempt: string }>): void {
+    const attempt = attemptOf(this.#state.phase)
+    if (attempt?.id === message.attempt) this.#send([...attempt.members.values()], message)
+  }
+
+  #deploy(attempt: Attempt, point: RestorePoint): void {
+    const { planned, term } = this.#options
+    const deployment = deploymentOf({
+      attempt,
+      point,
+      planned,
+      members: this.#state.members,
+      log: term.state,
+    })
+    this.recoveries.deploying(point.kind === 'checkpoint' ? point.id : undefined)
+    this.#send([...attempt.members.values()], { type: 'deploy', epoch: term.epoch, deployment })
+  }
+
+  async #verify(deployment: number, choice: RestoreChoice): Promise<void> {
+    const { stores, config, term, planned } = this.#options
+    const { job, restore } = config
+    const { allowNonRestoredState = false } = restore ?? {}
+    try {
+      const { plan } = planned
+      const verified = await verifyRestore(choice, {
+        stores,
+        job,
+        log: term.state,
+        plan,
+        allowNonRestoredState,
+      })
+      this.#dispatch({ type: 'Verified', deployment, ...verified })
+    } catch (error) {
+      this.#dispatch({ type: 'VerifyFailed', deployment, error: toErrorData(error) })
+    }
+  }
+
+  async #append(body: LogRecordOf<'DEPLOY'> | LogRecordOf<'CLOSE'>): Promise<void> {
+    const outcome = await this.#options.term.append(body)
+    const { kind } = body
+    if (outcome.kind === 'appended') this.#dispatch({ type: 'Appended', kind })
+    else if (outcome.kind === 'over') this.#dispatch({ type: 'TermOver', error: outcome.error })
+    else this.#dispatch({ type: 'Refused', kind, error: toErrorData(outcome.error) })
+  }
+
+  #startCoordinator({ type: _, ...started }: Extract<JobEffect, { type: 'startCoordinator' }>): void {
+    this.coordinator.start({ ...attemptPlan(this.#options.planned), ...started })
+  }
+
+  async #stopCoordinator(reason: FailureReason): Promise<void> {
+    await this.coordinator.stop(reason)
+    this.#dispatch({ type: 'Settled' })
+  }
+
+  async #takeCheckpoint(request: CheckpointRequest): Promise<void> {
+    const { triggerId } = request
+    try {
+      const { id } = await this.coordinator.request(request)
+      this.#dispatch({ type: 'CheckpointDone', triggerId, id })
+    } catch (error) {
+      this.#dispatch({ type: 'CheckpointFailed', triggerId, error: toErrorData(error) })
+    }
+  }
+
+  #answerStop(stop: StopRequest, outcome: StopOutcome): void {
+    const waiting = this.#stops.get(stop.triggerId)
+    this.#stops.delete(stop.triggerId)
+    const { term, stores } = this.#options
+    const result = stopResult(stop, outcome, { log: term.state, storeUrl: stores.own.url })
+    if (result instanceof WeirError) waiting?.reject(result)
+    else waiting?.resolve(result)
+  }
+
+  #noteFailure({ error, subtask, taskManager, detectMs }: Failure, attempt: string): void {
+    const { clock, logger } = this.#options
+    const { restarts, message } = this.#state
+    const { vertex, subtask: index } = subtask ?? { vertex: undefined, subtask: undefined }
+    const at = clock.now()
+    const view: ExceptionView = { at, attempt, vertex, subtask: index, taskManager, error }
+    this.#exceptions = [view, ...this.#exceptions].slice(0, EXCEPTIONS_KEPT)
+    this.recoveries.begin(error.message, { detectMs })
+    logger.warn({ attempt, taskManager, vertex, subtask: index, error, restarts, message }, 'attempt failed')
+  }
+
+  #over(error: WeirError): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#options.term.end(error)
+    this.#options.registry.standBy()
+    this.coordinator.close()
+    this.#options.onOver(error)
   }
 }
 
-const attemptPlan = (attempt: string, plan: ExecutionPlan) => ({
-  attempt,
-  planHash: plan.hash,
-  maxParallelism: plan.maxParallelism,
-  vertices: plan.vertices.map((v) => ({
-    id: v.id,
-    uids: v.operators.map((o) => o.uid),
-    parallelism: v.parallelism,
-  })),
-})
+function attemptPlan({ plan }: PlannedJob) {
+  return {
+    planHash: plan.hash,
+    maxParallelism: plan.maxParallelism,
+    vertices: plan.vertices.map((v) => ({ id: v.id, parallelism: v.parallelism })),
+  }
+}

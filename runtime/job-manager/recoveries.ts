@@ -33,10 +33,10 @@ export class Recoveries {
   }
 
   /**
-   * A failure was noticed. `detectMs`: from the event to here as far as known; `electMs`: until
-   * this leader led. A failure during a recovery extends it.
+   * A failure was noticed. `detectMs`: since the last sign of life; `electMs`: until this leader
+   * led. A failure during a recovery extends it.
    */
-  begin(cause: string, detectMs: number, electMs: number): void {
+  begin(cause: string, { detectMs = 0, electMs = 0 } = {}): void {
     const now = this.#clock.monotonic()
     if (this.#current !== undefined) return
     this.#current = {

@@ -4,24 +4,14 @@ import * as z from 'zod'
 import type { Clock, Timer } from '#runtime/base/clock'
 import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import type { ExecutionPlan } from '#runtime/contract/job-plan'
-import type { JobFacts, SavepointView } from '#runtime/contract/rest'
 import { tokenMatches } from '#runtime/net/token'
 import { checkpointsView, vertexViews } from './facts.ts'
+import type { JobManager } from './job-manager.ts'
 import type { JobMaster } from './job-master.ts'
 import type { JobMetrics } from './metrics.ts'
-import type { TaskManagerRegistry } from './task-manager-registry.ts'
 
 /** What the REST server shows; read at each request. */
-export interface RestSource {
-  facts(): JobFacts
-  readonly plan: ExecutionPlan | undefined
-  readonly master: JobMaster | undefined
-  readonly registry: TaskManagerRegistry
-  readonly metrics: JobMetrics
-  isReady(): boolean
-  savepoints(): readonly SavepointView[]
-}
+export type RestSource = Pick<JobManager, 'facts' | 'plan' | 'master' | 'registry' | 'isReady' | 'savepoints'>
 
 export interface RestServerOptions {
   readonly host: string
@@ -30,6 +20,7 @@ export interface RestServerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly source: RestSource
+  readonly metrics: JobMetrics
 }
 
 const OPEN_PATHS = new Set(['/healthz', '/readyz', '/metrics'])
@@ -94,7 +85,7 @@ export class RestServer {
 
   #routes(): void {
     const app = this.#app
-    const { source } = this.#options
+    const { source, metrics } = this.#options
     app.addHook('onRequest', async (request, reply) => this.#authenticate(request, reply))
     app.setErrorHandler((error, _request, reply) => this.#fail(reply, error))
     app.setNotFoundHandler((request, reply) =>
@@ -104,15 +95,15 @@ export class RestServer {
     )
     app.get('/healthz', async () => ({ ok: true }))
     app.get('/readyz', async (_request, reply) =>
-      source.isReady() ? { ok: true } : reply.code(503).send({ ok: false, message: source.facts().message }),
+      source.isReady ? { ok: true } : reply.code(503).send({ ok: false, message: source.facts().message }),
     )
     app.get('/metrics', async (_request, reply) => {
-      const text = await source.metrics.render(
+      const text = await metrics.render(
         source.facts(),
         vertexViews(source.plan, source.master, source.registry),
         this.#options.clock.now(),
       )
-      return reply.type(source.metrics.contentType).send(text)
+      return reply.type(metrics.contentType).send(text)
     })
     app.get('/overview', async () => source.facts())
     app.get('/events', (_request, reply) => this.#stream(reply))
@@ -133,7 +124,7 @@ export class RestServer {
       const { triggerId = randomUUID() } = parse(triggerBody, body)
       return { triggerId: this.#leader().checkpoint(triggerId).triggerId }
     })
-    app.get('/jobs/:job/savepoints', async () => source.savepoints())
+    app.get('/jobs/:job/savepoints', async () => source.savepoints)
     app.get<{ Params: { triggerId: string } }>('/jobs/:job/savepoints/:triggerId', async ({ params }) =>
       this.#operation(params.triggerId),
     )
@@ -143,7 +134,13 @@ export class RestServer {
     })
     app.post('/jobs/:job/stop', async ({ body }) => {
       const { triggerId = randomUUID(), mode, path, drain } = parse(stopBody, body)
-      return { triggerId: this.#leader().stop(triggerId, mode, path, drain).triggerId }
+      if (mode === 'checkpoint' && path !== undefined)
+        throw new WeirError(
+          'CFG_INVALID',
+          `A stop with a checkpoint takes no path; got ${JSON.stringify(path)}.`,
+        )
+      const savepoint = mode === 'savepoint' ? { path } : undefined
+      return { triggerId: this.#leader().stop({ triggerId, savepoint, drain }).triggerId }
     })
   }
 

@@ -1,18 +1,19 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Clock, Timer } from '#runtime/base/clock'
-import { WeirError, messageOf } from '#runtime/base/errors'
+import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { FromJobManager, FromTaskManager, SubtaskMetrics } from '#runtime/contract/rpc'
 import type { TaskManagerView } from '#runtime/contract/rest'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
-import { FrameSocket } from '#runtime/net/frame-socket'
 import { decodeMessage, sendMessage } from '#runtime/net/messages'
 import { tokenMatches } from '#runtime/net/token'
+import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
 
 type Hello = Extract<FromTaskManager, { type: 'hello' }>
 
 /** A connected TaskManager that said a valid hello. */
 export interface RegisteredTaskManager {
+  /** Unique for the connection. */
+  readonly key: string
   readonly id: string
   readonly slots: number
   readonly dataAddress: string
@@ -25,8 +26,9 @@ export interface RegisteredTaskManager {
 
 export interface RegistryEvents {
   registered(taskManager: RegisteredTaskManager): void
-  lost(taskManager: RegisteredTaskManager, why: string): void
-  message(taskManager: RegisteredTaskManager, message: Exclude<FromTaskManager, Hello>): void
+  /** `silentMs`: since its last sign of life. */
+  lost(taskManager: RegisteredTaskManager, why: string, silentMs: number): void
+  received(taskManager: RegisteredTaskManager, message: Exclude<FromTaskManager, Hello>): void
 }
 
 export interface RegistryOptions {
@@ -38,17 +40,25 @@ export interface RegistryOptions {
   readonly id: string
   readonly clock: Clock
   readonly logger: Logger
+  readonly transport: Transport
+  readonly timing?: RegistryTiming
 }
 
-const HELLO_LIMIT_MS = 10_000
-const HEARTBEAT_LIMIT_MS = 10_000
+export interface RegistryTiming {
+  /** From a connection to its hello. */
+  readonly helloMs: number
+  /** Without any message, after which a TaskManager is lost. */
+  readonly silenceMs: number
+}
+
+const TIMING: RegistryTiming = { helloMs: 10_000, silenceMs: 10_000 }
 
 interface Entry extends RegisteredTaskManager {
   leaving: boolean
   metrics: readonly SubtaskMetrics[]
   freeSlots: number
   lastHeardMs: number
-  readonly socket: FrameSocket
+  readonly connection: Connection
 }
 
 /**
@@ -59,7 +69,9 @@ interface Entry extends RegisteredTaskManager {
 export class TaskManagerRegistry {
   readonly #options: RegistryOptions
   readonly #entries = new Map<string, Entry>()
-  #server: Server | undefined
+  #listener: Listener | undefined
+  #connections = 0
+  readonly #timing: RegistryTiming
   #watch: Timer | undefined
   #events: RegistryEvents | undefined
   #leading = false
@@ -67,26 +79,15 @@ export class TaskManagerRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options
+    this.#timing = options.timing ?? TIMING
   }
 
+  /** The port it listens on. @throws {WeirError} CFG_INVALID */
   async listen(): Promise<number> {
-    const { host, port } = this.#options
-    const server = createServer((socket) => this.#accept(socket))
-    this.#server = server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(
-          new WeirError(
-            'CFG_INVALID',
-            `Cannot listen for TaskManagers on ${host}:${port}: ${messageOf(error)}`,
-            { cause: error },
-          ),
-        ),
-      )
-      server.listen(port, host, resolve)
-    })
+    const { host, port, transport } = this.#options
+    this.#listener = await transport.listen({ host, port }, (connection) => this.#accept(connection))
     this.#watchHeartbeats()
-    return (server.address() as AddressInfo).port
+    return this.#listener.port
   }
 
   /**
@@ -98,7 +99,7 @@ export class TaskManagerRegistry {
     this.#epoch = epoch
     this.#events = events
     for (const entry of this.#entries.values()) {
-      this.#welcome(entry.socket)
+      this.#welcome(entry.connection)
       events.registered(entry)
     }
   }
@@ -126,40 +127,36 @@ export class TaskManagerRegistry {
   async close(): Promise<void> {
     this.#watch?.cancel()
     this.standBy()
-    for (const entry of this.#entries.values()) entry.socket.close()
-    const server = this.#server
-    if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const entry of this.#entries.values()) entry.connection.close()
+    await this.#listener?.close()
   }
 
-  #accept(raw: Socket): void {
+  #accept(connection: Connection): ConnectionHandlers {
     const { clock, logger } = this.#options
     let entry: Entry | undefined
-    const limit = clock.after(HELLO_LIMIT_MS, () => raw.destroy())
-    const socket: FrameSocket = new FrameSocket(raw, {
+    const limit = clock.after(this.#timing.helloMs, () => connection.destroy())
+    return {
       onFrame: (frame) => {
         try {
           const message = decodeMessage<FromTaskManager>(frame)
           if (message.type === 'hello') {
             limit.cancel()
-            entry = this.#register(socket, message)
+            entry = this.#register(connection, message)
           } else if (entry !== undefined) this.#handle(entry, message)
         } catch (error) {
-          logger.warn({ err: error, remote: socket.remote }, 'TaskManager refused')
-          socket.destroy()
+          logger.warn({ err: error, remote: connection.remote }, 'TaskManager refused')
+          connection.destroy()
         }
       },
       onClose: (error) => {
         limit.cancel()
-        if (entry !== undefined)
-          this.#remove(
-            entry,
-            error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`,
-          )
+        const why = error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`
+        if (entry !== undefined) this.#remove(entry, why)
       },
-    })
+    }
   }
 
-  #register(socket: FrameSocket, hello: Hello): Entry {
+  #register(connection: Connection, hello: Hello): Entry {
     const { token, jobUid, run, clock, logger } = this.#options
     if (hello.wire !== WIRE_VERSION)
       throw new WeirError(
@@ -179,22 +176,23 @@ export class TaskManagerRegistry {
     const old = this.#entries.get(hello.id)
     if (old !== undefined) {
       this.#remove(old, 'it connected again')
-      old.socket.destroy()
+      old.connection.destroy()
     }
     const entry: Entry = {
+      key: `${hello.id}#${++this.#connections}`,
       id: hello.id,
       slots: hello.slots,
       freeSlots: hello.slots,
       dataAddress: hello.dataAddress,
-      address: socket.remote,
+      address: connection.remote,
       leaving: false,
       metrics: [],
       lastHeardMs: clock.monotonic(),
-      socket,
-      send: (message) => sendMessage(socket, message),
+      connection,
+      send: (message) => sendMessage(connection, message),
     }
     this.#entries.set(hello.id, entry)
-    this.#welcome(socket)
+    this.#welcome(connection)
     logger.info(
       { taskManager: hello.id, slots: hello.slots, address: hello.dataAddress },
       'task manager registered',
@@ -203,8 +201,8 @@ export class TaskManagerRegistry {
     return entry
   }
 
-  #welcome(socket: FrameSocket): void {
-    sendMessage(socket, {
+  #welcome(connection: Connection): void {
+    sendMessage(connection, {
       type: 'welcome',
       leader: this.#leading,
       epoch: this.#epoch,
@@ -219,24 +217,24 @@ export class TaskManagerRegistry {
       entry.metrics = message.subtasks
     }
     if (message.type === 'leaving') entry.leaving = true
-    this.#events?.message(entry, message)
+    this.#events?.received(entry, message)
   }
 
   #remove(entry: Entry, why: string): void {
     if (this.#entries.get(entry.id) !== entry) return
     this.#entries.delete(entry.id)
     this.#options.logger.warn({ taskManager: entry.id, why }, 'task manager lost')
-    this.#events?.lost(entry, why)
+    this.#events?.lost(entry, why, this.#options.clock.monotonic() - entry.lastHeardMs)
   }
 
   #watchHeartbeats(): void {
     const { clock } = this.#options
-    this.#watch = clock.after(HEARTBEAT_LIMIT_MS / 10, () => {
+    this.#watch = clock.after(this.#timing.silenceMs / 10, () => {
       const now = clock.monotonic()
       for (const entry of this.#entries.values()) {
-        if (now - entry.lastHeardMs <= HEARTBEAT_LIMIT_MS) continue
-        this.#remove(entry, `it sent no heartbeat for ${HEARTBEAT_LIMIT_MS} ms`)
-        entry.socket.destroy()
+        if (now - entry.lastHeardMs <= this.#timing.silenceMs) continue
+        this.#remove(entry, `it sent no heartbeat for ${this.#timing.silenceMs} ms`)
+        entry.connection.destroy()
       }
       this.#watchHeartbeats()
     })

@@ -1,32 +1,26 @@
-import type { Socket } from 'node:net'
-import { WeirError } from '#runtime/base/errors'
-
 /**
  * Length-prefixed frames on a TCP socket: u32 little-endian length, then that many bytes. The same
  * framing carries control messages and data.
- * I1 A frame is handed over once and whole, in a buffer of its own that the handler may keep or
- *    transfer.
- * I2 `onClose` is called exactly once, for whatever reason; nothing is handed over after it.
  */
+import type { Socket } from 'node:net'
+import { WeirError } from '#runtime/base/errors'
+import type { Connection, ConnectionHandlers } from './transport.ts'
+
+/** Longer frames are refused: no peer of Weir sends one. */
 export const MAX_FRAME_BYTES = 256 * 1024 * 1024
 
-export interface FrameHandlers {
-  onFrame(frame: Uint8Array<ArrayBuffer>): void
-  onClose(error: Error | undefined): void
-}
-
-export class FrameSocket {
+export class FrameSocket implements Connection {
   readonly #socket: Socket
-  readonly #handlers: FrameHandlers
+  readonly #handlers: ConnectionHandlers
   readonly #header = Buffer.alloc(4)
   #headerFilled = 0
   #frame: Uint8Array<ArrayBuffer> | undefined
   #frameFilled = 0
   #closed = false
 
-  constructor(socket: Socket, handlers: FrameHandlers) {
+  constructor(socket: Socket, handlersOf: (connection: Connection) => ConnectionHandlers) {
     this.#socket = socket
-    this.#handlers = handlers
+    this.#handlers = handlersOf(this)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 5000)
     socket.on('data', (chunk) => this.#take(chunk))
@@ -42,15 +36,6 @@ export class FrameSocket {
     return this.#closed
   }
 
-  /** Bytes accepted but not yet taken by the kernel. */
-  get pendingBytes(): number {
-    return this.#socket.writableLength
-  }
-
-  /**
-   * Queues one frame made of the parts. The parts must not change afterwards. After `close` a
-   * no-op.
-   */
   send(...parts: readonly Uint8Array[]): void {
     if (this.#closed) return
     let length = 0
@@ -65,7 +50,6 @@ export class FrameSocket {
     this.#socket.uncork()
   }
 
-  /** Ends the connection after what was sent; no frame is handed over any more. */
   close(): void {
     if (this.#closed) return
     this.#socket.end()

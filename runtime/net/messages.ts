@@ -1,16 +1,16 @@
 import { Packr } from 'msgpackr'
 import type { FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
 import { WeirError } from '#runtime/base/errors'
-import type { FrameSocket } from './frame-socket.ts'
+import type { Connection } from './transport.ts'
 
 /** Control messages as msgpack maps: self-describing, so that a newer peer may add fields. */
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false, int64AsType: 'number' })
 
 export function sendMessage<M extends FromJobManager | FromTaskManager>(
-  socket: FrameSocket,
+  connection: Connection,
   message: M,
 ): void {
-  socket.send(packr.pack(message))
+  connection.send(packr.pack(message))
 }
 
 /** @throws {WeirError} NET_REFUSED when the frame is not a message. */

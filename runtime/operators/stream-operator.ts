@@ -1,5 +1,6 @@
 import type { ConnectorContext } from '#runtime/connectors/connector-context'
-import type { CommitPermit } from '#runtime/contract/rpc'
+import type { Lineage } from '#runtime/contract/checkpoint-records'
+import type { CommitPermit, SinkHistory } from '#runtime/contract/rpc'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
 
@@ -48,6 +49,10 @@ export interface StreamOperator<I = any, O = any> extends Receiver<I> {
 export interface OperatorContext<O = any> extends ConnectorContext {
   /** Id of the checkpoint restored from; 0 = started empty. */
   readonly restoredFrom: number
+  /** What the restored state is to this job. */
+  readonly lineage: Lineage
+  /** What the log knows of earlier transactions. */
+  readonly sinks: SinkHistory
   readonly out: Receiver<O>
   /** The operator's keyed state. Only for operators behind a keyBy. */
   readonly keyed: KeyedStateBackend

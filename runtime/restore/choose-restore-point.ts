@@ -1,40 +1,101 @@
-import type { RestoreOptions } from '#runtime/contract/job-options'
-import type { ExecutionPlan } from '#runtime/contract/job-plan'
-import type { S3Access } from '#runtime/contract/process-config'
+import { messageOf, WeirError } from '#runtime/base/errors'
 import type { LogState } from '#runtime/commit-log/log-state'
-import type { RestorePoint } from '#runtime/contract/checkpoint-records'
-import { checkRestorable, openRestorePoint } from './restore-point.ts'
+import { readLog } from '#runtime/commit-log/log-reader'
+import type { Manifest, RestorePoint } from '#runtime/contract/checkpoint-records'
+import type { JobIdentity, RestoreOptions } from '#runtime/contract/job-options'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { keyUrl } from '#runtime/storage/paths'
+import type { Stores } from '#runtime/storage/stores'
+import { locateManifest } from '#runtime/storage/storage-url'
+import { checkRestorable, openForeign, openRestorePoint } from './restore-point.ts'
+
+/** What a deployment starts from: a point that the log names, or what somebody has asked for. */
+export type RestoreChoice = RestorePoint | { readonly kind: 'asked'; readonly path: string }
 
 /**
  * The restore block acts at the first deployment of its run; after that the log decides alone, so
  * that a block left in a manifest rewinds nothing. Pure.
  */
-export function restorePointOf(
+export function chooseRestore(
   log: LogState,
   run: number,
   restore: RestoreOptions | undefined,
-): RestorePoint {
+): RestoreChoice {
   if (restore === undefined || log.deploy?.run === run) return log.restorePoint
-  return restore.path === undefined ? { kind: 'empty' } : { kind: 'savepoint', path: restore.path }
+  return restore.path === undefined ? { kind: 'empty' } : { kind: 'asked', path: restore.path }
+}
+
+export interface VerifyOptions {
+  readonly stores: Stores
+  readonly job: JobIdentity
+  readonly log: LogState
+  readonly plan: ExecutionPlan
+  readonly allowNonRestoredState: boolean
+}
+
+export interface VerifiedPoint {
+  readonly point: RestorePoint
+  /** Of its manifest, for people; undefined for an empty start. */
+  readonly url: string | undefined
 }
 
 /**
- * URL of what the point names, once it is known to fit the plan; undefined for an empty start.
- * @throws {WeirError} CKP_RESTORE, STO_CORRUPT, STO_MISSING
+ * The point with its lineage, once it is known to fit the plan.
+ * @throws {WeirError} CKP_RESTORE, STO_CORRUPT, STO_MISSING, STO_UNAVAILABLE, STO_DENIED
  */
-export async function verifyRestorePoint(
-  point: RestorePoint,
-  from: { readonly store: CheckpointStore; readonly s3: S3Access | undefined },
-  plan: ExecutionPlan,
-  allowNonRestoredState: boolean,
-): Promise<string | undefined> {
-  const open = await openRestorePoint(point, from.store, from.s3)
-  if (open === undefined) return undefined
+export async function verifyRestore(choice: RestoreChoice, options: VerifyOptions): Promise<VerifiedPoint> {
+  const point = choice.kind === 'asked' ? await locate(choice.path, options) : choice
+  const open = await openRestorePoint(point, options.stores)
+  if (open === undefined) return { point, url: undefined }
   try {
-    checkRestorable(open.manifest, open.url, plan, allowNonRestoredState)
-    return open.url
+    checkRestorable(open.manifest, open.url, options.plan, options.allowNonRestoredState)
+    return { point, url: open.url }
   } finally {
     await open.close()
+  }
+}
+
+/** What a path is to this job. */
+async function locate(path: string, { stores, job, log }: VerifyOptions): Promise<RestorePoint> {
+  const own = log.restorePoint
+  if (isSame(path, own, stores.own)) return own
+  const open = await openForeign(path, stores)
+  await open.close()
+  const asked = { kind: 'savepoint', path, committedUpTo: 0 } as const
+  if (open.manifest.job.uid === job.uid) return { ...asked, lineage: 'rewind' }
+  const ended = await endedSource(path, open.manifest, stores)
+  return ended === undefined
+    ? { ...asked, lineage: 'fork' }
+    : { ...asked, lineage: 'succession', committedUpTo: ended.committedUpTo }
+}
+
+const trimmed = (url: string): string => url.replace(/\/+$/, '').replace(/\/manifest\.json$/, '')
+
+function isSame(path: string, own: RestorePoint, store: CheckpointStore): boolean {
+  if (own.kind === 'empty') return false
+  const url = own.kind === 'savepoint' ? own.path : keyUrl(store.url, own.manifest)
+  return trimmed(url) === trimmed(path)
+}
+
+/**
+ * The log of the job whose newest point this is, if that job has ended; undefined otherwise, also
+ * where its log cannot be found from the path. A job that may go on is never taken over.
+ */
+async function endedSource(path: string, manifest: Manifest, stores: Stores): Promise<LogState | undefined> {
+  const root = /^(.+)\/savepoints\/[^/]+$/.exec(trimmed(path))?.[1] ?? locateManifest(path).root
+  const store = stores.at(root)
+  try {
+    const { state } = await readLog(store)
+    const isEnded = state.owner?.uid === manifest.job.uid && state.closed !== undefined
+    return isEnded && isSame(path, state.restorePoint, store) ? state : undefined
+  } catch (error) {
+    if (error instanceof WeirError && error.retry === 'backoff') throw error
+    if (error instanceof WeirError) return undefined
+    throw new WeirError('CKP_RESTORE', `Cannot read the log of ${root}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  } finally {
+    await store.close()
   }
 }

@@ -1,3 +1,5 @@
+import { retrying } from '#runtime/base/backoff'
+import type { Clock } from '#runtime/base/clock'
 import type { Deployment, SubtaskPlace } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
 import type { OpenRestorePoint } from './restore-point.ts'
@@ -7,6 +9,17 @@ import { keyGroupRange } from '#runtime/element/key-group'
 import type { RestoreChain, RestoreInput } from './subtask-restore.ts'
 
 const PARALLEL_READS = 8
+const RETRY = { initialMs: 100, maxMs: 2000, multiplier: 2, jitter: 0.2 }
+
+export interface LoadOptions {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly signal: AbortSignal
+  /** Time without an answer of the store after which a read is given up. */
+  readonly limitMs: number
+  /** Called with each file that has been read. */
+  onRead(sizeBytes: number): void
+}
 
 /**
  * What each of the subtasks restores from. A file that several of them need is read once and shared
@@ -17,10 +30,11 @@ export async function loadRestore(
   point: OpenRestorePoint | undefined,
   deployment: Deployment,
   own: readonly SubtaskPlace[],
+  options: LoadOptions,
 ): Promise<Record<string, RestoreInput>> {
   if (point === undefined) return {}
   const { stored } = matchUids(point.manifest, deployment.plan)
-  const reader = new SharedReader(point)
+  const reader = new SharedReader(point, options)
   const inputs: Record<string, RestoreInput> = {}
   await Promise.all(
     own.map(async (place) => {
@@ -64,12 +78,14 @@ async function loadChain(
 /** Reads every file once, a few at a time, into memory that threads can share. */
 class SharedReader {
   readonly #point: OpenRestorePoint
+  readonly #options: LoadOptions
   readonly #files = new Map<string, Promise<Uint8Array>>()
   #active = 0
   readonly #waiting: (() => void)[] = []
 
-  constructor(point: OpenRestorePoint) {
+  constructor(point: OpenRestorePoint, options: LoadOptions) {
     this.#point = point
+    this.#options = options
   }
 
   read(file: StateFile): Promise<Uint8Array> {
@@ -85,7 +101,10 @@ class SharedReader {
     if (this.#active === PARALLEL_READS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#active++
     try {
-      const bytes = await this.#point.read(file)
+      const { onRead, ...retry } = this.#options
+      const what = `read of ${file.key ?? 'an inlined file'}`
+      const bytes = await retrying(() => this.#point.read(file), { what, ...RETRY, ...retry })
+      onRead(bytes.byteLength)
       const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
       shared.set(bytes)
       return shared

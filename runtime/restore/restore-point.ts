@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { WeirError, invariant } from '#runtime/base/errors'
-import type { S3Access } from '#runtime/contract/process-config'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { keyUrl } from '#runtime/storage/paths'
-import { locateManifest, openStoreAt } from '#runtime/storage/storage-url'
+import { keyUrl, MANIFEST } from '#runtime/storage/paths'
+import type { Stores } from '#runtime/storage/stores'
+import { locateManifest } from '#runtime/storage/storage-url'
 import { readManifest } from '#runtime/commit-log/manifest-io'
 import type { Manifest, RestorePoint, StateFile } from '#runtime/contract/checkpoint-records'
 
@@ -17,59 +17,63 @@ export interface OpenRestorePoint {
   close(): Promise<void>
 }
 
-/**
- * Opens what a DEPLOY record names; undefined for `empty`. `store` is the job's own and stays open.
- */
+/** Opens what a DEPLOY record names; undefined for `empty`. */
 export async function openRestorePoint(
   point: RestorePoint,
-  store: CheckpointStore,
-  access: S3Access | undefined,
+  stores: Stores,
 ): Promise<OpenRestorePoint | undefined> {
   if (point.kind === 'empty') return undefined
-  if (point.kind === 'checkpoint') {
-    const manifest = await readManifest(store, point.manifest, point.sha256)
-    return {
-      manifest,
-      url: keyUrl(store.url, point.manifest),
-      read: (file) => readFile(store, file),
-      close: async () => {},
-    }
-  }
-  const place = locateManifest(point.path)
-  const foreign = openStoreAt(place.root, access)
-  try {
-    const manifest = await readManifest(foreign, place.key, point.sha256)
-    return {
-      manifest,
-      url: point.path,
-      read: (file) => readFile(foreign, file),
-      close: () => foreign.close(),
-    }
-  } catch (error) {
-    await foreign.close()
-    if (error instanceof WeirError && error.code === 'STO_MISSING')
-      throw new WeirError(
-        'CKP_RESTORE',
-        `Cannot restore from ${point.path}: there is no ${keyUrl(foreign.url, place.key)}. Give the directory of a savepoint or the manifest.json of a checkpoint.`,
-        { cause: error },
-      )
-    throw error
+  if (point.kind === 'savepoint' && point.manifest === undefined)
+    return openForeign(point.path, stores, point.sha256)
+  const { own } = stores
+  const key = point.manifest as string
+  // Keys of a savepoint are relative to its own directory.
+  const directory = point.kind === 'savepoint' ? key.slice(0, -MANIFEST.length) : ''
+  return {
+    manifest: await readManifest(own, key, point.sha256),
+    url: point.kind === 'savepoint' ? point.path : keyUrl(own.url, key),
+    read: (file) => readFile(own, file, directory),
+    close: async () => {},
   }
 }
 
-async function readFile(store: CheckpointStore, file: StateFile): Promise<Uint8Array> {
+/**
+ * Opens a savepoint or checkpoint by its URL. @throws {WeirError} CKP_RESTORE when there is none,
+ * CFG_INVALID
+ */
+export async function openForeign(path: string, stores: Stores, sha256?: string): Promise<OpenRestorePoint> {
+  const place = locateManifest(path)
+  const foreign = stores.at(place.root)
+  try {
+    const manifest = await readManifest(foreign, place.key, sha256)
+    return { manifest, url: path, read: (file) => readFile(foreign, file), close: () => foreign.close() }
+  } catch (error) {
+    await foreign.close()
+    if (!(error instanceof WeirError) || error.code !== 'STO_MISSING') throw error
+    throw new WeirError(
+      'CKP_RESTORE',
+      `Cannot restore from ${path}: there is no ${keyUrl(foreign.url, place.key)}. ` +
+        'Give the directory of a savepoint or the manifest.json of a checkpoint.',
+      { cause: error },
+    )
+  }
+}
+
+async function readFile(store: CheckpointStore, file: StateFile, directory = ''): Promise<Uint8Array> {
   invariant(
     (file.key === undefined) !== (file.inline === undefined),
     'a state file is either inlined or stored',
   )
   const bytes =
-    file.inline === undefined ? await store.get(file.key as string) : Buffer.from(file.inline, 'base64')
+    file.inline === undefined
+      ? await store.get(`${directory}${file.key}`)
+      : Buffer.from(file.inline, 'base64')
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   if (bytes.byteLength === file.sizeBytes && sha256 === file.sha256) return bytes
   const name =
     file.key === undefined
       ? `a file inlined in the manifest (written by checkpoint ${file.writtenBy})`
-      : keyUrl(store.url, file.key)
+      : keyUrl(store.url, `${directory}${file.key}`)
   throw new WeirError(
     'STO_CORRUPT',
     `${name} is damaged: ${bytes.byteLength} bytes with SHA-256 ${sha256}, the manifest says ${file.sizeBytes} bytes with ${file.sha256}.`,

@@ -9,7 +9,8 @@ import { invariant, WeirError } from '#runtime/base/errors'
  *   log/snap-<seq, 20 digits>.json                     the log folded up to and including seq
  *   chk/<id>-<epoch>/manifest.json                     checkpoint
  *   chk/<id>-<epoch>/<vertex>-<subtask>-<attempt>.state
- *   savepoints/<id>-<epoch>/...                        default place of savepoints: manifest.json and state files as above
+ *   savepoints/<id>-<epoch>/...       default place of savepoints: manifest.json and state files,
+ *                                     whose names end in -<id>.state
  *   modules/<sha256>                                   bytes of the job's module
  *
  * I1 No key is another key's directory: every key above is a leaf, and directories are never
@@ -98,12 +99,25 @@ export const manifestKey = (directory: string): string =>
   directory === '' ? MANIFEST : `${directory}/${MANIFEST}`
 export const moduleKey = (sha256: string): string => `modules/${sha256}`
 
+/** What tells a state file from every other in its directory. */
+export interface StateFileName {
+  readonly vertex: string
+  readonly subtask: number
+  readonly attempt: string
+  /** Of a savepoint, whose directory several tries may share. */
+  readonly savepointId?: number
+}
+
 /**
  * State file of one subtask in a checkpoint's or savepoint's directory. Unique: subtask and attempt
  * hold no `-`.
  */
-export function stateFileKey(directory: string, vertex: string, subtask: number, attempt: string): string {
-  const name = `${encodeName(vertex)}-${subtask}-${attempt}.state`
+export function stateFileKey(
+  directory: string,
+  { vertex, subtask, attempt, savepointId }: StateFileName,
+): string {
+  const id = savepointId === undefined ? '' : `-${savepointId}`
+  const name = `${encodeName(vertex)}-${subtask}-${attempt}${id}.state`
   return directory === '' ? name : `${directory}/${name}`
 }
 

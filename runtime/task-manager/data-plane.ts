@@ -1,10 +1,9 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { systemClock, type Timer } from '#runtime/base/clock'
-import { WeirError, messageOf } from '#runtime/base/errors'
+import type { Clock, Timer } from '#runtime/base/clock'
+import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { WIRE_VERSION } from '#runtime/contract/version'
-import { FrameSocket } from '#runtime/net/frame-socket'
 import { tokenMatches } from '#runtime/net/token'
+import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
 import type { ExchangeParcel } from '#runtime/task/slot-messages'
 import { decodeParcel, encodeParcel } from './parcel-codec.ts'
 
@@ -22,6 +21,8 @@ export interface DataPlaneOptions {
   readonly token: string
   readonly host: string
   readonly port: number
+  readonly transport: Transport
+  readonly clock: Clock
   readonly logger: Logger
 }
 
@@ -44,36 +45,22 @@ const DEPLOY_LIMIT_MS = 30_000
  */
 export class DataPlane {
   readonly #options: DataPlaneOptions
-  #server: Server | undefined
+  #listener: Listener | undefined
   #attempt: string | undefined
   #handlers: DataPlaneHandlers | undefined
-  readonly #outgoing = new Map<string, FrameSocket>()
-  readonly #incoming = new Map<FrameSocket, string>()
-  readonly #waiting = new Map<FrameSocket, { readonly hello: Hello; readonly limit: Timer }>()
+  readonly #outgoing = new Map<string, Connection>()
+  readonly #incoming = new Map<Connection, string>()
+  readonly #waiting = new Map<Connection, { readonly hello: Hello; readonly limit: Timer }>()
 
   constructor(options: DataPlaneOptions) {
     this.#options = options
   }
 
-  /** The port it listens on. */
+  /** The port it listens on. @throws {WeirError} CFG_INVALID */
   async listen(): Promise<number> {
-    const server = createServer((raw) => this.#accept(raw))
-    this.#server = server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(
-          new WeirError(
-            'CFG_INVALID',
-            `Cannot listen for data on ${this.#options.host}:${this.#options.port}: ${messageOf(error)}`,
-            {
-              cause: error,
-            },
-          ),
-        ),
-      )
-      server.listen(this.#options.port, this.#options.host, resolve)
-    })
-    return (server.address() as AddressInfo).port
+    const { host, port, transport } = this.#options
+    this.#listener = await transport.listen({ host, port }, (connection) => this.#accept(connection))
+    return this.#listener.port
   }
 
   /**
@@ -88,11 +75,11 @@ export class DataPlane {
     this.closeAttempt()
     this.#attempt = attempt
     this.#handlers = handlers
-    for (const [socket, { hello, limit }] of this.#waiting) {
+    for (const [connection, { hello, limit }] of this.#waiting) {
       if (hello.attempt !== attempt) continue
       limit.cancel()
-      this.#waiting.delete(socket)
-      this.#admit(socket, hello)
+      this.#waiting.delete(connection)
+      this.#admit(connection, hello)
     }
     await Promise.all([...peers].map(([id, address]) => this.#dial(attempt, id, address)))
   }
@@ -104,87 +91,75 @@ export class DataPlane {
   closeAttempt(): void {
     this.#attempt = undefined
     this.#handlers = undefined
-    for (const socket of [...this.#outgoing.values(), ...this.#incoming.keys()]) socket.destroy()
+    for (const connection of [...this.#outgoing.values(), ...this.#incoming.keys()]) connection.destroy()
     this.#outgoing.clear()
     this.#incoming.clear()
   }
 
   async close(): Promise<void> {
     this.closeAttempt()
-    for (const [socket, { limit }] of this.#waiting) {
+    for (const [connection, { limit }] of this.#waiting) {
       limit.cancel()
-      socket.destroy()
+      connection.destroy()
     }
-    const server = this.#server
-    if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
+    await this.#listener?.close()
   }
 
   #dial(attempt: string, id: string, address: string): Promise<void> {
-    const [host, port] = splitAddress(address)
+    const { jobUid, token, id: from, transport } = this.#options
     return new Promise((resolve, reject) => {
       let accepted = false
-      const raw = connect({ host, port })
-      const socket: FrameSocket = new FrameSocket(raw, {
+      const hello: Hello = { wire: WIRE_VERSION, jobUid, token, attempt, from }
+      const connection = transport.connect(address, {
+        onOpen: () => connection.send(Buffer.from(JSON.stringify(hello))),
         onFrame: () => {
           accepted = true
           resolve()
         },
         onClose: (error) => {
-          if (!accepted)
-            return reject(
-              new WeirError(
-                'NET_LOST',
-                `TaskManager ${id} at ${address} did not accept the data connection of attempt ${attempt}: ${error?.message ?? 'closed'}`,
-              ),
-            )
-          if (this.#attempt === attempt && this.#outgoing.get(id) === socket)
+          if (!accepted) return reject(notAccepted(id, address, attempt, error))
+          if (this.#attempt === attempt && this.#outgoing.get(id) === connection)
             this.#handlers?.onLost(id, error)
         },
       })
-      this.#outgoing.set(id, socket)
-      const { jobUid, token, id: from } = this.#options
-      raw.once('connect', () =>
-        socket.send(
-          Buffer.from(JSON.stringify({ wire: WIRE_VERSION, jobUid, token, attempt, from } satisfies Hello)),
-        ),
-      )
+      this.#outgoing.set(id, connection)
     })
   }
 
-  #accept(raw: Socket): void {
-    const limit = systemClock.after(HELLO_LIMIT_MS, () => raw.destroy())
-    const socket: FrameSocket = new FrameSocket(raw, {
+  #accept(connection: Connection): ConnectionHandlers {
+    const limit = this.#options.clock.after(HELLO_LIMIT_MS, () => connection.destroy())
+    return {
       onFrame: (frame) => {
         limit.cancel()
-        this.#take(socket, frame)
+        this.#take(connection, frame)
       },
       onClose: (error) => {
         limit.cancel()
-        this.#lost(socket, error)
+        this.#lost(connection, error)
       },
-    })
-  }
-
-  #take(socket: FrameSocket, frame: Uint8Array<ArrayBuffer>): void {
-    try {
-      if (!this.#incoming.has(socket)) return this.#hello(socket, parseHello(frame))
-      const { slot, parcel } = decodeParcel(frame)
-      this.#handlers?.onParcel(slot, parcel, frame.buffer)
-    } catch (error) {
-      this.#options.logger.warn({ err: error, remote: socket.remote }, 'data connection refused')
-      socket.destroy()
     }
   }
 
-  #lost(socket: FrameSocket, error: Error | undefined): void {
-    this.#waiting.get(socket)?.limit.cancel()
-    this.#waiting.delete(socket)
-    const peer = this.#incoming.get(socket)
-    this.#incoming.delete(socket)
+  #take(connection: Connection, frame: Uint8Array<ArrayBuffer>): void {
+    try {
+      if (!this.#incoming.has(connection)) return this.#hello(connection, parseHello(frame))
+      const { slot, parcel } = decodeParcel(frame)
+      this.#handlers?.onParcel(slot, parcel, frame.buffer)
+    } catch (error) {
+      this.#options.logger.warn({ err: error, remote: connection.remote }, 'data connection refused')
+      connection.destroy()
+    }
+  }
+
+  #lost(connection: Connection, error: Error | undefined): void {
+    this.#waiting.get(connection)?.limit.cancel()
+    this.#waiting.delete(connection)
+    const peer = this.#incoming.get(connection)
+    this.#incoming.delete(connection)
     if (peer !== undefined) this.#handlers?.onLost(peer, error)
   }
 
-  #hello(socket: FrameSocket, hello: Hello): void {
+  #hello(connection: Connection, hello: Hello): void {
     const { jobUid, token } = this.#options
     if (hello.wire !== WIRE_VERSION)
       throw new WeirError(
@@ -192,15 +167,18 @@ export class DataPlane {
         `Peer speaks wire version ${hello.wire}, this process ${WIRE_VERSION}`,
       )
     if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
-      throw new WeirError('NET_REFUSED', `Peer ${socket.remote} belongs to another job or has another token`)
-    if (hello.attempt === this.#attempt) return this.#admit(socket, hello)
-    const limit = systemClock.after(DEPLOY_LIMIT_MS, () => socket.destroy())
-    this.#waiting.set(socket, { hello, limit })
+      throw new WeirError(
+        'NET_REFUSED',
+        `Peer ${connection.remote} belongs to another job or has another token`,
+      )
+    if (hello.attempt === this.#attempt) return this.#admit(connection, hello)
+    const limit = this.#options.clock.after(DEPLOY_LIMIT_MS, () => connection.destroy())
+    this.#waiting.set(connection, { hello, limit })
   }
 
-  #admit(socket: FrameSocket, hello: Hello): void {
-    this.#incoming.set(socket, hello.from)
-    socket.send(Buffer.from('ok'))
+  #admit(connection: Connection, hello: Hello): void {
+    this.#incoming.set(connection, hello.from)
+    connection.send(Buffer.from('ok'))
   }
 }
 
@@ -214,10 +192,10 @@ function parseHello(frame: Uint8Array): Hello {
   }
 }
 
-/** "host:port" or "[v6]:port". @throws {WeirError} CFG_INVALID */
-export function splitAddress(address: string): [host: string, port: number] {
-  const match = /^\[?([^\]]+?)\]?:([0-9]+)$/.exec(address)
-  if (match === null)
-    throw new WeirError('CFG_INVALID', `Not an address: ${JSON.stringify(address)}. Expected host:port.`)
-  return [match[1] as string, Number(match[2])]
+function notAccepted(id: string, address: string, attempt: string, error: Error | undefined): WeirError {
+  const why = error?.message ?? 'closed'
+  return new WeirError(
+    'NET_LOST',
+    `TaskManager ${id} at ${address} did not accept the data connection of attempt ${attempt}: ${why}`,
+  )
 }

@@ -1,43 +1,46 @@
-import type { Clock } from '#runtime/base/clock'
-import { WeirError, toErrorData, type ErrorData } from '#runtime/base/errors'
+import { sleep, type Clock } from '#runtime/base/clock'
+import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { LogLevel, Logger } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
-import { subtaskKey } from '#runtime/contract/rpc'
-import type {
-  CommitPermit,
-  Barrier,
-  Deployment,
-  ExecutionReport,
-  FromTaskManager,
-  SubtaskMetrics,
-  SubtaskPlace,
-  SubtaskRef,
+import {
+  subtaskKey,
+  type Barrier,
+  type CommitPermit,
+  type DeployProgress,
+  type Deployment,
+  type ExecutionReport,
+  type FromTaskManager,
+  type SubtaskMetrics,
+  type SubtaskPlace,
+  type SubtaskRef,
 } from '#runtime/contract/rpc'
-import { openRestorePoint } from '#runtime/restore/restore-point'
 import { keyGroupRange } from '#runtime/element/key-group'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { planChannels } from '#runtime/task/channel-plan'
-import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
-import type { DataPlane } from './data-plane.ts'
 import { loadRestore } from '#runtime/restore/restore-loader'
-import { siblingPorts, type SlotHost } from './slot-host.ts'
-import { SnapshotKeeper } from './snapshot-keeper.ts'
+import { openRestorePoint } from '#runtime/restore/restore-point'
+import type { RestoreInput } from '#runtime/restore/subtask-restore'
+import type { Stores } from '#runtime/storage/stores'
+import { planChannels } from '#runtime/task/channel-plan'
+import type { FromSlot, SlotAssignment, SlotPort, ToSlot } from '#runtime/task/slot-messages'
+import type { DataPlane } from './data-plane.ts'
+import { next, type ExecutionEvent, type ExecutionState, type Tell } from './execution-state.ts'
+import type { SlotThread, SlotThreads } from './slot-threads.ts'
+import { StateUploader } from './state-uploader.ts'
 
 export interface ExecutionOptions {
   readonly taskManager: string
   readonly job: JobIdentity
-  readonly epoch: number
   readonly deployment: Deployment
-  readonly store: CheckpointStore
+  readonly stores: Stores
   readonly s3: S3Access | undefined
   readonly data: DataPlane
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
   readonly logLevel: LogLevel
+  readonly threads: SlotThreads
   /** A thread that has not been deployed to yet. */
-  takeHost(): SlotHost
+  takeThread(): SlotThread
   /** Metrics worth sending before the next heartbeat. */
   metricsChanged(): void
   /** To the JobManager that deployed or adopted this attempt. */
@@ -49,6 +52,11 @@ export interface ExecutionOptions {
  * process's control connection close, which names the cause better.
  */
 const PEER_LOSS_GRACE_MS = 1000
+const RESTORE_READ_LIMIT_MS = 60_000
+const LINKS = 'links'
+
+type SnapshotMessage = Extract<FromSlot, { type: 'snapshot' }>
+type DeclineReason = 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
 
 /**
  * One attempt on this TaskManager: its slots' threads, its data connections, its uploads. Ends with
@@ -56,109 +64,79 @@ const PEER_LOSS_GRACE_MS = 1000
  */
 export class Execution {
   readonly attempt: string
-  #epoch: number
   readonly #options: ExecutionOptions
   readonly #own: readonly SubtaskPlace[]
-  readonly #hosts = new Map<number, SlotHost>()
+  readonly #slots: readonly number[]
+  readonly #threads = new Map<number, SlotThread>()
   readonly #metrics = new Map<number, readonly SubtaskMetrics[]>()
   readonly #abort = new AbortController()
-  readonly #keeper: SnapshotKeeper
-  #awaitingReady = 0
-  #deployedAt = 0
-  #linked = false
-  #started = false
-  #stopped = false
-  #highestCheckpointId = 0
+  readonly #uploader: StateUploader
   readonly #finished = new Map<string, SubtaskRef>()
-  #failure: { readonly subtask: SubtaskRef | undefined; readonly error: ErrorData } | undefined
+  readonly #deployedAt: number
+  #state: ExecutionState
+  #progress: DeployProgress = { restoredBytes: 0, steps: 0 }
+  #highestCheckpointId = 0
 
   constructor(options: ExecutionOptions) {
+    const { deployment, taskManager, stores, clock, random } = options
     this.#options = options
-    this.attempt = options.deployment.attempt
-    this.#epoch = options.epoch
-    this.#own = options.deployment.places.filter((p) => p.taskManager === options.taskManager)
-    const { store, clock, random } = options
-    this.#keeper = new SnapshotKeeper({
-      store,
-      attempt: this.attempt,
-      clock,
-      random,
-      signal: this.#abort.signal,
-    })
-  }
-
-  get epoch(): number {
-    return this.#epoch
+    this.attempt = deployment.attempt
+    this.#own = deployment.places.filter((p) => p.taskManager === taskManager)
+    this.#slots = [...new Set(this.#own.map((p) => p.slot))].sort((a, b) => a - b)
+    this.#state = { kind: 'Deploying', missing: new Set([LINKS, ...this.#slots.map(slotPart)]) }
+    this.#deployedAt = clock.monotonic()
+    const { signal } = this.#abort
+    this.#uploader = new StateUploader({ store: stores.own, attempt: this.attempt, clock, random, signal })
   }
 
   get slotsUsed(): number {
-    return this.#hosts.size
+    return this.#threads.size
   }
 
-  /** Restores, connects and opens everything; answers `deployed` or `deployFailed`. */
+  /** While it is being deployed. */
+  get progress(): DeployProgress | undefined {
+    return this.#state.kind === 'Deploying' ? this.#progress : undefined
+  }
+
+  /** Restores, connects and opens everything; answers `deployed` or `deployFailed`. Never rejects. */
   async deploy(): Promise<void> {
-    this.#deployedAt = this.#options.clock.monotonic()
+    for (const slot of this.#slots) this.#threads.set(slot, this.#options.takeThread())
     try {
-      const slots = [...new Set(this.#own.map((p) => p.slot))].sort((a, b) => a - b)
-      for (const slot of slots) this.#hosts.set(slot, this.#options.takeHost())
-      this.#awaitingReady = slots.length
-      const connecting = this.#connect()
-      const restore = await this.#loadRestore()
-      if (this.#abort.signal.aborted) return void connecting.catch(() => {})
-      const ports = siblingPorts(slots)
-      const { restore: _, ...deployment } = this.#options.deployment
-      for (const [slot, host] of this.#hosts) {
-        const mine = this.#own.filter((p) => p.slot === slot).map((p) => `${p.vertex}/${p.subtask}`)
-        const assignment: SlotAssignment = {
-          job: this.#options.job,
-          taskManager: this.#options.taskManager,
-          slot,
-          logLevel: this.#options.logLevel,
-          s3: this.#options.s3,
-          deployment,
-          restore: Object.fromEntries(
-            mine.flatMap((key) => (restore[key] === undefined ? [] : [[key, restore[key]]])),
-          ),
-          siblings: ports.get(slot) ?? new Map(),
-        }
-        host.deploy(assignment, (message) => this.#fromSlot(slot, message))
-      }
-      await connecting
-      this.#linked = true
-      this.#maybeDeployed()
+      await Promise.all([this.#connect(), this.#openSlots()])
     } catch (error) {
-      this.#fail(undefined, toErrorData(error))
+      this.#dispatch({ type: 'Fail', subtask: undefined, error: toErrorData(error) })
     }
   }
 
   start(): void {
-    this.#started = true
+    this.#dispatch({ type: 'Start' })
     this.#broadcast({ type: 'start' })
   }
 
   /** What a new leader needs to know to go on with this attempt. */
   report(): ExecutionReport {
-    return {
-      attempt: this.attempt,
-      planHash: this.#options.deployment.planHash,
-      places: this.#own,
-      isRunning: this.#started && !this.#stopped && this.#failure === undefined,
-      highestCheckpointId: this.#highestCheckpointId,
-    }
+    const { kind } = this.#state
+    const state = kind === 'Deployed' ? 'Deploying' : kind === 'Canceled' ? 'Failed' : kind
+    const { planHash } = this.#options.deployment
+    const highestCheckpointId = this.#highestCheckpointId
+    return { attempt: this.attempt, planHash, places: this.#own, state, highestCheckpointId }
   }
 
   /** What happened since the report went to nobody: it is told again. */
   adopt(epoch: number): void {
-    this.#epoch = epoch
-    this.#broadcast({ type: 'adopt', epoch })
     const { attempt } = this
-    for (const subtask of this.#finished.values()) this.#options.send({ type: 'finished', attempt, subtask })
-    if (this.#failure !== undefined) this.#options.send({ type: 'failed', attempt, ...this.#failure })
+    const { send } = this.#options
+    this.#broadcast({ type: 'adopt', epoch })
+    for (const subtask of this.#finished.values()) send({ type: 'finished', attempt, subtask })
+    if (this.#state.kind === 'Failed') {
+      const { subtask, error } = this.#state
+      send({ type: 'failed', attempt, subtask, error })
+    }
   }
 
   trigger(barrier: Barrier): void {
     this.#highestCheckpointId = Math.max(this.#highestCheckpointId, barrier.id)
-    this.#stopped ||= barrier.stop
+    if (barrier.stop) this.#dispatch({ type: 'StopBarrier' })
     this.#broadcast({ type: 'trigger', barrier })
   }
 
@@ -177,86 +155,155 @@ export class Execution {
   }
 
   async cancel(): Promise<void> {
-    if (this.#abort.signal.aborted) return
+    if (this.#state.kind === 'Canceled') return
+    this.#dispatch({ type: 'Cancel' })
     this.#abort.abort(new WeirError('FENCED', `Attempt ${this.attempt} was cancelled`))
     this.#options.data.closeAttempt()
-    await Promise.all([...this.#hosts.values()].map((host) => host.terminate()))
-    this.#hosts.clear()
+    await Promise.all([...this.#threads.values()].map((thread) => thread.terminate()))
+    this.#threads.clear()
   }
 
   #broadcast(message: ToSlot): void {
-    for (const host of this.#hosts.values()) host.send(message)
+    for (const thread of this.#threads.values()) thread.send(message)
   }
 
-  async #loadRestore() {
-    const { deployment, store, s3 } = this.#options
-    const point = await openRestorePoint(deployment.restore, store, s3)
+  #dispatch(event: ExecutionEvent): void {
+    const { state, tell } = next(this.#state, event)
+    this.#state = state
+    if (tell !== undefined) this.#tell(tell)
+  }
+
+  #tell(what: Tell): void {
+    const { attempt } = this
+    const { send, clock, logger } = this.#options
+    if (what === 'deployed')
+      return send({ type: 'deployed', attempt, restoreMs: clock.monotonic() - this.#deployedAt })
+    if (this.#state.kind !== 'Failed') return
+    const { subtask, error } = this.#state
+    logger.error({ ...subtask, error }, 'task failed')
+    if (what === 'deployFailed') send({ type: 'deployFailed', attempt, error })
+    else send({ type: 'failed', attempt, subtask, error })
+  }
+
+  #advance(restoredBytes: number): void {
+    const { steps, restoredBytes: before } = this.#progress
+    this.#progress = { steps: steps + 1, restoredBytes: before + restoredBytes }
+  }
+
+  async #openSlots(): Promise<void> {
+    const restore = await this.#loadRestore()
+    if (this.#abort.signal.aborted) return
+    const ports = this.#options.threads.connect(this.#slots)
+    for (const [slot, thread] of this.#threads)
+      thread.deploy(this.#assignmentOf(slot, restore, ports.get(slot) ?? new Map()), (message) =>
+        this.#fromSlot(slot, message),
+      )
+  }
+
+  async #loadRestore(): Promise<Record<string, RestoreInput>> {
+    const { deployment, stores, clock, random } = this.#options
+    const point = await openRestorePoint(deployment.restore, stores)
     try {
-      return await loadRestore(point, deployment, this.#own)
+      return await loadRestore(point, deployment, this.#own, {
+        clock,
+        random,
+        signal: this.#abort.signal,
+        limitMs: RESTORE_READ_LIMIT_MS,
+        onRead: (sizeBytes) => this.#advance(sizeBytes),
+      })
     } finally {
       await point?.close()
     }
   }
 
+  #assignmentOf(
+    slot: number,
+    restore: Readonly<Record<string, RestoreInput>>,
+    siblings: ReadonlyMap<number, SlotPort>,
+  ): SlotAssignment {
+    const { job, taskManager, logLevel, s3 } = this.#options
+    const { restore: point, ...deployment } = this.#options.deployment
+    const own = this.#own.filter((p) => p.slot === slot).map(subtaskKey)
+    return {
+      job,
+      taskManager,
+      slot,
+      logLevel,
+      s3,
+      deployment,
+      lineage: point.kind === 'savepoint' ? point.lineage : 'succession',
+      restore: Object.fromEntries(
+        own.flatMap((key) => (restore[key] === undefined ? [] : [[key, restore[key]]])),
+      ),
+      siblings,
+    }
+  }
+
   /** Dials every process that this one exchanges records or credits with. */
   async #connect(): Promise<void> {
-    const { deployment, taskManager, data, clock } = this.#options
-    const places = new Map(deployment.places.map((p) => [`${p.vertex}/${p.subtask}`, p.taskManager]))
+    const { data } = this.#options
+    await data.open(this.attempt, this.#peers(), {
+      onParcel: (slot, parcel, buffer) => this.#threads.get(slot)?.send({ type: 'parcel', parcel }, [buffer]),
+      onLost: (peer, error) => void this.#lostPeer(peer, error),
+    })
+    this.#advance(0)
+    this.#dispatch({ type: 'Ready', part: LINKS })
+  }
+
+  #peers(): ReadonlyMap<string, string> {
+    const { deployment, taskManager } = this.#options
+    const places = new Map(deployment.places.map((p) => [subtaskKey(p), p.taskManager]))
     const peers = new Map<string, string>()
     for (const { from, to } of planChannels(deployment.plan)) {
-      const a = places.get(`${from.vertex}/${from.subtask}`) as string
-      const b = places.get(`${to.vertex}/${to.subtask}`) as string
-      const peer = a === taskManager ? b : b === taskManager ? a : taskManager
-      const address = deployment.dataAddresses[peer]
-      if (peer !== taskManager && address !== undefined) peers.set(peer, address)
+      const ends = [places.get(subtaskKey(from)), places.get(subtaskKey(to))]
+      if (!ends.includes(taskManager)) continue
+      for (const peer of ends) {
+        const address = peer === undefined ? undefined : deployment.dataAddresses[peer]
+        if (peer !== undefined && peer !== taskManager && address !== undefined) peers.set(peer, address)
+      }
     }
-    await data.open(this.attempt, peers, {
-      onParcel: (slot, parcel, buffer) => this.#hosts.get(slot)?.send({ type: 'parcel', parcel }, [buffer]),
-      onLost: (peer, error) => {
-        clock.after(PEER_LOSS_GRACE_MS, () => {
-          this.#fail(
-            undefined,
-            toErrorData(
-              new WeirError(
-                'NET_LOST',
-                `TaskManager ${taskManager} lost the data connection with ${peer}: ${error?.message ?? 'closed by the peer'}`,
-              ),
-            ),
-          )
-        })
-      },
-    })
+    return peers
+  }
+
+  async #lostPeer(peer: string, error: Error | undefined): Promise<void> {
+    const { clock, taskManager } = this.#options
+    try {
+      await sleep(clock, PEER_LOSS_GRACE_MS, this.#abort.signal)
+    } catch {
+      return
+    }
+    const why = error?.message ?? 'closed by the peer'
+    const text = `TaskManager ${taskManager} lost the data connection with ${peer}: ${why}`
+    this.#dispatch({ type: 'Fail', subtask: undefined, error: toErrorData(new WeirError('NET_LOST', text)) })
   }
 
   #fromSlot(slot: number, message: FromSlot): void {
-    if (this.#abort.signal.aborted) return
+    if (this.#state.kind === 'Canceled') return
     const { attempt } = this
-    const { send, data } = this.#options
+    const { send, data, metricsChanged } = this.#options
     switch (message.type) {
+      case 'opened':
+        return this.#advance(0)
       case 'ready':
-        this.#awaitingReady--
-        return this.#maybeDeployed()
+        return this.#dispatch({ type: 'Ready', part: slotPart(slot) })
       case 'closed':
         return
       case 'failed':
-        return this.#fail(message.subtask, message.error)
+        return this.#dispatch({ type: 'Fail', subtask: message.subtask, error: message.error })
       case 'firstRecord':
         return send({ type: 'firstRecord', attempt })
       case 'finished':
         this.#finished.set(subtaskKey(message.subtask), message.subtask)
-        this.#options.metricsChanged()
+        metricsChanged()
         return send({ type: 'finished', attempt, subtask: message.subtask })
       case 'snapshot':
-        return void this.#keep(message)
+        return void this.#upload(message)
       case 'snapshotFailed':
-        return this.#decline(message.subtask, message.barrier, message.error, 'SINK_PREPARE_FAILED')
-      case 'committed':
-        return send({
-          type: 'committed',
-          attempt,
-          subtask: message.subtask,
-          checkpointId: message.checkpointId,
-        })
+        return this.#decline(message, message.error, 'SINK_PREPARE_FAILED')
+      case 'committed': {
+        const { subtask, checkpointId } = message
+        return send({ type: 'committed', attempt, subtask, checkpointId })
+      }
       case 'parcel':
         return data.send(message.taskManager, message.slot, message.parcel)
       case 'metrics':
@@ -265,60 +312,33 @@ export class Execution {
     }
   }
 
-  #maybeDeployed(): void {
-    if (this.#awaitingReady > 0 || !this.#linked || this.#failure !== undefined || this.#abort.signal.aborted)
-      return
-    this.#options.send({
-      type: 'deployed',
-      attempt: this.attempt,
-      restoreMs: this.#options.clock.monotonic() - this.#deployedAt,
-    })
-  }
-
-  async #keep(snapshot: Extract<FromSlot, { type: 'snapshot' }>): Promise<void> {
-    const { deployment } = this.#options
-    const vertex = deployment.plan.vertices.find((v) => v.id === snapshot.subtask.vertex)
-    const range = keyGroupRange(
-      snapshot.subtask.subtask,
-      vertex?.parallelism ?? 1,
-      deployment.plan.maxParallelism,
-    )
+  async #upload(snapshot: SnapshotMessage): Promise<void> {
+    const { plan } = this.#options.deployment
+    const { vertex, subtask } = snapshot.subtask
+    const parallelism = plan.vertices.find((v) => v.id === vertex)?.parallelism ?? 1
+    const range = keyGroupRange(subtask, parallelism, plan.maxParallelism)
     try {
-      const ack = await this.#keeper.keep(snapshot, [range.from, range.to])
+      const ack = await this.#uploader.upload(snapshot, [range.from, range.to])
       if (!this.#abort.signal.aborted) this.#options.send({ type: 'ack', ack })
     } catch (error) {
-      this.#decline(snapshot.subtask, snapshot.barrier, toErrorData(error), 'CHECKPOINT_ASYNC_EXCEPTION')
+      this.#decline(snapshot, toErrorData(error), 'CHECKPOINT_ASYNC_EXCEPTION')
     }
   }
 
   #decline(
-    subtask: SubtaskRef,
-    barrier: Barrier,
+    { subtask, barrier }: { readonly subtask: SubtaskRef; readonly barrier: Barrier },
     error: ErrorData,
-    reason: 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED',
+    reason: DeclineReason,
   ): void {
     if (this.#abort.signal.aborted) return
-    this.#options.logger.warn({ ...subtask, checkpointId: barrier.id, error }, 'snapshot failed')
-    this.#options.send({
+    const { logger, send } = this.#options
+    const { epoch, id: checkpointId } = barrier
+    logger.warn({ ...subtask, checkpointId, error }, 'snapshot failed')
+    send({
       type: 'decline',
-      decline: {
-        ...subtask,
-        attempt: this.attempt,
-        epoch: barrier.epoch,
-        checkpointId: barrier.id,
-        reason,
-        error,
-      },
+      decline: { ...subtask, attempt: this.attempt, epoch, checkpointId, reason, error },
     })
   }
-
-  #fail(subtask: SubtaskRef | undefined, error: ErrorData): void {
-    if (this.#failure !== undefined || this.#abort.signal.aborted) return
-    this.#failure = { subtask, error }
-    this.#options.logger.error({ ...subtask, error }, 'task failed')
-    const { attempt } = this
-    if (this.#linked && this.#awaitingReady === 0)
-      this.#options.send({ type: 'failed', attempt, subtask, error })
-    else this.#options.send({ type: 'deployFailed', attempt, error })
-  }
 }
+
+const slotPart = (slot: number): string => `slot ${slot}`

@@ -1,17 +1,17 @@
-import { lookup } from 'node:dns/promises'
-import { connect } from 'node:net'
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
-import { FrameSocket } from '#runtime/net/frame-socket'
 import { decodeMessage, sendMessage } from '#runtime/net/messages'
-import { splitAddress } from './data-plane.ts'
+import type { Connection, Transport } from '#runtime/net/transport'
 
 const RESOLVE_MS = 1000
 const FIRST_RETRY_MS = 50
 const MAX_RETRY_MS = 1000
 
-export interface LinkHandlers {
+export interface LinkOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly logger: Logger
   /** Said to each JobManager on connecting. */
   hello(): FromTaskManager
   onMessage(link: Link, message: FromJobManager): void
@@ -21,42 +21,37 @@ export interface LinkHandlers {
 /** A control connection to one JobManager, dialled again whenever it is lost. */
 export class Link {
   readonly address: string
-  #socket: FrameSocket | undefined
+  readonly #options: LinkOptions
+  #connection: Connection | undefined
   #retry: Timer | undefined
   #delayMs = FIRST_RETRY_MS
   #closed = false
-  readonly #clock: Clock
-  readonly #logger: Logger
-  readonly #handlers: LinkHandlers
 
-  constructor(address: string, clock: Clock, logger: Logger, handlers: LinkHandlers) {
+  constructor(address: string, options: LinkOptions) {
     this.address = address
-    this.#clock = clock
-    this.#logger = logger
-    this.#handlers = handlers
+    this.#options = options
   }
 
   open(): void {
-    const [host, port] = splitAddress(this.address)
-    const raw = connect({ host, port })
-    const socket: FrameSocket = new FrameSocket(raw, {
+    const { transport, logger, hello, onMessage } = this.#options
+    const connection = transport.connect(this.address, {
+      onOpen: () => sendMessage(connection, hello()),
       onFrame: (frame) => {
         this.#delayMs = FIRST_RETRY_MS
         try {
-          this.#handlers.onMessage(this, decodeMessage<FromJobManager>(frame))
+          onMessage(this, decodeMessage<FromJobManager>(frame))
         } catch (error) {
-          this.#logger.error({ err: error, jobManager: this.address }, 'message from the JobManager refused')
-          socket.destroy()
+          logger.error({ err: error, jobManager: this.address }, 'message from the JobManager refused')
+          connection.destroy()
         }
       },
       onClose: () => this.#lost(),
     })
-    this.#socket = socket
-    raw.once('connect', () => sendMessage(socket, this.#handlers.hello()))
+    this.#connection = connection
   }
 
   get isUp(): boolean {
-    return this.#socket !== undefined && !this.#socket.closed
+    return this.#connection !== undefined && !this.#connection.closed
   }
 
   /**
@@ -64,20 +59,20 @@ export class Link {
    * interest.
    */
   send(message: FromTaskManager): void {
-    if (this.#socket !== undefined && !this.#socket.closed) sendMessage(this.#socket, message)
+    if (this.#connection !== undefined && !this.#connection.closed) sendMessage(this.#connection, message)
   }
 
   close(): void {
     this.#closed = true
     this.#retry?.cancel()
-    this.#socket?.close()
+    this.#connection?.close()
   }
 
   #lost(): void {
-    this.#socket = undefined
-    this.#handlers.onLost(this)
+    this.#connection = undefined
+    this.#options.onLost(this)
     if (this.#closed) return
-    this.#retry = this.#clock.after(this.#delayMs, () => this.open())
+    this.#retry = this.#options.clock.after(this.#delayMs, () => this.open())
     this.#delayMs = Math.min(MAX_RETRY_MS, this.#delayMs * 2)
   }
 }
@@ -88,18 +83,14 @@ export class Link {
  */
 export class LeaderLinks {
   readonly #addresses: readonly string[]
-  readonly #clock: Clock
-  readonly #logger: Logger
-  readonly #handlers: LinkHandlers
+  readonly #options: LinkOptions
   readonly #links = new Map<string, Link>()
   #timer: Timer | undefined
   #closed = false
 
-  constructor(addresses: readonly string[], clock: Clock, logger: Logger, handlers: LinkHandlers) {
+  constructor(addresses: readonly string[], options: LinkOptions) {
     this.#addresses = addresses
-    this.#clock = clock
-    this.#logger = logger
-    this.#handlers = handlers
+    this.#options = options
   }
 
   async open(): Promise<void> {
@@ -117,31 +108,34 @@ export class LeaderLinks {
   }
 
   async #resolve(): Promise<void> {
+    const { transport, clock, logger } = this.#options
     const wanted = new Set<string>()
     for (const address of this.#addresses) {
-      const [host, port] = splitAddress(address)
       try {
-        for (const { address: ip, family } of await lookup(host, { all: true }))
-          wanted.add(family === 6 ? `[${ip}]:${port}` : `${ip}:${port}`)
+        for (const found of await transport.resolve(address)) wanted.add(found)
       } catch (error) {
-        this.#logger.debug({ err: error, host }, 'cannot resolve the JobManager')
+        logger.debug({ err: error, address }, 'cannot resolve the JobManager')
       }
     }
     if (this.#closed) return
     // An empty answer says nothing about links that are up: DNS may be away.
-    if (wanted.size > 0) {
-      for (const [address, link] of this.#links) {
-        if (wanted.has(address)) continue
-        link.close()
-        this.#links.delete(address)
-      }
+    if (wanted.size > 0) this.#dropAllBut(wanted)
+    for (const address of wanted) this.#add(address)
+    this.#timer = clock.after(RESOLVE_MS, () => void this.#resolve())
+  }
+
+  #dropAllBut(wanted: ReadonlySet<string>): void {
+    for (const [address, link] of this.#links) {
+      if (wanted.has(address)) continue
+      link.close()
+      this.#links.delete(address)
     }
-    for (const address of wanted) {
-      if (this.#links.has(address)) continue
-      const link = new Link(address, this.#clock, this.#logger, this.#handlers)
-      this.#links.set(address, link)
-      link.open()
-    }
-    this.#timer = this.#clock.after(RESOLVE_MS, () => void this.#resolve())
+  }
+
+  #add(address: string): void {
+    if (this.#links.has(address)) return
+    const link = new Link(address, this.#options)
+    this.#links.set(address, link)
+    link.open()
   }
 }

@@ -2,6 +2,8 @@ import { parentPort } from 'node:worker_threads'
 import { systemClock } from '#runtime/base/clock'
 import { WeirError, toErrorData } from '#runtime/base/errors'
 import { createLogger } from '#runtime/base/logger'
+import { instantiate } from '#runtime/graph/instantiate'
+import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { Slot } from '#runtime/task/slot'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 
@@ -21,7 +23,15 @@ async function deploy(assignment: SlotAssignment): Promise<void> {
     attempt: assignment.deployment.attempt,
   })
   try {
-    slot = new Slot(assignment, systemClock, Math.random, logger, post)
+    slot = new Slot({
+      assignment,
+      clock: systemClock,
+      random: Math.random,
+      logger,
+      post,
+      instantiate,
+      encode: (content) => encodeStateFile(content, { compress: true }),
+    })
     await slot.open()
     post({ type: 'ready' })
   } catch (error) {

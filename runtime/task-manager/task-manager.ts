@@ -4,17 +4,35 @@ import type { Logger } from '#runtime/base/logger'
 import type { TaskManagerConfig } from '#runtime/contract/process-config'
 import type { Deployment, FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { openStore } from '#runtime/storage/open-store'
+import type { Transport } from '#runtime/net/transport'
+import type { Stores } from '#runtime/storage/stores'
 import { s3AccessOf } from '#runtime/storage/storage-url'
 import { DataPlane } from './data-plane.ts'
 import { Execution } from './execution.ts'
 import { LeaderLinks, type Link } from './leader-links.ts'
-import { SlotHost } from './slot-host.ts'
+import type { SlotThread, SlotThreads } from './slot-threads.ts'
 
-const HEARTBEAT_MS = 500
-const LEAVE_LIMIT_MS = 10_000
-const FILL_DELAY_MS = 2000
+export interface TaskManagerTiming {
+  readonly heartbeatMs: number
+  /** For the job to be moved away from a TaskManager that leaves. */
+  readonly leaveMs: number
+  /** From the end of a deployment until threads for the next one are started. */
+  readonly fillMs: number
+}
+
+const TIMING: TaskManagerTiming = { heartbeatMs: 500, leaveMs: 10_000, fillMs: 2000 }
+
+export interface TaskManagerOptions {
+  readonly config: TaskManagerConfig
+  readonly token: string
+  readonly stores: Stores
+  readonly transport: Transport
+  readonly threads: SlotThreads
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly timing?: TaskManagerTiming
+}
 
 /**
  * A worker process: slots that run what a leading JobManager deploys. It decides nothing about
@@ -22,17 +40,15 @@ const FILL_DELAY_MS = 2000
  * I1 Commands of a lower epoch than the highest seen are refused, and the sender is told why.
  * I2 At most one execution at a time; the one before is gone (threads ended, connections closed)
  *    before the next starts.
+ * I3 A leader that adopts is answered with what runs here, so that it never believes in tasks that
+ *    were given up meanwhile.
  */
 export class TaskManager {
-  readonly #config: TaskManagerConfig
-  readonly #clock: Clock
-  readonly #random: () => number
-  readonly #logger: Logger
-  readonly #token: string
-  readonly #store: CheckpointStore
+  readonly #options: TaskManagerOptions
+  readonly #timing: TaskManagerTiming
   readonly #data: DataPlane
   readonly #links: LeaderLinks
-  readonly #idleHosts: SlotHost[] = []
+  readonly #idleThreads: SlotThread[] = []
   #dataAddress = ''
   #epoch = 0
   #execution: Execution | undefined
@@ -44,22 +60,17 @@ export class TaskManager {
   #relieved: (() => void) | undefined
   #closed = false
 
-  constructor(config: TaskManagerConfig, token: string, clock: Clock, random: () => number, logger: Logger) {
-    this.#config = config
-    this.#token = token
-    this.#clock = clock
-    this.#random = random
-    this.#logger = logger
-    this.#store = openStore(config.storage)
-    this.#data = new DataPlane({
-      id: config.id,
-      jobUid: config.job.uid,
-      token,
-      host: config.data.host,
-      port: config.data.port,
+  constructor(options: TaskManagerOptions) {
+    const { config, token, transport, clock, logger, timing = TIMING } = options
+    const { id, job, data, jobManagers } = config
+    this.#options = options
+    this.#timing = timing
+    const { host, port } = data
+    this.#data = new DataPlane({ id, jobUid: job.uid, token, host, port, transport, clock, logger })
+    this.#links = new LeaderLinks(jobManagers, {
+      transport,
+      clock,
       logger,
-    })
-    this.#links = new LeaderLinks(config.jobManagers, clock, logger, {
       hello: () => this.#hello(),
       onMessage: (link, message) => this.#handle(link, message),
       onLost: (link) => this.#lost(link),
@@ -67,15 +78,13 @@ export class TaskManager {
   }
 
   async open(): Promise<void> {
+    const { config, logger } = this.#options
     const port = await this.#data.listen()
-    this.#dataAddress = `${this.#config.data.advertise}:${port}`
-    this.#fillHosts()
+    this.#dataAddress = `${config.data.advertise}:${port}`
+    this.#fillThreads()
     await this.#links.open()
     this.#beat()
-    this.#logger.info(
-      { id: this.#config.id, slots: this.#config.slots, data: this.#dataAddress },
-      'task manager started',
-    )
+    logger.info({ id: config.id, slots: config.slots, data: this.#dataAddress }, 'task manager started')
   }
 
   /**
@@ -87,7 +96,7 @@ export class TaskManager {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#relieved = resolve
       this.#links.broadcast({ type: 'leaving', why })
-      const limit = this.#clock.after(LEAVE_LIMIT_MS, resolve)
+      const limit = this.#options.clock.after(this.#timing.leaveMs, resolve)
       await promise
       limit.cancel()
     }
@@ -101,142 +110,125 @@ export class TaskManager {
     this.#orphan?.cancel()
     this.#filling?.cancel()
     await this.#execution?.cancel()
-    await Promise.all(this.#idleHosts.map((host) => host.terminate()))
+    await Promise.all(this.#idleThreads.splice(0).map((thread) => thread.terminate()))
     this.#links.close()
     await this.#data.close()
-    await this.#store.close()
+    await this.#options.stores.own.close()
   }
 
   #hello(): FromTaskManager {
-    const { job, run, id, slots } = this.#config
-    return {
-      type: 'hello',
-      wire: WIRE_VERSION,
-      version: VERSION,
-      token: this.#token,
-      jobUid: job.uid,
-      run,
-      id,
-      slots,
-      dataAddress: this.#dataAddress,
-    }
+    const { config, token } = this.#options
+    const { job, run, id, slots } = config
+    const speaks = { wire: WIRE_VERSION, version: VERSION, token, jobUid: job.uid, run }
+    return { type: 'hello', ...speaks, id, slots, dataAddress: this.#dataAddress }
   }
 
   #handle(link: Link, message: FromJobManager): void {
     if (message.epoch < this.#epoch && message.type !== 'welcome')
       return link.send({ type: 'fenced', epoch: this.#epoch })
     this.#epoch = Math.max(this.#epoch, message.epoch)
-    const current =
-      'attempt' in message && message.attempt === this.#execution?.attempt ? this.#execution : undefined
-    switch (message.type) {
-      case 'welcome':
-        if (message.leader)
-          link.send({ type: 'execution', epoch: message.epoch, report: this.#execution?.report() })
-        return
-      case 'ping':
-        return
-      case 'deploy':
-        return this.#change(() => this.#deploy(link, message.epoch, message.deployment))
-      case 'start':
-        return current?.start()
-      case 'adopt':
-        return this.#adopt(link, message.epoch, current)
-      case 'cancel':
-        return this.#change(() => this.#cancel(link, message.attempt, message.why))
-      case 'trigger':
-        return current?.trigger(message.barrier)
-      case 'complete':
-        return current?.complete(message.permit)
-      case 'abort':
-        return current?.abort(message.epoch, message.checkpointId)
-      default:
-        return assertNever(message)
-    }
+    if (message.type === 'welcome') return message.leader ? this.#report(link, message.epoch) : undefined
+    if (message.type === 'deploy')
+      return this.#change(() => this.#deploy(link, message.epoch, message.deployment))
+    if (message.type === 'cancel') return this.#change(() => this.#cancel(message.attempt, message.why))
+    const execution = message.attempt === this.#execution?.attempt ? this.#execution : undefined
+    if (message.type === 'adopt') return this.#adopt(link, message.epoch, execution)
+    if (execution !== undefined) command(execution, message)
+  }
+
+  #report(link: Link, epoch: number): void {
+    link.send({ type: 'execution', epoch, report: this.#execution?.report() })
   }
 
   /** Deployments and cancellations one after another. */
   #change(work: () => Promise<void>): void {
     this.#changing = this.#changing
       .then(work)
-      .catch((error: unknown) => this.#logger.error({ err: error }, 'deployment failed'))
+      .catch((error: unknown) => this.#options.logger.error({ err: error }, 'deployment failed'))
   }
 
   async #deploy(link: Link, epoch: number, deployment: Deployment): Promise<void> {
     if (this.#closed || epoch < this.#epoch) return
     await this.#execution?.cancel()
+    if (this.#closed) return
     this.#orphan?.cancel()
-    this.#fillHostsLater()
+    this.#fillThreadsLater()
     this.#owner = link
+    const { config, stores, clock, random, logger, threads } = this.#options
+    const { attempt } = deployment
     const execution = new Execution({
-      taskManager: this.#config.id,
-      job: this.#config.job,
-      epoch,
+      taskManager: config.id,
+      job: config.job,
       deployment,
-      store: this.#store,
-      s3: s3AccessOf(this.#config),
+      stores,
+      s3: s3AccessOf(config),
       data: this.#data,
-      clock: this.#clock,
-      random: this.#random,
-      logger: this.#logger.child({ attempt: deployment.attempt }),
-      logLevel: this.#config.logLevel,
-      takeHost: () => this.#idleHosts.pop() ?? new SlotHost(),
+      clock,
+      random,
+      logger: logger.child({ attempt }),
+      logLevel: config.logLevel,
+      threads,
+      takeThread: () => this.#idleThreads.pop() ?? threads.start(),
       metricsChanged: () => this.#sendHeartbeat(),
       send: (message) => this.#owner?.send(message),
     })
     this.#execution = execution
-    this.#logger.info({ attempt: deployment.attempt, restore: deployment.restore.kind }, 'deploying')
+    logger.info({ attempt, restore: deployment.restore.kind }, 'deploying')
     void execution.deploy()
   }
 
   /** Another JobManager leads and goes on with what runs here: no record notices. */
   #adopt(link: Link, epoch: number, execution: Execution | undefined): void {
-    if (execution === undefined) return
-    this.#orphan?.cancel()
-    this.#owner = link
-    execution.adopt(epoch)
-    this.#logger.info(
-      { attempt: execution.attempt, epoch, jobManager: link.address },
-      'adopted by a new leader',
-    )
+    if (execution !== undefined) {
+      this.#orphan?.cancel()
+      this.#owner = link
+      execution.adopt(epoch)
+      const { attempt } = execution
+      this.#options.logger.info({ attempt, epoch, jobManager: link.address }, 'adopted by a new leader')
+    }
+    this.#report(link, epoch)
   }
 
-  async #cancel(link: Link, attempt: string, why: string): Promise<void> {
-    if (this.#execution?.attempt === attempt) {
-      this.#logger.info({ attempt, why }, 'attempt cancelled')
-      await this.#stopExecution()
-    }
-    link.send({ type: 'canceled', attempt })
+  async #cancel(attempt: string, why: string): Promise<void> {
+    if (this.#execution?.attempt !== attempt) return
+    this.#options.logger.info({ attempt, why }, 'attempt cancelled')
+    await this.#stopExecution()
   }
 
   async #stopExecution(): Promise<void> {
     const execution = this.#execution
     this.#execution = undefined
+    this.#orphan?.cancel()
     await execution?.cancel()
     this.#relieved?.()
-    this.#fillHostsLater()
+    this.#fillThreadsLater()
   }
 
   #lost(link: Link): void {
+    if (link !== this.#owner) return
     // Nobody is left to move the job elsewhere: it is being deleted, or will be restored by its
     // next leader.
-    if (link === this.#owner) this.#relieved?.()
-    if (link !== this.#owner || this.#execution === undefined || this.#closed) return
-    const { orphanTimeoutMs } = this.#config
-    this.#logger.warn(
+    this.#relieved?.()
+    if (this.#execution === undefined || this.#closed) return
+    const { config, clock, logger } = this.#options
+    const { orphanTimeoutMs } = config
+    logger.warn(
       { jobManager: link.address, orphanTimeoutMs },
       'job manager lost; running on until another one deploys',
     )
     this.#orphan?.cancel()
-    this.#orphan = this.#clock.after(orphanTimeoutMs, () =>
-      this.#change(async () => {
-        this.#logger.warn({ orphanTimeoutMs }, 'no job manager came back: sources and sinks stop')
-        await this.#stopExecution()
-      }),
-    )
+    this.#orphan = clock.after(orphanTimeoutMs, () => this.#change(() => this.#giveUp(link)))
+  }
+
+  async #giveUp(lost: Link): Promise<void> {
+    if (this.#owner !== lost || this.#execution === undefined) return
+    const { orphanTimeoutMs } = this.#options.config
+    this.#options.logger.warn({ orphanTimeoutMs }, 'no job manager came back: sources and sinks stop')
+    await this.#stopExecution()
   }
 
   #beat(): void {
-    this.#heartbeat = this.#clock.after(HEARTBEAT_MS, () => {
+    this.#heartbeat = this.#options.clock.after(this.#timing.heartbeatMs, () => {
       this.#sendHeartbeat()
       this.#beat()
     })
@@ -246,8 +238,9 @@ export class TaskManager {
     const execution = this.#execution
     this.#links.broadcast({
       type: 'heartbeat',
-      freeSlots: this.#config.slots - (execution?.slotsUsed ?? 0),
+      freeSlots: this.#options.config.slots - (execution?.slotsUsed ?? 0),
       attempt: execution?.attempt,
+      progress: execution?.progress,
       subtasks: execution?.metrics() ?? [],
     })
   }
@@ -256,13 +249,32 @@ export class TaskManager {
    * Not while a deployment wants the processor: the threads for the next one can wait until this
    * one runs.
    */
-  #fillHostsLater(): void {
+  #fillThreadsLater(): void {
+    if (this.#closed) return
     this.#filling?.cancel()
-    this.#filling = this.#clock.after(FILL_DELAY_MS, () => this.#fillHosts())
+    this.#filling = this.#options.clock.after(this.#timing.fillMs, () => this.#fillThreads())
   }
 
   /** Threads are started before they are needed, so that a recovery does not wait for them. */
-  #fillHosts(): void {
-    while (!this.#closed && this.#idleHosts.length < this.#config.slots) this.#idleHosts.push(new SlotHost())
+  #fillThreads(): void {
+    const { config, threads } = this.#options
+    while (!this.#closed && this.#idleThreads.length < config.slots) this.#idleThreads.push(threads.start())
+  }
+}
+
+type Command = Exclude<FromJobManager, { type: 'welcome' | 'deploy' | 'cancel' | 'adopt' }>
+
+function command(execution: Execution, message: Command): void {
+  switch (message.type) {
+    case 'start':
+      return execution.start()
+    case 'trigger':
+      return execution.trigger(message.barrier)
+    case 'complete':
+      return execution.complete(message.permit)
+    case 'abort':
+      return execution.abort(message.epoch, message.checkpointId)
+    default:
+      return assertNever(message)
   }
 }

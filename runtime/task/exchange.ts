@@ -1,10 +1,9 @@
-import type { MessagePort } from 'node:worker_threads'
 import { transferable } from '#runtime/base/bytes'
 import { decodeElement } from '#runtime/element/frame'
 import type { SubtaskPlace } from '#runtime/contract/rpc'
 import { InputChannel, LocalOutputChannel, RemoteOutputChannel, type OutputChannel } from './channel.ts'
 import type { PlannedChannel } from './channel-plan.ts'
-import type { ExchangeParcel, FromSlot } from './slot-messages.ts'
+import type { ExchangeParcel, FromSlot, SlotPort } from './slot-messages.ts'
 
 interface Route {
   readonly frames: Uint8Array<ArrayBuffer>[]
@@ -27,7 +26,7 @@ export class Exchange {
     channels: readonly PlannedChannel[],
     placeOf: (ref: { vertex: string; subtask: number }) => SubtaskPlace,
     self: { readonly taskManager: string; readonly slot: number },
-    siblings: ReadonlyMap<number, MessagePort>,
+    siblings: ReadonlyMap<number, SlotPort>,
     post: (message: FromSlot, transfer: ArrayBuffer[]) => void,
   ) {
     const isHere = (p: SubtaskPlace) => p.taskManager === self.taskManager && p.slot === self.slot

@@ -3,10 +3,11 @@ import { WeirError, messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { PlanVertex } from '#runtime/contract/job-plan'
 import type { S3Access } from '#runtime/contract/process-config'
+import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { Receiver } from '#runtime/element/receiver'
 import { keyGroupRange } from '#runtime/element/key-group'
-import type { CommitPermit } from '#runtime/contract/rpc'
+import type { CommitPermit, SinkHistory } from '#runtime/contract/rpc'
 import type { OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
@@ -22,6 +23,8 @@ export interface ChainEnvironment {
   readonly random: () => number
   readonly logger: Logger
   readonly s3: S3Access | undefined
+  readonly lineage: Lineage
+  readonly sinks: SinkHistory
   wake(): void
   fail(error: unknown): void
 }
@@ -134,6 +137,8 @@ export class OperatorChain {
       parallelism,
       attempt: environment.attempt,
       restoredFrom: restore.checkpointId,
+      lineage: environment.lineage,
+      sinks: environment.sinks,
       out: this.#receiverAfter(index),
       get keyed(): KeyedStateBackend {
         if (chained.keyed === undefined) {

@@ -1,12 +1,18 @@
-import type { MessagePort } from 'node:worker_threads'
+/** Messages between a TaskManager's main thread and a slot's thread. */
 import type { ErrorData } from '#runtime/base/errors'
+import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { LogLevel } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
 import type { CommitPermit, Barrier, Deployment, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
 import type { RestoreInput } from '#runtime/restore/subtask-restore'
 
-/** Between a TaskManager's main thread and a slot's thread. */
+/** One end of a channel between two slots of a process. */
+export interface SlotPort {
+  postMessage(parcel: ExchangeParcel, transfer: ArrayBuffer[]): void
+  on(event: 'message', listener: (parcel: ExchangeParcel) => void): unknown
+}
+
 export interface SlotAssignment {
   readonly job: JobIdentity
   readonly taskManager: string
@@ -14,10 +20,12 @@ export interface SlotAssignment {
   readonly logLevel: LogLevel
   readonly s3: S3Access | undefined
   readonly deployment: Omit<Deployment, 'restore'>
+  /** What the restored state is to this job. */
+  readonly lineage: Lineage
   /** By `vertex/subtask`. */
   readonly restore: Readonly<Record<string, RestoreInput>>
   /** Ports to the other slots of this process, by slot. */
-  readonly siblings: ReadonlyMap<number, MessagePort>
+  readonly siblings: ReadonlyMap<number, SlotPort>
 }
 
 /**
@@ -43,6 +51,8 @@ export type ToSlot =
   | { readonly type: 'close' }
 
 export type FromSlot =
+  /** An operator has restored its state and is open; `ready` when all are. */
+  | { readonly type: 'opened' }
   | { readonly type: 'ready' }
   | { readonly type: 'closed' }
   | { readonly type: 'failed'; readonly subtask: SubtaskRef | undefined; readonly error: ErrorData }

@@ -4,7 +4,7 @@ import type { Logger } from '#runtime/base/logger'
 import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
-import { instantiate, type VertexInstance } from '#runtime/graph/instantiate'
+import type { instantiate, VertexInstance } from '#runtime/graph/instantiate'
 import type { CommitPermit } from '#runtime/contract/rpc'
 import { planChannels, type PlannedChannel } from './channel-plan.ts'
 import { Exchange } from './exchange.ts'
@@ -13,7 +13,7 @@ import { OperatorChain, type ChainEnvironment } from './operator-chain.ts'
 import { createEdgeOutput, type EdgeOutput } from './partitioned-output.ts'
 import { SubtaskRestore } from '#runtime/restore/subtask-restore'
 import type { ExchangeParcel, FromSlot, SlotAssignment } from './slot-messages.ts'
-import type { SubtaskSnapshot } from './subtask-snapshot.ts'
+import type { EncodeState, SubtaskSnapshot } from './subtask-snapshot.ts'
 import { Task, type TaskEvents } from './task.ts'
 
 /** How long a turn runs tasks before the thread's event loop (messages, I/O) gets its say. */
@@ -27,16 +27,23 @@ const SNAPSHOT_SLICE_MS = 2
 const TICK_MS = 100
 const COMMIT_LIMIT_MS = 60_000
 
+export interface SlotOptions {
+  readonly assignment: SlotAssignment
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly post: (message: FromSlot, transfer?: ArrayBuffer[]) => void
+  /** Makes the vertices of the plan from the job's module. */
+  readonly instantiate: typeof instantiate
+  readonly encode: EncodeState
+}
+
 /**
  * One slot: one subtask of each vertex placed here, run in turns on this thread. Whatever fails
  * fails the slot once; after that nothing runs.
  */
 export class Slot implements TaskEvents {
-  readonly #assignment: SlotAssignment
-  readonly #clock: Clock
-  readonly #random: () => number
-  readonly #logger: Logger
-  readonly #post: (message: FromSlot, transfer?: ArrayBuffer[]) => void
+  readonly #options: SlotOptions
   readonly #exchange: Exchange
   readonly #tasks: Task[] = []
   readonly #snapshots: { readonly task: Task; readonly snapshot: SubtaskSnapshot }[] = []
@@ -48,19 +55,9 @@ export class Slot implements TaskEvents {
   #ticking: Timer | undefined
   #firstRecordSeen = false
 
-  constructor(
-    assignment: SlotAssignment,
-    clock: Clock,
-    random: () => number,
-    logger: Logger,
-    post: (message: FromSlot, transfer?: ArrayBuffer[]) => void,
-  ) {
-    this.#assignment = assignment
-    this.#clock = clock
-    this.#random = random
-    this.#logger = logger
-    this.#post = post
-    const { deployment, taskManager, slot, siblings } = assignment
+  constructor(options: SlotOptions) {
+    this.#options = options
+    const { deployment, taskManager, slot, siblings } = options.assignment
     const places = new Map(deployment.places.map((p) => [subtaskKey(p), p]))
     const placeOf = (ref: SubtaskRef) => {
       const place = places.get(subtaskKey(ref))
@@ -73,7 +70,7 @@ export class Slot implements TaskEvents {
       placeOf,
       { taskManager, slot },
       siblings,
-      post,
+      options.post,
     )
     for (const port of siblings.values()) port.on('message', (parcel: ExchangeParcel) => this.receive(parcel))
   }
@@ -83,10 +80,10 @@ export class Slot implements TaskEvents {
    * module, the plan or an operator says.
    */
   async open(): Promise<void> {
-    const { deployment, taskManager, slot } = this.#assignment
+    const { deployment, taskManager, slot } = this.#options.assignment
     const own = deployment.places.filter((p) => p.taskManager === taskManager && p.slot === slot)
     const channels = planChannels(deployment.plan)
-    const vertices = await instantiate(
+    const vertices = await this.#options.instantiate(
       deployment.module,
       { parallelism: deployment.parallelism, maxParallelism: deployment.plan.maxParallelism },
       deployment.planHash,
@@ -94,9 +91,10 @@ export class Slot implements TaskEvents {
     for (const place of own) {
       const vertex = vertices.get(place.vertex)
       if (vertex === undefined) throw new WeirError('BUG', `The plan has no vertex ${place.vertex}`)
-      this.#tasks.push(
-        await this.#createTask({ vertex: place.vertex, subtask: place.subtask }, vertex, channels),
-      )
+      const ref = { vertex: place.vertex, subtask: place.subtask }
+      this.#tasks.push(await this.#createTask(ref, vertex, channels))
+      if (this.#closed) return
+      this.#options.post({ type: 'opened' })
     }
   }
 
@@ -114,11 +112,13 @@ export class Slot implements TaskEvents {
     for (const task of this.#tasks)
       await task.chain
         .close()
-        .catch((error: unknown) => this.#logger.debug({ err: error, ...task.ref }, 'operator not closed'))
+        .catch((error: unknown) =>
+          this.#options.logger.debug({ err: error, ...task.ref }, 'operator not closed'),
+        )
   }
 
   receive(parcel: ExchangeParcel): void {
-    this.#attempt(() => this.#exchange.receive(parcel))
+    this.#guard(() => this.#exchange.receive(parcel))
     this.wake()
   }
 
@@ -154,15 +154,15 @@ export class Slot implements TaskEvents {
   }
 
   reportMetrics(): void {
-    this.#post({ type: 'metrics', subtasks: this.#tasks.map((t) => t.metrics()) })
+    this.#options.post({ type: 'metrics', subtasks: this.#tasks.map((t) => t.metrics()) })
   }
 
   wake(): void {
     if (this.#scheduled || !this.#running || this.#failed) return
     this.#scheduled = true
-    setImmediate(() => {
+    this.#options.clock.soon(() => {
       this.#scheduled = false
-      this.#attempt(() => this.#turn())
+      this.#guard(() => this.#turn())
     })
   }
 
@@ -173,13 +173,13 @@ export class Slot implements TaskEvents {
   firstRecord(): void {
     if (this.#firstRecordSeen) return
     this.#firstRecordSeen = true
-    this.#post({ type: 'firstRecord' })
+    this.#options.post({ type: 'firstRecord' })
   }
 
   /** With the final counts, so that what a short job did is known before it is gone. */
   finished(task: Task): void {
     this.reportMetrics()
-    this.#post({ type: 'finished', subtask: task.ref })
+    this.#options.post({ type: 'finished', subtask: task.ref })
   }
 
   async #createTask(
@@ -187,7 +187,7 @@ export class Slot implements TaskEvents {
     instance: VertexInstance,
     channels: readonly PlannedChannel[],
   ): Promise<Task> {
-    const { deployment, job, s3, restore } = this.#assignment
+    const { deployment, job, s3, restore, lineage } = this.#options.assignment
     const { maxParallelism } = deployment.plan
     const key = subtaskKey(ref)
     const outputs: { readonly fromOperator: number; readonly output: EdgeOutput }[] = []
@@ -213,15 +213,17 @@ export class Slot implements TaskEvents {
       job,
       attempt: deployment.attempt,
       maxParallelism,
-      clock: this.#clock,
-      random: this.#random,
-      logger: this.#logger.child({ vertex: ref.vertex }),
+      clock: this.#options.clock,
+      random: this.#options.random,
+      logger: this.#options.logger.child({ vertex: ref.vertex }),
       s3,
+      lineage,
+      sinks: deployment.sinks,
       wake: () => this.wake(),
       fail: (error) => this.#fail(error, ref),
     }
     const inputs = channels.filter((c) => subtaskKey(c.to) === key).map((c) => this.#exchange.input(c.id))
-    const monotonic = () => this.#clock.monotonic()
+    const monotonic = () => this.#options.clock.monotonic()
     const gate = inputs.length === 0 ? undefined : new InputGate(inputs, monotonic)
     const task = new Task(
       ref,
@@ -237,12 +239,12 @@ export class Slot implements TaskEvents {
 
   #turn(): void {
     const deadline =
-      this.#clock.monotonic() + (this.#snapshots.length > 0 ? TURN_WHILE_SNAPSHOTTING_MS : TURN_MS)
+      this.#options.clock.monotonic() + (this.#snapshots.length > 0 ? TURN_WHILE_SNAPSHOTTING_MS : TURN_MS)
     let progressed: boolean
     do {
       progressed = false
       for (const task of this.#tasks) if (this.#stepOf(task)) progressed = true
-    } while (progressed && !this.#failed && this.#clock.monotonic() < deadline)
+    } while (progressed && !this.#failed && this.#options.clock.monotonic() < deadline)
     const snapshotting = this.#stepSnapshots()
     this.#exchange.flush()
     if (progressed || snapshotting) this.wake()
@@ -285,12 +287,12 @@ export class Slot implements TaskEvents {
   #answer(task: Task, snapshot: SubtaskSnapshot): void {
     const { barrier } = snapshot
     const refuse = (error: ErrorData) =>
-      this.#post({ type: 'snapshotFailed', subtask: task.ref, barrier, error })
+      this.#options.post({ type: 'snapshotFailed', subtask: task.ref, barrier, error })
     if (snapshot.error !== undefined) return refuse(snapshot.error)
-    snapshot.finish().then(
+    snapshot.finish(this.#options.encode).then(
       (encoded) => {
         const bytes = encoded.bytes === undefined ? undefined : transferable(encoded.bytes)
-        this.#post(
+        this.#options.post(
           { type: 'snapshot', subtask: task.ref, ...encoded, bytes },
           bytes === undefined ? [] : [bytes.buffer],
         )
@@ -303,27 +305,27 @@ export class Slot implements TaskEvents {
     await retrying(() => task.complete(permit), {
       what: `commit of checkpoint ${permit.checkpointId}`,
       limitMs: COMMIT_LIMIT_MS,
-      clock: this.#clock,
-      random: this.#random,
+      clock: this.#options.clock,
+      random: this.#options.random,
       initialMs: 50,
       maxMs: 2000,
       multiplier: 2,
       jitter: 0.2,
     })
-    this.#post({ type: 'committed', subtask: task.ref, checkpointId: permit.checkpointId })
+    this.#options.post({ type: 'committed', subtask: task.ref, checkpointId: permit.checkpointId })
   }
 
   #tick(): void {
-    this.#ticking = this.#clock.after(TICK_MS, () => {
+    this.#ticking = this.#options.clock.after(TICK_MS, () => {
       if (this.#failed) return
-      for (const task of this.#tasks) this.#attempt(() => task.tick(), task.ref)
+      for (const task of this.#tasks) this.#guard(() => task.tick(), task.ref)
       this.#exchange.flush()
       this.wake()
       this.#tick()
     })
   }
 
-  #attempt(work: () => void, ref?: SubtaskRef): void {
+  #guard(work: () => void, ref?: SubtaskRef): void {
     try {
       work()
     } catch (error) {
@@ -334,6 +336,6 @@ export class Slot implements TaskEvents {
   #fail(error: unknown, subtask: SubtaskRef | undefined): void {
     if (this.#failed || this.#closed) return
     this.#failed = true
-    this.#post({ type: 'failed', subtask, error: toErrorData(error) })
+    this.#options.post({ type: 'failed', subtask, error: toErrorData(error) })
   }
 }

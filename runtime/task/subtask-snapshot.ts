@@ -1,7 +1,7 @@
 import { toErrorData, type ErrorData } from '#runtime/base/errors'
 import type { Barrier } from '#runtime/contract/rpc'
 import { encodeListSection } from '#runtime/state/list-state'
-import { encodeStateFile } from '#runtime/state/snapshot-format'
+import type { StateFileContent } from '#runtime/state/snapshot-format'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import type { ChainedOperator } from './operator-chain.ts'
 
@@ -18,6 +18,9 @@ export interface EncodedSnapshot {
   readonly syncMs: number
   readonly asyncMs: number
 }
+
+/** Makes the bytes of a state file. */
+export type EncodeState = (content: StateFileContent) => Uint8Array | Promise<Uint8Array>
 
 /**
  * One subtask's snapshot from freeze to bytes. The constructor is the synchronous part; `step`
@@ -88,11 +91,11 @@ export class SubtaskSnapshot {
     return this.#lists !== undefined
   }
 
-  async finish(): Promise<EncodedSnapshot> {
+  async finish(encode: EncodeState): Promise<EncodedSnapshot> {
     const sections = [...this.#keyed.flatMap((k) => k.sections()), ...(this.#lists ?? [])]
     const mode = this.#keyed.length > 0 && this.#keyed.every((k) => k.mode === 'delta') ? 'delta' : 'full'
     const isEmpty = this.#uids.length === 0 || (mode === 'delta' && sections.length === 0)
-    const bytes = isEmpty ? undefined : await encodeStateFile({ mode, sections }, { compress: true })
+    const bytes = isEmpty ? undefined : await encode({ mode, sections })
     return {
       barrier: this.barrier,
       mode,

@@ -1,5 +1,7 @@
 import type { Clock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
+import type { Lineage } from '#runtime/contract/checkpoint-records'
+import type { SinkHistory } from '#runtime/contract/rpc'
 import type { S3Access } from '#runtime/contract/process-config'
 import { keyGroupRange } from '#runtime/element/key-group'
 import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
@@ -22,6 +24,9 @@ export interface HarnessOptions<I, O> {
   /** Default: a clock that stands still. */
   readonly clock?: Clock
   readonly s3?: S3Access
+  /** What the given states are to this job. Default: succession. */
+  readonly lineage?: Lineage
+  readonly sinks?: SinkHistory
 }
 
 /** State of one subtask as the bytes of a state file. */
@@ -213,6 +218,8 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       parallelism,
       attempt,
       restoredFrom: states[0]?.checkpointId ?? 0,
+      lineage: this.#options.lineage ?? 'succession',
+      sinks: this.#options.sinks ?? { committedUpTo: 0, savepoints: [] },
       out,
       get keyed() {
         return keyed()

@@ -7,6 +7,8 @@ import type { Barrier } from '#runtime/contract/rpc'
 import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule, type JobModule } from '#runtime/graph/load-module'
+import { instantiate } from '#runtime/graph/instantiate'
+import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { Slot } from '#runtime/task/slot'
 import type { FromSlot } from '#runtime/task/slot-messages'
 
@@ -51,6 +53,7 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
       case 'parcel':
         reject(new WeirError('BUG', 'A single slot sent something to another one.'))
         break
+      case 'opened':
       case 'ready':
       case 'closed':
       case 'firstRecord':
@@ -58,13 +61,14 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
         break
     }
   }
-  const slot = new Slot(
-    {
+  const slot = new Slot({
+    assignment: {
       job: { cluster: 'test', namespace: 'default', name: 'test', uid: 'test' },
       taskManager: TASK_MANAGER,
       slot: 0,
       logLevel: 'Error',
       s3,
+      lineage: 'succession',
       deployment: {
         attempt: '1.1',
         planHash: plan.hash,
@@ -73,15 +77,18 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
         module: { ...module, args, sha256: createHash('sha256').update(module.source).digest('hex') },
         places: subtasks.map((ref) => ({ ...ref, taskManager: TASK_MANAGER, slot: 0 })),
         dataAddresses: {},
+        sinks: { committedUpTo: 0, savepoints: [] },
       },
       restore: {},
       siblings: new Map(),
     },
-    systemClock,
-    () => 0.5,
-    silentLogger,
-    onMessage,
-  )
+    clock: systemClock,
+    random: () => 0.5,
+    logger: silentLogger,
+    post: onMessage,
+    instantiate,
+    encode: (content) => encodeStateFile(content, { compress: true }),
+  })
   try {
     await slot.open()
     slot.start()

@@ -36,6 +36,10 @@ export class TestClock implements Clock {
     }
   }
 
+  soon(run: () => void): void {
+    this.after(0, run)
+  }
+
   /** Lets `ms` pass and runs what is due on the way, in order of time. */
   advance(ms: number): void {
     const until = this.#elapsedMs + ms

@@ -3,16 +3,18 @@ import { systemClock } from '#runtime/base/clock'
 import { entryUrl } from '#runtime/base/entry'
 import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
+import type { SlotThread, SlotThreads } from './slot-threads.ts'
 
 /** A thread whose user code hangs does not hold up a recovery for longer. */
 const CLOSE_LIMIT_MS = 200
 
-/**
- * The main thread's handle of a slot's thread. The thread is started ahead of its deployment, so
- * that a deployment finds the runtime loaded; it serves one deployment and is then terminated, so
- * nothing of an attempt can outlive it.
- */
-export class SlotHost {
+/** Slots as worker threads of this process. */
+export const workerSlots: SlotThreads = {
+  start: () => new WorkerSlot(),
+  connect: portsBetween,
+}
+
+class WorkerSlot implements SlotThread {
   readonly #worker: Worker
   #listener: ((message: FromSlot) => void) | undefined
   #ended = false
@@ -21,38 +23,24 @@ export class SlotHost {
   constructor() {
     this.#worker = new Worker(entryUrl('./slot-thread', import.meta.url), { name: 'slot' })
     this.#worker.on('message', (message: FromSlot) => this.#listener?.(message))
-    this.#worker.on('error', (error) =>
-      this.#end(new WeirError('USR_FAILED', `A slot's thread died: ${messageOf(error)}`, { cause: error })),
-    )
+    this.#worker.on('error', (error) => this.#end(`A slot's thread died: ${messageOf(error)}`, error))
     this.#worker.on('exit', (code) =>
-      this.#end(
-        new WeirError(
-          'USR_FAILED',
-          `A slot's thread ended with code ${code}; job code must not call process.exit`,
-        ),
-      ),
+      this.#end(`A slot's thread ended with code ${code}; job code must not call process.exit`),
     )
   }
 
   deploy(assignment: SlotAssignment, listener: (message: FromSlot) => void): void {
     this.#listener = listener
     this.#deployed = true
-    if (this.#ended)
-      return listener({
-        type: 'failed',
-        subtask: undefined,
-        error: toErrorData(new WeirError('USR_FAILED', "A slot's thread died before its deployment")),
-      })
-    this.#worker.postMessage({ type: 'deploy', assignment } satisfies ToSlot, [
-      ...assignment.siblings.values(),
-    ])
+    if (this.#ended) return listener(failed("A slot's thread died before its deployment"))
+    const ports = [...assignment.siblings.values()] as MessagePort[]
+    this.#worker.postMessage({ type: 'deploy', assignment } satisfies ToSlot, ports)
   }
 
   send(message: ToSlot, transfer: ArrayBuffer[] = []): void {
     if (!this.#ended) this.#worker.postMessage(message, transfer)
   }
 
-  /** Lets operators close for a moment, then ends the thread whatever it does. */
   async terminate(): Promise<void> {
     if (this.#deployed && !this.#ended) await this.#closeOperators()
     this.#listener = undefined
@@ -71,15 +59,23 @@ export class SlotHost {
     limit.cancel()
   }
 
-  #end(error: WeirError): void {
+  #end(message: string, cause?: unknown): void {
     if (this.#ended) return
     this.#ended = true
-    this.#listener?.({ type: 'failed', subtask: undefined, error: toErrorData(error) })
+    this.#listener?.(failed(message, cause))
   }
 }
 
-/** A message port between every two of the slots. */
-export function siblingPorts(slots: readonly number[]): Map<number, Map<number, MessagePort>> {
+function failed(message: string, cause?: unknown): FromSlot {
+  return {
+    type: 'failed',
+    subtask: undefined,
+    error: toErrorData(new WeirError('USR_FAILED', message, { cause })),
+  }
+}
+
+/** A message channel between every two of the slots. */
+function portsBetween(slots: readonly number[]): Map<number, Map<number, MessagePort>> {
   const ports = new Map(slots.map((slot) => [slot, new Map<number, MessagePort>()]))
   for (const [i, a] of slots.entries())
     for (const b of slots.slice(i + 1)) {

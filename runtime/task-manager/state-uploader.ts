@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { retrying } from '#runtime/base/backoff'
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
 import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { createExact } from '#runtime/storage/create-exact'
 import { stateFileKey } from '#runtime/storage/paths'
 import type { FromSlot } from '#runtime/task/slot-messages'
 
@@ -16,7 +16,7 @@ import type { FromSlot } from '#runtime/task/slot-messages'
 export const INLINE_BYTES = 20 * 1024
 const UPLOAD_LIMIT_MS = 60_000
 
-export interface SnapshotKeeperOptions {
+export interface StateUploaderOptions {
   readonly store: CheckpointStore
   readonly attempt: string
   readonly clock: Clock
@@ -31,17 +31,17 @@ export interface SnapshotKeeperOptions {
  * I2 A key is written once; a file whose create found the key taken by other bytes fails the
  *    checkpoint.
  */
-export class SnapshotKeeper {
-  readonly #options: SnapshotKeeperOptions
+export class StateUploader {
+  readonly #options: StateUploaderOptions
   /** Subtask -> checkpoint id -> chain. */
   readonly #chains = new Map<string, Map<number, readonly StateFile[]>>()
 
-  constructor(options: SnapshotKeeperOptions) {
+  constructor(options: StateUploaderOptions) {
     this.#options = options
   }
 
   /** Stores the snapshot and gives the acknowledgement for it. @throws {WeirError} */
-  async keep(
+  async upload(
     snapshot: Extract<FromSlot, { type: 'snapshot' }>,
     keyGroups: readonly [number, number],
   ): Promise<SubtaskAck> {
@@ -97,35 +97,18 @@ export class SnapshotKeeper {
     if (bytes.byteLength <= INLINE_BYTES) return { ...file, inline: Buffer.from(bytes).toString('base64') }
     const { attempt, store } = this.#options
     if (barrier.kind === 'checkpoint') {
-      const key = stateFileKey(barrier.directory, subtask.vertex, subtask.subtask, attempt)
+      const key = stateFileKey(barrier.directory, { ...subtask, attempt })
       await this.#create(store, key, bytes)
       return { ...file, key }
     }
     // A savepoint is relocatable: its manifest names files relative to its own directory.
-    const key = stateFileKey('', subtask.vertex, subtask.subtask, attempt)
+    const key = stateFileKey('', { ...subtask, attempt, savepointId: barrier.id })
     await this.#create(store, `${barrier.directory}/${key}`, bytes)
     return { ...file, key }
   }
 
-  async #create(store: CheckpointStore, key: string, bytes: Uint8Array): Promise<void> {
+  #create(store: CheckpointStore, key: string, bytes: Uint8Array): Promise<void> {
     const { clock, random, signal } = this.#options
-    const outcome = await retrying(() => store.create(key, bytes, { signal }), {
-      what: `upload of ${key}`,
-      limitMs: UPLOAD_LIMIT_MS,
-      clock,
-      random,
-      signal,
-      initialMs: 50,
-      maxMs: 2000,
-      multiplier: 2,
-      jitter: 0.2,
-    })
-    if (outcome === 'created') return
-    const existing = await store.get(key, { signal })
-    if (Buffer.compare(existing, bytes) !== 0)
-      throw new WeirError(
-        'STO_EXISTS',
-        `${store.url}/${key} exists with other content; a checkpoint never overwrites`,
-      )
+    return createExact(store, key, bytes, { clock, random, signal, limitMs: UPLOAD_LIMIT_MS })
   }
 }

@@ -1,0 +1,62 @@
+import { fromErrorData, WeirError } from '#runtime/base/errors'
+import { placeSavepoint } from '#runtime/checkpoint/savepoint-place'
+import type { LogState } from '#runtime/commit-log/log-state'
+import type { OperationView } from '#runtime/contract/rest'
+import { keyUrl } from '#runtime/storage/paths'
+import type { StopOutcome } from './job-event.ts'
+import type { CloseStatus, StopRequest } from './job-phase.ts'
+
+/** Where a stop finds what it left. */
+interface Closed {
+  readonly log: LogState
+  /** URL of the job's own storage. */
+  readonly storeUrl: string
+}
+
+/**
+ * What somebody who asked for a stop is told once the run has ended: what it left, from the log. An
+ * ending that is not what was asked for (another stop came first) is a failure of the request. Pure.
+ */
+export function stopResult(
+  stop: StopRequest,
+  outcome: StopOutcome,
+  closed: Closed,
+): Partial<OperationView> | WeirError {
+  if (outcome.kind === 'failed') return fromErrorData(outcome.error)
+  if (stop.drain && outcome.status === 'Suspended') return missed(outcome.status, 'it was not drained')
+  return stop.savepoint === undefined ? newest(closed) : savepointOf(stop, outcome.status, closed)
+}
+
+function newest({ log, storeUrl }: Closed): Partial<OperationView> {
+  const last = log.savepoints.at(-1)
+  const { restorePoint, lastCheckpoint } = log
+  if (restorePoint.kind === 'savepoint' && last?.end !== undefined)
+    return { checkpointId: last.id, path: last.path, sizeBytes: last.sizeBytes }
+  if (restorePoint.kind !== 'checkpoint') return {}
+  const { id, manifest } = restorePoint
+  const path = keyUrl(storeUrl, manifest.replace(/\/manifest\.json$/, ''))
+  return {
+    checkpointId: id,
+    path,
+    ...(lastCheckpoint === undefined ? {} : { sizeBytes: lastCheckpoint.sizeBytes }),
+  }
+}
+
+function savepointOf(
+  stop: StopRequest,
+  status: CloseStatus,
+  { log, storeUrl }: Closed,
+): Partial<OperationView> | WeirError {
+  const last = log.savepoints.findLast((s) => s.end !== undefined)
+  const point = log.restorePoint
+  if (last === undefined || point.kind !== 'savepoint' || point.path !== last.path)
+    return missed(status, 'no savepoint was taken')
+  const asked = stop.savepoint?.path
+  const place = asked === undefined ? undefined : placeSavepoint(asked, storeUrl, 1, 1).url
+  if (place !== undefined && place !== last.path)
+    return missed(status, `its savepoint is at ${last.path}, not at ${place}`)
+  return { checkpointId: last.id, path: last.path, sizeBytes: last.sizeBytes }
+}
+
+const missed = (status: CloseStatus, what: string): WeirError =>
+  new WeirError('CKP_DECLINED', `The run has ended as ${status}, but ${what}: another request came first.`)
