@@ -1,0 +1,57 @@
+import { assertNever, toErrorData } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import { Slot, type SlotOptions } from './slot.ts'
+import type { SlotAssignment, ToSlot } from './slot-messages.ts'
+
+export interface SlotEntryOptions extends Omit<SlotOptions, 'assignment' | 'logger'> {
+  loggerOf(assignment: SlotAssignment): Logger
+}
+
+/** What a thread does with what its main thread says: one deployment, and then it ends. */
+export class SlotEntry {
+  readonly #options: SlotEntryOptions
+  #slot: Slot | undefined
+
+  constructor(options: SlotEntryOptions) {
+    this.#options = options
+  }
+
+  handle(message: ToSlot): void {
+    if (message.type === 'deploy') return void this.#deploy(message.assignment)
+    if (this.#slot !== undefined) this.#pass(this.#slot, message)
+  }
+
+  async #deploy(assignment: SlotAssignment): Promise<void> {
+    const { loggerOf, ...options } = this.#options
+    try {
+      this.#slot = new Slot({ ...options, assignment, logger: loggerOf(assignment) })
+      await this.#slot.open()
+      options.post({ type: 'ready' })
+    } catch (error) {
+      options.post({ type: 'failed', subtask: undefined, error: toErrorData(error) })
+    }
+  }
+
+  #pass(slot: Slot, message: Exclude<ToSlot, { type: 'deploy' }>): void {
+    switch (message.type) {
+      case 'start':
+        return slot.start()
+      case 'adopt':
+        return slot.adopt(message.epoch)
+      case 'trigger':
+        return slot.trigger(message.barrier)
+      case 'complete':
+        return slot.complete(message.permit)
+      case 'abort':
+        return slot.abort(message.epoch, message.checkpointId)
+      case 'parcel':
+        return slot.receive(message.parcel)
+      case 'metrics':
+        return slot.reportMetrics()
+      case 'close':
+        return void slot.close().then(() => this.#options.post({ type: 'closed' }))
+      default:
+        return assertNever(message)
+    }
+  }
+}
