@@ -1,8 +1,134 @@
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { RARE_STATES, type RareState } from './rare-states.ts'
+import { simulate, type SimulationResult } from './simulation.ts'
+
+const USAGE = `Usage: node sim/main.ts [options]
+  --seeds N   how many seeds to run (default 1000)
+  --from N    first seed (default 1)
+  --seed N    run this one seed only
+  --trace     tell the story of the run (with --seed)
+Exit code: 0 all seeds keep the invariants and every rare state is reached, 1 not, 2 wrong usage.
+`
+
 export interface MainIo {
   write(text: string): void
   isTerminal: boolean
 }
-export async function main(_args: readonly string[], io: MainIo): Promise<number> {
-  io.write('being rebuilt\n')
-  return 1
+
+/** The command line; gives the exit code. */
+export async function main(args: readonly string[], io: MainIo): Promise<number> {
+  const parsed = parse(args)
+  if (parsed === undefined) {
+    io.write(USAGE)
+    return 2
+  }
+  return parsed.seed === undefined ? runMany(parsed, io) : runOne(parsed.seed, parsed.trace, io)
 }
+
+async function runMany({ from, seeds }: Parsed, io: MainIo): Promise<number> {
+  const totals = new Map<RareState, { seeds: number; times: number }>()
+  const times: number[] = []
+  let failed = 0
+  for (let seed = from; seed < from + seeds; seed++) {
+    const started = performance.now()
+    const result = await simulate({ seed })
+    times.push(performance.now() - started)
+    for (const [state, count] of result.reached) add(totals, state, count)
+    if (result.violations.length > 0) {
+      failed++
+      io.write(`${clear(io)}${failureText(result)}`)
+    }
+    const done = seed - from + 1
+    if (io.isTerminal || done % 100 === 0)
+      io.write(`${clear(io)}${done}/${seeds} seeds, ${failed} failed${io.isTerminal ? '' : '\n'}`)
+  }
+  io.write(`${clear(io)}${tableOf(totals, seeds)}\n`)
+  times.sort((a, b) => a - b)
+  const median = times[Math.floor(times.length / 2)] ?? 0
+  const slowest = times.at(-1) ?? 0
+  io.write(
+    `${failed} of ${seeds} seeds failed; ${median.toFixed(0)} ms per seed (median), ${slowest.toFixed(0)} ms the slowest\n`,
+  )
+  const missing = rarelyReached(totals, seeds)
+  for (const state of missing) io.write(`reached too rarely: ${state} (${RARE_STATES[state]})\n`)
+  return failed === 0 && missing.length === 0 ? 0 : 1
+}
+
+function add(
+  totals: Map<RareState, { seeds: number; times: number }>,
+  state: RareState,
+  count: number,
+): void {
+  const total = totals.get(state) ?? { seeds: 0, times: 0 }
+  totals.set(state, { seeds: total.seeds + (count > 0 ? 1 : 0), times: total.times + count })
+}
+
+/** Fewer than one in 400 seeds, where there are enough seeds to tell. */
+function rarelyReached(totals: ReadonlyMap<RareState, { seeds: number }>, seeds: number): RareState[] {
+  const least = Math.floor(seeds / 400)
+  return [...totals].flatMap(([state, total]) => (total.seeds < least ? [state] : []))
+}
+
+function tableOf(totals: ReadonlyMap<RareState, { seeds: number; times: number }>, seeds: number): string {
+  const rows = [...totals].map(
+    ([state, { seeds: some, times }]) =>
+      `${state.padEnd(26)} ${String(some).padStart(6)} ${String(times).padStart(8)}`,
+  )
+  return [`${'rare state'.padEnd(26)} ${`of ${seeds}`.padStart(6)} ${'times'.padStart(8)}`, ...rows].join(
+    '\n',
+  )
+}
+
+async function runOne(seed: number, trace: boolean, io: MainIo): Promise<number> {
+  const onTrace = trace ? (line: string) => io.write(`${line}\n`) : undefined
+  const result = await simulate({ seed, onTrace })
+  for (const violation of result.violations) io.write(`seed ${seed} FAILED  ${violation}\n`)
+  const outcome = result.violations.length === 0 ? 'ok' : 'FAILED'
+  io.write(
+    `seed ${seed}: ${outcome}, ${result.scenario}, ${result.virtualMs.toFixed(0)} ms, trace ${result.traceHash}\n`,
+  )
+  return result.violations.length === 0 ? 0 : 1
+}
+
+function failureText({ seed, scenario, violations }: SimulationResult): string {
+  return `seed ${seed} FAILED (${scenario})  ${violations[0]}\n  replay: node sim/main.ts --seed ${seed} --trace\n`
+}
+
+interface Parsed {
+  readonly seeds: number
+  readonly from: number
+  readonly seed: number | undefined
+  readonly trace: boolean
+}
+
+function parse(args: readonly string[]): Parsed | undefined {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        seeds: { type: 'string', default: '1000' },
+        from: { type: 'string', default: '1' },
+        seed: { type: 'string' },
+        trace: { type: 'boolean', default: false },
+      },
+    })
+    const [seeds, from, seed] = [values.seeds, values.from, values.seed ?? '1'].map(Number) as [
+      number,
+      number,
+      number,
+    ]
+    if (![seeds, from, seed].every((n) => Number.isSafeInteger(n) && n >= 0)) return undefined
+    return { seeds, from, seed: values.seed === undefined ? undefined : seed, trace: values.trace }
+  } catch {
+    return undefined
+  }
+}
+
+const clear = (io: MainIo): string => (io.isTerminal ? '\r\x1b[K' : '')
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  process.exitCode = await main(process.argv.slice(2), {
+    write: (text) => process.stdout.write(text),
+    isTerminal: process.stdout.isTTY,
+  })

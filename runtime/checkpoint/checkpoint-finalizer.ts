@@ -61,7 +61,7 @@ export class CheckpointFinalizer {
   readonly #retired: RetiredFiles
   readonly #graceMs: number
   readonly #timers = new Set<Timer>()
-  #closed = false
+  readonly #abort = new AbortController()
 
   constructor(deps: CheckpointFinalizerOptions) {
     this.#deps = deps
@@ -171,13 +171,13 @@ export class CheckpointFinalizer {
   }
 
   close(): void {
-    this.#closed = true
+    this.#abort.abort(new WeirError('FENCED', 'the coordinator is closed'))
     for (const timer of this.#timers) timer.cancel()
     this.#timers.clear()
   }
 
   async #sweep(): Promise<void> {
-    if (this.#closed) return
+    if (this.#abort.signal.aborted) return
     try {
       await this.#retired.sweep()
     } catch (err) {
@@ -235,7 +235,8 @@ export class CheckpointFinalizer {
 
   #write(store: CheckpointStore, manifest: Manifest, directory: string): Promise<WrittenManifest> {
     const { clock, random } = this.#deps
-    return writeManifest(store, manifest, { directory, clock, random })
+    const { signal } = this.#abort
+    return writeManifest(store, manifest, { directory, clock, random, signal })
   }
 
   #checkpointBody(

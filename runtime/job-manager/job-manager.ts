@@ -75,6 +75,9 @@ export class JobManager {
   #master: JobMaster | undefined
   #timer: Timer | undefined
   #isFollowing = false
+  readonly #events: CandidateEvent[] = []
+  #isHandling = false
+  #closed: Promise<void> | undefined
   #released: Promise<void> = Promise.resolve()
 
   constructor(options: JobManagerOptions) {
@@ -127,9 +130,13 @@ export class JobManager {
     return port
   }
 
-  /** Gives up leadership in an orderly way; running tasks are left to the next leader. */
-  async close(): Promise<void> {
-    if (this.#abort.signal.aborted) return
+  /** Gives up leadership in an orderly way; running tasks are left to the next leader. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     this.#abort.abort(new WeirError('FENCED', 'the JobManager stops'))
     this.#dispatch({ type: 'Close' })
     await this.#released
@@ -162,7 +169,19 @@ export class JobManager {
     })
   }
 
+  /** Events are handled one after another, each with its effects. */
   #dispatch(event: CandidateEvent): void {
+    this.#events.push(event)
+    if (this.#isHandling) return
+    this.#isHandling = true
+    try {
+      for (let at = this.#events.shift(); at !== undefined; at = this.#events.shift()) this.#handle(at)
+    } finally {
+      this.#isHandling = false
+    }
+  }
+
+  #handle(event: CandidateEvent): void {
     const { clock, random, logger, onChange } = this.#options
     const before = this.#state
     const { state, effects } = next(this.#timing, before, event, random())

@@ -287,8 +287,10 @@ export class JobMaster implements RegistryEvents {
 
   #entered(before: JobState): void {
     const { phase, message } = this.#state
+    const { kind: from } = before.phase
+    const step = 'step' in before.phase ? before.phase.step : undefined
     this.#since = this.#options.clock.now()
-    this.#options.logger.info({ from: before.phase.kind, phase: phase.kind, message }, 'job phase')
+    this.#options.logger.info({ from, step, phase: phase.kind, message }, 'job phase')
     if (phase.kind === 'Running') this.recoveries.running()
   }
 

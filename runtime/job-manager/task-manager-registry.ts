@@ -71,6 +71,8 @@ export class TaskManagerRegistry {
   readonly #entries = new Map<string, Entry>()
   #listener: Listener | undefined
   #connections = 0
+  /** Every one that was accepted and stands, also before its hello. */
+  readonly #accepted = new Set<Connection>()
   readonly #timing: RegistryTiming
   #watch: Timer | undefined
   #events: RegistryEvents | undefined
@@ -127,7 +129,7 @@ export class TaskManagerRegistry {
   async close(): Promise<void> {
     this.#watch?.cancel()
     this.standBy()
-    for (const entry of this.#entries.values()) entry.connection.close()
+    for (const connection of [...this.#accepted]) connection.close()
     await this.#listener?.close()
   }
 
@@ -135,6 +137,7 @@ export class TaskManagerRegistry {
     const { clock, logger } = this.#options
     let entry: Entry | undefined
     const limit = clock.after(this.#timing.helloMs, () => connection.destroy())
+    this.#accepted.add(connection)
     return {
       onFrame: (frame) => {
         try {
@@ -150,6 +153,7 @@ export class TaskManagerRegistry {
       },
       onClose: (error) => {
         limit.cancel()
+        this.#accepted.delete(connection)
         const why = error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`
         if (entry !== undefined) this.#remove(entry, why)
       },

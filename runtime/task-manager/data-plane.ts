@@ -49,6 +49,8 @@ export class DataPlane {
   #attempt: string | undefined
   #handlers: DataPlaneHandlers | undefined
   readonly #outgoing = new Map<string, Connection>()
+  /** Every one that was accepted and stands, also before its greeting. */
+  readonly #accepted = new Set<Connection>()
   readonly #incoming = new Map<Connection, string>()
   readonly #waiting = new Map<Connection, { readonly hello: Hello; readonly limit: Timer }>()
 
@@ -98,10 +100,7 @@ export class DataPlane {
 
   async close(): Promise<void> {
     this.closeAttempt()
-    for (const [connection, { limit }] of this.#waiting) {
-      limit.cancel()
-      connection.destroy()
-    }
+    for (const connection of [...this.#accepted]) connection.destroy()
     await this.#listener?.close()
   }
 
@@ -128,6 +127,7 @@ export class DataPlane {
 
   #accept(connection: Connection): ConnectionHandlers {
     const limit = this.#options.clock.after(HELLO_LIMIT_MS, () => connection.destroy())
+    this.#accepted.add(connection)
     return {
       onFrame: (frame) => {
         limit.cancel()
@@ -135,6 +135,7 @@ export class DataPlane {
       },
       onClose: (error) => {
         limit.cancel()
+        this.#accepted.delete(connection)
         this.#lost(connection, error)
       },
     }

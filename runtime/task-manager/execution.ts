@@ -76,6 +76,7 @@ export class Execution {
   #state: ExecutionState
   #progress: DeployProgress = { restoredBytes: 0, steps: 0 }
   #highestCheckpointId = 0
+  #canceled: Promise<void> | undefined
 
   constructor(options: ExecutionOptions) {
     const { deployment, taskManager, stores, clock, random } = options
@@ -154,8 +155,13 @@ export class Execution {
     return [...this.#metrics.values()].flat()
   }
 
-  async cancel(): Promise<void> {
-    if (this.#state.kind === 'Canceled') return
+  /** Idempotent; resolves when nothing of the attempt is left. */
+  cancel(): Promise<void> {
+    this.#canceled ??= this.#cancel()
+    return this.#canceled
+  }
+
+  async #cancel(): Promise<void> {
     this.#dispatch({ type: 'Cancel' })
     this.#abort.abort(new WeirError('FENCED', `Attempt ${this.attempt} was cancelled`))
     this.#options.data.closeAttempt()

@@ -26,6 +26,7 @@ export class Link {
   #retry: Timer | undefined
   #delayMs = FIRST_RETRY_MS
   #closed = false
+  #wasOpen = false
 
   constructor(address: string, options: LinkOptions) {
     this.address = address
@@ -35,7 +36,10 @@ export class Link {
   open(): void {
     const { transport, logger, hello, onMessage } = this.#options
     const connection = transport.connect(this.address, {
-      onOpen: () => sendMessage(connection, hello()),
+      onOpen: () => {
+        this.#wasOpen = true
+        sendMessage(connection, hello())
+      },
       onFrame: (frame) => {
         this.#delayMs = FIRST_RETRY_MS
         try {
@@ -70,7 +74,9 @@ export class Link {
 
   #lost(): void {
     this.#connection = undefined
-    this.#options.onLost(this)
+    // A dial that fails is no news: whoever counts the time without a JobManager has begun already.
+    if (this.#wasOpen) this.#options.onLost(this)
+    this.#wasOpen = false
     if (this.#closed) return
     this.#retry = this.#options.clock.after(this.#delayMs, () => this.open())
     this.#delayMs = Math.min(MAX_RETRY_MS, this.#delayMs * 2)

@@ -59,6 +59,7 @@ export class TaskManager {
   #filling: Timer | undefined
   #relieved: (() => void) | undefined
   #closed = false
+  #ended: Promise<void> | undefined
 
   constructor(options: TaskManagerOptions) {
     const { config, token, transport, clock, logger, timing = TIMING } = options
@@ -103,12 +104,18 @@ export class TaskManager {
     await this.close()
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
+  /** Idempotent; resolves when nothing is left. */
+  close(): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<void> {
     this.#closed = true
     this.#heartbeat?.cancel()
     this.#orphan?.cancel()
     this.#filling?.cancel()
+    await this.#changing
     await this.#execution?.cancel()
     await Promise.all(this.#idleThreads.splice(0).map((thread) => thread.terminate()))
     this.#links.close()

@@ -1,0 +1,130 @@
+import type { CommittedRows } from './external-system.ts'
+import {
+  keyOf,
+  TICK_MS,
+  WINDOW_MS,
+  type LateRow,
+  type NumberRow,
+  type SimJobArgs,
+  type WindowRow,
+} from './job.ts'
+import type { World } from './world.ts'
+
+/**
+ * A stretch of output that belongs together: the rows of one job from a run on. `isWhole`: it
+ * begins with the first number; else with whatever its restore point had behind it.
+ */
+export interface Line {
+  readonly name: string
+  readonly jobs: ReadonlySet<string>
+  readonly fromRun: number
+  readonly isWhole: boolean
+  /** The job has finished: everything is there. */
+  readonly isFinished: boolean
+}
+
+/** I5: every record of a line is in the committed output exactly once. */
+export function checkLine(
+  world: World,
+  line: Line,
+  args: SimJobArgs,
+  committed: readonly CommittedRows[],
+): void {
+  const own = committed.filter((c) => line.jobs.has(c.job))
+  const rowsOf = <R extends { readonly run: number }>(uid: CommittedRows['uid']): R[] =>
+    own
+      .filter((c) => c.uid === uid)
+      .flatMap((c) => (c.rows as readonly unknown[] as R[]).filter((r) => r.run >= line.fromRun))
+  const fail = (text: string): void => world.violate('I5', `${line.name}: ${text}`)
+  checkNumbers(line, args, rowsOf<NumberRow>('numbers-out'), fail)
+  checkWindows(line, args, rowsOf<WindowRow>('windows-out'), rowsOf<LateRow>('late-out'), fail)
+}
+
+/**
+ * Of a job that went back: what it had put out before, up to where the line begins, must be there.
+ * It may be there twice: the savepoint may lie on a branch that a failure had cut off.
+ */
+export function checkPrefix(
+  world: World,
+  line: Line,
+  args: SimJobArgs,
+  committed: readonly CommittedRows[],
+): void {
+  const rows = committed
+    .filter((c) => line.jobs.has(c.job) && c.uid === 'numbers-out')
+    .flatMap((c) => c.rows as readonly NumberRow[])
+  for (let k = 0; k < Math.min(args.keys, args.count); k++) {
+    const key = keyOf(k, args.keys)
+    const own = rows.filter((row) => row.key === key)
+    const first = Math.min(...own.filter((row) => row.run >= line.fromRun).map((row) => row.seq))
+    const before = new Set(own.filter((row) => row.run < line.fromRun).map((row) => row.seq))
+    for (let seq = 1; seq < first && first !== Infinity; seq++)
+      if (!before.has(seq))
+        return world.violate('I5', `${line.name}: ${key}: count ${seq} is lost behind the savepoint`)
+  }
+}
+
+type Fail = (text: string) => void
+
+function checkNumbers(line: Line, args: SimJobArgs, rows: readonly NumberRow[], fail: Fail): void {
+  const byKey = new Map<string, number[]>()
+  const seen = new Set<number>()
+  for (const { key, seq, n } of rows) {
+    if (seen.has(n)) return fail(`number ${n} was committed twice`)
+    seen.add(n)
+    if (keyOf(n, args.keys) !== key) return fail(`number ${n} stands under ${key}`)
+    byKey.set(key, [...(byKey.get(key) ?? []), seq])
+  }
+  for (let k = 0; k < Math.min(args.keys, args.count); k++) {
+    const key = keyOf(k, args.keys)
+    const total = Math.floor((args.count - 1 - k) / args.keys) + 1
+    const fault = faultOf(
+      (byKey.get(key) ?? []).sort((a, b) => a - b),
+      total,
+      line,
+    )
+    if (fault !== undefined) return fail(`${key}: ${fault}`)
+  }
+  if (line.isWhole && line.isFinished && seen.size !== args.count)
+    fail(`${seen.size} of ${args.count} numbers were committed`)
+}
+
+/** Counts of one key must follow each other. */
+function faultOf(seqs: readonly number[], total: number, { isWhole, isFinished }: Line): string | undefined {
+  const [first] = seqs
+  if (first === undefined) return isWhole && isFinished ? 'nothing was committed' : undefined
+  if (isWhole && first !== 1) return `the first committed count is ${first}`
+  const gap = seqs.findIndex((seq, i) => seq !== first + i)
+  if (gap >= 0) return `count ${seqs[gap]} follows ${seqs[gap - 1]}`
+  const last = first + seqs.length - 1
+  return isFinished && last !== total ? `the last committed count is ${last} of ${total}` : undefined
+}
+
+function checkWindows(
+  line: Line,
+  args: SimJobArgs,
+  rows: readonly WindowRow[],
+  late: readonly LateRow[],
+  fail: Fail,
+): void {
+  const counted = new Map<string, number>()
+  for (const { key, start, count } of rows) {
+    const window = `${key} from ${start}`
+    if (counted.has(window)) return fail(`the window of ${window} fired twice`)
+    counted.set(window, count)
+  }
+  const startOf = (n: number): number => Math.floor((n * TICK_MS) / WINDOW_MS) * WINDOW_MS
+  for (const { key, late: n } of late) {
+    const window = `${key} from ${startOf(n)}`
+    counted.set(window, (counted.get(window) ?? 0) + 1)
+  }
+  if (!line.isFinished || !line.isWhole) return
+  const expected = new Map<string, number>()
+  for (let n = 0; n < args.count; n++) {
+    const window = `${keyOf(n, args.keys)} from ${startOf(n)}`
+    expected.set(window, (expected.get(window) ?? 0) + 1)
+  }
+  for (const [window, count] of expected)
+    if (counted.get(window) !== count)
+      return fail(`the window of ${window} has ${counted.get(window) ?? 0} of ${count} records`)
+}
