@@ -1,6 +1,6 @@
 import type { JobIdentity, RestoreOptions } from '#runtime/contract/job-options'
 import { jobManagerConfig, taskManagerConfig } from '#runtime/contract/process-config'
-import type { JobFacts } from '#runtime/contract/rest'
+import type { JobState } from '#runtime/contract/rest'
 import type { Election, ElectionState } from '#runtime/election/lease'
 import { LeaseLoop } from '#runtime/election/lease-loop'
 import { buildPlan } from '#runtime/graph/execution-plan'
@@ -92,12 +92,25 @@ export class SimDeployment {
     return undefined
   }
 
-  /** Of the leader, or of anybody who knows that the run is over. */
-  get facts(): JobFacts | undefined {
-    const all = [...this.#running]
+  /** As the leader says, or anybody who knows that the run is over; undefined when nobody answers. */
+  get state(): JobState | undefined {
+    const answering = [...this.#running]
       .filter(([node]) => !node.isPaused)
-      .map(([, jobManager]) => jobManager.facts())
-    return all.find((facts) => facts.leading) ?? all.find((facts) => isFinal(facts)) ?? all[0]
+      .map(([, jobManager]) => jobManager)
+    const leader = answering.find((jobManager) => jobManager.master !== undefined)?.master
+    if (leader !== undefined) return leader.state
+    const states = answering.map((jobManager) => jobManager.facts().state)
+    return states.find((state) => isFinal(state)) ?? states[0]
+  }
+
+  get hasEnded(): boolean {
+    const { state } = this
+    return state !== undefined && isFinal(state)
+  }
+
+  /** In words, for the story. */
+  get message(): string {
+    return [...this.#running.values()].map((jobManager) => jobManager.facts().message).join(' | ')
   }
 
   #bootJobManager(node: SimNode): Process {
@@ -219,8 +232,8 @@ export class Elections {
   }
 }
 
-const FINAL_STATES: ReadonlySet<JobFacts['state']> = new Set(['Finished', 'Suspended', 'Drained', 'Failed'])
-export const isFinal = (facts: JobFacts): boolean => FINAL_STATES.has(facts.state)
+const FINAL_STATES: ReadonlySet<JobState> = new Set(['Finished', 'Suspended', 'Drained', 'Failed'])
+const isFinal = (state: JobState): boolean => FINAL_STATES.has(state)
 
 function plan({ definition, args, parallelism, run }: DeploymentOptions): PlannedJob {
   const graph = buildGraph(definition, { ...args, run })

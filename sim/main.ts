@@ -8,6 +8,7 @@ const USAGE = `Usage: node sim/main.ts [options]
   --from N    first seed (default 1)
   --seed N    run this one seed only
   --trace     tell the story of the run (with --seed)
+  --until-noticed  stop at the first seed that fails, and do not count rare states
 Exit code: 0 all seeds keep the invariants and every rare state is reached, 1 not, 2 wrong usage.
 `
 
@@ -26,7 +27,7 @@ export async function main(args: readonly string[], io: MainIo): Promise<number>
   return parsed.seed === undefined ? runMany(parsed, io) : runOne(parsed.seed, parsed.trace, io)
 }
 
-async function runMany({ from, seeds }: Parsed, io: MainIo): Promise<number> {
+async function runMany({ from, seeds, untilNoticed }: Parsed, io: MainIo): Promise<number> {
   const totals = new Map<RareState, { seeds: number; times: number }>()
   const times: number[] = []
   let failed = 0
@@ -38,6 +39,7 @@ async function runMany({ from, seeds }: Parsed, io: MainIo): Promise<number> {
     if (result.violations.length > 0) {
       failed++
       io.write(`${clear(io)}${failureText(result)}`)
+      if (untilNoticed) return 1
     }
     const done = seed - from + 1
     if (io.isTerminal || done % 100 === 0)
@@ -50,6 +52,7 @@ async function runMany({ from, seeds }: Parsed, io: MainIo): Promise<number> {
   io.write(
     `${failed} of ${seeds} seeds failed; ${median.toFixed(0)} ms per seed (median), ${slowest.toFixed(0)} ms the slowest\n`,
   )
+  if (untilNoticed) return 0
   const missing = rarelyReached(totals, seeds)
   for (const state of missing) io.write(`reached too rarely: ${state} (${RARE_STATES[state]})\n`)
   return failed === 0 && missing.length === 0 ? 0 : 1
@@ -100,6 +103,7 @@ interface Parsed {
   readonly from: number
   readonly seed: number | undefined
   readonly trace: boolean
+  readonly untilNoticed: boolean
 }
 
 function parse(args: readonly string[]): Parsed | undefined {
@@ -111,6 +115,7 @@ function parse(args: readonly string[]): Parsed | undefined {
         from: { type: 'string', default: '1' },
         seed: { type: 'string' },
         trace: { type: 'boolean', default: false },
+        'until-noticed': { type: 'boolean', default: false },
       },
     })
     const [seeds, from, seed] = [values.seeds, values.from, values.seed ?? '1'].map(Number) as [
@@ -119,7 +124,13 @@ function parse(args: readonly string[]): Parsed | undefined {
       number,
     ]
     if (![seeds, from, seed].every((n) => Number.isSafeInteger(n) && n >= 0)) return undefined
-    return { seeds, from, seed: values.seed === undefined ? undefined : seed, trace: values.trace }
+    return {
+      seeds,
+      from,
+      seed: values.seed === undefined ? undefined : seed,
+      trace: values.trace,
+      untilNoticed: values['until-noticed'],
+    }
   } catch {
     return undefined
   }

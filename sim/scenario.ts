@@ -1,7 +1,7 @@
 import type { RestoreOptions } from '#runtime/contract/job-options'
 import type { OperationView } from '#runtime/contract/rest'
 import type { StopRequest } from '#runtime/job-manager/job-phase'
-import { isFinal, type SimDeployment } from './deployment.ts'
+import type { SimDeployment } from './deployment.ts'
 import { simJob, type SimJobArgs } from './job.ts'
 import { checkLine, checkPrefix, type Line } from './ledger.ts'
 import type { Random } from './random.ts'
@@ -140,7 +140,7 @@ class Stage {
 
   /** Waits for the run's end and takes its processes away. */
   async ended(run: SimDeployment): Promise<void> {
-    await this.sim.until(() => run.facts !== undefined && isFinal(run.facts))
+    await this.sim.until(() => run.hasEnded)
     await this.#retire(run)
   }
 
@@ -180,7 +180,7 @@ class Stage {
           context['reason'] === 'NOT_ALL_REQUIRED_TASKS_RUNNING' ? 'stop refused' : 'stop failed',
         )
         await this.sleepUpTo(300)
-        if (run.facts === undefined || !isFinal(run.facts)) continue
+        if (!run.hasEnded) continue
       }
       await this.ended(run)
       return this.#left(run)
@@ -228,7 +228,7 @@ class Stage {
   ): Promise<OperationView | 'over'> {
     const triggerId = `request ${++this.#asked}`
     for (;;) {
-      if (run.facts !== undefined && isFinal(run.facts)) return 'over'
+      if (run.hasEnded) return 'over'
       const view = run.leader?.master?.operations.find(triggerId) ?? ask(triggerId)
       if (view !== undefined && view.status !== 'InProgress') return view
       await this.sim.sleep(15)

@@ -1,0 +1,113 @@
+/**
+ * `npm run sim:mutants`: plants each bug of bugs.ts in a copy of the product, one at a time, and
+ * says which invariant noticed it and after how many seeds. A bug that nothing notices, or that
+ * cannot be planted any more because its lines have changed, fails the command.
+ */
+import { spawn } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { BUGS, type Bug } from './bugs.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** What the simulator, and the tests of a second line of defence, are made of. */
+const COPIED = ['runtime', 'sim', 'test', 'tools', 'package.json', 'tsconfig.json', 'vitest.config.ts']
+const DEFAULT_SEEDS = 3000
+const LIMIT_MS = 15 * 60_000
+
+interface Verdict {
+  readonly bug: Bug
+  readonly noticed: boolean
+  readonly how: string
+}
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: String(DEFAULT_SEEDS) },
+    from: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+})
+
+const bugs = BUGS.filter((bug) => values.only === undefined || bug.name.includes(values.only))
+if (values.list) for (const bug of bugs) console.log(`${bug.name.padEnd(34)} ${bug.breaks}`)
+else process.exitCode = await run()
+
+async function run(): Promise<number> {
+  const copy = mkdtempSync(join(tmpdir(), 'weir-mutants-'))
+  try {
+    for (const name of COPIED) cpSync(join(ROOT, name), join(copy, name), { recursive: true })
+    symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+    const verdicts: Verdict[] = []
+    for (const bug of bugs) {
+      const verdict = await plant(copy, bug)
+      verdicts.push(verdict)
+      console.log(`${verdict.noticed ? 'noticed' : 'MISSED '} ${bug.name.padEnd(34)} ${verdict.how}`)
+    }
+    const missed = verdicts.filter((v) => !v.noticed)
+    console.log(`${verdicts.length - missed.length} of ${verdicts.length} planted bugs noticed`)
+    return missed.length === 0 ? 0 : 1
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+async function plant(copy: string, bug: Bug): Promise<Verdict> {
+  const originals = new Map<string, string>()
+  try {
+    for (const { file, find, replace } of bug.patches) {
+      const path = join(copy, file)
+      const text = readFileSync(path, 'utf8')
+      originals.set(path, originals.get(path) ?? text)
+      const count = text.split(find).length - 1
+      if (count !== 1)
+        return { bug, noticed: false, how: `cannot be planted: its lines occur ${count} times in ${file}` }
+      writeFileSync(
+        path,
+        text.replace(find, () => replace),
+      )
+    }
+    return bug.test === undefined ? await simulate(copy, bug) : await runTest(copy, bug, bug.test)
+  } finally {
+    for (const [path, text] of originals) writeFileSync(path, text)
+  }
+}
+
+async function simulate(copy: string, bug: Bug): Promise<Verdict> {
+  const args = ['sim/main.ts', '--seeds', values.seeds, '--from', values.from, '--until-noticed']
+  const { code, output } = await execute(copy, args)
+  const failure = /seed (\d+) FAILED \(([^)]*)\) +([^:]+): (.*)/.exec(output)
+  if (code === 0) return { bug, noticed: false, how: `not within ${values.seeds} seeds` }
+  if (failure === null) return { bug, noticed: false, how: `the simulator failed: ${output.slice(-300)}` }
+  const [, seed, , invariant, text = ''] = failure
+  const seeds = Number(seed) - Number(values.from) + 1
+  return { bug, noticed: true, how: `after ${seeds} seeds by ${invariant}: ${text.slice(0, 90)}` }
+}
+
+async function runTest(copy: string, bug: Bug, test: string): Promise<Verdict> {
+  const { code, output } = await execute(copy, ['node_modules/vitest/vitest.mjs', 'run', test])
+  const failed = /(\d+) failed/.exec(output)
+  if (code !== 0 && failed !== null)
+    return { bug, noticed: true, how: `second line of defence, by ${test} (${bug.because ?? ''})` }
+  return { bug, noticed: false, how: `${test} does not fail` }
+}
+
+function execute(cwd: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NO_COLOR: '1' } })
+    let output = ''
+    const take = (chunk: Buffer): void => {
+      output = (output + chunk.toString()).slice(-20_000)
+    }
+    child.stdout.on('data', take)
+    child.stderr.on('data', take)
+    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
+    child.on('exit', (code) => {
+      clearTimeout(limit)
+      resolve({ code, output })
+    })
+  })
+}
