@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
-import { decodeMessage, sendMessage } from '#runtime/net/messages'
+import { decodeFromJobManager, sendMessage } from '#runtime/net/messages'
 import type { Connection, Transport } from '#runtime/net/transport'
 
 const RESOLVE_MS = 1000
@@ -23,6 +23,7 @@ export class Link {
   readonly address: string
   readonly #options: LinkOptions
   #connection: Connection | undefined
+  #isUp = false
   #retry: Timer | undefined
   #delayMs = FIRST_RETRY_MS
   #closed = false
@@ -35,11 +36,14 @@ export class Link {
   open(): void {
     const { transport, logger, hello, onMessage } = this.#options
     const connection = transport.connect(this.address, {
-      onOpen: () => sendMessage(connection, hello()),
+      onOpen: () => {
+        this.#isUp = true
+        sendMessage(connection, hello())
+      },
       onFrame: (frame) => {
         this.#delayMs = FIRST_RETRY_MS
         try {
-          onMessage(this, decodeMessage<FromJobManager>(frame))
+          onMessage(this, decodeFromJobManager(frame))
         } catch (error) {
           logger.error({ err: error, jobManager: this.address }, 'message from the JobManager refused')
           connection.destroy()
@@ -50,8 +54,9 @@ export class Link {
     this.#connection = connection
   }
 
+  /** The connection stands, and the hello was the first that it carried. */
   get isUp(): boolean {
-    return this.#connection !== undefined && !this.#connection.closed
+    return this.#isUp
   }
 
   /**
@@ -59,7 +64,7 @@ export class Link {
    * interest.
    */
   send(message: FromTaskManager): void {
-    if (this.#connection !== undefined && !this.#connection.closed) sendMessage(this.#connection, message)
+    if (this.#connection !== undefined && this.#isUp) sendMessage(this.#connection, message)
   }
 
   close(): void {
@@ -70,6 +75,7 @@ export class Link {
 
   #lost(): void {
     this.#connection = undefined
+    this.#isUp = false
     this.#options.onLost(this)
     if (this.#closed) return
     this.#retry = this.#options.clock.after(this.#delayMs, () => this.open())
