@@ -1,3 +1,7 @@
+/**
+ * Entry of a slot's thread: one deployment, then the thread ends with it. User code runs here and
+ * nowhere else in the process.
+ */
 import { parentPort } from 'node:worker_threads'
 import { systemClock } from '#runtime/base/clock'
 import { WeirError, toErrorData } from '#runtime/base/errors'
@@ -7,10 +11,6 @@ import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { Slot } from '#runtime/task/slot'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 
-/**
- * Entry of a slot's thread: one deployment, then the thread ends with it. User code runs here and
- * nowhere else in the process.
- */
 const port = parentPort
 if (port === null) throw new WeirError('BUG', 'slot-thread is the entry of a worker thread')
 
@@ -39,27 +39,27 @@ async function deploy(assignment: SlotAssignment): Promise<void> {
   }
 }
 
+type MessageOf<T extends ToSlot['type']> = Extract<ToSlot, { type: T }>
+
+/** What a deployed slot does about the messages after `deploy`. */
+const COMMANDS: {
+  readonly [T in Exclude<ToSlot['type'], 'deploy'>]: (deployed: Slot, message: MessageOf<T>) => void
+} = {
+  start: (deployed) => deployed.start(),
+  adopt: (deployed, { epoch }) => deployed.adopt(epoch),
+  trigger: (deployed, { barrier }) => deployed.trigger(barrier),
+  complete: (deployed, { permit }) => deployed.complete(permit),
+  abort: (deployed, { epoch, checkpointId }) => deployed.abort(epoch, checkpointId),
+  parcel: (deployed, { parcel }) => deployed.receive(parcel),
+  metrics: (deployed) => deployed.reportMetrics(),
+  close: (deployed) => void deployed.close().then(() => post({ type: 'closed' })),
+}
+
 function handle(message: ToSlot): void {
   if (message.type === 'deploy') return void deploy(message.assignment)
   if (slot === undefined) return
-  switch (message.type) {
-    case 'start':
-      return slot.start()
-    case 'adopt':
-      return slot.adopt(message.epoch)
-    case 'trigger':
-      return slot.trigger(message.barrier)
-    case 'complete':
-      return slot.complete(message.permit)
-    case 'abort':
-      return slot.abort(message.epoch, message.checkpointId)
-    case 'parcel':
-      return slot.receive(message.parcel)
-    case 'metrics':
-      return slot.reportMetrics()
-    case 'close':
-      return void slot.close().then(() => post({ type: 'closed' }))
-  }
+  const command = COMMANDS[message.type] as (deployed: Slot, message: ToSlot) => void
+  command(slot, message)
 }
 
 port.on('message', handle)
