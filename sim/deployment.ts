@@ -98,7 +98,7 @@ export class SimDeployment {
       .filter(([node]) => !node.isPaused)
       .map(([, jobManager]) => jobManager)
     const leader = answering.find((jobManager) => jobManager.master !== undefined)?.master
-    if (leader !== undefined) return leader.state
+    if (leader !== undefined) return leader.view().state
     const states = answering.map((jobManager) => jobManager.facts().state)
     return states.find((state) => isFinal(state)) ?? states[0]
   }

@@ -202,7 +202,7 @@ class Stage {
     this.sim.world.clock.after(this.#random.between(0, 200), () => {
       const { master } = run.leader ?? {}
       if (master === undefined) return
-      if (master.state === 'Stopping') this.sim.world.coverage.reach('stop joined')
+      if (master.view().state === 'Stopping') this.sim.world.coverage.reach('stop joined')
       master.stop({ triggerId, savepoint: undefined, drain: false })
     })
   }

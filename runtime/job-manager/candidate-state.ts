@@ -8,6 +8,7 @@
  * C1 At most one campaign at a time; what belongs to an earlier one changes nothing, an epoch that
  *    it opened included: nobody acts under it.
  * C2 Who cannot lead, or has nothing left to lead, gives the lease back.
+ * C3 What time or a rotated credential may mend is tried again.
  */
 import { backoffDelay, type BackoffOptions } from '#runtime/base/backoff'
 import type { WeirError } from '#runtime/base/errors'
@@ -43,6 +44,8 @@ export interface RunOver {
 export type CandidateEvent =
   | { readonly type: 'Prepared'; readonly over: RunOver | undefined }
   | { readonly type: 'PrepareFailed'; readonly error: WeirError }
+  /** The campaign could not even begin. */
+  | { readonly type: 'CampaignFailed'; readonly campaign: number; readonly error: WeirError }
   | { readonly type: 'LeaderSeen'; readonly campaign: number; readonly leader: string | undefined }
   | { readonly type: 'Elected'; readonly campaign: number; readonly floor: number }
   | { readonly type: 'LeaseLost'; readonly campaign: number; readonly why: string }
@@ -107,21 +110,13 @@ export function next(
   const { candidate } = state
   if (candidate.kind === 'Closed') return stay(state)
   if (event.type === 'Close') return close(at)
-  if ('campaign' in event && !('campaign' in candidate && candidate.campaign === event.campaign))
-    return stay(state)
-  switch (candidate.kind) {
-    case 'Preparing':
-    case 'Unable':
-      return preparing(at, event)
-    case 'Standby':
-      return standby(at, candidate, event)
-    case 'Opening':
-      return opening(at, event)
-    case 'Leading':
-      return leading(at, event)
-    case 'Ended':
-      return stay(state)
-  }
+  return isStale(candidate, event) ? stay(state) : ON[candidate.kind](at, event)
+}
+
+/** It belongs to a campaign that is over. */
+function isStale(candidate: Candidate, event: CandidateEvent): boolean {
+  if (!('campaign' in event)) return false
+  return !('campaign' in candidate) || candidate.campaign !== event.campaign
 }
 
 const stay = (state: CandidateState, ...effects: CandidateEffect[]): CandidateStep => ({ state, effects })
@@ -136,14 +131,14 @@ function preparing(at: At, event: CandidateEvent): CandidateStep {
   const { error } = event
   const { message } = error
   if (isPassing(error))
-    return retry({ ...at, state: { ...state, candidate: { kind: 'Preparing' }, message, error } })
+    return retryLater({ ...at, state: { ...state, candidate: { kind: 'Preparing' }, message, error } })
   return stay({ ...state, candidate: { kind: 'Unable' }, message, error })
 }
 
 /** Time or a rotated credential may mend it. */
 const isPassing = ({ retry, code }: WeirError): boolean => retry === 'backoff' || code === 'STO_DENIED'
 
-function retry({ state, timing, random }: At, ...effects: CandidateEffect[]): CandidateStep {
+function retryLater({ state, timing, random }: At, ...effects: CandidateEffect[]): CandidateStep {
   const tries = state.tries + 1
   return stay({ ...state, tries }, ...effects, timer(backoffDelay(timing.retry, tries, random)))
 }
@@ -166,18 +161,30 @@ function stepDown(
 ): CandidateStep {
   // Nobody campaigns until the timer fires: then the log is read again, and the rest follows.
   const candidate: Candidate = { kind: 'Preparing' }
-  return retry({ timing, random, state: { ...state, candidate, message, error } }, { type: 'endCampaign' })
+  return retryLater(
+    { timing, random, state: { ...state, candidate, message, error } },
+    { type: 'endCampaign' },
+  )
 }
 
-function standby(
-  at: At,
-  candidate: Extract<Candidate, { kind: 'Standby' }>,
-  event: CandidateEvent,
-): CandidateStep {
+/** The lease is given back; a person must act. */
+function unable({ state }: At, error: WeirError): CandidateStep {
+  const { message } = error
+  return stay({ ...state, candidate: { kind: 'Unable' }, message, error }, noTimer, { type: 'endCampaign' })
+}
+
+function standby(at: At, event: CandidateEvent): CandidateStep {
   const { state, timing } = at
   switch (event.type) {
-    case 'LeaderSeen':
-      return stay({ ...state, candidate: { ...candidate, leader: event.leader } })
+    case 'CampaignFailed': {
+      const { error } = event
+      const text = `cannot stand for the lease, trying again: ${error.message}`
+      return isPassing(error) ? stepDown(at, text, error) : unable(at, error)
+    }
+    case 'LeaderSeen': {
+      const { campaign: number, leader } = event
+      return stay({ ...state, candidate: { kind: 'Standby', campaign: number, leader } })
+    }
     case 'Elected': {
       const { campaign: number, floor } = event
       const opened: Candidate = { kind: 'Opening', campaign: number }
@@ -217,11 +224,9 @@ function opening(at: At, event: CandidateEvent): CandidateStep {
 
 function openFailed(at: At, { error, over }: EventOf<'OpenFailed'>): CandidateStep {
   if (over !== undefined) return end(at, over)
-  const { message } = error
   if (isPassing(error) || error.code === 'FENCED')
-    return stepDown(at, `cannot open an epoch, trying again: ${message}`, error)
-  const state: CandidateState = { ...at.state, candidate: { kind: 'Unable' }, message, error }
-  return stay(state, { type: 'endCampaign' })
+    return stepDown(at, `cannot open an epoch, trying again: ${error.message}`, error)
+  return unable(at, error)
 }
 
 function leading(at: At, event: CandidateEvent): CandidateStep {
@@ -261,6 +266,17 @@ function end({ state }: At, over: RunOver): CandidateStep {
 function close({ state }: At): CandidateStep {
   const closed: CandidateState = { ...state, candidate: { kind: 'Closed' }, message: 'the JobManager stops' }
   return stay(closed, noTimer, { type: 'endTerm', why: 'the JobManager stops' }, { type: 'endCampaign' })
+}
+
+const ON: Readonly<
+  Record<Exclude<Candidate['kind'], 'Closed'>, (at: At, event: CandidateEvent) => CandidateStep>
+> = {
+  Preparing: preparing,
+  Unable: preparing,
+  Standby: standby,
+  Opening: opening,
+  Leading: leading,
+  Ended: ({ state }) => stay(state),
 }
 
 /** Whether the log says that `run` is over. */

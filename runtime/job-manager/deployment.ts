@@ -31,6 +31,12 @@ export function deploymentOf({ attempt, point, planned, members, log }: Deployme
   }
 }
 
+/** What the checkpoint coordinator needs to know of the plan. */
+export function attemptPlan({ plan }: PlannedJob) {
+  const vertices = plan.vertices.map(({ id, parallelism }) => ({ id, parallelism }))
+  return { planHash: plan.hash, maxParallelism: plan.maxParallelism, vertices }
+}
+
 /**
  * What the log knows of the transactions that sinks find. Ids of another job say nothing about
  * this one's.

@@ -3,7 +3,7 @@ import type { CheckpointView, CheckpointsView, JobFacts, VertexView } from '#run
 import type { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import { subtaskKey, type SubtaskMetrics } from '#runtime/contract/rpc'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
-import type { JobMaster } from './job-master.ts'
+import type { JobMaster, JobView } from './job-master.ts'
 import { slotsWanted } from './scheduler.ts'
 import type { TaskManagerRegistry } from './task-manager-registry.ts'
 
@@ -19,74 +19,120 @@ export interface FactSources {
   readonly master: JobMaster | undefined
   readonly registry: TaskManagerRegistry
   readonly rates: RecordRates
-  /** State outside a leadership: standing by, failed before it could lead, or over. */
+  /** Outside a leadership: standing by, failed before it could lead, or over. */
   readonly idle: Pick<JobFacts, 'state' | 'stateSince' | 'message' | 'error' | 'leader'>
 }
 
-export function gatherFacts(s: FactSources): JobFacts {
-  const { master, registry } = s
-  const taskManagers = registry.list
-  const metrics = taskManagers.flatMap((t) => t.metrics)
+export function gatherFacts(sources: FactSources): JobFacts {
+  const { registry, plan, job, run, id, epoch, storagePath, parallelism } = sources
   const views = registry.views()
   return {
     version: VERSION,
-    job: s.job,
-    run: s.run,
-    leading: master !== undefined,
-    leader: master === undefined ? s.idle.leader : s.id,
-    epoch: s.epoch,
-    attempt: master?.attempt,
-    state: master?.state ?? s.idle.state,
-    stateSince: master?.stateSince ?? s.idle.stateSince,
-    message: master?.message ?? s.idle.message,
-    error: master === undefined ? s.idle.error : master.error,
-    restarts: master?.restarts ?? 0,
-    parallelism: s.parallelism,
+    job,
+    run,
+    epoch,
+    ...(sources.master === undefined ? standbyFacts(sources.idle) : leaderFacts(sources.master, id)),
+    parallelism,
     slots: {
       free: sum(views, (v) => v.freeSlots),
       total: sum(views, (v) => v.slots),
-      wanted: s.plan === undefined ? 0 : slotsWanted(s.plan),
+      wanted: plan === undefined ? 0 : slotsWanted(plan),
     },
-    taskManagers: taskManagers.length,
-    planHash: s.plan?.hash,
-    guarantee: s.plan?.guarantee,
-    storagePath: s.storagePath,
-    restoredFrom: master?.restoredFrom,
-    records: s.rates.update(s.plan, metrics),
-    checkpoint: checkpointFacts(master?.coordinator),
-    operations: master?.operations.views ?? [],
-    recoveries: master?.recoveries.views ?? [],
+    taskManagers: views.length,
+    planHash: plan?.hash,
+    guarantee: plan?.guarantee,
+    storagePath,
+    records: sources.rates.update(plan, metricsOf(registry)),
   }
 }
 
-function checkpointFacts(coordinator: CheckpointCoordinator | undefined): JobFacts['checkpoint'] {
-  const last = coordinator?.history.find((c) => c.status === 'COMPLETED' && !c.is_savepoint)
+type OfLeader = Pick<
+  JobFacts,
+  | 'leading'
+  | 'leader'
+  | 'attempt'
+  | 'state'
+  | 'stateSince'
+  | 'message'
+  | 'error'
+  | 'restarts'
+  | 'restoredFrom'
+  | 'checkpoint'
+  | 'operations'
+  | 'recoveries'
+>
+
+function leaderFacts(master: JobMaster, leader: string): OfLeader {
+  const { state, stateSince, message, error, restarts, attempt, restoredFrom } = master.view()
   return {
-    phase: coordinator?.phase ?? 'IDLE',
-    inProgress: coordinator?.inProgress,
-    completed: coordinator?.counts.completed ?? 0,
-    failed: coordinator?.counts.failed ?? 0,
-    consecutiveFailures: coordinator?.consecutiveFailures ?? 0,
-    last:
-      last === undefined
-        ? undefined
-        : {
-            id: last.id,
-            completedAt: last.trigger_timestamp + last.end_to_end_duration,
-            path: last.external_path ?? '',
-            sizeBytes: last.state_size,
-            durationMs: Math.round(last.end_to_end_duration),
-          },
-    lastFailure: coordinator?.lastFailure,
+    leading: true,
+    leader,
+    attempt,
+    state,
+    stateSince,
+    message,
+    error,
+    restarts,
+    restoredFrom,
+    checkpoint: checkpointFacts(master.coordinator),
+    operations: master.operations.views,
+    recoveries: master.recoveries.views,
   }
 }
+
+const standbyFacts = (idle: FactSources['idle']): OfLeader => ({
+  leading: false,
+  ...idle,
+  attempt: undefined,
+  restarts: 0,
+  restoredFrom: undefined,
+  checkpoint: NO_CHECKPOINTS,
+  operations: [],
+  recoveries: [],
+})
+
+const metricsOf = (registry: TaskManagerRegistry): readonly SubtaskMetrics[] =>
+  registry.list.flatMap((t) => t.metrics)
+
+const NO_CHECKPOINTS: JobFacts['checkpoint'] = {
+  phase: 'IDLE',
+  inProgress: undefined,
+  completed: 0,
+  failed: 0,
+  consecutiveFailures: 0,
+  last: undefined,
+  lastFailure: undefined,
+}
+
+function checkpointFacts(coordinator: CheckpointCoordinator): JobFacts['checkpoint'] {
+  const { phase, inProgress, history, counts, consecutiveFailures, lastFailure } = coordinator
+  const { completed, failed } = counts
+  const last = history.find(isCompletedCheckpoint)
+  return {
+    phase,
+    inProgress,
+    completed,
+    failed,
+    consecutiveFailures,
+    last: last && {
+      id: last.id,
+      completedAt: last.trigger_timestamp + last.end_to_end_duration,
+      path: last.external_path ?? '',
+      sizeBytes: last.state_size,
+      durationMs: Math.round(last.end_to_end_duration),
+    },
+    lastFailure,
+  }
+}
+
+const isCompletedCheckpoint = (c: CheckpointView): boolean => c.status === 'COMPLETED' && !c.is_savepoint
 
 export function checkpointsView(coordinator: CheckpointCoordinator | undefined): CheckpointsView {
   const history = (coordinator?.history ?? []).map(({ subtasks: _, ...view }): CheckpointView => view)
   return {
     counts: coordinator?.counts ?? { restored: 0, total: 0, in_progress: 0, completed: 0, failed: 0 },
     latest: {
-      completed: history.find((c) => c.status === 'COMPLETED' && !c.is_savepoint),
+      completed: history.find(isCompletedCheckpoint),
       failed: history.find((c) => c.status === 'FAILED'),
       savepoint: history.find((c) => c.status === 'COMPLETED' && c.is_savepoint),
     },
@@ -94,43 +140,55 @@ export function checkpointsView(coordinator: CheckpointCoordinator | undefined):
   }
 }
 
+type SubtaskView = VertexView['subtasks'][number]
+
 export function vertexViews(
   plan: ExecutionPlan | undefined,
   master: JobMaster | undefined,
   registry: TaskManagerRegistry,
 ): VertexView[] {
-  const metrics = new Map(registry.list.flatMap((t) => t.metrics).map((m) => [subtaskKey(m), m]))
-  const places = new Map((master?.places ?? []).map((p) => [subtaskKey(p), p]))
-  return (plan?.vertices ?? []).map((vertex) => ({
-    id: vertex.id,
-    name: vertex.name,
-    parallelism: vertex.parallelism,
-    subtasks: Array.from({ length: vertex.parallelism }, (_, subtask) => {
-      const key = subtaskKey({ vertex: vertex.id, subtask })
-      const m = metrics.get(key)
-      return {
-        subtask,
-        taskManager: places.get(key)?.taskManager ?? '',
-        state: master?.finishedSubtasks.has(key)
-          ? 'Finished'
-          : master?.state === 'Running' || master?.state === 'Stopping'
-            ? 'Running'
-            : 'Deploying',
-        recordsIn: m?.recordsIn ?? 0,
-        recordsOut: m?.recordsOut ?? 0,
-        busyRatio: ratio(m?.busyMs),
-        backPressuredRatio: ratio(m?.backPressuredMs),
-        watermark: m === undefined || !Number.isFinite(m.watermark) ? null : m.watermark,
-      }
-    }),
+  const job = master?.view()
+  const metrics = new Map(metricsOf(registry).map((m) => [subtaskKey(m), m]))
+  const places = new Map((job?.places ?? []).map((p) => [subtaskKey(p), p]))
+  const subtaskView = (vertex: string, subtask: number): SubtaskView => {
+    const key = subtaskKey({ vertex, subtask })
+    const taskManager = places.get(key)?.taskManager ?? ''
+    return { subtask, taskManager, state: subtaskState(job, key), ...subtaskCounts(metrics.get(key)) }
+  }
+  return (plan?.vertices ?? []).map(({ id, name, parallelism }) => ({
+    id,
+    name,
+    parallelism,
+    subtasks: Array.from({ length: parallelism }, (_, subtask) => subtaskView(id, subtask)),
   }))
+}
+
+function subtaskState(job: JobView | undefined, key: string): SubtaskView['state'] {
+  if (job?.finished.has(key) === true) return 'Finished'
+  return job?.state === 'Running' || job?.state === 'Stopping' ? 'Running' : 'Deploying'
+}
+
+function subtaskCounts(
+  m: SubtaskMetrics | undefined,
+): Omit<SubtaskView, 'subtask' | 'taskManager' | 'state'> {
+  if (m === undefined)
+    return { recordsIn: 0, recordsOut: 0, busyRatio: 0, backPressuredRatio: 0, watermark: null }
+  const { recordsIn, recordsOut, busyMs, backPressuredMs } = m
+  const watermark = Number.isFinite(m.watermark) ? m.watermark : null
+  return {
+    recordsIn,
+    recordsOut,
+    busyRatio: ratio(busyMs),
+    backPressuredRatio: ratio(backPressuredMs),
+    watermark,
+  }
 }
 
 /** Kinds of plan operators by which records are counted (graph/logical-graph.ts). */
 const SOURCE_KIND = 'read'
 const SINK_KIND = 'sink'
 const REPORT_MS = 500
-const ratio = (ms: number | undefined): number => Math.min(1, Math.round(((ms ?? 0) / REPORT_MS) * 100) / 100)
+const ratio = (ms: number): number => Math.min(1, Math.round((ms / REPORT_MS) * 100) / 100)
 const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 

@@ -2,7 +2,7 @@ import type { BackoffOptions } from '#runtime/base/backoff'
 import type { ErrorData, WeirError } from '#runtime/base/errors'
 import type { CheckpointRequest } from '#runtime/checkpoint/coordinator'
 import type { LogState } from '#runtime/commit-log/log-state'
-import type { LogRecordOf, RestorePoint } from '#runtime/contract/checkpoint-records'
+import type { LogRecordOf, RestorePoint, RunEnd } from '#runtime/contract/checkpoint-records'
 import type { FailureReason } from '#runtime/contract/failure-reasons'
 import type { RestartOptions, RestoreOptions } from '#runtime/contract/job-options'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
@@ -128,7 +128,7 @@ export type JobEventOf<E extends JobEventType> = Extract<JobEvent, { type: E }>
 
 /** A refusal changes nothing about the job. */
 export type StopOutcome =
-  | { readonly kind: 'closed'; readonly status: CloseStatus }
+  | { readonly kind: 'closed'; readonly status: RunEnd }
   | { readonly kind: 'failed'; readonly error: ErrorData }
 
 export type JobEffect =
@@ -157,6 +157,13 @@ export type JobEffect =
 export interface Transition {
   readonly state: JobState
   readonly effects: readonly JobEffect[]
+  /** Handled where the transition has led, before any other event. */
+  readonly raised?: readonly JobEvent[]
+}
+
+/** What a phase does about the events that mean something in it; others change nothing. */
+export type Handlers<P extends Phase> = {
+  readonly [E in JobEventType]?: (at: At<P>, event: JobEventOf<E>) => Transition
 }
 
 /** Where an event finds the job. */

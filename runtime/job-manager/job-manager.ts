@@ -25,6 +25,7 @@ import {
   type CandidateState,
   type CandidateTiming,
 } from './candidate-state.ts'
+import { EventQueue } from './event-queue.ts'
 import { gatherFacts, RecordRates } from './facts.ts'
 import type { JobTiming } from './job-event.ts'
 import { JobMaster } from './job-master.ts'
@@ -46,6 +47,7 @@ export interface JobManagerOptions {
   readonly random: () => number
   readonly logger: Logger
   readonly timing?: JobManagerTiming
+  /** @throws {WeirError} CFG_INVALID */
   openElection(): Election
   /** Evaluates the job's module. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
   plan(): Promise<PlannedJob>
@@ -64,6 +66,7 @@ export class JobManager {
   readonly #timing: CandidateTiming
   readonly #rates: RecordRates
   readonly #abort = new AbortController()
+  readonly #events = new EventQueue<CandidateEvent>((event) => this.#handle(event))
   #state: CandidateState = PREPARING
   #since: number
   #planned: PlannedJob | undefined
@@ -75,8 +78,6 @@ export class JobManager {
   #master: JobMaster | undefined
   #timer: Timer | undefined
   #isFollowing = false
-  readonly #events: CandidateEvent[] = []
-  #isHandling = false
   #closed: Promise<void> | undefined
   #released: Promise<void> = Promise.resolve()
 
@@ -169,16 +170,8 @@ export class JobManager {
     })
   }
 
-  /** Events are handled one after another, each with its effects. */
   #dispatch(event: CandidateEvent): void {
     this.#events.push(event)
-    if (this.#isHandling) return
-    this.#isHandling = true
-    try {
-      for (let at = this.#events.shift(); at !== undefined; at = this.#events.shift()) this.#handle(at)
-    } finally {
-      this.#isHandling = false
-    }
   }
 
   #handle(event: CandidateEvent): void {
@@ -225,20 +218,23 @@ export class JobManager {
   }
 
   async #prepare(): Promise<void> {
+    const event = await this.#prepared().then(
+      (): CandidateEvent => ({ type: 'Prepared', over: this.#runOver() }),
+      (error: unknown): CandidateEvent => ({ type: 'PrepareFailed', error: asWeirError(error) }),
+    )
+    this.#dispatch(event)
+  }
+
+  /** Plan, store and log are there, and the log is read to its head. */
+  async #prepared(): Promise<void> {
     const { config, stores, clock, random, logger } = this.#options
     const { signal } = this.#abort
-    try {
-      this.#planned ??= await this.#options.plan()
-      if (this.#log === undefined) {
-        await this.#options.probe()
-        const log = await CommitLog.open({ store: stores.own, clock, random, logger }, { signal })
-        await log.ensureOwner(config.job, { signal })
-        this.#log = log
-      } else await this.#log.refresh({ signal })
-      this.#dispatch({ type: 'Prepared', over: this.#runOver() })
-    } catch (error) {
-      this.#dispatch({ type: 'PrepareFailed', error: asWeirError(error) })
-    }
+    this.#planned ??= await this.#options.plan()
+    if (this.#log !== undefined) return void (await this.#log.refresh({ signal }))
+    await this.#options.probe()
+    const log = await CommitLog.open({ store: stores.own, clock, random, logger }, { signal })
+    await log.ensureOwner(config.job, { signal })
+    this.#log = log
   }
 
   #runOver() {
@@ -246,10 +242,13 @@ export class JobManager {
   }
 
   #campaign(campaign: number): void {
-    const election = this.#options.openElection()
-    this.#election = election
     const floor = (this.#log?.state.epoch ?? 0) + 1
-    election.campaign(floor, (state) => this.#elected(campaign, state))
+    try {
+      this.#election = this.#options.openElection()
+      this.#election.campaign(floor, (state) => this.#elected(campaign, state))
+    } catch (error) {
+      this.#dispatch({ type: 'CampaignFailed', campaign, error: asWeirError(error) })
+    }
   }
 
   #elected(campaign: number, state: ElectionState): void {

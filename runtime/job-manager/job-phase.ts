@@ -1,12 +1,15 @@
 import type { ErrorData } from '#runtime/base/errors'
-import type { LogRecordOf, RestorePoint, RunEnd } from '#runtime/contract/checkpoint-records'
+import type { RestorePoint, RunEnd } from '#runtime/contract/checkpoint-records'
 import type { RestoreChoice } from '#runtime/restore/choose-restore-point'
 import type { JobState as ShownState } from '#runtime/contract/rest'
 import type { DeployProgress } from '#runtime/contract/rpc'
 import type { Answer, Attempt } from './attempt.ts'
 
-/** How a run ends for good. */
-export type CloseStatus = Exclude<LogRecordOf<'CLOSE'>['status'], 'Canceled'>
+/** How a run ends for good. `committedUpTo`: every sink has committed up to this id. */
+export type RunOutcome =
+  | { readonly status: RunEnd; readonly committedUpTo: number }
+  | { readonly status: 'Failed'; readonly error: ErrorData }
+export type CloseStatus = RunOutcome['status']
 
 /** What must be certain before the log may be asked for the next step. */
 export interface Waits {
@@ -16,21 +19,7 @@ export interface Waits {
   readonly logged: boolean
 }
 
-/**
- * The phases of a job under one term, with their data.
- *
- * | phase | waits for | ends by |
- * | --- | --- | --- |
- * | Looking | TaskManagers to say what they run | all of it found, or the adoption limit |
- * | WaitingForSlots | enough slots | TaskManagers registering |
- * | Deploying | verification, the DEPLOY record, every TaskManager restored and connected | all `deployed`; no progress within the limit |
- * | Running | nothing | failure, stop, end of data |
- * | Stopping | the last checkpoint or savepoint, then the commits of its sinks | both; no progress within the limit |
- * | Restarting | what is in doubt, and the restart delay | all of it over |
- * | Closing | what is in doubt, then the CLOSE record | the record in the log |
- * | Closed | nothing: the run has ended | - |
- * | Over | nothing: the term has ended | - |
- */
+/** The phases of a job under one term, with their data; WAITS_FOR says what each is about. */
 export type Phase =
   | { readonly kind: 'Looking'; readonly answers: ReadonlyMap<string, Answer> }
   | { readonly kind: 'WaitingForSlots' }
@@ -39,8 +28,8 @@ export type Phase =
   | Stopping
   | Restarting
   | Closing
-  | { readonly kind: 'Closed'; readonly status: CloseStatus }
-  | { readonly kind: 'Over' }
+  | { readonly kind: 'Closed'; readonly outcome: RunOutcome }
+  | { readonly kind: 'Over'; readonly error: ErrorData }
 
 export interface Deploying {
   readonly kind: 'Deploying'
@@ -74,14 +63,18 @@ export interface Stopping {
   readonly request: string | undefined
   /** The completed one, whose commits are waited for. */
   readonly id: number | undefined
+  /** Checkpoints that failed so far, for the backoff. */
+  readonly tries: number
 }
 
 export interface Restarting {
   readonly kind: 'Restarting'
+  /** Why the attempt before has ended. */
+  readonly error: ErrorData
   readonly waits: Waits
   readonly delayed: boolean
-  /** Of the stop that failed, unless its checkpoint turns out to be in the log. */
-  readonly stops: readonly StopRequest[]
+  /** Stops that failed with the attempt, unless their checkpoint turns out to be in the log. */
+  readonly failing: readonly StopRequest[]
 }
 
 /** Somebody wants the run to end with a last checkpoint or savepoint. */
@@ -93,20 +86,20 @@ export interface StopRequest {
 
 export interface Closing {
   readonly kind: 'Closing'
-  readonly status: CloseStatus
+  readonly outcome: RunOutcome
+  /** Still to be cancelled. */
   readonly attempt: Attempt | undefined
   readonly waits: Waits
-  readonly committedUpTo: number
-  /** Failed: why. */
-  readonly error: ErrorData | undefined
+  /** Refused records so far, for the backoff. */
+  readonly tries: number
 }
 
 export type PhaseKind = Phase['kind']
 export type PhaseOf<K extends PhaseKind> = Extract<Phase, { kind: K }>
 
-/** The edges between phases; every phase but the last may also go to Over. */
+/** The edges between phases. Every phase but Closed may also go to Over, when its term ends. */
 export const TRANSITIONS = {
-  Looking: ['WaitingForSlots', 'Running', 'Stopping', 'Deploying', 'Closing'],
+  Looking: ['WaitingForSlots', 'Running', 'Stopping', 'Deploying'],
   WaitingForSlots: ['Deploying', 'Closing'],
   Deploying: ['Running', 'Restarting', 'Closing'],
   Running: ['Stopping', 'Restarting', 'Closing'],
@@ -117,6 +110,22 @@ export const TRANSITIONS = {
   Over: [],
 } as const satisfies Record<PhaseKind, readonly PhaseKind[]>
 
+/** What a phase waits for, for people: docs/reference/job-phases.md is made from it. */
+export const WAITS_FOR: Readonly<Record<PhaseKind, string>> = {
+  Looking: 'TaskManagers to say what they run, for 2 s at most: what runs whole is adopted',
+  WaitingForSlots: 'enough slots',
+  Deploying:
+    'the restore point to be verified, the DEPLOY record to be in the log, every TaskManager to have ' +
+    'restored its state and connected; 60 s without any progress is a failure',
+  Running: 'nothing: a failure, a stop or the end of the data ends it',
+  Stopping:
+    'the last checkpoint or savepoint, then the commits of its sinks; 60 s without a commit is a failure',
+  Restarting: 'what is in doubt to be certain, and the restart delay',
+  Closing: 'what is in doubt to be certain, then the CLOSE record to be in the log',
+  Closed: 'nothing: the run has ended',
+  Over: 'nothing: another JobManager leads, or this one has stopped',
+}
+
 /** The state by which a phase is known in REST, status and the command line. */
 export function shownState(phase: Phase): ShownState {
   switch (phase.kind) {
@@ -126,7 +135,7 @@ export function shownState(phase: Phase): ShownState {
     case 'Closing':
       return 'Stopping'
     case 'Closed':
-      return phase.status
+      return phase.outcome.status
     case 'Over':
       return 'Created'
     default:

@@ -1,8 +1,8 @@
+/** Steps that several phases take in the same way; pure, as all of the job's machine. */
 import { backoffDelay } from '#runtime/base/backoff'
 import { invariant, toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import { nextAttempt } from '#runtime/commit-log/log-state'
 import type { LogRecordOf } from '#runtime/contract/checkpoint-records'
-import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
 import type { FromJobManager } from '#runtime/contract/rpc'
 import { chooseRestore } from '#runtime/restore/choose-restore-point'
 import { newAttempt, type Attempt, type Member } from './attempt.ts'
@@ -11,17 +11,13 @@ import {
   attemptOf,
   TRANSITIONS,
   type Closing,
-  type CloseStatus,
   type Phase,
   type PhaseKind,
-  type Stopping,
-  type StopRequest,
+  type RunOutcome,
   type Waits,
 } from './job-phase.ts'
 import { decideRestart } from './restart-strategy.ts'
 import { assignSlots, slotsWanted } from './scheduler.ts'
-
-/** Steps that several phases take in the same way; pure, as all of the job's machine. */
 
 export const stay = (state: JobState, ...effects: JobEffect[]): Transition => ({ state, effects })
 
@@ -38,8 +34,12 @@ export function enter(at: At, phase: Phase, message: string, ...effects: JobEffe
 
 /** One transition after another: the second begins where the first has led. */
 export function andThen(at: At, first: Transition, second: (at: At) => Transition): Transition {
-  const { state, effects } = second({ ...at, state: first.state, phase: first.state.phase })
-  return { state, effects: [...first.effects, ...effects] }
+  const then = second({ ...at, state: first.state, phase: first.state.phase })
+  return {
+    state: then.state,
+    effects: [...first.effects, ...then.effects],
+    raised: [...(first.raised ?? []), ...(then.raised ?? [])],
+  }
 }
 
 export function toAttempt(attempt: Attempt, message: FromJobManager): JobEffect {
@@ -67,23 +67,20 @@ export function deployOrWait(at: At): Transition {
   const choice = chooseRestore(moment.log, settings.run, settings.restore)
   const attempt = newAttempt(nextAttempt(moment.log, settings.epoch), places, members)
   const deployment = state.counter + 1
-  const entered = enter(
-    at,
-    {
-      kind: 'Deploying',
-      attempt,
-      deployment,
-      choice,
-      point: undefined,
-      step: 'verifying',
-      tries: 0,
-      deployed: new Set(),
-      progress: new Map(),
-    },
-    'deploying: looking at the restore point',
-    { type: 'verify', deployment, choice },
-  )
-  return { ...entered, state: { ...entered.state, counter: deployment } }
+  const counted: At = { ...at, state: { ...state, counter: deployment } }
+  const deploying: Phase = {
+    kind: 'Deploying',
+    attempt,
+    deployment,
+    choice,
+    point: undefined,
+    step: 'verifying',
+    tries: 0,
+    deployed: new Set(),
+    progress: new Map(),
+  }
+  const message = 'deploying: looking at the restore point'
+  return enter(counted, deploying, message, { type: 'verify', deployment, choice })
 }
 
 /** Ends the attempt under way for `failure`: restarts, or closes the run where that is no use. */
@@ -105,16 +102,15 @@ export function fail(at: At, failure: Failure): Transition {
     cancel(at, attempt, error.message),
   ]
   const failed: At = { ...at, state: { ...state, failures: history, error } }
-  if (isFinal(error)) return close(failed, { status: 'Failed', message: error.message, waits, effects })
-  if (decision.kind === 'fail') {
-    const message = `${error.message} (${decision.why})`
-    return close(failed, { status: 'Failed', message, waits, effects })
+  if (isFinal(error) || decision.kind === 'fail') {
+    const message = decision.kind === 'fail' ? `${error.message} (${decision.why})` : error.message
+    return close(failed, { outcome: { status: 'Failed', error }, message, waits, effects })
   }
   const restarts = state.restarts + 1
-  const restarting: At = { ...failed, state: { ...failed.state, restarts, stops: [] } }
+  const restarting: Phase = { kind: 'Restarting', error, waits, delayed: true, failing: state.stops }
   const message = `restarting: ${error.message}`
-  const next: Phase = { kind: 'Restarting', waits, delayed: true, stops: state.stops }
-  return enter(restarting, next, message, ...effects, timer(decision.delayMs))
+  const counted: At = { ...failed, state: { ...failed.state, restarts } }
+  return enter(counted, restarting, message, ...effects, timer(decision.delayMs))
 }
 
 /** Nothing that a restart, time or a rotated credential could mend. */
@@ -125,72 +121,27 @@ export function cancel({ settings }: At, attempt: Attempt, why: string): JobEffe
 }
 
 export interface CloseOptions {
-  readonly status: CloseStatus
+  readonly outcome: RunOutcome
   readonly message: string
   readonly waits: Waits
-  /** Every sink has committed up to this id. */
-  readonly committedUpTo?: number
   readonly effects?: readonly JobEffect[]
 }
 
 /** On the way to CLOSE: from here on nothing but the log decides, and no failure counts. */
-export function close(at: At, options: CloseOptions): Transition {
-  const { status, message, waits, committedUpTo = 0, effects = [] } = options
-  const phase: Closing = {
-    kind: 'Closing',
-    status,
-    attempt: status === 'Failed' ? undefined : attemptOf(at.phase),
-    waits,
-    committedUpTo,
-    error: at.state.error,
-  }
+export function close(at: At, { outcome, message, waits, effects = [] }: CloseOptions): Transition {
+  // An attempt that failed was cancelled with its failure.
+  const attempt = outcome.status === 'Failed' ? undefined : attemptOf(at.phase)
+  const phase: Closing = { kind: 'Closing', outcome, attempt, waits, tries: 0 }
   return andThen(at, enter(at, phase, message, ...effects), (closing) => appendClose(closing, phase))
 }
 
 /** Appends CLOSE once nothing is in doubt any more. */
-export function appendClose({ settings, state }: At, phase: Closing): Transition {
-  if (!phase.waits.settled || !phase.waits.logged) return stay(state)
-  const { status, committedUpTo } = phase
+export function appendClose({ settings, state }: At, { outcome, waits }: Closing): Transition {
+  if (!waits.settled || !waits.logged) return stay(state)
+  const { status } = outcome
+  const committedUpTo = status === 'Failed' ? 0 : outcome.committedUpTo
   const body: LogRecordOf<'CLOSE'> = { kind: 'CLOSE', run: settings.run, status, committedUpTo }
   return stay(state, { type: 'append', body })
-}
-
-/** Takes the last checkpoint or savepoint of the run. */
-export function takeLast(at: At, phase: Stopping): Transition {
-  const counter = at.state.counter + 1
-  const triggerId = `${phase.attempt.id}/last-${counter}`
-  const { end, savepoint } = phase
-  const path = savepoint?.path === undefined ? {} : { path: savepoint.path }
-  const kind = savepoint === undefined ? 'checkpoint' : 'savepoint'
-  const next: Stopping = { ...phase, request: triggerId }
-  const entered = enter(at, next, stoppingText(next), {
-    type: 'takeCheckpoint',
-    request: { triggerId, kind, end, ...path },
-  })
-  return { ...entered, state: { ...entered.state, counter } }
-}
-
-function stoppingText({ end, savepoint }: Stopping): string {
-  if (end === 'Finished') return 'end of data: last checkpoint'
-  return `${end === 'Drained' ? 'draining' : 'stopping'} with a ${savepoint === undefined ? 'checkpoint' : 'savepoint'}`
-}
-
-export function refuseStop(stop: StopRequest): JobEffect {
-  const what = stop.drain ? 'drained' : 'stopped with a savepoint'
-  const error = new WeirError(
-    'CKP_DECLINED',
-    `The job cannot be ${what} now: ${FAILURE_REASONS.NOT_ALL_REQUIRED_TASKS_RUNNING.text} ` +
-      '(NOT_ALL_REQUIRED_TASKS_RUNNING). Ask again when it runs, or stop it with a checkpoint.',
-    { context: { reason: 'NOT_ALL_REQUIRED_TASKS_RUNNING' } },
-  )
-  return { type: 'answerStop', stop, outcome: { kind: 'failed', error: toErrorData(error) } }
-}
-
-/** All stops answered with `error`. */
-export function failStops(state: JobState, error: ErrorData): Transition {
-  const outcome = { kind: 'failed', error } as const
-  const effects = state.stops.map((stop): JobEffect => ({ type: 'answerStop', stop, outcome }))
-  return { state: { ...state, stops: [] }, effects }
 }
 
 export const retryDelay = ({ settings, moment }: At, tries: number): number =>

@@ -18,15 +18,16 @@ export class Operations {
     this.#onChange = onChange
   }
 
+  /** The newest 20. */
   get views(): readonly OperationView[] {
-    return this.#views
+    return this.#views.slice(0, KEPT)
   }
 
   find(triggerId: string): OperationView | undefined {
     return this.#views.find((v) => v.triggerId === triggerId)
   }
 
-  /** Runs `work` unless the trigger id is known and has not failed. */
+  /** Starts `work` unless the trigger id is known and has not failed. */
   start(
     triggerId: string,
     type: OperationView['type'],
@@ -45,7 +46,9 @@ export class Operations {
   }
 
   #put(view: OperationView): void {
-    this.#views = [view, ...this.#views.filter((v) => v.triggerId !== view.triggerId)].slice(0, KEPT)
+    const views = [view, ...this.#views.filter((v) => v.triggerId !== view.triggerId)]
+    // Whoever asked is still to be answered, however many asked since.
+    this.#views = views.filter((v, i) => i < KEPT || v.status === 'InProgress')
     this.#onChange()
   }
 }

@@ -1,35 +1,39 @@
 import type { Clock } from '#runtime/base/clock'
 import type { RecoveryView } from '#runtime/contract/rest'
 
-interface Current {
+/** A recovery; times on the monotonic clock, undefined until its phase has begun. */
+interface Recovery {
   readonly cause: string
+  /** Wall clock. */
   readonly at: number
   readonly startMs: number
   readonly detectMs: number
   readonly electMs: number
-  deployMs: number
-  startedMs: number
+  deployMs: number | undefined
   checkpointId: number | undefined
-  restoreMs: number
+  runningMs: number | undefined
+  firstRecordMs: number | undefined
 }
 
 const KEPT = 10
 
 /**
  * The last ten recoveries with the milliseconds of each phase: what a person asks after an
- * incident.
+ * incident. A recovery begins with a failure and lasts until the job runs again; its first record
+ * may come much later, or never.
  */
 export class Recoveries {
   readonly #clock: Clock
-  #views: RecoveryView[] = []
-  #current: Current | undefined
+  /** Newest first; the first may be under way. */
+  #recoveries: readonly Recovery[] = []
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
+  /** Those after which the job ran again. */
   get views(): readonly RecoveryView[] {
-    return this.#views
+    return this.#recoveries.flatMap((recovery) => viewOf(recovery))
   }
 
   /**
@@ -37,54 +41,59 @@ export class Recoveries {
    * led. A failure during a recovery extends it.
    */
   begin(cause: string, { detectMs = 0, electMs = 0 } = {}): void {
-    const now = this.#clock.monotonic()
-    if (this.#current !== undefined) return
-    this.#current = {
+    if (this.#underWay !== undefined) return
+    const recovery: Recovery = {
       cause,
       at: this.#clock.now(),
-      startMs: now,
+      startMs: this.#clock.monotonic(),
       detectMs,
       electMs,
-      deployMs: now,
-      startedMs: now,
+      deployMs: undefined,
       checkpointId: undefined,
-      restoreMs: 0,
+      runningMs: undefined,
+      firstRecordMs: undefined,
     }
+    this.#recoveries = [recovery, ...this.#recoveries].slice(0, KEPT)
   }
 
   deploying(checkpointId: number | undefined): void {
-    if (this.#current === undefined) return
-    this.#current.deployMs = this.#clock.monotonic()
-    this.#current.checkpointId = checkpointId
+    const recovery = this.#underWay
+    if (recovery === undefined) return
+    recovery.deployMs = this.#clock.monotonic()
+    recovery.checkpointId = checkpointId
   }
 
   running(): void {
-    const current = this.#current
-    if (current === undefined) return
-    current.startedMs = this.#clock.monotonic()
-    current.restoreMs = current.startedMs - current.deployMs
-    this.#show(current, undefined)
+    const recovery = this.#underWay
+    if (recovery !== undefined) recovery.runningMs = this.#clock.monotonic()
   }
 
   firstRecord(): void {
-    const current = this.#current
-    if (current === undefined) return
-    this.#current = undefined
-    this.#views.shift()
-    this.#show(current, this.#clock.monotonic() - current.startedMs)
+    const [newest] = this.#recoveries
+    if (newest?.runningMs !== undefined) newest.firstRecordMs ??= this.#clock.monotonic()
   }
 
-  #show(current: Current, firstRecordMs: number | undefined): void {
-    const view: RecoveryView = {
-      at: current.at,
-      cause: current.cause,
-      checkpointId: current.checkpointId,
-      detectMs: Math.round(current.detectMs),
-      electMs: Math.round(current.electMs),
-      scheduleMs: Math.round(current.deployMs - current.startMs),
-      restoreMs: Math.round(current.restoreMs),
-      firstRecordMs: firstRecordMs === undefined ? undefined : Math.round(firstRecordMs),
-    }
-    this.#views = [view, ...this.#views].slice(0, KEPT)
+  get #underWay(): Recovery | undefined {
+    const [newest] = this.#recoveries
+    return newest?.runningMs === undefined ? newest : undefined
   }
+}
+
+/** An adopted attempt was not deployed: all of its time went into looking for it. */
+function viewOf(recovery: Recovery): RecoveryView[] {
+  const { at, cause, checkpointId, detectMs, electMs, startMs, runningMs, firstRecordMs } = recovery
+  if (runningMs === undefined) return []
+  const { deployMs = runningMs } = recovery
+  return [
+    {
+      at,
+      cause,
+      checkpointId,
+      detectMs: Math.round(detectMs),
+      electMs: Math.round(electMs),
+      scheduleMs: Math.round(deployMs - startMs),
+      restoreMs: Math.round(runningMs - deployMs),
+      firstRecordMs: firstRecordMs === undefined ? undefined : Math.round(firstRecordMs - runningMs),
+    },
+  ]
 }

@@ -1,8 +1,12 @@
+/**
+ * REST of contract/rest.ts. Loopback callers need no token: who is on the machine already may read
+ * the token file.
+ */
 import { randomUUID } from 'node:crypto'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as z from 'zod'
 import type { Clock, Timer } from '#runtime/base/clock'
-import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
+import { WeirError, messageOf, type ErrorCode } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { tokenMatches } from '#runtime/net/token'
 import { checkpointsView, vertexViews } from './facts.ts'
@@ -21,11 +25,23 @@ export interface RestServerOptions {
   readonly logger: Logger
   readonly source: RestSource
   readonly metrics: JobMetrics
+  readonly timing?: RestTiming
 }
 
+export interface RestTiming {
+  /** For a whole request to arrive, looked at as often. */
+  readonly requestMs: number
+  /** From a change to the line that tells of it. */
+  readonly debounceMs: number
+  /** Between lines while nothing changes. */
+  readonly beatMs: number
+}
+
+const TIMING: RestTiming = { requestMs: 10_000, debounceMs: 50, beatMs: 1000 }
 const OPEN_PATHS = new Set(['/healthz', '/readyz', '/metrics'])
-const EVENT_DEBOUNCE_MS = 50
-const KEEP_ALIVE_MS = 5000
+const BODY_BYTES = 64 * 1024
+/** A reader of events that has fallen back by more is cut off; it dials again and starts afresh. */
+const STREAM_BACKLOG_BYTES = 4 * 1024 * 1024
 
 const triggerBody = z.strictObject({
   triggerId: z.string().min(1).max(200).optional(),
@@ -36,20 +52,27 @@ const stopBody = triggerBody.extend({
   drain: z.boolean().default(false),
 })
 
-/**
- * REST of contract/rest.ts. Loopback callers need no token: who is on the machine already may read
- * the token file.
- */
 export class RestServer {
   readonly #options: RestServerOptions
+  readonly #timing: RestTiming
   readonly #app: FastifyInstance
   readonly #streams = new Set<FastifyReply['raw']>()
   #pending: Timer | undefined
   #keepAlive: Timer | undefined
+  #closed = false
 
   constructor(options: RestServerOptions) {
+    const { timing = TIMING } = options
+    const { requestMs } = timing
     this.#options = options
-    this.#app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true })
+    this.#timing = timing
+    this.#app = fastify({
+      logger: false,
+      bodyLimit: BODY_BYTES,
+      forceCloseConnections: true,
+      requestTimeout: requestMs,
+      http: { headersTimeout: requestMs, connectionsCheckingInterval: requestMs },
+    })
     this.#routes()
   }
 
@@ -69,13 +92,15 @@ export class RestServer {
 
   /** Something in the facts changed: tell the event streams soon, once for many changes. */
   changed(): void {
-    this.#pending ??= this.#options.clock.after(EVENT_DEBOUNCE_MS, () => {
+    if (this.#closed) return
+    this.#pending ??= this.#options.clock.after(this.#timing.debounceMs, () => {
       this.#pending = undefined
       this.#broadcast()
     })
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#pending?.cancel()
     this.#keepAlive?.cancel()
     if (this.#streams.size > 0) this.#broadcast()
@@ -162,7 +187,7 @@ export class RestServer {
       'NET_REFUSED',
       leader === undefined
         ? `This JobManager does not lead: ${message}`
-        : `This JobManager is a stand-by; ${leader} leads`,
+        : `This JobManager is a standby; ${leader} leads`,
     )
   }
 
@@ -171,22 +196,9 @@ export class RestServer {
   }
 
   #fail(reply: FastifyReply, error: unknown): FastifyReply {
-    if (error instanceof NotFound)
-      return reply.code(404).send({ code: 'CFG_INVALID', message: error.message })
-    const data = toErrorData(error)
-    const clientError =
-      typeof error === 'object' &&
-      error !== null &&
-      'statusCode' in error &&
-      typeof error.statusCode === 'number'
-        ? error.statusCode
-        : undefined
-    const status =
-      data.code === 'NET_REFUSED' ? 421 : data.code === 'CFG_INVALID' ? 400 : (clientError ?? 500)
+    const { status, ...body } = answerTo(error)
     if (status === 500) this.#options.logger.error({ err: error }, 'REST request failed')
-    return reply
-      .code(status)
-      .send({ code: clientError === undefined ? data.code : 'CFG_INVALID', message: data.message })
+    return reply.code(status).send(body)
   }
 
   #stream(reply: FastifyReply): void {
@@ -200,7 +212,9 @@ export class RestServer {
 
   #broadcast(): void {
     const line = `${JSON.stringify(this.#options.source.facts())}\n`
-    for (const stream of this.#streams) stream.write(line)
+    for (const stream of this.#streams)
+      if (stream.writableLength > STREAM_BACKLOG_BYTES) stream.destroy()
+      else stream.write(line)
   }
 
   /**
@@ -208,7 +222,7 @@ export class RestServer {
    * lives.
    */
   #beat(): void {
-    this.#keepAlive = this.#options.clock.after(KEEP_ALIVE_MS / 5, () => {
+    this.#keepAlive = this.#options.clock.after(this.#timing.beatMs, () => {
       this.#broadcast()
       this.#beat()
     })
@@ -227,6 +241,20 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   const result = schema.safeParse(body ?? {})
   if (result.success) return result.data
   throw new WeirError('CFG_INVALID', `The request body is not valid: ${z.prettifyError(result.error)}`)
+}
+
+/** Status of errors that are the caller's; all others are 500. */
+const STATUS: Partial<Record<ErrorCode, number>> = { CFG_INVALID: 400, NET_REFUSED: 421 }
+
+function answerTo(error: unknown): { status: number; code: ErrorCode; message: string } {
+  const message = messageOf(error)
+  if (error instanceof NotFound) return { status: 404, code: 'CFG_INVALID', message }
+  if (error instanceof WeirError) return { status: STATUS[error.code] ?? 500, code: error.code, message }
+  // Of the HTTP server itself: a body that is too long or not JSON.
+  const isCallers = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+  return isCallers
+    ? { status: error.statusCode as number, code: 'CFG_INVALID', message }
+    : { status: 500, code: 'BUG', message }
 }
 
 const isLoopback = (ip: string): boolean => ip === '127.0.0.1' || ip === '::1' || ip === '::ffff:127.0.0.1'

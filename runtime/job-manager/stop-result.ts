@@ -1,10 +1,11 @@
 import { fromErrorData, WeirError } from '#runtime/base/errors'
 import { placeSavepoint } from '#runtime/checkpoint/savepoint-place'
 import type { LogState } from '#runtime/commit-log/log-state'
+import type { RunEnd } from '#runtime/contract/checkpoint-records'
 import type { OperationView } from '#runtime/contract/rest'
 import { keyUrl } from '#runtime/storage/paths'
 import type { StopOutcome } from './job-event.ts'
-import type { CloseStatus, StopRequest } from './job-phase.ts'
+import type { StopRequest } from './job-phase.ts'
 
 /** Where a stop finds what it left. */
 interface Closed {
@@ -23,8 +24,12 @@ export function stopResult(
   closed: Closed,
 ): Partial<OperationView> | WeirError {
   if (outcome.kind === 'failed') return fromErrorData(outcome.error)
-  if (stop.drain && outcome.status === 'Suspended') return missed(outcome.status, 'it was not drained')
-  return stop.savepoint === undefined ? newest(closed) : savepointOf(stop, outcome.status, closed)
+  const { status } = outcome
+  if (stop.drain && status === 'Suspended') return missed(status, 'it was not drained')
+  // Nobody may resume from a drained savepoint; whoever asked for one to resume from has none.
+  if (stop.savepoint !== undefined && !stop.drain && status === 'Drained')
+    return missed(status, 'it was drained')
+  return stop.savepoint === undefined ? newest(closed) : savepointOf(stop, status, closed)
 }
 
 function newest({ log, storeUrl }: Closed): Partial<OperationView> {
@@ -44,7 +49,7 @@ function newest({ log, storeUrl }: Closed): Partial<OperationView> {
 
 function savepointOf(
   stop: StopRequest,
-  status: CloseStatus,
+  status: RunEnd,
   { log, storeUrl }: Closed,
 ): Partial<OperationView> | WeirError {
   const last = log.savepoints.findLast((s) => s.end !== undefined)
@@ -58,5 +63,5 @@ function savepointOf(
   return { checkpointId: last.id, path: last.path, sizeBytes: last.sizeBytes }
 }
 
-const missed = (status: CloseStatus, what: string): WeirError =>
+const missed = (status: RunEnd, what: string): WeirError =>
   new WeirError('CKP_DECLINED', `The run has ended as ${status}, but ${what}: another request came first.`)

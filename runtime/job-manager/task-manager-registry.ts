@@ -1,10 +1,15 @@
+/**
+ * Accepts TaskManagers' control connections, for leaders and standbys alike; a standby keeps them
+ * connected so that it can deploy at once when it leads. A TaskManager is lost when its connection
+ * closes, when it connects again, or when it says nothing for 10 s.
+ */
 import type { Clock, Timer } from '#runtime/base/clock'
-import { WeirError } from '#runtime/base/errors'
+import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { FromJobManager, FromTaskManager, SubtaskMetrics } from '#runtime/contract/rpc'
 import type { TaskManagerView } from '#runtime/contract/rest'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
-import { decodeMessage, sendMessage } from '#runtime/net/messages'
+import { decodeFromTaskManager, sendMessage } from '#runtime/net/messages'
 import { tokenMatches } from '#runtime/net/token'
 import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
 
@@ -17,7 +22,6 @@ export interface RegisteredTaskManager {
   readonly id: string
   readonly slots: number
   readonly dataAddress: string
-  readonly address: string
   /** It said that it is going away: nothing new is placed on it. */
   readonly leaving: boolean
   readonly metrics: readonly SubtaskMetrics[]
@@ -61,18 +65,13 @@ interface Entry extends RegisteredTaskManager {
   readonly connection: Connection
 }
 
-/**
- * Accepts TaskManagers' control connections, for leaders and stand-bys alike; a stand-by keeps them
- * connected so that it can deploy at once when it leads. A TaskManager is lost when its connection
- * closes, or says nothing for 10 s.
- */
 export class TaskManagerRegistry {
   readonly #options: RegistryOptions
   readonly #entries = new Map<string, Entry>()
+  /** Accepted connections that have not said hello yet. */
+  readonly #silent = new Set<Connection>()
   #listener: Listener | undefined
   #connections = 0
-  /** Every one that was accepted and stands, also before its hello. */
-  readonly #accepted = new Set<Connection>()
   readonly #timing: RegistryTiming
   #watch: Timer | undefined
   #events: RegistryEvents | undefined
@@ -129,7 +128,8 @@ export class TaskManagerRegistry {
   async close(): Promise<void> {
     this.#watch?.cancel()
     this.standBy()
-    for (const connection of [...this.#accepted]) connection.close()
+    for (const connection of this.#silent) connection.destroy()
+    for (const entry of this.#entries.values()) entry.connection.close()
     await this.#listener?.close()
   }
 
@@ -137,72 +137,72 @@ export class TaskManagerRegistry {
     const { clock, logger } = this.#options
     let entry: Entry | undefined
     const limit = clock.after(this.#timing.helloMs, () => connection.destroy())
-    this.#accepted.add(connection)
+    this.#silent.add(connection)
     return {
       onFrame: (frame) => {
         try {
-          const message = decodeMessage<FromTaskManager>(frame)
-          if (message.type === 'hello') {
-            limit.cancel()
-            entry = this.#register(connection, message)
-          } else if (entry !== undefined) this.#handle(entry, message)
+          const message = decodeFromTaskManager(frame)
+          if (entry === undefined) entry = this.#register(connection, message)
+          else this.#handle(entry, message)
+          limit.cancel()
         } catch (error) {
-          logger.warn({ err: error, remote: connection.remote }, 'TaskManager refused')
+          logger.error({ err: error, remote: connection.remote, taskManager: entry?.id }, 'message refused')
+          if (entry !== undefined) this.#remove(entry, messageOf(error))
           connection.destroy()
         }
       },
       onClose: (error) => {
         limit.cancel()
-        this.#accepted.delete(connection)
+        this.#silent.delete(connection)
         const why = error === undefined ? 'its connection closed' : `its connection failed: ${error.message}`
         if (entry !== undefined) this.#remove(entry, why)
       },
     }
   }
 
-  #register(connection: Connection, hello: Hello): Entry {
-    const { token, jobUid, run, clock, logger } = this.#options
-    if (hello.wire !== WIRE_VERSION)
-      throw new WeirError(
-        'NET_REFUSED',
-        `TaskManager ${hello.id} speaks wire version ${hello.wire} (Weir ${hello.version}), this JobManager ${WIRE_VERSION} (Weir ${VERSION})`,
-      )
-    if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
-      throw new WeirError(
-        'NET_REFUSED',
-        `TaskManager ${hello.id} belongs to another job or has another token`,
-      )
-    if (hello.run !== run)
-      throw new WeirError(
-        'NET_REFUSED',
-        `TaskManager ${hello.id} is of run ${hello.run}, this JobManager of run ${run}`,
-      )
-    const old = this.#entries.get(hello.id)
+  #register(connection: Connection, message: FromTaskManager): Entry {
+    const { clock, logger } = this.#options
+    const { id, slots, dataAddress } = this.#admit(message)
+    this.#silent.delete(connection)
+    const old = this.#entries.get(id)
     if (old !== undefined) {
       this.#remove(old, 'it connected again')
       old.connection.destroy()
     }
     const entry: Entry = {
-      key: `${hello.id}#${++this.#connections}`,
-      id: hello.id,
-      slots: hello.slots,
-      freeSlots: hello.slots,
-      dataAddress: hello.dataAddress,
-      address: connection.remote,
+      key: `${id}#${++this.#connections}`,
+      id,
+      slots,
+      freeSlots: slots,
+      dataAddress,
       leaving: false,
       metrics: [],
       lastHeardMs: clock.monotonic(),
       connection,
-      send: (message) => sendMessage(connection, message),
+      send: (command) => sendMessage(connection, command),
     }
-    this.#entries.set(hello.id, entry)
+    this.#entries.set(id, entry)
     this.#welcome(connection)
-    logger.info(
-      { taskManager: hello.id, slots: hello.slots, address: hello.dataAddress },
-      'task manager registered',
-    )
+    logger.info({ taskManager: id, slots, address: dataAddress }, 'task manager registered')
     this.#events?.registered(entry)
     return entry
+  }
+
+  /** @throws {WeirError} NET_REFUSED unless it is the hello of a TaskManager of this run. */
+  #admit(message: FromTaskManager): Hello {
+    const { token, jobUid, run } = this.#options
+    if (message.type !== 'hello') throw refused(`A TaskManager said ${message.type} before hello`)
+    const { id, wire, version } = message
+    if (wire !== WIRE_VERSION)
+      throw refused(
+        `TaskManager ${id} speaks wire version ${wire} (Weir ${version}), ` +
+          `this JobManager ${WIRE_VERSION} (Weir ${VERSION})`,
+      )
+    if (message.jobUid !== jobUid || !tokenMatches(token, message.token))
+      throw refused(`TaskManager ${id} belongs to another job or has another token`)
+    if (message.run !== run)
+      throw refused(`TaskManager ${id} is of run ${message.run}, this JobManager of run ${run}`)
+    return message
   }
 
   #welcome(connection: Connection): void {
@@ -214,7 +214,8 @@ export class TaskManagerRegistry {
     } satisfies FromJobManager)
   }
 
-  #handle(entry: Entry, message: Exclude<FromTaskManager, Hello>): void {
+  #handle(entry: Entry, message: FromTaskManager): void {
+    if (message.type === 'hello') throw refused(`TaskManager ${entry.id} said hello twice`)
     entry.lastHeardMs = this.#options.clock.monotonic()
     if (message.type === 'heartbeat') {
       entry.freeSlots = message.freeSlots
@@ -244,3 +245,5 @@ export class TaskManagerRegistry {
     })
   }
 }
+
+const refused = (text: string): WeirError => new WeirError('NET_REFUSED', text)

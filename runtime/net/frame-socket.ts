@@ -8,21 +8,34 @@ import type { Connection, ConnectionHandlers } from './transport.ts'
 
 /** Longer frames are refused: no peer of Weir sends one. */
 export const MAX_FRAME_BYTES = 256 * 1024 * 1024
+/** Longer first frames of an accepted connection are refused (N4). */
+export const MAX_GREETING_BYTES = 4096
+
+const HEADER_BYTES = 4
+const KEEP_ALIVE_MS = 5000
 
 export class FrameSocket implements Connection {
   readonly #socket: Socket
   readonly #handlers: ConnectionHandlers
-  readonly #header = Buffer.alloc(4)
+  readonly #header = Buffer.alloc(HEADER_BYTES)
+  /** For the next frame. */
+  #limitBytes: number
   #headerFilled = 0
   #frame: Uint8Array<ArrayBuffer> | undefined
   #frameFilled = 0
   #closed = false
 
-  constructor(socket: Socket, handlersOf: (connection: Connection) => ConnectionHandlers) {
+  /** `firstFrameBytes`: longest first frame that is accepted. */
+  constructor(
+    socket: Socket,
+    handlersOf: (connection: Connection) => ConnectionHandlers,
+    firstFrameBytes = MAX_FRAME_BYTES,
+  ) {
     this.#socket = socket
     this.#handlers = handlersOf(this)
+    this.#limitBytes = firstFrameBytes
     socket.setNoDelay(true)
-    socket.setKeepAlive(true, 5000)
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
     socket.on('data', (chunk) => this.#take(chunk))
     socket.on('error', (error) => this.#end(error))
     socket.on('close', () => this.#end(undefined))
@@ -42,7 +55,7 @@ export class FrameSocket implements Connection {
     for (const part of parts) length += part.byteLength
     if (length > MAX_FRAME_BYTES)
       throw new WeirError('BUG', `Frame of ${length} bytes exceeds the limit of ${MAX_FRAME_BYTES}`)
-    const header = Buffer.allocUnsafe(4)
+    const header = Buffer.allocUnsafe(HEADER_BYTES)
     header.writeUInt32LE(length, 0)
     this.#socket.cork()
     this.#socket.write(header)
@@ -69,35 +82,45 @@ export class FrameSocket implements Connection {
 
   #take(chunk: Buffer): void {
     let at = 0
-    while (at < chunk.length && !this.#closed) {
-      if (this.#frame === undefined) {
-        const n = Math.min(4 - this.#headerFilled, chunk.length - at)
-        chunk.copy(this.#header, this.#headerFilled, at, at + n)
-        this.#headerFilled += n
-        at += n
-        if (this.#headerFilled < 4) return
-        const length = this.#header.readUInt32LE(0)
-        this.#headerFilled = 0
-        if (length > MAX_FRAME_BYTES) {
-          this.#socket.destroy()
-          return this.#end(
-            new WeirError(
-              'NET_REFUSED',
-              `${this.remote} announced a frame of ${length} bytes, the limit is ${MAX_FRAME_BYTES}: not a Weir peer`,
-            ),
-          )
-        }
-        this.#frame = new Uint8Array(length)
-        this.#frameFilled = 0
-      }
-      const n = Math.min(this.#frame.length - this.#frameFilled, chunk.length - at)
-      this.#frame.set(chunk.subarray(at, at + n), this.#frameFilled)
-      this.#frameFilled += n
-      at += n
-      if (this.#frameFilled < this.#frame.length) return
-      const frame = this.#frame
-      this.#frame = undefined
-      this.#handlers.onFrame(frame)
-    }
+    while (at < chunk.length && !this.#closed)
+      at += this.#frame === undefined ? this.#takeHeader(chunk, at) : this.#takeFrame(this.#frame, chunk, at)
+  }
+
+  /** Bytes taken of `chunk` from `at`; so does `#takeFrame`. */
+  #takeHeader(chunk: Buffer, at: number): number {
+    const n = Math.min(HEADER_BYTES - this.#headerFilled, chunk.length - at)
+    chunk.copy(this.#header, this.#headerFilled, at, at + n)
+    this.#headerFilled += n
+    if (this.#headerFilled === HEADER_BYTES) this.#begin(this.#header.readUInt32LE(0))
+    return n
+  }
+
+  #begin(length: number): void {
+    this.#headerFilled = 0
+    if (length > this.#limitBytes) return this.#refuse(length)
+    this.#limitBytes = MAX_FRAME_BYTES
+    this.#frame = new Uint8Array(length)
+    this.#frameFilled = 0
+    if (length === 0) this.#handOver(this.#frame)
+  }
+
+  #takeFrame(frame: Uint8Array<ArrayBuffer>, chunk: Buffer, at: number): number {
+    const n = Math.min(frame.length - this.#frameFilled, chunk.length - at)
+    frame.set(chunk.subarray(at, at + n), this.#frameFilled)
+    this.#frameFilled += n
+    if (this.#frameFilled === frame.length) this.#handOver(frame)
+    return n
+  }
+
+  #handOver(frame: Uint8Array<ArrayBuffer>): void {
+    this.#frame = undefined
+    this.#handlers.onFrame(frame)
+  }
+
+  #refuse(length: number): void {
+    const limit = this.#limitBytes
+    const text = `${this.remote} announced a frame of ${length} bytes, the limit is ${limit}: not a Weir peer`
+    this.#socket.destroy()
+    this.#end(new WeirError('NET_REFUSED', text))
   }
 }

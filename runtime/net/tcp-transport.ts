@@ -2,27 +2,27 @@ import { lookup } from 'node:dns/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { splitAddress } from './address.ts'
-import { FrameSocket } from './frame-socket.ts'
+import { FrameSocket, MAX_GREETING_BYTES } from './frame-socket.ts'
 import type { Connection, ConnectionHandlers, Listener, Transport } from './transport.ts'
 
 export const tcpTransport: Transport = {
   async listen({ host, port }, accept): Promise<Listener> {
     const server = createServer((raw) => {
-      new FrameSocket(raw, accept)
+      new FrameSocket(raw, accept, MAX_GREETING_BYTES)
     })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(
-          new WeirError('CFG_INVALID', `Cannot listen on ${host}:${port}: ${messageOf(error)}`, {
-            cause: error,
-          }),
-        ),
-      )
+      // Stays: once it listens, an error is a connection that could not be accepted (no file
+      // descriptors left), and whoever dialled tries again.
+      server.on('error', (cause) => {
+        const text = `Cannot listen on ${host}:${port}: ${messageOf(cause)}`
+        reject(new WeirError('CFG_INVALID', text, { cause }))
+      })
       server.listen(port, host, resolve)
     })
     return {
       port: (server.address() as AddressInfo).port,
-      close: () => new Promise<void>((resolve) => server.close(() => resolve())),
+      // Its callback would wait for every connection that stands.
+      close: async () => void server.close(),
     }
   },
 

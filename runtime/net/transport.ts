@@ -5,6 +5,8 @@
  *    transfer. Frames of one direction arrive in the order in which they were sent.
  * N2 `onClose` is called exactly once, for whatever reason; nothing is handed over after it.
  * N3 What was sent before a connection is lost may have arrived or not.
+ * N4 A connection that was accepted is closed when its first frame is longer than 4 KiB: who has
+ *    not said who it is takes no memory.
  */
 export interface Connection {
   /** Address of the other end, for people. */
@@ -27,7 +29,7 @@ export interface ConnectionHandlers {
 
 export interface Listener {
   readonly port: number
-  /** No connection is accepted any more; those that stand are left alone. */
+  /** No connection is accepted any more; those that stand are left alone, and not waited for. */
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import { messageOf, WeirError } from '#runtime/base/errors'
+import { WeirError } from '#runtime/base/errors'
 import type { LogState } from '#runtime/commit-log/log-state'
 import { readLog } from '#runtime/commit-log/log-reader'
 import type { Manifest, RestorePoint } from '#runtime/contract/checkpoint-records'
@@ -90,12 +90,12 @@ async function endedSource(path: string, manifest: Manifest, stores: Stores): Pr
     const isEnded = state.owner?.uid === manifest.job.uid && state.closed !== undefined
     return isEnded && isSame(path, state.restorePoint, store) ? state : undefined
   } catch (error) {
-    if (error instanceof WeirError && error.retry === 'backoff') throw error
-    if (error instanceof WeirError) return undefined
-    throw new WeirError('CKP_RESTORE', `Cannot read the log of ${root}: ${messageOf(error)}`, {
-      cause: error,
-    })
+    if (isNoLog(error)) return undefined
+    throw error
   } finally {
     await store.close()
   }
 }
+
+/** No log that can be read is there; a store that does not answer says nothing about that. */
+const isNoLog = (error: unknown): boolean => error instanceof WeirError && error.retry !== 'backoff'

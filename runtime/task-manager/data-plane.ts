@@ -1,19 +1,29 @@
+/**
+ * Connections between TaskManagers: each dials every peer once per attempt, and sends on what it
+ * dialled. A connection opens with (job, attempt, token); one of an attempt that is not this
+ * process's current one waits for it to be deployed here, for a limited time, and is closed if it
+ * never is: so nothing of a dead attempt can reach a live one.
+ */
+import * as z from 'zod'
 import type { Clock, Timer } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import { attemptId } from '#runtime/contract/checkpoint-records'
 import { WIRE_VERSION } from '#runtime/contract/version'
 import { tokenMatches } from '#runtime/net/token'
 import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
 import type { ExchangeParcel } from '#runtime/task/slot-messages'
 import { decodeParcel, encodeParcel } from './parcel-codec.ts'
 
-interface Hello {
-  readonly wire: number
-  readonly jobUid: string
-  readonly token: string
-  readonly attempt: string
-  readonly from: string
-}
+/** The first frame of a data connection, as JSON. */
+const greeting = z.object({
+  wire: z.int(),
+  jobUid: z.string(),
+  token: z.string(),
+  attempt: attemptId,
+  from: z.string(),
+})
+type Greeting = z.infer<typeof greeting>
 
 export interface DataPlaneOptions {
   readonly id: string
@@ -37,22 +47,16 @@ const HELLO_LIMIT_MS = 10_000
 /** A peer of an attempt that is still being deployed here waits no longer. */
 const DEPLOY_LIMIT_MS = 30_000
 
-/**
- * Connections between TaskManagers: each dials every peer once per attempt, and sends on what it
- * dialled. A connection opens with (job, attempt, token); one of an attempt that is not this
- * process's current one waits for it to be deployed here, for a limited time, and is closed if it
- * never is: so nothing of a dead attempt can reach a live one.
- */
 export class DataPlane {
   readonly #options: DataPlaneOptions
   #listener: Listener | undefined
   #attempt: string | undefined
   #handlers: DataPlaneHandlers | undefined
   readonly #outgoing = new Map<string, Connection>()
-  /** Every one that was accepted and stands, also before its greeting. */
-  readonly #accepted = new Set<Connection>()
+  /** Accepted connections that have not greeted yet. */
+  readonly #silent = new Set<Connection>()
   readonly #incoming = new Map<Connection, string>()
-  readonly #waiting = new Map<Connection, { readonly hello: Hello; readonly limit: Timer }>()
+  readonly #waiting = new Map<Connection, { readonly from: Greeting; readonly limit: Timer }>()
 
   constructor(options: DataPlaneOptions) {
     this.#options = options
@@ -77,11 +81,11 @@ export class DataPlane {
     this.closeAttempt()
     this.#attempt = attempt
     this.#handlers = handlers
-    for (const [connection, { hello, limit }] of this.#waiting) {
-      if (hello.attempt !== attempt) continue
+    for (const [connection, { from, limit }] of this.#waiting) {
+      if (from.attempt !== attempt) continue
       limit.cancel()
       this.#waiting.delete(connection)
-      this.#admit(connection, hello)
+      this.#admit(connection, from)
     }
     await Promise.all([...peers].map(([id, address]) => this.#dial(attempt, id, address)))
   }
@@ -100,7 +104,7 @@ export class DataPlane {
 
   async close(): Promise<void> {
     this.closeAttempt()
-    for (const connection of [...this.#accepted]) connection.destroy()
+    for (const connection of [...this.#silent, ...this.#waiting.keys()]) connection.destroy()
     await this.#listener?.close()
   }
 
@@ -108,7 +112,7 @@ export class DataPlane {
     const { jobUid, token, id: from, transport } = this.#options
     return new Promise((resolve, reject) => {
       let accepted = false
-      const hello: Hello = { wire: WIRE_VERSION, jobUid, token, attempt, from }
+      const hello: Greeting = { wire: WIRE_VERSION, jobUid, token, attempt, from }
       const connection = transport.connect(address, {
         onOpen: () => connection.send(Buffer.from(JSON.stringify(hello))),
         onFrame: () => {
@@ -127,7 +131,7 @@ export class DataPlane {
 
   #accept(connection: Connection): ConnectionHandlers {
     const limit = this.#options.clock.after(HELLO_LIMIT_MS, () => connection.destroy())
-    this.#accepted.add(connection)
+    this.#silent.add(connection)
     return {
       onFrame: (frame) => {
         limit.cancel()
@@ -135,7 +139,6 @@ export class DataPlane {
       },
       onClose: (error) => {
         limit.cancel()
-        this.#accepted.delete(connection)
         this.#lost(connection, error)
       },
     }
@@ -143,7 +146,9 @@ export class DataPlane {
 
   #take(connection: Connection, frame: Uint8Array<ArrayBuffer>): void {
     try {
-      if (!this.#incoming.has(connection)) return this.#hello(connection, parseHello(frame))
+      if (this.#silent.delete(connection)) return this.#greeted(connection, parseGreeting(frame))
+      if (!this.#incoming.has(connection))
+        throw new WeirError('NET_REFUSED', `Peer ${connection.remote} went on before it was accepted`)
       const { slot, parcel } = decodeParcel(frame)
       this.#handlers?.onParcel(slot, parcel, frame.buffer)
     } catch (error) {
@@ -153,6 +158,7 @@ export class DataPlane {
   }
 
   #lost(connection: Connection, error: Error | undefined): void {
+    this.#silent.delete(connection)
     this.#waiting.get(connection)?.limit.cancel()
     this.#waiting.delete(connection)
     const peer = this.#incoming.get(connection)
@@ -160,34 +166,32 @@ export class DataPlane {
     if (peer !== undefined) this.#handlers?.onLost(peer, error)
   }
 
-  #hello(connection: Connection, hello: Hello): void {
+  #greeted(connection: Connection, from: Greeting): void {
     const { jobUid, token } = this.#options
-    if (hello.wire !== WIRE_VERSION)
+    if (from.wire !== WIRE_VERSION)
       throw new WeirError(
         'NET_REFUSED',
-        `Peer speaks wire version ${hello.wire}, this process ${WIRE_VERSION}`,
+        `Peer speaks wire version ${from.wire}, this process ${WIRE_VERSION}`,
       )
-    if (hello.jobUid !== jobUid || !tokenMatches(token, hello.token))
+    if (from.jobUid !== jobUid || !tokenMatches(token, from.token))
       throw new WeirError(
         'NET_REFUSED',
         `Peer ${connection.remote} belongs to another job or has another token`,
       )
-    if (hello.attempt === this.#attempt) return this.#admit(connection, hello)
+    if (from.attempt === this.#attempt) return this.#admit(connection, from)
     const limit = this.#options.clock.after(DEPLOY_LIMIT_MS, () => connection.destroy())
-    this.#waiting.set(connection, { hello, limit })
+    this.#waiting.set(connection, { from, limit })
   }
 
-  #admit(connection: Connection, hello: Hello): void {
-    this.#incoming.set(connection, hello.from)
+  #admit(connection: Connection, { from }: Greeting): void {
+    this.#incoming.set(connection, from)
     connection.send(Buffer.from('ok'))
   }
 }
 
-function parseHello(frame: Uint8Array): Hello {
-  if (frame.length > 4096)
-    throw new WeirError('NET_REFUSED', 'The first frame of a data connection is too long to be a greeting')
+function parseGreeting(frame: Uint8Array): Greeting {
   try {
-    return JSON.parse(Buffer.from(frame).toString('utf8')) as Hello
+    return greeting.parse(JSON.parse(Buffer.from(frame).toString('utf8')))
   } catch (cause) {
     throw new WeirError('NET_REFUSED', 'The first frame of a data connection is not a greeting', { cause })
   }

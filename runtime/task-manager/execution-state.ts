@@ -27,6 +27,8 @@ export type ExecutionEvent =
   | { readonly type: 'Fail'; readonly subtask: SubtaskRef | undefined; readonly error: ErrorData }
   | { readonly type: 'Cancel' }
 
+type EventOf<E extends ExecutionEvent['type']> = Extract<ExecutionEvent, { type: E }>
+
 /** What the JobManager is to be told. */
 export type Tell = 'deployed' | 'deployFailed' | 'failed'
 
@@ -48,11 +50,15 @@ export function next(state: ExecutionState, event: ExecutionEvent): ExecutionSte
       return stay(state.kind === 'Deployed' ? { kind: 'Running' } : state)
     case 'StopBarrier':
       return stay(state.kind === 'Running' ? { kind: 'Stopped' } : state)
-    case 'Fail': {
-      const { subtask, error } = event
-      const tell = state.kind === 'Deploying' ? 'deployFailed' : 'failed'
-      return { state: { kind: 'Failed', subtask, error }, tell }
-    }
+    case 'Fail':
+      return failed(state, event)
+  }
+}
+
+function failed({ kind }: ExecutionState, { subtask, error }: EventOf<'Fail'>): ExecutionStep {
+  return {
+    state: { kind: 'Failed', subtask, error },
+    tell: kind === 'Deploying' ? 'deployFailed' : 'failed',
   }
 }
 

@@ -55,7 +55,8 @@ const PEER_LOSS_GRACE_MS = 1000
 const RESTORE_READ_LIMIT_MS = 60_000
 const LINKS = 'links'
 
-type SnapshotMessage = Extract<FromSlot, { type: 'snapshot' }>
+type MessageOf<T extends FromSlot['type']> = Extract<FromSlot, { type: T }>
+type Listeners = { readonly [T in FromSlot['type']]: (message: MessageOf<T>, slot: number) => void }
 type DeclineReason = 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
 
 /**
@@ -72,6 +73,20 @@ export class Execution {
   readonly #abort = new AbortController()
   readonly #uploader: StateUploader
   readonly #finished = new Map<string, SubtaskRef>()
+  readonly #listeners: Listeners = {
+    opened: () => this.#advance(0),
+    ready: (_, slot) => this.#dispatch({ type: 'Ready', part: slotPart(slot) }),
+    closed: () => undefined,
+    failed: ({ subtask, error }) => this.#dispatch({ type: 'Fail', subtask, error }),
+    firstRecord: () => this.#options.send({ type: 'firstRecord', attempt: this.attempt }),
+    finished: ({ subtask }) => this.#onFinished(subtask),
+    snapshot: (snapshot) => void this.#upload(snapshot),
+    snapshotFailed: (snapshot) => this.#decline(snapshot, snapshot.error, 'SINK_PREPARE_FAILED'),
+    committed: ({ subtask, checkpointId }) =>
+      this.#options.send({ type: 'committed', attempt: this.attempt, subtask, checkpointId }),
+    parcel: ({ taskManager, slot, parcel }) => this.#options.data.send(taskManager, slot, parcel),
+    metrics: ({ subtasks }, slot) => void this.#metrics.set(slot, subtasks),
+  }
   readonly #deployedAt: number
   #state: ExecutionState
   #progress: DeployProgress = { restoredBytes: 0, steps: 0 }
@@ -285,40 +300,18 @@ export class Execution {
 
   #fromSlot(slot: number, message: FromSlot): void {
     if (this.#state.kind === 'Canceled') return
-    const { attempt } = this
-    const { send, data, metricsChanged } = this.#options
-    switch (message.type) {
-      case 'opened':
-        return this.#advance(0)
-      case 'ready':
-        return this.#dispatch({ type: 'Ready', part: slotPart(slot) })
-      case 'closed':
-        return
-      case 'failed':
-        return this.#dispatch({ type: 'Fail', subtask: message.subtask, error: message.error })
-      case 'firstRecord':
-        return send({ type: 'firstRecord', attempt })
-      case 'finished':
-        this.#finished.set(subtaskKey(message.subtask), message.subtask)
-        metricsChanged()
-        return send({ type: 'finished', attempt, subtask: message.subtask })
-      case 'snapshot':
-        return void this.#upload(message)
-      case 'snapshotFailed':
-        return this.#decline(message, message.error, 'SINK_PREPARE_FAILED')
-      case 'committed': {
-        const { subtask, checkpointId } = message
-        return send({ type: 'committed', attempt, subtask, checkpointId })
-      }
-      case 'parcel':
-        return data.send(message.taskManager, message.slot, message.parcel)
-      case 'metrics':
-        this.#metrics.set(slot, message.subtasks)
-        return
-    }
+    const listen = this.#listeners[message.type] as (message: FromSlot, slot: number) => void
+    listen(message, slot)
   }
 
-  async #upload(snapshot: SnapshotMessage): Promise<void> {
+  #onFinished(subtask: SubtaskRef): void {
+    const { send, metricsChanged } = this.#options
+    this.#finished.set(subtaskKey(subtask), subtask)
+    metricsChanged()
+    send({ type: 'finished', attempt: this.attempt, subtask })
+  }
+
+  async #upload(snapshot: MessageOf<'snapshot'>): Promise<void> {
     const { plan } = this.#options.deployment
     const { vertex, subtask } = snapshot.subtask
     const parallelism = plan.vertices.find((v) => v.id === vertex)?.parallelism ?? 1

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
-import { decodeMessage, sendMessage } from '#runtime/net/messages'
+import { decodeFromJobManager, sendMessage } from '#runtime/net/messages'
 import type { Connection, Transport } from '#runtime/net/transport'
 
 const RESOLVE_MS = 1000
@@ -23,10 +23,10 @@ export class Link {
   readonly address: string
   readonly #options: LinkOptions
   #connection: Connection | undefined
+  #isUp = false
   #retry: Timer | undefined
   #delayMs = FIRST_RETRY_MS
   #closed = false
-  #wasOpen = false
 
   constructor(address: string, options: LinkOptions) {
     this.address = address
@@ -37,13 +37,13 @@ export class Link {
     const { transport, logger, hello, onMessage } = this.#options
     const connection = transport.connect(this.address, {
       onOpen: () => {
-        this.#wasOpen = true
+        this.#isUp = true
         sendMessage(connection, hello())
       },
       onFrame: (frame) => {
         this.#delayMs = FIRST_RETRY_MS
         try {
-          onMessage(this, decodeMessage<FromJobManager>(frame))
+          onMessage(this, decodeFromJobManager(frame))
         } catch (error) {
           logger.error({ err: error, jobManager: this.address }, 'message from the JobManager refused')
           connection.destroy()
@@ -54,8 +54,9 @@ export class Link {
     this.#connection = connection
   }
 
+  /** The connection stands, and the hello was the first that it carried. */
   get isUp(): boolean {
-    return this.#connection !== undefined && !this.#connection.closed
+    return this.#isUp
   }
 
   /**
@@ -63,7 +64,7 @@ export class Link {
    * interest.
    */
   send(message: FromTaskManager): void {
-    if (this.#connection !== undefined && !this.#connection.closed) sendMessage(this.#connection, message)
+    if (this.#connection !== undefined && this.#isUp) sendMessage(this.#connection, message)
   }
 
   close(): void {
@@ -74,9 +75,9 @@ export class Link {
 
   #lost(): void {
     this.#connection = undefined
-    // A dial that fails is no news: whoever counts the time without a JobManager has begun already.
-    if (this.#wasOpen) this.#options.onLost(this)
-    this.#wasOpen = false
+    // A dial that fails is no news: the time without a JobManager is being counted already.
+    if (this.#isUp) this.#options.onLost(this)
+    this.#isUp = false
     if (this.#closed) return
     this.#retry = this.#options.clock.after(this.#delayMs, () => this.open())
     this.#delayMs = Math.min(MAX_RETRY_MS, this.#delayMs * 2)

@@ -1,3 +1,12 @@
+/**
+ * A worker process: slots that run what a leading JobManager deploys. It decides nothing about
+ * checkpoints.
+ * I1 Commands of a lower epoch than the highest seen are refused, and the sender is told why.
+ * I2 At most one execution at a time; the one before is gone (threads ended, connections closed)
+ *    before the next starts.
+ * I3 A leader that adopts is answered with what runs here, so that it never believes in tasks that
+ *    were given up meanwhile.
+ */
 import type { Clock, Timer } from '#runtime/base/clock'
 import { assertNever } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
@@ -34,15 +43,6 @@ export interface TaskManagerOptions {
   readonly timing?: TaskManagerTiming
 }
 
-/**
- * A worker process: slots that run what a leading JobManager deploys. It decides nothing about
- * checkpoints.
- * I1 Commands of a lower epoch than the highest seen are refused, and the sender is told why.
- * I2 At most one execution at a time; the one before is gone (threads ended, connections closed)
- *    before the next starts.
- * I3 A leader that adopts is answered with what runs here, so that it never believes in tasks that
- *    were given up meanwhile.
- */
 export class TaskManager {
   readonly #options: TaskManagerOptions
   readonly #timing: TaskManagerTiming
@@ -134,13 +134,22 @@ export class TaskManager {
     if (message.epoch < this.#epoch && message.type !== 'welcome')
       return link.send({ type: 'fenced', epoch: this.#epoch })
     this.#epoch = Math.max(this.#epoch, message.epoch)
-    if (message.type === 'welcome') return message.leader ? this.#report(link, message.epoch) : undefined
-    if (message.type === 'deploy')
-      return this.#change(() => this.#deploy(link, message.epoch, message.deployment))
-    if (message.type === 'cancel') return this.#change(() => this.#cancel(message.attempt, message.why))
-    const execution = message.attempt === this.#execution?.attempt ? this.#execution : undefined
-    if (message.type === 'adopt') return this.#adopt(link, message.epoch, execution)
-    if (execution !== undefined) command(execution, message)
+    switch (message.type) {
+      case 'welcome':
+        return message.leader ? this.#report(link, message.epoch) : undefined
+      case 'deploy':
+        return this.#change(() => this.#deploy(link, message.epoch, message.deployment))
+      case 'cancel':
+        return this.#change(() => this.#cancel(message.attempt, message.why))
+      case 'adopt':
+        return this.#adopt(link, message.epoch, this.#executionOf(message.attempt))
+      default:
+        return command(this.#executionOf(message.attempt), message)
+    }
+  }
+
+  #executionOf(attempt: string): Execution | undefined {
+    return this.#execution?.attempt === attempt ? this.#execution : undefined
   }
 
   #report(link: Link, epoch: number): void {
@@ -271,7 +280,9 @@ export class TaskManager {
 
 type Command = Exclude<FromJobManager, { type: 'welcome' | 'deploy' | 'cancel' | 'adopt' }>
 
-function command(execution: Execution, message: Command): void {
+/** Commands of another attempt are dropped. */
+function command(execution: Execution | undefined, message: Command): void {
+  if (execution === undefined) return
   switch (message.type) {
     case 'start':
       return execution.start()

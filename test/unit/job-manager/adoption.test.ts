@@ -23,7 +23,7 @@ const report = (given: Partial<ExecutionReport>): ExecutionReport => ({
   attempt: '1.3',
   planHash: 'plan',
   places: [],
-  isRunning: true,
+  state: 'Running',
   highestCheckpointId: 0,
   ...given,
 })
@@ -42,6 +42,7 @@ const input = (given: Partial<AdoptionInput>): AdoptionInput => ({
     seq: 2,
     at: 0,
   },
+  isEnding: false,
   expectedSlots: 2,
   answers: [
     { slots: 1, report: first },
@@ -64,6 +65,12 @@ describe('decideAdoption()', () => {
     expect(decideAdoption(input({ answers: [{ slots: 1, report: first }] })).kind).toBe('wait')
   })
 
+  test('adopts tasks behind a stop barrier when the run is to end with it', () => {
+    const stopped = [first, second].map((r) => ({ slots: 1, report: { ...r, state: 'Stopped' as const } }))
+    expect(decideAdoption(input({ answers: stopped })).kind).toBe('deploy')
+    expect(decideAdoption(input({ answers: stopped, isEnding: true })).kind).toBe('adopt')
+  })
+
   test.each([
     ['nothing was deployed in this run', { deploy: undefined }],
     ['the plan is another one', { plan: { ...plan, hash: 'other' } }],
@@ -81,7 +88,7 @@ describe('decideAdoption()', () => {
       {
         answers: [
           { slots: 1, report: first },
-          { slots: 1, report: { ...second, isRunning: false } },
+          { slots: 1, report: { ...second, state: 'Stopped' } },
         ],
       },
     ],

@@ -1,6 +1,6 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { FrameSocket } from '#runtime/net/frame-socket'
+import { FrameSocket, MAX_GREETING_BYTES } from '#runtime/net/frame-socket'
 
 const open: (Server | Socket)[] = []
 afterEach(() => {
@@ -14,19 +14,20 @@ interface Received {
 }
 
 /** A raw client socket whose bytes arrive at a FrameSocket. */
-async function receiver(): Promise<{ client: Socket; received: Received }> {
+async function receiver(firstFrameBytes?: number): Promise<{ client: Socket; received: Received }> {
   const frames: Uint8Array[] = []
   const waiters: { count: number; resolve: () => void }[] = []
   const { promise: closed, resolve } = Promise.withResolvers<Error | undefined>()
   const server = createServer((socket) => {
     open.push(socket)
-    new FrameSocket(socket, {
-      onFrame: (frame) => {
-        frames.push(frame)
+    const handlers = {
+      onFrame: (bytes: Uint8Array) => {
+        frames.push(bytes)
         for (const w of waiters) if (frames.length >= w.count) w.resolve()
       },
       onClose: resolve,
-    })
+    }
+    new FrameSocket(socket, () => handlers, firstFrameBytes)
   })
   open.push(server)
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
@@ -77,6 +78,17 @@ describe('FrameSocket', () => {
     const { client, received } = await receiver()
     client.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'))
     expect((await received.closed)?.message).toMatch(/announced a frame of .* not a Weir peer/)
+  })
+
+  test('limits the first frame of who has not greeted yet, and no later one', async () => {
+    const greeted = await receiver(MAX_GREETING_BYTES)
+    greeted.client.write(Buffer.concat([frame([1]), frame(Array.from({ length: 5000 }, () => 2))]))
+    await greeted.received.onFrame(2)
+    expect(greeted.received.frames[1]).toHaveLength(5000)
+    const stranger = await receiver(MAX_GREETING_BYTES)
+    stranger.client.write(frame(Array.from({ length: 5000 }, () => 2)))
+    expect((await stranger.received.closed)?.message).toMatch(/frame of 5000 bytes, the limit is 4096/)
+    expect(stranger.received.frames).toEqual([])
   })
 
   test('reports the end of the connection once', async () => {
