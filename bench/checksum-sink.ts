@@ -1,4 +1,4 @@
-import type { Sink, SinkContext, SinkWriter } from '#runtime/connectors/sink'
+import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import type { Checksum } from './checksum.ts'
 import { type Moment, moment, writeReport } from './probe.ts'
 
@@ -17,24 +17,25 @@ export interface ChecksumPart extends Checksum {
 export const checksumSink = <T>(directory: string, of: (value: T) => number): Sink<T, ChecksumPart> => ({
   description: `checksum(${directory})`,
   guarantee: 'exactly-once',
-  createWriter: (context) => new ChecksumWriter(directory, of, context),
+  createWriter: () => new ChecksumWriter(directory, of),
 })
 
 class ChecksumWriter<T> implements SinkWriter<T, ChecksumPart> {
   readonly #directory: string
   readonly #of: (value: T) => number
-  readonly #context: SinkContext
+  #name = ''
   #count = 0
   #sum = 0
   #counted = 0
   #last = moment()
-  constructor(directory: string, of: (value: T) => number, context: SinkContext) {
+  constructor(directory: string, of: (value: T) => number) {
     this.#directory = directory
     this.#of = of
-    this.#context = context
   }
 
-  recover(): void {}
+  begin({ job, sink, subtask, attempt, after }: TransactionId): void {
+    this.#name = `part-${job}-${sink}-${subtask}-${attempt}-${after}.json`
+  }
 
   write(value: T): void {
     this.#count++
@@ -47,11 +48,10 @@ class ChecksumWriter<T> implements SinkWriter<T, ChecksumPart> {
     this.#last = moment()
   }
 
-  prepare(checkpointId: number): Promise<ChecksumPart> {
+  prepare(): Promise<ChecksumPart> {
     this.flush()
-    const name = `part-${this.#context.subtask}-${this.#context.attempt}-${checkpointId}.json`
     const part = {
-      name,
+      name: this.#name,
       count: this.#count,
       sum: this.#sum,
       last: this.#last,
@@ -61,9 +61,9 @@ class ChecksumWriter<T> implements SinkWriter<T, ChecksumPart> {
     return Promise.resolve(part)
   }
 
-  commit(part: ChecksumPart): Promise<void> {
+  commit(part: ChecksumPart): Promise<CommitOutcome> {
     writeReport(this.#directory, part.name, part)
-    return Promise.resolve()
+    return Promise.resolve('committed')
   }
 
   close(): void {}

@@ -1,6 +1,6 @@
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
-import type { S3Access } from '#runtime/contract/process-config'
+import type { ConnectorAccess } from '#runtime/storage/connector-access'
 
 /** What a source or sink knows of the subtask that it serves. Its callbacks run on the task's thread. */
 export interface ConnectorContext {
@@ -9,10 +9,7 @@ export interface ConnectorContext {
   readonly uid: string
   readonly subtask: number
   readonly parallelism: number
-  /**
-   * `<epoch>.<n>` of this execution; part of names of temporary files, never of what must be found
-   * again.
-   */
+  /** `<epoch>.<n>` of this execution. */
   readonly attempt: string
   /**
    * Makes the task call `poll` (and process timers) again soon; callable from any callback on this
@@ -24,8 +21,21 @@ export interface ConnectorContext {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
-  /** The job's S3 settings for `s3://` paths in connectors; undefined when the job has none. */
-  readonly s3: S3Access | undefined
-  /** Counters shown in metrics, plain fields that the owner bumps; sampled by the task. */
-  readonly counters: { lateDropped: number; badRecords: number; committed: number }
+  /** Files and buckets: the only way that connectors reach them. */
+  readonly access: ConnectorAccess
+  /** Plain fields that the owner bumps; sampled by the task. */
+  readonly counters: ConnectorCounters
+}
+
+export interface ConnectorCounters {
+  lateDropped: number
+  badRecords: number
+  /** Transactions committed, repetitions included. */
+  committed: number
+  /** Transactions that were not committed because their output was gone. */
+  skippedCommits: number
+}
+
+export function noCounts(): ConnectorCounters {
+  return { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0 }
 }

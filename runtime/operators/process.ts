@@ -1,9 +1,9 @@
 import type { Clock } from '#runtime/base/clock'
-import { MIN_WATERMARK } from '#runtime/element/receiver'
 import { bindState } from '#runtime/state/handles'
 import { KeyedContext } from '#runtime/state/keyed-context'
 import type { StateDescriptors, StateHandles, TypeWitness } from '#runtime/state/descriptors'
 import { TimerService, type FiredTimer, type Timers } from '#runtime/state/timer-service'
+import { KeyGroupWatermarks, type KeyGroupWatermark } from '#runtime/time/key-group-watermarks'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
@@ -28,7 +28,7 @@ export interface ProcessContext<K, O, D extends StateDescriptors> {
 
 export interface ProcessFunctions<K, T, O, D extends StateDescriptors> {
   /**
-   * State a key: name -> descriptor (`valueState()`, `listState()`, ...). The names are the names
+   * State per key: name -> descriptor (`valueState()`, `listState()`, ...). The names are the names
    * in checkpoints.
    */
   readonly state?: D
@@ -50,8 +50,9 @@ class CurrentContext<K, O, D extends StateDescriptors> extends KeyedContext<K> {
 }
 
 /**
- * User code with state and timers a key. The watermark is stored, so that `timers.watermark` does
- * not go back at a restore; timers that are due by it then fire with the first batch or watermark.
+ * User code with state and timers per key. The watermark is kept and stored per key group, so that
+ * `timers.watermark` does not go back for any key at a restore; timers that are due by it then fire
+ * with the first batch or watermark.
  */
 export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassThroughOperator<T, O> {
   readonly #keyOf: (value: T) => K
@@ -59,7 +60,6 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
   readonly #current = new CurrentContext<K, O, D>()
   #timers!: TimerService<K>
   #clock!: Clock
-  #watermark = MIN_WATERMARK
 
   constructor(keyOf: (value: T) => K, functions: ProcessFunctions<K, T, O, D>) {
     super()
@@ -73,14 +73,14 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     const { keyed, out } = context
     const now = () => context.clock.now()
     const current = this.#current
-    this.#timers = new TimerService(keyed, current, now)
+    const { restored } = context.listState<KeyGroupWatermark>('watermarks', 'union', () =>
+      watermarks.snapshot(),
+    )
+    const watermarks = new KeyGroupWatermarks(keyed.keyGroups, restored)
+    this.#timers = new TimerService(keyed, current, now, watermarks)
     current.timers = this.#timers
     current.state = bindState(this.#functions.state ?? ({} as D), keyed, current, now)
     current.out = (value, timestamp = current.timestamp) => out.onRecord(value, timestamp)
-    const { restored } = context.listState('watermark', 'union', () => [{ watermark: this.#watermark }])
-    if (restored.length === 0) return
-    this.#watermark = Math.min(...restored.map((r) => r.watermark))
-    this.#timers.advanceEventTime(this.#watermark, this.#fire, 0)
   }
 
   override onRecord(value: T, timestamp: number): void {
@@ -95,7 +95,6 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
   }
 
   override onWatermark(watermark: number): void {
-    if (watermark > this.#watermark) this.#watermark = watermark
     this.#timers.advanceEventTime(watermark, this.#fire)
     this.out.onWatermark(watermark)
   }
@@ -103,7 +102,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
   onBatchEnd(): void {
     const timers = this.#timers
     if (timers.size === 0) return
-    timers.advanceEventTime(this.#watermark, this.#fire)
+    timers.fireEventTimers(this.#fire)
     const next = timers.nextProcessingTime
     if (next === undefined) return
     const now = this.#clock.now()

@@ -1,42 +1,58 @@
-import type { Sink, SinkWriter } from '#runtime/connectors/sink'
+import { retrying } from '#runtime/base/backoff'
+import { WeirError } from '#runtime/base/errors'
+import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import type { CommitPermit } from '#runtime/contract/rpc'
+import {
+  danglingTransactions,
+  transactionsToCommit,
+  type PendingTransaction,
+} from './restored-transactions.ts'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
-interface Pending<C> {
-  readonly checkpointId: number
-  readonly committable: C
-}
+/** How long an outside system that does not answer is asked again while a restore waits for it. */
+const RESTORE_LIMIT_MS = 60_000
 
 /**
- * Two-phase commit around a SinkWriter.
+ * Two-phase commit around a SinkWriter, by the contract in connectors/sink.ts.
  * I1 At a barrier the writer's transaction is cut synchronously; the snapshot holds it and every
  *    older one that is not known to be committed.
- * I2 A transaction is committed only with a permit for its id or a later one, or because the
- *    restore point holds it. Commits run one at a time, oldest first.
- * I3 A savepoint's transactions wait for the next permit, like those of an aborted checkpoint. The
- *    pending list is a union state: on restore every subtask sees all of them, commits its share,
- *    and knows which output is not dangling.
+ * I2 A transaction is committed only with a permit for its id or a later one, or because a restore
+ *    point that this job continues holds it. Commits run one at a time, oldest first.
+ * I3 The pending list is a union state: on restore every subtask sees all of it, commits its share,
+ *    and one of them removes what is dangling.
+ * I4 A failure that may pass is met in one place only: here while restoring; in the slot, by calling
+ *    again, for permits; in the writer for prepare.
  */
 export class SinkOperator<T, C> implements StreamOperator<T, never> {
   readonly #sink: Sink<T, C>
   #writer!: SinkWriter<T, C>
   #context!: OperatorContext<never>
-  #pending: Pending<C>[] = []
+  #transaction!: TransactionId
+  #pending: PendingTransaction<C>[] = []
   /** The newest prepare; the next one starts its snapshot from what this one leaves. */
   #prepared: Promise<void> = Promise.resolve()
   #committing: Promise<void> = Promise.resolve()
+  readonly #closing = new AbortController()
 
   constructor(sink: Sink<T, C>) {
     this.#sink = sink
   }
 
+  /** @throws {WeirError} CKP_COMMIT_LOST, and what the writer throws for good. */
   async open(context: OperatorContext<never>): Promise<void> {
     this.#context = context
     this.#writer = this.#sink.createWriter(context)
-    const { restored } = context.listState<Pending<C>>('pending', 'union', (id) => this.#prepare(id))
-    const share = restored.filter((_, i) => i % context.parallelism === context.subtask)
-    for (const { committable } of share) await this.#commit(committable)
-    await this.#writer.recover(restored.map((p) => p.committable))
+    const { restored } = context.listState<PendingTransaction<C>>('pending', 'union', (id) =>
+      this.#prepare(id),
+    )
+    await this.#commitRestored(transactionsToCommit(restored, context))
+    if (context.subtask === 0) {
+      const isDangling = danglingTransactions(restored, context)
+      await this.#untilAnswered('removal of unfinished output', async () => {
+        await this.#writer.recover?.(isDangling)
+      })
+    }
+    this.#begin(0)
   }
 
   onRecord(value: T, timestamp: number): void {
@@ -64,18 +80,28 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort()
     await this.#writer?.close()
+  }
+
+  #begin(after: number): void {
+    const { job, uid, subtask, attempt } = this.#context
+    this.#transaction = { job: job.uid, sink: uid, subtask, attempt, after }
+    this.#writer.begin?.(this.#transaction)
   }
 
   /**
    * Cuts the transaction now; the answer comes when it is durable. What cannot be prepared is lost
    * with its records, so it fails the task.
    */
-  async #prepare(checkpointId: number): Promise<readonly Pending<C>[]> {
+  async #prepare(checkpointId: number): Promise<readonly PendingTransaction<C>[]> {
     const before = this.#prepared
+    const transaction = this.#transaction
+    const durable = (async () => this.#writer.prepare())()
+    this.#begin(checkpointId)
     const prepared = (async () => {
-      const [committable] = await Promise.all([this.#writer.prepare(checkpointId), before])
-      if (committable !== undefined) this.#pending.push({ checkpointId, committable })
+      const [committable] = await Promise.all([durable, before])
+      if (committable !== undefined) this.#pending.push({ checkpointId, transaction, committable })
     })()
     this.#prepared = prepared
     try {
@@ -91,13 +117,60 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     for (;;) {
       const next = this.#pending.find((p) => p.checkpointId <= checkpointId)
       if (next === undefined) return
-      await this.#commit(next.committable)
+      const outcome = await this.#commit(next)
+      if (outcome === 'consumed') this.#warn([next])
       this.#pending = this.#pending.filter((p) => p !== next)
     }
   }
 
-  async #commit(committable: C): Promise<void> {
-    await this.#writer.commit(committable)
-    this.#context.counters.committed++
+  async #commitRestored(transactions: readonly PendingTransaction<C>[]): Promise<void> {
+    const skipped: PendingTransaction<C>[] = []
+    for (const pending of transactions) {
+      const what = `commit of what checkpoint ${pending.checkpointId} holds`
+      const outcome = await this.#untilAnswered(what, () => this.#commitIfThere(pending))
+      if (outcome !== 'committed') skipped.push(pending)
+    }
+    if (skipped.length > 0) this.#warn(skipped)
+  }
+
+  /** Going back on purpose, a transaction that is gone is no loss: it was committed meanwhile. */
+  async #commitIfThere(pending: PendingTransaction<C>): Promise<CommitOutcome> {
+    try {
+      return await this.#commit(pending)
+    } catch (error) {
+      const isGone = error instanceof WeirError && error.code === 'CKP_COMMIT_LOST'
+      if (!isGone || this.#context.lineage !== 'rewind') throw error
+      return 'consumed'
+    }
+  }
+
+  async #commit({ committable }: PendingTransaction<C>): Promise<CommitOutcome> {
+    const outcome = await this.#writer.commit(committable)
+    if (outcome === 'committed') this.#context.counters.committed++
+    return outcome
+  }
+
+  #warn(skipped: readonly PendingTransaction<C>[]): void {
+    const { counters, logger, lineage } = this.#context
+    counters.skippedCommits += skipped.length
+    logger.warn(
+      { lineage, count: skipped.length, transactions: skipped.slice(0, 10).map((p) => p.transaction) },
+      'output that was committed before is gone: it is not committed again',
+    )
+  }
+
+  #untilAnswered<R>(what: string, work: () => Promise<R>): Promise<R> {
+    const { clock, random } = this.#context
+    return retrying(work, {
+      what,
+      limitMs: RESTORE_LIMIT_MS,
+      clock,
+      random,
+      signal: this.#closing.signal,
+      initialMs: 50,
+      maxMs: 2000,
+      multiplier: 2,
+      jitter: 0.2,
+    })
   }
 }

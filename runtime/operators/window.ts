@@ -1,9 +1,10 @@
 import { WeirError } from '#runtime/base/errors'
 import { canonicalKey } from '#runtime/element/key-encoding'
-import { MIN_WATERMARK } from '#runtime/element/receiver'
+import { keyGroupOf } from '#runtime/element/key-group'
 import type { StateTable } from '#runtime/state/keyed-state'
-import type { SlidingWindows, Window } from '#runtime/time/window'
 import { detach, type Aggregator } from '#runtime/state/aggregator'
+import { KeyGroupWatermarks, type KeyGroupWatermark } from '#runtime/time/key-group-watermarks'
+import type { SlidingWindows, Window } from '#runtime/time/window'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
@@ -28,25 +29,27 @@ export interface WindowOptions<K, T, A, R, O> {
 }
 
 /**
- * Event-time windows of a key by panes: a record is added to one pane, a window merges its panes
+ * Event-time windows per key, by panes: a record is added to one pane, a window merges its panes
  * when the watermark reaches its end - 1. Results have timestamp end - 1.
  * I1 A window fires once when the watermark passes its end, then again for each late record that is
  *    still allowed.
  * I2 A pane is dropped when no window can use it any more: last end - 1 + allowed lateness <=
  *    watermark.
- * I3 The watermark is stored: after a restore no window fires a second time, and what was late
- *    stays late. All subtasks of a keyed operator have the same one at a barrier, because each gets
- *    every upstream subtask's watermarks; so the least of the stored ones is right also after a
- *    change of parallelism.
+ * I3 The watermark is kept and stored per key group: after a restore, at any parallelism, no window
+ *    fires a second time for a key, and what was late for it stays late. While all groups have the
+ *    same watermark, this costs nothing per record.
  */
 export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   readonly #options: WindowOptions<K, T, A, R, O>
   #context!: OperatorContext<O>
-  #watermark = MIN_WATERMARK
+  #watermarks!: KeyGroupWatermarks
   /** Watermark at which a window has to fire or a pane can be dropped. */
   #dueAt = NEVER
+  /** The pane that the following fields are of; NaN: none. */
   #pane = NaN
   #paneTable: StateTable<K, A> | undefined
+  /** Event time of the key group in hand. */
+  #paneWatermark = NaN
   #paneIsLate = false
   #paneHasFired = false
 
@@ -58,15 +61,17 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   override open(context: OperatorContext<O>): void {
     super.open(context)
     this.#context = context
-    const { restored } = context.listState('watermark', 'union', () => [{ watermark: this.#watermark }])
-    if (restored.length > 0) this.#watermark = Math.min(...restored.map((r) => r.watermark))
+    const { restored } = context.listState<KeyGroupWatermark>('watermarks', 'union', () =>
+      this.#watermarks.snapshot(),
+    )
+    this.#watermarks = new KeyGroupWatermarks(context.keyed.keyGroups, restored)
     for (const pane of context.keyed.namespaces(PANES)) this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
   }
 
   override onRecord(value: T, timestamp: number): void {
     const { windows, aggregator, keyOf, late } = this.#options
     const pane = windows.paneStart(timestamp)
-    if (pane !== this.#pane) this.#selectPane(pane, timestamp)
+    if (pane !== this.#pane) this.#selectPane(pane, timestamp, value)
     if (this.#paneIsLate) {
       if (late === undefined) this.#context.counters.lateDropped++
       else this.out.onRecord(late(value), timestamp)
@@ -85,27 +90,32 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   }
 
   override onWatermark(watermark: number): void {
-    if (watermark > this.#watermark) {
-      const before = this.#watermark
-      this.#watermark = watermark
-      if (watermark >= this.#dueAt) this.#advance(before, watermark)
+    if (watermark > this.#watermarks.least) {
+      const isDue = watermark >= this.#dueAt
+      if (isDue) this.#fireUpTo(watermark)
+      this.#watermarks.advance(watermark)
+      if (isDue) this.#dropPanes()
       this.#pane = NaN
     }
     this.out.onWatermark(watermark)
   }
 
   /**
-   * What follows from pane and watermark alone is found out once for a run of records of one pane.
+   * What follows from pane and watermark alone is found out once for a run of records of one pane;
+   * for each record while key groups differ in their watermarks.
    */
-  #selectPane(pane: number, timestamp: number): void {
+  #selectPane(pane: number, timestamp: number, value: T): void {
     if (!Number.isFinite(timestamp))
       throw new WeirError(
         'USR_FAILED',
-        `Window "${this.#context.uid}" got a record without a timestamp. Call assignTimestamps(record => milliseconds, strategy) before keyBy.`,
+        `Window "${this.#context.uid}" got a record without a timestamp. ` +
+          'Call assignTimestamps(record => milliseconds, strategy) before keyBy.',
       )
     const { windows, allowedLatenessMs } = this.#options
-    this.#pane = pane
-    this.#paneIsLate = windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= this.#watermark
+    const isUniform = this.#watermarks.isUniform
+    this.#pane = isUniform ? pane : NaN
+    this.#paneWatermark = isUniform ? this.#watermarks.least : this.#watermarkOf(value)
+    this.#paneIsLate = windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= this.#paneWatermark
     this.#paneHasFired = false
     if (this.#paneIsLate) return
     this.#paneHasFired =
@@ -114,29 +124,50 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
   }
 
-  #isOpenAfterFiring(end: number): boolean {
-    return end - 1 <= this.#watermark && end - 1 + this.#options.allowedLatenessMs > this.#watermark
+  #watermarkOf(value: T): number {
+    try {
+      return this.#watermarks.of(this.#keyGroupOf(this.#options.keyOf(value)))
+    } catch (cause) {
+      throw this.failed(cause)
+    }
   }
 
-  /** The next watermark at which this pane's next window fires, or the pane can be dropped. */
+  #keyGroupOf(key: K): number {
+    return keyGroupOf(key, this.#context.keyed.maxParallelism)
+  }
+
+  /** For the key group in hand. */
+  #isOpenAfterFiring(end: number): boolean {
+    const watermark = this.#paneWatermark
+    return end - 1 <= watermark && end - 1 + this.#options.allowedLatenessMs > watermark
+  }
+
+  /**
+   * The next watermark at which this pane's next window fires for a key, or the pane can be dropped.
+   */
   #dueOf(pane: number): number {
     const { windows, allowedLatenessMs } = this.#options
-    const next = windows.windowEndsOfPane(pane).find((end) => end - 1 > this.#watermark)
+    const next = windows.windowEndsOfPane(pane).find((end) => end - 1 > this.#watermarks.least)
     return next === undefined ? windows.lastEndOfPane(pane) - 1 + allowedLatenessMs : next - 1
   }
 
-  #advance(before: number, watermark: number): void {
-    const { windows, allowedLatenessMs } = this.#options
-    const { keyed } = this.#context
-    const panes = keyed.namespaces(PANES)
+  #fireUpTo(watermark: number): void {
+    const { windows } = this.#options
+    const before = this.#watermarks.least
     const ends = new Set<number>()
-    for (const pane of panes)
+    for (const pane of this.#context.keyed.namespaces(PANES))
       for (const end of windows.windowEndsOfPane(pane))
         if (end - 1 > before && end - 1 <= watermark) ends.add(end)
     for (const end of [...ends].sort((a, b) => a - b)) this.#fire(end)
+  }
+
+  #dropPanes(): void {
+    const { windows, allowedLatenessMs } = this.#options
+    const { keyed } = this.#context
     this.#dueAt = NEVER
-    for (const pane of panes)
-      if (windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= watermark) keyed.dropNamespace(PANES, pane)
+    for (const pane of keyed.namespaces(PANES))
+      if (windows.lastEndOfPane(pane) - 1 + allowedLatenessMs <= this.#watermarks.least)
+        keyed.dropNamespace(PANES, pane)
       else this.#dueAt = Math.min(this.#dueAt, this.#dueOf(pane))
   }
 
@@ -146,13 +177,15 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     const tables = this.#tablesOf(end)
     const window = { start: end - windows.sizeMs, end }
     const [only] = tables
-    if (only !== undefined && tables.length === 1) {
+    const { isUniform } = this.#watermarks
+    if (only !== undefined && tables.length === 1 && isUniform) {
       for (const [key, accumulator] of only.entries())
         out.onRecord(emit(key, window, detach(aggregator.result(accumulator), accumulator)), end - 1)
       return
     }
     for (const { key, accumulator } of this.#merge(tables))
-      out.onRecord(emit(key, window, aggregator.result(accumulator)), end - 1)
+      if (isUniform || this.#watermarks.of(this.#keyGroupOf(key)) < end - 1)
+        out.onRecord(emit(key, window, aggregator.result(accumulator)), end - 1)
   }
 
   /**

@@ -10,7 +10,7 @@ export interface DueTimer<K = unknown> {
 }
 
 /**
- * A key's timers as stored: one unnamed timer is its time, others are [time, name] in the order
+ * The timers of a key as stored: one unnamed timer is its time, others are [time, name] in the order
  * they were set.
  */
 type StoredTimers = number | readonly (readonly [time: number, name: string])[]
@@ -24,11 +24,14 @@ const SPARE_ENTRIES = 64
  * I1 For each stored timer the heap has an entry. An entry without a stored timer is stale
  *    (deleted) and skipped when it comes up.
  * I2 At most one timer per (key, time, name).
+ * I3 Timers that are due although their time is still to come for others (event time differs between
+ *    key groups for a while) are also in `#overdue`.
  */
 export class TimerQueue<K> {
   readonly #table: StateTable<K, StoredTimers>
   readonly #context: KeyedContext<K>
   readonly #heap = new TimerHeap<DueTimer<K>>()
+  #overdue: DueTimer<K>[] = []
   #stored = 0
 
   /** After the backend was restored. `table` is part of the stored format. */
@@ -48,8 +51,11 @@ export class TimerQueue<K> {
     return this.#heap.peek()?.time
   }
 
-  /** Sets a timer of the current key; setting it again changes nothing. */
-  set(time: number, name: string): void {
+  /**
+   * Sets a timer of the current key; setting it again changes nothing. `isOverdue`: it fires with the
+   * next call of `fire`, whatever time that has come to.
+   */
+  set(time: number, name: string, isOverdue = false): void {
     if (typeof time !== 'number' || Number.isNaN(time))
       throw new WeirError(
         'USR_FAILED',
@@ -61,6 +67,12 @@ export class TimerQueue<K> {
     this.#store(key, [...stored, [time, name]])
     this.#stored++
     this.#heap.push({ key, time, name })
+    if (isOverdue) this.#overdue.push({ key, time, name })
+  }
+
+  /** Timers for which this is true are overdue, as with `set`. */
+  findOverdue(isOverdue: (timer: DueTimer<K>) => boolean): void {
+    for (const timer of this.#all()) if (isOverdue(timer)) this.#overdue.push(timer)
   }
 
   /** Deletes a timer of the current key, if it is set. */
@@ -71,19 +83,24 @@ export class TimerQueue<K> {
 
   /**
    * Fires the timers up to `time` (inclusive), earliest first, those set on the way included, each
-   * with the context set to its key. At most `budget` of them: false when more are due.
+   * with the context set to its key; then those that are overdue. At most `budget` of them: false
+   * when more are due.
    */
   fire(time: number, budget: number, onTimer: (timer: DueTimer<K>) => void): boolean {
     let left = budget
-    for (let next = this.#heap.peek(); next !== undefined && next.time <= time; next = this.#heap.peek()) {
+    for (;;) {
+      const earliest = this.#heap.peek()
+      const isDue = earliest !== undefined && earliest.time <= time
+      const next = isDue ? earliest : this.#overdue[0]
+      if (next === undefined) return true
       if (left === 0) return false
-      this.#heap.pop()
+      if (isDue) this.#heap.pop()
+      else this.#overdue.shift()
       if (!this.#take(next.key, next.time, next.name)) continue
       left--
       this.#context.setKey(next.key)
       onTimer(next)
     }
-    return true
   }
 
   #take(key: K, time: number, name: string): boolean {
@@ -104,11 +121,15 @@ export class TimerQueue<K> {
   #rebuild(): void {
     this.#heap.clear()
     this.#stored = 0
+    for (const timer of this.#all()) {
+      this.#heap.push(timer)
+      this.#stored++
+    }
+  }
+
+  *#all(): Generator<DueTimer<K>> {
     for (const [key, stored] of this.#table.entries())
-      for (const [time, name] of list(stored)) {
-        this.#heap.push({ key, time, name })
-        this.#stored++
-      }
+      for (const [time, name] of list(stored)) yield { key, time, name }
   }
 }
 

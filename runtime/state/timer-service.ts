@@ -1,4 +1,5 @@
-import { MIN_WATERMARK } from '#runtime/element/receiver'
+import { keyGroupOf } from '#runtime/element/key-group'
+import { KeyGroupWatermarks } from '#runtime/time/key-group-watermarks'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend } from './keyed-state.ts'
 import { type DueTimer, TimerQueue } from './timer-queue.ts'
@@ -17,7 +18,7 @@ export interface FiredTimer<K = unknown> extends DueTimer<K> {
  * opportunity.
  */
 export interface Timers {
-  /** The operator's event time; -Infinity at the start. */
+  /** Event time, as far as it has come for the current key; -Infinity at the start. */
   readonly watermark: number
   /** Processing time. */
   now(): number
@@ -38,16 +39,27 @@ export class TimerService<K = unknown> implements Timers {
   readonly #event: TimerQueue<K>
   readonly #processing: TimerQueue<K>
   readonly #now: () => number
-  #watermark = MIN_WATERMARK
+  readonly #context: KeyedContext<K>
+  readonly #maxParallelism: number
+  readonly #watermarks: KeyGroupWatermarks
 
-  constructor(backend: KeyedStateBackend, context: KeyedContext<K>, now: () => number) {
+  constructor(
+    backend: KeyedStateBackend,
+    context: KeyedContext<K>,
+    now: () => number,
+    watermarks = new KeyGroupWatermarks(backend.keyGroups),
+  ) {
     this.#event = new TimerQueue(backend, EVENT_TABLE, context)
     this.#processing = new TimerQueue(backend, PROCESSING_TABLE, context)
     this.#now = now
+    this.#context = context
+    this.#maxParallelism = backend.maxParallelism
+    this.#watermarks = watermarks
+    if (!watermarks.isUniform) this.#event.findOverdue(({ key, time }) => time <= this.#watermarkOf(key))
   }
 
   get watermark(): number {
-    return this.#watermark
+    return this.#watermarks.isUniform ? this.#watermarks.least : this.#watermarkOf(this.#context.key)
   }
 
   now(): number {
@@ -60,7 +72,7 @@ export class TimerService<K = unknown> implements Timers {
   }
 
   setEventTimer(time: number, name = ''): void {
-    this.#event.set(time, name)
+    this.#event.set(time, name, !this.#watermarks.isUniform && time <= this.watermark)
   }
 
   deleteEventTimer(time: number, name = ''): void {
@@ -81,8 +93,13 @@ export class TimerService<K = unknown> implements Timers {
    * watermark only after true.
    */
   advanceEventTime(watermark: number, onTimer: (timer: FiredTimer<K>) => void, budget = Infinity): boolean {
-    if (watermark > this.#watermark) this.#watermark = watermark
-    return this.#event.fire(this.#watermark, budget, (timer) => onTimer({ ...timer, domain: 'event' }))
+    this.#watermarks.advance(watermark)
+    return this.fireEventTimers(onTimer, budget)
+  }
+
+  /** As advanceEventTime, with event time as it stands. */
+  fireEventTimers(onTimer: (timer: FiredTimer<K>) => void, budget = Infinity): boolean {
+    return this.#event.fire(this.#watermarks.least, budget, (timer) => onTimer({ ...timer, domain: 'event' }))
   }
 
   /** As advanceEventTime, by the wall clock. */
@@ -96,5 +113,10 @@ export class TimerService<K = unknown> implements Timers {
    */
   get nextProcessingTime(): number | undefined {
     return this.#processing.earliest
+  }
+
+  #watermarkOf(key: K | undefined): number {
+    if (key === undefined) return this.#watermarks.least
+    return this.#watermarks.of(keyGroupOf(key, this.#maxParallelism))
   }
 }

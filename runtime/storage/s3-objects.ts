@@ -1,75 +1,60 @@
 import {
   AbortMultipartUploadCommand,
-  type CompletedPart,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandInput,
   ListObjectsV2Command,
+  PutObjectCommand,
   type S3Client,
   UploadPartCommand,
+  UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { S3Access } from '#runtime/contract/process-config'
+import type { Bucket, BucketObject, BucketUpload, UploadedPart } from './bucket.ts'
 import { createS3Client } from './s3-client.ts'
 import { Deadline } from './s3-deadline.ts'
 import { classifyS3Error, s3Failure } from './s3-errors.ts'
 
-export interface S3Object {
-  readonly key: string
-  readonly sizeBytes: number
-  readonly etag: string | undefined
-}
+const MIB = 1024 * 1024
+const GIB = 1024 * MIB
 
-export interface S3Upload {
-  readonly key: string
-  readonly uploadId: string
-}
-
-export interface S3Part {
-  readonly number: number
-  readonly etag: string
-}
-
-/**
- * Time without an answer after which a request is given up; a part of 16 MiB passes in it at 0.5
- * MiB/s.
- */
+/** Time without an answer after which a request is given up, and more by what it moves. */
 const REQUEST_LIMIT_MS = 30_000
+const SLOWEST_UPLOAD_BYTES_PER_MS = 256
+const SLOWEST_COPY_BYTES_PER_MS = 16 * 1024
 
-/**
- * The objects of one bucket as connectors need them: any key, ranges, uploads that become visible
- * by a second call. All calls reject with STO_UNAVAILABLE (may be tried again), STO_DENIED,
- * STO_MISSING; messages name the object.
- */
-export class S3Objects {
+export interface S3ObjectsOptions {
+  /** Objects larger than this are copied in parts of this size. Default 5 GiB, the limit of S3. */
+  readonly copyPartBytes?: number
+}
+
+/** The objects of an S3 bucket. */
+export class S3Objects implements Bucket {
   readonly #bucket: string
   readonly #clock: Clock
-  /** Repeats requests by itself. */
   readonly #client: S3Client
-  /** For what must be sent once to be understood. */
-  readonly #once: S3Client
+  readonly #copyPartBytes: number
 
-  constructor(bucket: string, access: S3Access, clock: Clock) {
+  constructor(bucket: string, access: S3Access, clock: Clock, options: S3ObjectsOptions = {}) {
     this.#bucket = bucket
     this.#clock = clock
-    this.#client = createS3Client(access)
-    this.#once = createS3Client(access, { maxAttempts: 1 })
+    this.#client = createS3Client(access, { maxAttempts: 1 })
+    this.#copyPartBytes = options.copyPartBytes ?? 5 * GIB
   }
 
   url(key: string): string {
     return `s3://${this.#bucket}/${key}`
   }
 
-  /**
-   * Objects whose key begins with `prefix`, in the order of their keys; directory markers (keys
-   * that end in "/") are left out.
-   */
-  async list(prefix: string): Promise<S3Object[]> {
-    const objects: S3Object[] = []
+  async list(prefix: string): Promise<BucketObject[]> {
+    const objects: BucketObject[] = []
     let token: string | undefined
     do {
       const input = {
@@ -88,10 +73,19 @@ export class S3Objects {
     return objects
   }
 
-  /**
-   * Bytes [start, end), `end` > `start`. With an etag, only of that version. @throws {WeirError}
-   * STO_MISSING also when the object has another etag now
-   */
+  async head(key: string): Promise<BucketObject | undefined> {
+    try {
+      const { ContentLength, ETag } = await this.#call('look for', key, (abortSignal) =>
+        this.#client.send(new HeadObjectCommand({ Bucket: this.#bucket, Key: key }), { abortSignal }),
+      )
+      return { key, sizeBytes: ContentLength ?? 0, etag: ETag }
+    } catch (error) {
+      // An answer to HEAD has no body that could name the error.
+      if (statusOf(error) === 404) return undefined
+      throw error
+    }
+  }
+
   getRange(key: string, start: number, end: number, etag: string | undefined): Promise<Uint8Array> {
     const input = {
       Bucket: this.#bucket,
@@ -108,100 +102,94 @@ export class S3Objects {
         throw new WeirError(
           'STO_MISSING',
           `${this.url(key)} was replaced while it was being read (its ETag is no longer ${etag}).`,
-          {
-            cause: error,
-          },
+          { cause: error },
         )
       }
     })
   }
 
-  async exists(key: string): Promise<boolean> {
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const input = { Bucket: this.#bucket, Key: key, Body: bytes }
+    await this.#call(
+      'write',
+      key,
+      (s) => this.#client.send(new PutObjectCommand(input), { abortSignal: s }),
+      {
+        extraMs: bytes.byteLength / SLOWEST_UPLOAD_BYTES_PER_MS,
+      },
+    )
+  }
+
+  async copy(from: Pick<BucketObject, 'key' | 'sizeBytes'>, to: string): Promise<'copied' | 'missing'> {
     try {
-      await this.#call('look for', key, (abortSignal) =>
-        this.#client.send(new HeadObjectCommand({ Bucket: this.#bucket, Key: key }), { abortSignal }),
-      )
-      return true
+      if (from.sizeBytes > this.#copyPartBytes) await this.#copyInParts(from, to)
+      else await this.#copyAtOnce(from, to)
+      return 'copied'
     } catch (error) {
-      if (error instanceof WeirError && (error.code === 'STO_MISSING' || error.context['status'] === 404))
-        return false
+      if (error instanceof WeirError && error.code === 'STO_MISSING') return 'missing'
       throw error
     }
   }
 
-  async startUpload(key: string): Promise<S3Upload> {
+  async remove(key: string): Promise<void> {
+    try {
+      await this.#call('remove', key, (abortSignal) =>
+        this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }), { abortSignal }),
+      )
+    } catch (error) {
+      if (!(error instanceof WeirError && error.code === 'STO_MISSING')) throw error
+    }
+  }
+
+  async startUpload(key: string): Promise<BucketUpload> {
     const { UploadId } = await this.#call('start an upload to', key, (abortSignal) =>
       this.#client.send(new CreateMultipartUploadCommand({ Bucket: this.#bucket, Key: key }), {
         abortSignal,
       }),
     )
-    if (UploadId === undefined)
-      throw new WeirError(
-        'STO_UNSAFE',
-        `The server started an upload to ${this.url(key)} without an upload id.`,
-      )
-    return { key, uploadId: UploadId }
+    return { key, uploadId: this.#required(UploadId, 'an upload id', key) }
   }
 
-  /** Repeatable: the last one of a number counts. Parts but the last have at least 5 MiB. */
-  async uploadPart(upload: S3Upload, number: number, bytes: Uint8Array): Promise<S3Part> {
+  async uploadPart(upload: BucketUpload, number: number, bytes: Uint8Array): Promise<UploadedPart> {
     const input = { ...this.#target(upload), PartNumber: number, Body: bytes }
-    const { ETag } = await this.#call('upload to', upload.key, (abortSignal) =>
-      this.#client.send(new UploadPartCommand(input), { abortSignal }),
+    const { ETag } = await this.#call(
+      'upload to',
+      upload.key,
+      (abortSignal) => this.#client.send(new UploadPartCommand(input), { abortSignal }),
+      { extraMs: bytes.byteLength / SLOWEST_UPLOAD_BYTES_PER_MS },
     )
-    if (ETag === undefined)
-      throw new WeirError(
-        'STO_UNSAFE',
-        `The server took part ${number} of ${this.url(upload.key)} without an ETag.`,
-      )
-    return { number, etag: ETag }
+    return { number, etag: this.#required(ETag, 'the ETag of a part', upload.key) }
   }
 
-  /**
-   * Makes the object visible unless its key is taken. `missing`: the server does not know the
-   * upload (any more): it was completed or aborted before. After STO_UNAVAILABLE the outcome is
-   * unknown; a repetition tells.
-   */
   async completeUpload(
-    upload: S3Upload,
-    parts: readonly S3Part[],
-  ): Promise<'completed' | 'exists' | 'missing'> {
-    const Parts = parts.map(({ number, etag }): CompletedPart => ({ PartNumber: number, ETag: etag }))
-    const input = { ...this.#target(upload), IfNoneMatch: '*', MultipartUpload: { Parts } }
+    upload: BucketUpload,
+    parts: readonly UploadedPart[],
+  ): Promise<'completed' | 'missing'> {
+    const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
+    const input = { ...this.#target(upload), MultipartUpload: { Parts } }
     try {
       await this.#call('complete', upload.key, (abortSignal) =>
-        this.#once.send(new CompleteMultipartUploadCommand(input), { abortSignal }),
+        this.#client.send(new CompleteMultipartUploadCommand(input), { abortSignal }),
       )
       return 'completed'
     } catch (error) {
-      const { name, status } =
-        error instanceof WeirError ? (error.context as { name?: unknown; status?: unknown }) : {}
-      if (status === 412) return 'exists'
-      if (name === 'NoSuchUpload' || status === 404) return 'missing'
+      if (isUnknownUpload(error)) return 'missing'
       throw error
     }
   }
 
-  /** Idempotent. */
-  async abortUpload(upload: S3Upload): Promise<void> {
+  async abortUpload(upload: BucketUpload): Promise<void> {
     try {
       await this.#call('abort an upload to', upload.key, (abortSignal) =>
         this.#client.send(new AbortMultipartUploadCommand(this.#target(upload)), { abortSignal }),
       )
     } catch (error) {
-      if (
-        !(
-          error instanceof WeirError &&
-          (error.context['name'] === 'NoSuchUpload' || error.context['status'] === 404)
-        )
-      )
-        throw error
+      if (!isUnknownUpload(error)) throw error
     }
   }
 
-  /** Unfinished uploads whose key begins with `prefix`. */
-  async listUploads(prefix: string): Promise<S3Upload[]> {
-    const uploads: S3Upload[] = []
+  async listUploads(prefix: string): Promise<BucketUpload[]> {
+    const uploads: BucketUpload[] = []
     let marker: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> | undefined = {}
     while (marker !== undefined) {
       const input: ListMultipartUploadsCommandInput = { Bucket: this.#bucket, Prefix: prefix, ...marker }
@@ -225,27 +213,100 @@ export class S3Objects {
 
   close(): void {
     this.#client.destroy()
-    this.#once.destroy()
   }
 
-  #target({ key, uploadId }: S3Upload) {
+  async #copyAtOnce({ key, sizeBytes }: Pick<BucketObject, 'key' | 'sizeBytes'>, to: string): Promise<void> {
+    const input = { Bucket: this.#bucket, Key: to, CopySource: this.#source(key) }
+    await this.#call(
+      `copy ${this.url(key)} to`,
+      to,
+      (abortSignal) => this.#client.send(new CopyObjectCommand(input), { abortSignal }),
+      { missing: key, extraMs: sizeBytes / SLOWEST_COPY_BYTES_PER_MS },
+    )
+  }
+
+  /** Its upload is completed once, whatever the answer: a copy that is repeated begins a new one. */
+  async #copyInParts(from: Pick<BucketObject, 'key' | 'sizeBytes'>, to: string): Promise<void> {
+    const upload = await this.startUpload(to)
+    try {
+      const parts: UploadedPart[] = []
+      for (let start = 0; start < from.sizeBytes; start += this.#copyPartBytes) {
+        const end = Math.min(start + this.#copyPartBytes, from.sizeBytes)
+        parts.push(await this.#copyPart(upload, parts.length + 1, { key: from.key, start, end }))
+      }
+      if ((await this.completeUpload(upload, parts)) === 'completed') return
+    } catch (error) {
+      await this.abortUpload(upload).catch(() => undefined)
+      throw error
+    }
+    throw new WeirError(
+      'STO_UNAVAILABLE',
+      `Cannot copy ${this.url(from.key)} to ${this.url(to)}: the server forgot the upload.`,
+    )
+  }
+
+  async #copyPart(
+    upload: BucketUpload,
+    number: number,
+    { key, start, end }: { readonly key: string; readonly start: number; readonly end: number },
+  ): Promise<UploadedPart> {
+    const input = {
+      ...this.#target(upload),
+      PartNumber: number,
+      CopySource: this.#source(key),
+      CopySourceRange: `bytes=${start}-${end - 1}`,
+    }
+    const { CopyPartResult } = await this.#call(
+      `copy ${this.url(key)} to`,
+      upload.key,
+      (abortSignal) => this.#client.send(new UploadPartCopyCommand(input), { abortSignal }),
+      { missing: key, extraMs: (end - start) / SLOWEST_COPY_BYTES_PER_MS },
+    )
+    return { number, etag: this.#required(CopyPartResult?.ETag, 'the ETag of a part', upload.key) }
+  }
+
+  /** As the header x-amz-copy-source wants it. */
+  #source(key: string): string {
+    return `${this.#bucket}/${key.split('/').map(encodeURIComponent).join('/')}`
+  }
+
+  #target({ key, uploadId }: BucketUpload) {
     return { Bucket: this.#bucket, Key: key, UploadId: uploadId }
   }
 
-  async #call<T>(what: string, key: string, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    using deadline = new Deadline(this.#clock, REQUEST_LIMIT_MS)
+  #required(value: string | undefined, what: string, key: string): string {
+    if (value !== undefined) return value
+    throw new WeirError('STO_UNSAFE', `The server's answer about ${this.url(key)} lacks ${what}.`)
+  }
+
+  /** `missing`: the key that a NoSuchKey is about. */
+  async #call<T>(
+    what: string,
+    key: string,
+    send: (signal: AbortSignal) => Promise<T>,
+    { extraMs = 0, missing = key }: { readonly extraMs?: number; readonly missing?: string } = {},
+  ): Promise<T> {
+    const limitMs = Math.round(REQUEST_LIMIT_MS + extraMs)
+    using deadline = new Deadline(this.#clock, limitMs)
     try {
       return await send(deadline.signal)
     } catch (error) {
       if (deadline.expired)
         throw new WeirError(
           'STO_UNAVAILABLE',
-          `Cannot ${what} ${this.url(key)}: no answer within ${REQUEST_LIMIT_MS} ms.`,
-          {
-            cause: error,
-          },
+          `Cannot ${what} ${this.url(key)}: no answer within ${limitMs} ms.`,
+          { cause: error },
         )
-      throw classifyS3Error(error, what, this.url(key))
+      const isMissing = s3Failure(error).name === 'NoSuchKey'
+      throw classifyS3Error(error, what, this.url(isMissing ? missing : key))
     }
   }
+}
+
+function statusOf(error: unknown): unknown {
+  return error instanceof WeirError ? error.context['status'] : undefined
+}
+
+function isUnknownUpload(error: unknown): boolean {
+  return error instanceof WeirError && statusOf(error) === 404 && error.context['name'] !== 'NoSuchBucket'
 }

@@ -5,6 +5,7 @@ import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
 import { createLogger } from '#runtime/base/logger'
 import { instantiate } from '#runtime/graph/instantiate'
 import { encodeStateFile } from '#runtime/state/snapshot-format'
+import { SystemAccess } from '#runtime/storage/connector-access'
 import { SlotEntry } from '#runtime/task/slot-entry'
 import type { FromSlot, ToSlot } from '#runtime/task/slot-messages'
 
@@ -17,6 +18,7 @@ const entry = new SlotEntry({
   random: Math.random,
   loggerOf: ({ logLevel, slot, deployment }) =>
     createLogger('slot', logLevel).child({ slot, attempt: deployment.attempt }),
+  accessOf: ({ s3 }) => new SystemAccess(s3, systemClock),
   post,
   instantiate,
   encode: (content) => encodeStateFile(content, { compress: true }),

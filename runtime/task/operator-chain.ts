@@ -1,18 +1,19 @@
 import type { Clock } from '#runtime/base/clock'
-import { WeirError, messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { PlanVertex } from '#runtime/contract/job-plan'
-import type { S3Access } from '#runtime/contract/process-config'
+import { noCounts, type ConnectorCounters } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { Receiver } from '#runtime/element/receiver'
 import { keyGroupRange } from '#runtime/element/key-group'
 import type { CommitPermit, SinkHistory } from '#runtime/contract/rpc'
 import type { OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
+import { userCodeError } from '#runtime/operators/user-code'
+import type { SubtaskRestore } from '#runtime/restore/subtask-restore'
 import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
-import { nowhere, TeeReceiver, type EdgeOutput } from './partitioned-output.ts'
-import type { SubtaskRestore } from '#runtime/restore/subtask-restore'
+import type { ConnectorAccess } from '#runtime/storage/connector-access'
+import { discard, TeeReceiver, type EdgeOutput } from './partitioned-output.ts'
 
 /** What a chain needs to know of the slot that runs it. */
 export interface ChainEnvironment {
@@ -22,7 +23,7 @@ export interface ChainEnvironment {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
-  readonly s3: S3Access | undefined
+  readonly access: ConnectorAccess
   readonly lineage: Lineage
   readonly sinks: SinkHistory
   wake(): void
@@ -42,7 +43,7 @@ export interface ChainedOperator {
   readonly lists: ListStateHook[]
   /** Undefined until the operator asks for it. */
   keyed: HeapBackend | undefined
-  readonly counters: { lateDropped: number; badRecords: number; committed: number }
+  readonly counters: ConnectorCounters
 }
 
 /**
@@ -65,7 +66,7 @@ export class OperatorChain {
       operator: (create[i] as () => StreamOperator)(),
       lists: [],
       keyed: undefined,
-      counters: { lateDropped: 0, badRecords: 0, committed: 0 },
+      counters: noCounts(),
     }))
     this.#batchers = this.operators.map((o) => o.operator).filter((o) => o.onBatchEnd !== undefined)
     this.#holders = this.operators.map((o) => o.operator).filter((o) => o.isBusy !== undefined)
@@ -94,7 +95,7 @@ export class OperatorChain {
       try {
         await chained.operator.open(this.#context(i, subtask, parallelism, environment, restore))
       } catch (cause) {
-        throw operatorError(chained.uid, subtask, cause)
+        throw userCodeError({ uid: chained.uid, subtask }, cause)
       }
     }
   }
@@ -161,11 +162,11 @@ export class OperatorChain {
         return { restored: restore.list(uid, name, subtask, parallelism) as readonly T[] }
       },
       wake: environment.wake,
-      fail: (error) => environment.fail(operatorError(uid, subtask, error)),
+      fail: (error) => environment.fail(userCodeError({ uid, subtask }, error)),
       clock: environment.clock,
       random: environment.random,
       logger: environment.logger.child({ uid, subtask }),
-      s3: environment.s3,
+      access: environment.access,
       counters: chained.counters,
     }
   }
@@ -175,18 +176,9 @@ export class OperatorChain {
     const next = this.operators[index + 1]
     if (next !== undefined) targets.unshift(next.operator)
     return targets.length === 0
-      ? nowhere
+      ? discard
       : targets.length === 1
         ? (targets[0] as Receiver)
         : new TeeReceiver(targets)
   }
-}
-
-/** Names the operator in what user code threw; Weir's own errors pass as they are. */
-export function operatorError(uid: string, subtask: number, cause: unknown): WeirError {
-  if (cause instanceof WeirError) return cause
-  return new WeirError('USR_FAILED', `Operator ${uid}, subtask ${subtask} failed: ${messageOf(cause)}`, {
-    cause,
-    context: { uid, subtask },
-  })
 }

@@ -191,4 +191,4 @@ export class TeeReceiver implements Receiver {
 }
 
 /** The output of an operator that nobody consumes. */
-export const nowhere: Receiver = { onRecord() {}, onWatermark() {} }
+export const discard: Receiver = { onRecord() {}, onWatermark() {} }

@@ -1,16 +1,20 @@
 import { assertNever, toErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import { Slot, type SlotOptions } from './slot.ts'
 import type { SlotAssignment, ToSlot } from './slot-messages.ts'
 
-export interface SlotEntryOptions extends Omit<SlotOptions, 'assignment' | 'logger'> {
+export interface SlotEntryOptions extends Omit<SlotOptions, 'assignment' | 'logger' | 'access'> {
   loggerOf(assignment: SlotAssignment): Logger
+  /** Disposed when the slot is closed. */
+  accessOf(assignment: SlotAssignment): ConnectorAccess & Disposable
 }
 
 /** What a thread does with what its main thread says: one deployment, and then it ends. */
 export class SlotEntry {
   readonly #options: SlotEntryOptions
   #slot: Slot | undefined
+  #access: Disposable | undefined
 
   constructor(options: SlotEntryOptions) {
     this.#options = options
@@ -22,9 +26,11 @@ export class SlotEntry {
   }
 
   async #deploy(assignment: SlotAssignment): Promise<void> {
-    const { loggerOf, ...options } = this.#options
+    const { loggerOf, accessOf, ...options } = this.#options
     try {
-      this.#slot = new Slot({ ...options, assignment, logger: loggerOf(assignment) })
+      const access = accessOf(assignment)
+      this.#access = access
+      this.#slot = new Slot({ ...options, assignment, logger: loggerOf(assignment), access })
       await this.#slot.open()
       options.post({ type: 'ready' })
     } catch (error) {
@@ -49,9 +55,15 @@ export class SlotEntry {
       case 'metrics':
         return slot.reportMetrics()
       case 'close':
-        return void slot.close().then(() => this.#options.post({ type: 'closed' }))
+        return void this.#close(slot)
       default:
         return assertNever(message)
     }
+  }
+
+  async #close(slot: Slot): Promise<void> {
+    await slot.close()
+    this.#access?.[Symbol.dispose]()
+    this.#options.post({ type: 'closed' })
   }
 }

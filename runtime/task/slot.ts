@@ -6,6 +6,7 @@ import { retrying } from '#runtime/base/backoff'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import type { instantiate, VertexInstance } from '#runtime/graph/instantiate'
 import type { CommitPermit } from '#runtime/contract/rpc'
+import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import { planChannels, type PlannedChannel } from './channel-plan.ts'
 import { Exchange } from './exchange.ts'
 import { InputGate } from './input-gate.ts'
@@ -36,6 +37,8 @@ export interface SlotOptions {
   /** Makes the vertices of the plan from the job's module. */
   readonly instantiate: typeof instantiate
   readonly encode: EncodeState
+  /** What the job's connectors may reach. */
+  readonly access: ConnectorAccess
 }
 
 /**
@@ -187,7 +190,7 @@ export class Slot implements TaskEvents {
     instance: VertexInstance,
     channels: readonly PlannedChannel[],
   ): Promise<Task> {
-    const { deployment, job, s3, restore, lineage } = this.#options.assignment
+    const { deployment, job, restore, lineage } = this.#options.assignment
     const { maxParallelism } = deployment.plan
     const key = subtaskKey(ref)
     const outputs: { readonly fromOperator: number; readonly output: EdgeOutput }[] = []
@@ -216,7 +219,7 @@ export class Slot implements TaskEvents {
       clock: this.#options.clock,
       random: this.#options.random,
       logger: this.#options.logger.child({ vertex: ref.vertex }),
-      s3,
+      access: this.#options.access,
       lineage,
       sinks: deployment.sinks,
       wake: () => this.wake(),

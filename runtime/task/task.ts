@@ -1,8 +1,9 @@
 import type { CommitPermit, Barrier, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
+import { userCodeError } from '#runtime/operators/user-code'
 import type { InputGate } from './input-gate.ts'
-import { operatorError, type OperatorChain } from './operator-chain.ts'
+import type { OperatorChain } from './operator-chain.ts'
 import type { EdgeOutput } from './partitioned-output.ts'
 import { SubtaskSnapshot } from './subtask-snapshot.ts'
 
@@ -265,7 +266,7 @@ export class Task {
     try {
       return work()
     } catch (cause) {
-      throw operatorError(this.ref.vertex, this.ref.subtask, cause)
+      throw userCodeError({ uid: this.ref.vertex, subtask: this.ref.subtask }, cause)
     }
   }
 }

@@ -1,8 +1,8 @@
 import type { Clock } from '#runtime/base/clock'
-import { silentLogger } from '#runtime/base/logger'
+import { silentLogger, type Logger } from '#runtime/base/logger'
+import { noCounts } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { SinkHistory } from '#runtime/contract/rpc'
-import type { S3Access } from '#runtime/contract/process-config'
 import { keyGroupRange } from '#runtime/element/key-group'
 import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
 import type { PollResult } from '#runtime/element/receiver'
@@ -11,6 +11,7 @@ import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedSnapshot } from '#runtime/state/keyed-state'
 import { encodeListSection, readListState, redistribute } from '#runtime/state/list-state'
 import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
+import { SystemAccess, type ConnectorAccess } from '#runtime/storage/connector-access'
 import { TestClock } from './test-clock.ts'
 
 export interface HarnessOptions<I, O> {
@@ -23,7 +24,9 @@ export interface HarnessOptions<I, O> {
   readonly jobUid?: string
   /** Default: a clock that stands still. */
   readonly clock?: Clock
-  readonly s3?: S3Access
+  /** Default: the machine's disk, no buckets. */
+  readonly access?: ConnectorAccess
+  readonly logger?: Logger
   /** What the given states are to this job. Default: succession. */
   readonly lineage?: Lineage
   readonly sinks?: SinkHistory
@@ -54,7 +57,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   idles = 0
   /** What the operator failed the task with. */
   readonly failures: unknown[] = []
-  readonly counters = { lateDropped: 0, badRecords: 0, committed: 0 }
+  readonly counters = noCounts()
   readonly operator: StreamOperator<I, O>
   readonly #options: HarnessOptions<I, O>
   readonly #lists: {
@@ -185,7 +188,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
 
   #context(states: readonly HarnessState[]): OperatorContext<O> {
     const { uid, subtask, parallelism, maxParallelism } = this.#place()
-    const { clock = new TestClock(), s3, attempt = '1.1', jobUid = 'job-uid' } = this.#options
+    const { clock = new TestClock(), attempt = '1.1', jobUid = 'job-uid' } = this.#options
     const files = states.map((state) => ({ state, reader: openStateFile(state.file) }))
     const openKeyed = (): HeapBackend => {
       const backend = new HeapBackend({
@@ -239,8 +242,8 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       },
       clock,
       random: () => 0.5,
-      logger: silentLogger,
-      s3,
+      logger: this.#options.logger ?? silentLogger,
+      access: this.#options.access ?? new SystemAccess(undefined, clock),
       counters: this.counters,
     }
   }

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import { systemClock } from '#runtime/base/clock'
 import { WeirError, fromErrorData } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
-import type { S3Access } from '#runtime/contract/process-config'
 import type { Barrier } from '#runtime/contract/rpc'
 import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule, type JobModule } from '#runtime/graph/load-module'
 import { instantiate } from '#runtime/graph/instantiate'
 import { encodeStateFile } from '#runtime/state/snapshot-format'
+import { SystemAccess } from '#runtime/storage/connector-access'
 import { Slot } from '#runtime/task/slot'
 import type { FromSlot } from '#runtime/task/slot-messages'
 
@@ -16,7 +16,6 @@ export interface SingleSlotOptions {
   readonly args?: Readonly<Record<string, unknown>>
   /** All subtasks run in the one slot, on this thread. Default 1. */
   readonly parallelism?: number
-  readonly s3?: S3Access
 }
 
 const TASK_MANAGER = 'test'
@@ -28,7 +27,7 @@ const CHECKPOINT = 1
  * @throws {WeirError} what the job failed with
  */
 export async function runBounded(module: JobModule, options: SingleSlotOptions = {}): Promise<void> {
-  const { args = {}, parallelism = 1, s3 } = options
+  const { args = {}, parallelism = 1 } = options
   const plan = buildPlan(buildGraph(await loadJobModule(module), args), { parallelism, maxParallelism: 128 })
   const subtasks = plan.vertices.flatMap((v) =>
     Array.from({ length: v.parallelism }, (_, subtask) => ({ vertex: v.id, subtask })),
@@ -67,7 +66,7 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
       taskManager: TASK_MANAGER,
       slot: 0,
       logLevel: 'Error',
-      s3,
+      s3: undefined,
       lineage: 'succession',
       deployment: {
         attempt: '1.1',
@@ -88,6 +87,7 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
     post: onMessage,
     instantiate,
     encode: (content) => encodeStateFile(content, { compress: true }),
+    access: new SystemAccess(undefined, systemClock),
   })
   try {
     await slot.open()

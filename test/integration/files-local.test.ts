@@ -185,7 +185,8 @@ describe('files.jsonl() to local files', () => {
     const texts = await Promise.all(names.map((n) => readFile(join(path, n), 'utf8')))
     return texts.flatMap((t) => t.split('\n').filter((l) => l !== '')).map((l) => JSON.parse(l) as unknown)
   }
-  const hidden = async (path: string) => (await readdir(path)).filter((n) => n.startsWith('.'))
+  const hidden = async (path: string) => (await readdir(path)).filter((n) => n.endsWith('.inprogress'))
+  const markers = async (path: string) => (await readdir(path)).filter((n) => n.endsWith('.marker'))
 
   test('a file appears when its checkpoint commits, whole', async () => {
     await using dir = await tempDir('files')
@@ -199,7 +200,7 @@ describe('files.jsonl() to local files', () => {
     await sink.complete(1)
     expect(await visible(out)).toEqual([{ key: 'a', count: 1 }, 'b'])
     expect((await readdir(out)).filter((n) => !n.startsWith('.'))).toEqual([
-      expect.stringMatching(/^part-0-1-1\.1-[0-9a-f]{12}\.jsonl$/),
+      expect.stringMatching(/^part-0-0-1\.1-[0-9a-f]{12}\.jsonl$/),
     ])
     await sink.snapshot(2)
     await sink.complete(2)
@@ -254,15 +255,72 @@ describe('files.jsonl() to local files', () => {
     expect(zombie.failures).toEqual([])
   })
 
-  test('committed output that is gone is an error, never silent', async () => {
+  /** A checkpoint that holds one file, not committed yet. */
+  const prepared = async (path: string): Promise<HarnessState> => {
+    const sink = await open(path)
+    sink.send(1)
+    return sink.snapshot(1)
+  }
+
+  test('committed output that readers have taken away does not come back, and fails nothing', async () => {
     await using dir = await tempDir('files')
-    const first = await open(dir.path)
-    first.send(1)
-    const state = await first.snapshot(1)
-    for (const name of await hidden(dir.path)) await rm(join(dir.path, name))
-    const error: unknown = await open(dir.path, [state], { attempt: '1.2' }).catch((e: unknown) => e)
+    const state = await prepared(dir.path)
+    await using _ = await open(dir.path, [state], { attempt: '1.2' })
+    for (const name of await readdir(dir.path))
+      if (!name.startsWith('.')) await rename(join(dir.path, name), join(dir.path, '.taken'))
+    await using again = await open(dir.path, [state], { attempt: '1.3' })
+    expect(await visible(dir.path)).toEqual([])
+    expect([again.failures, again.counters.skippedCommits]).toEqual([[], 1])
+  })
+
+  test.each([
+    ['another machine has the same path', (path: string) => mkdir(path)],
+    [
+      'the directory was made anew',
+      async (path: string) => {
+        const other = await open(path, [], { attempt: '1.2' })
+        other.send(2)
+        await other.snapshot(2)
+      },
+    ],
+  ])('output that was never committed and is gone is an error: %s', async (_, makeAnew) => {
+    await using dir = await tempDir('files')
+    const out = join(dir.path, 'out')
+    const state = await prepared(out)
+    await rm(out, { recursive: true })
+    await makeAnew(out)
+    const error: unknown = await open(out, [state], { attempt: '1.3' }).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(WeirError)
     expect(error).toMatchObject({ code: 'CKP_COMMIT_LOST', retry: 'never' })
+    expect((error as WeirError).message).toContain('one of the same path on another machine')
+  })
+
+  test('a file of somebody else that has the name is not replaced', async () => {
+    await using dir = await tempDir('files')
+    const state = await prepared(dir.path)
+    const [name] = await hidden(dir.path)
+    const id = (name as string).split('-')[1] as string
+    await writeFile(join(dir.path, `part-0-0-1.1-${id}.jsonl`), '"precious"\n')
+    await expect(open(dir.path, [state], { attempt: '1.2' })).rejects.toMatchObject({ code: 'STO_EXISTS' })
+    expect(await visible(dir.path)).toEqual(['precious'])
+  })
+
+  test('a directory is marked once, with whose output it holds', async () => {
+    await using dir = await tempDir('files')
+    for (const subtask of [0, 1]) {
+      const sink = await open(dir.path, [], { subtask, parallelism: 2 })
+      for (const id of [1, 2]) {
+        sink.send(id)
+        await sink.snapshot(id)
+        await sink.complete(id)
+      }
+    }
+    const [marker, ...others] = await markers(dir.path)
+    expect(others).toEqual([])
+    expect(JSON.parse(await readFile(join(dir.path, marker as string), 'utf8'))).toEqual({
+      job: 'job-uid',
+      sink: 'out',
+    })
   })
 
   test('many records go to disk in the background, in order', async () => {
@@ -280,7 +338,7 @@ describe('files.jsonl() to local files', () => {
     const sink = await open(dir.path)
     sink.send('x'.repeat(300_000))
     await sink.close()
-    expect(await readdir(dir.path)).toEqual([])
+    expect(await readdir(dir.path)).toEqual(await markers(dir.path))
   })
 
   test('refuses what JSON cannot express', async () => {

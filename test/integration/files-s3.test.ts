@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto'
-import { readdir, rename } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
-  ListPartsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
@@ -15,20 +12,25 @@ import { files, type ReadFilesOptions } from '#runtime/connectors/files/index'
 import { SinkOperator } from '#runtime/operators/sink'
 import { SourceDiscoverOperator } from '#runtime/operators/source-discover'
 import { SourceReadOperator } from '#runtime/operators/source-read'
+import { SystemAccess } from '#runtime/storage/connector-access'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
+import { eventually } from '#tools/servers/eventually'
 import { startS3, type S3Server } from '#tools/servers/s3'
 
 let s3: S3Server
 let client: ReturnType<typeof createS3Client>
+let access: SystemAccess
 let buckets = 0
 
 beforeAll(async () => {
   s3 = await startS3()
   client = createS3Client(s3.access)
+  access = new SystemAccess(s3.access, systemClock)
 }, 600_000)
 afterAll(async () => {
   client?.destroy()
+  access?.close()
   await s3?.stop()
 })
 
@@ -48,27 +50,7 @@ const recordsOf = async (Bucket: string) => {
   )
   return texts.flatMap((t) => t.split('\n').filter((l) => l !== '')).map((l) => JSON.parse(l) as unknown)
 }
-/**
- * What versitygw leaves behind when it is killed while it completes the only upload of a bucket:
- * the upload is renamed, with the object's ETag, and the object is not there yet.
- */
-async function leaveCompletionHalfway(bucketDirectory: string): Promise<void> {
-  const { Uploads } = await client.send(
-    new ListMultipartUploadsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string }),
-  )
-  const { Key, UploadId } = Uploads?.[0] as { Key: string; UploadId: string }
-  const { Parts } = await client.send(
-    new ListPartsCommand({ Bucket: bucketDirectory.split('/').at(-1) as string, Key, UploadId }),
-  )
-  const digests = (Parts ?? []).map((part) => Buffer.from((part.ETag ?? '').replaceAll('"', ''), 'hex'))
-  const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${digests.length}`
-  const [upload] = (await readdir(bucketDirectory, { recursive: true })).filter((path) =>
-    path.endsWith(UploadId),
-  )
-  await rename(join(bucketDirectory, upload as string), join(bucketDirectory, `${upload}.${etag}.inprogress`))
-}
-
-const common = () => ({ clock: systemClock, s3: s3.access })
+const common = () => ({ clock: systemClock, access })
 const discover = (path: string, options: ReadFilesOptions = {}, states: HarnessState[] = []) =>
   OperatorHarness.open<never, FileSplit>(
     { create: () => new SourceDiscoverOperator(files.lines(path, options)), ...common() },
@@ -133,7 +115,7 @@ describe('files.lines() on S3', () => {
   test('without S3 settings it is refused with what to do', async () => {
     await expect(
       OperatorHarness.open({ create: () => new SourceDiscoverOperator(files.lines('s3://data/x')) }),
-    ).rejects.toThrow('Cannot use s3://data/x: the job has no S3 settings')
+    ).rejects.toThrow('Cannot use s3://data: the job has no S3 settings')
   })
 
   test('a bucket that does not exist fails the task', async () => {
@@ -143,19 +125,54 @@ describe('files.lines() on S3', () => {
 })
 
 describe('files.jsonl() to S3', () => {
-  test('objects appear when their checkpoint commits, parts of many megabytes too', async () => {
+  const visibleIn = async (name: string) =>
+    (await keysOf(name)).filter((key) => !key.split('/').some((part) => part.startsWith('.')))
+  const stagedIn = async (name: string) => (await keysOf(name)).filter((key) => key.includes('/.weir-'))
+  /** More than one part of an upload. */
+  const large = Array.from({ length: 120_000 }, (_, n) => ({ n, text: 'x'.repeat(90) }))
+
+  test.each([
+    ['in one request', [{ n: 1 }, { n: 2 }]],
+    ['in parts', large],
+  ])('objects appear when their checkpoint commits, written %s', async (_, records) => {
     const name = await bucket()
     await using sink = await write(`s3://${name}/out/`)
-    const records = Array.from({ length: 120_000 }, (_, n) => ({ n, text: 'x'.repeat(90) }))
     for (const record of records) sink.send(record)
     await sink.snapshot(1)
-    expect(await keysOf(name)).toEqual([])
+    expect([await visibleIn(name), await uploadsOf(name)]).toEqual([[], 0])
     await sink.complete(1)
-    expect(await keysOf(name)).toEqual([expect.stringMatching(/^out\/part-0-1-1\.1-[0-9a-f]{12}\.jsonl$/)])
+    expect(await keysOf(name)).toEqual([expect.stringMatching(/^out\/part-0-0-1\.1-[0-9a-f]{12}\.jsonl$/)])
     expect(await recordsOf(name)).toEqual(records)
   })
 
-  test('a restore commits what its checkpoint holds, repeatedly, and aborts what is dangling, only of this sink of this job', async () => {
+  test('prefixes of any characters', async () => {
+    const name = await bucket()
+    for (const prefix of ['', 'a b/ü+%/']) {
+      await using sink = await write(`s3://${name}/${prefix}`)
+      sink.send(1)
+      await sink.snapshot(1)
+      await sink.complete(1)
+    }
+    expect((await keysOf(name)).map((key) => key.split('part-')[0])).toEqual(['a b/ü+%/', ''])
+    expect(await recordsOf(name)).toEqual([1, 1])
+  })
+
+  test('what is prepared is no input: files.lines() does not see it', async () => {
+    const name = await bucket()
+    const path = `s3://${name}/out/`
+    await using sink = await write(path)
+    sink.send('committed')
+    await sink.snapshot(1)
+    await sink.complete(1)
+    sink.send('prepared')
+    await sink.snapshot(2)
+    expect(await stagedIn(name)).toHaveLength(1)
+    await using found = await discover(path)
+    await found.pollAll()
+    expect(found.values.map((s) => s.path)).toEqual([expect.stringContaining('/out/part-0-0-1.1-')])
+  })
+
+  test('a restore commits what its checkpoint holds, repeatedly, and removes what is dangling, only of this sink of this job', async () => {
     const name = await bucket()
     const path = `s3://${name}/out/`
     await using other = await write(path, [], { jobUid: 'another-job' })
@@ -166,42 +183,46 @@ describe('files.jsonl() to S3', () => {
     const state = await first.snapshot(1)
     first.send(2)
     await first.snapshot(2)
-    expect(await uploadsOf(name)).toBe(3)
+    for (const record of large) first.send(record)
+    await eventually(async () => (await uploadsOf(name)) === 1, { limitMs: 10_000, what: 'an upload' })
+    expect(await stagedIn(name)).toHaveLength(3)
     await using second = await write(path, [state], { attempt: '1.2' })
-    expect(await recordsOf(name)).toEqual([1])
-    expect(await uploadsOf(name)).toBe(1)
+    expect(await visibleIn(name)).toHaveLength(1)
+    expect([(await stagedIn(name)).length, await uploadsOf(name)]).toEqual([1, 0])
     await using third = await write(path, [state], { attempt: '1.3' })
     await other.complete(1)
     expect((await recordsOf(name)).map(String).toSorted()).toEqual(['1', 'theirs'])
     expect([...second.failures, ...third.failures]).toEqual([])
   })
 
-  test('an upload that somebody removed is an error, never silent', async () => {
+  test('committed output that readers have taken away does not come back, and fails nothing', async () => {
     const name = await bucket()
     const path = `s3://${name}/out/`
     const first = await write(path)
     first.send(1)
     const state = await first.snapshot(1)
-    // A later attempt that does not know of the checkpoint takes the upload for dangling.
-    await (await write(path, [], { attempt: '1.2' })).close()
-    await expect(write(path, [state], { attempt: '1.3' })).rejects.toMatchObject({ code: 'CKP_COMMIT_LOST' })
+    await (await write(path, [state], { attempt: '1.2' })).close()
+    for (const Key of await visibleIn(name)) await client.send(new DeleteObjectCommand({ Bucket: name, Key }))
+    await using again = await write(path, [state], { attempt: '1.3' })
+    expect([await keysOf(name), again.counters.skippedCommits]).toEqual([[], 1])
   })
 
-  test('an upload that the server calls completed without there being an object is an error, never silent', async () => {
+  test('an object of somebody else that has the key is not replaced', async () => {
     const name = await bucket()
-    const path = `s3://${name}/out/`
-    const first = await write(path)
+    const first = await write(`s3://${name}/out/`)
     first.send(1)
     const state = await first.snapshot(1)
-    await leaveCompletionHalfway(join(s3.dir, name))
-    await expect(write(path, [state], { attempt: '1.2' })).rejects.toMatchObject({ code: 'CKP_COMMIT_LOST' })
-    expect(await keysOf(name)).toEqual([])
+    const id = /\.weir-([0-9a-f]+)\//.exec((await stagedIn(name))[0] as string)?.[1]
+    await put(name, `out/part-0-0-1.1-${id}.jsonl`, 'precious')
+    await expect(write(`s3://${name}/out/`, [state], { attempt: '1.2' })).rejects.toMatchObject({
+      code: 'STO_EXISTS',
+    })
   })
 
   test('closing aborts what no checkpoint holds', async () => {
     const name = await bucket()
     const sink = await write(`s3://${name}/out/`)
-    for (let i = 0; i < 100; i++) sink.send('x'.repeat(100_000))
+    for (const record of large) sink.send(record)
     await sink.close()
     expect([await keysOf(name), await uploadsOf(name)]).toEqual([[], 0])
   })

@@ -1,5 +1,5 @@
 import { refuseUnknownOptions } from '#runtime/base/known-options'
-import type { Sink, SinkContext, SinkWriter } from '#runtime/connectors/sink'
+import type { CommitOutcome, Sink, SinkContext, SinkWriter } from '#runtime/connectors/sink'
 import { hashKey } from '#runtime/element/key-group'
 
 /**
@@ -9,6 +9,11 @@ import { hashKey } from '#runtime/element/key-group'
 export interface BlackholeTotals {
   readonly count: number
   readonly checksum: number
+}
+
+interface SubtaskTotals {
+  readonly subtask: number
+  readonly totals: BlackholeTotals
 }
 
 export interface BlackholeOptions {
@@ -25,7 +30,7 @@ export interface BlackholeOptions {
  * Swallows records; for measuring. Totals are logged when a subtask closes; they count again what a
  * restart repeats.
  */
-export function blackhole<T>(options: BlackholeOptions = {}): Sink<T, BlackholeTotals> {
+export function blackhole<T>(options: BlackholeOptions = {}): Sink<T, SubtaskTotals> {
   refuseUnknownOptions('blackhole', options, ['checksum', 'onTotals'])
   return {
     description: 'blackhole',
@@ -34,7 +39,7 @@ export function blackhole<T>(options: BlackholeOptions = {}): Sink<T, BlackholeT
   }
 }
 
-class BlackholeWriter<T> implements SinkWriter<T, BlackholeTotals> {
+class BlackholeWriter<T> implements SinkWriter<T, SubtaskTotals> {
   readonly #options: BlackholeOptions
   readonly #context: SinkContext
   readonly #hashing: boolean
@@ -47,25 +52,27 @@ class BlackholeWriter<T> implements SinkWriter<T, BlackholeTotals> {
     this.#hashing = options.checksum ?? false
   }
 
-  recover(): void {}
-
   write(value: T): void {
     this.#count++
     if (this.#hashing) this.#checksum = (this.#checksum + hashKey(value ?? null)) >>> 0
   }
 
-  prepare(): Promise<BlackholeTotals> {
-    return Promise.resolve({ count: this.#count, checksum: this.#checksum })
+  prepare(): Promise<SubtaskTotals> {
+    return Promise.resolve({ subtask: this.#context.subtask, totals: this.#totals() })
   }
 
-  commit(totals: BlackholeTotals): Promise<void> {
-    this.#options.onTotals?.(totals, this.#context.subtask)
-    return Promise.resolve()
+  commit({ subtask, totals }: SubtaskTotals): Promise<CommitOutcome> {
+    this.#options.onTotals?.(totals, subtask)
+    return Promise.resolve('committed')
   }
 
   close(): void {
-    const totals = { count: this.#count, checksum: this.#checksum }
+    const totals = this.#totals()
     this.#options.onTotals?.(totals, this.#context.subtask)
     this.#context.logger.info(totals, 'blackhole closed')
+  }
+
+  #totals(): BlackholeTotals {
+    return { count: this.#count, checksum: this.#checksum }
   }
 }

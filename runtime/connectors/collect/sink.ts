@@ -1,38 +1,39 @@
 import type { Sink, SinkWriter } from '#runtime/connectors/sink'
 
+export interface Collected<T> {
+  /** Of the transaction; unique. */
+  readonly name: string
+  readonly records: readonly T[]
+}
+
 /**
  * Puts records into an array when their checkpoint commits; for tests in one thread. A commit that
  * is repeated adds nothing.
  */
-export function collect<T>(into: T[]): Sink<T, { readonly name: string; readonly records: readonly T[] }> {
+export function collect<T>(into: T[]): Sink<T, Collected<T>> {
   const committed = new Set<string>()
   return {
     description: 'collect',
     guarantee: 'exactly-once',
-    createWriter({
-      uid,
-      subtask,
-      attempt,
-    }): SinkWriter<T, { readonly name: string; readonly records: readonly T[] }> {
+    createWriter(): SinkWriter<T, Collected<T>> {
+      let name = ''
       let open: T[] = []
       return {
-        recover() {},
+        begin(transaction) {
+          name = JSON.stringify(transaction)
+        },
         write(value) {
           open.push(value)
         },
-        prepare(checkpointId) {
+        prepare() {
           const records = open
           open = []
-          return Promise.resolve(
-            records.length === 0
-              ? undefined
-              : { name: `${uid}/${subtask}/${attempt}/${checkpointId}`, records },
-          )
+          return Promise.resolve(records.length === 0 ? undefined : { name, records })
         },
-        commit({ name, records }) {
-          if (!committed.has(name)) into.push(...records)
-          committed.add(name)
-          return Promise.resolve()
+        commit({ name: of, records }) {
+          if (!committed.has(of)) into.push(...records)
+          committed.add(of)
+          return Promise.resolve('committed')
         },
         close() {},
       }

@@ -2,7 +2,8 @@ import type { Timer } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { SourceContext, SplitDiscovery } from '#runtime/connectors/source'
 import type { PollResult } from '#runtime/element/receiver'
-import { retryIo, type FileSplit, type FileTree } from './file-tree.ts'
+import type { FileSplit, FileTree } from './file-tree.ts'
+import { retryIo } from './retry-io.ts'
 
 const SPLITS_PER_POLL = 256
 
@@ -26,9 +27,9 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   #found: FileSplit[] = []
   #listing = false
   #complete = false
-  #closed = false
   #isDue = true
   #timer: Timer | undefined
+  readonly #closing = new AbortController()
 
   constructor(what: string, tree: FileTree, watchMs: number | undefined, context: SourceContext) {
     this.#what = what
@@ -61,9 +62,8 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   }
 
   close(): void {
-    this.#closed = true
     this.#timer?.cancel()
-    this.#tree.close()
+    this.#closing.abort()
   }
 
   async #list(): Promise<void> {
@@ -73,12 +73,14 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
     const isNew = (path: string) => !this.#seen.has(path)
     try {
       const found = await (this.#watchMs === undefined
-        ? retryIo(clock, `list ${this.#what}`, () => this.#tree.list(isNew))
+        ? retryIo({ clock, what: `list ${this.#what}`, signal: this.#closing.signal }, () =>
+            this.#tree.list(isNew),
+          )
         : this.#tree.list(isNew))
       this.#found = found
       this.#complete = this.#watchMs === undefined
     } catch (error) {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       if (this.#watchMs === undefined || (error instanceof WeirError && error.code === 'STO_DENIED'))
         return this.#context.fail(error)
       // What is watched may come later.
@@ -87,7 +89,7 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
     } finally {
       this.#listing = false
     }
-    if (this.#closed) return
+    if (this.#closing.signal.aborted) return
     if (this.#watchMs !== undefined) {
       this.#timer = clock.after(this.#watchMs, () => {
         this.#isDue = true

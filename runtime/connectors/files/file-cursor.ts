@@ -1,6 +1,16 @@
 import type { SourceContext } from '#runtime/connectors/source'
-import { retryIo, type FileSplit, type FileTree, type OpenFile } from './file-tree.ts'
+import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
 import { LineScanner } from './line-scanner.ts'
+import { retryIo } from './retry-io.ts'
+
+export interface FileCursorOptions {
+  readonly split: FileSplit
+  /** Byte offset to begin at. */
+  readonly position: number
+  readonly tree: FileTree
+  readonly context: SourceContext
+  readonly maxLineBytes: number
+}
 
 /**
  * One file being read: asks for the next bytes while the ones before are taken, at most one read at
@@ -17,17 +27,11 @@ export class FileCursor {
   /** Read, not scanned yet. */
   #next: Buffer | undefined
   #reading = false
-  #closed = false
+  readonly #closing = new AbortController()
   #exhausted = false
   #skippedSeen = 0
 
-  constructor(
-    split: FileSplit,
-    position: number,
-    tree: FileTree,
-    context: SourceContext,
-    maxLineBytes: number,
-  ) {
+  constructor({ split, position, tree, context, maxLineBytes }: FileCursorOptions) {
     this.split = split
     this.#tree = tree
     this.#context = context
@@ -71,12 +75,17 @@ export class FileCursor {
   }
 
   prefetch(): void {
-    if (!this.#reading && !this.#closed && this.#next === undefined && this.#readAt < this.split.sizeBytes)
+    if (
+      !this.#reading &&
+      !this.#closing.signal.aborted &&
+      this.#next === undefined &&
+      this.#readAt < this.split.sizeBytes
+    )
       void this.#read()
   }
 
   close(): void {
-    this.#closed = true
+    this.#closing.abort()
     if (!this.#reading) this.#release()
   }
 
@@ -85,18 +94,20 @@ export class FileCursor {
     const start = this.#readAt
     const end = Math.min(start + this.#tree.chunkBytes, this.split.sizeBytes)
     try {
-      const chunk = await retryIo(this.#context.clock, `read ${this.split.path}`, async () => {
+      const what = `read ${this.split.path}`
+      const { signal } = this.#closing
+      const chunk = await retryIo({ clock: this.#context.clock, what, signal }, async () => {
         this.#file ??= await this.#tree.open(this.split)
         return this.#file.read(start, end)
       })
       this.#readAt = end
       this.#next = chunk
     } catch (error) {
-      if (!this.#closed) this.#context.fail(error)
+      if (!this.#closing.signal.aborted) this.#context.fail(error)
       return
     } finally {
       this.#reading = false
-      if (this.#closed) this.#release()
+      if (this.#closing.signal.aborted) this.#release()
     }
     this.#context.wake()
   }

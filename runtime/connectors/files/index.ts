@@ -15,9 +15,9 @@ export const files = {
   lines: (path: string, options: ReadFilesOptions = {}): Source<string, FileSplit, number> =>
     lineSource('files.lines', path, (line) => line, options),
   /**
-   * Lines of JSON. As a source: a record a line, empty lines skipped. As a sink: exactly once, a
-   * file `part-<subtask>-<n>-<attempt>-<sink>.jsonl` for each checkpoint and subtask with records,
-   * which appears when the checkpoint is complete.
+   * Lines of JSON. As a source: one record per line, empty lines skipped. As a sink: exactly once,
+   * one file `part-<subtask>-<checkpoint before>-<attempt>-<sink>.jsonl` for each checkpoint and
+   * subtask with records, which appears when the checkpoint is complete.
    */
   jsonl: <T = any>(path: string, options: JsonlOptions = {}): Jsonl<T> => jsonl<T>(path, options),
 }

@@ -1,7 +1,8 @@
-import { WeirError } from '#runtime/base/errors'
-import type { SinkContext, SinkWriter } from '#runtime/connectors/sink'
-import { FileCommitter } from './file-committer.ts'
+import { assertNever, invariant, WeirError } from '#runtime/base/errors'
+import type { CommitOutcome, SinkContext, SinkWriter, TransactionId } from '#runtime/connectors/sink'
+import { commitLocal } from './local-commit.ts'
 import type { FileCommittable, Output, OutputFile } from './output.ts'
+import { commitStaged } from './s3-commit.ts'
 
 /** Text handed to the file at once. */
 const CHUNK_CHARS = 256 * 1024
@@ -15,27 +16,31 @@ interface OpenFile {
 }
 
 /**
- * Records as lines of JSON, one file a checkpoint. Writes go on in the background in order; a write
+ * Records as lines of JSON, one file a transaction. Writes go on in the background in order; a write
  * that fails for good fails the task.
  */
 export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
   readonly #output: Output
   readonly #context: SinkContext
-  readonly #committer: FileCommitter
+  /** Aborted at the end: nobody waits for writes any more. */
+  readonly #closing: AbortController
+  #transaction: TransactionId | undefined
   #text = ''
   #open: OpenFile | undefined
-  #number = 0
   #pendingBytes = 0
 
-  constructor(output: Output, context: SinkContext) {
+  constructor(output: Output, context: SinkContext, closing: AbortController) {
     this.#output = output
     this.#context = context
-    this.#committer = new FileCommitter(context)
+    this.#closing = closing
   }
 
-  /** One subtask is enough for what belongs to all. */
-  async recover(restored: readonly FileCommittable[]): Promise<void> {
-    if (this.#context.subtask === 0) await this.#output.recover(restored)
+  recover(isDangling: (transaction: TransactionId) => boolean): Promise<void> {
+    return this.#output.recover(isDangling)
+  }
+
+  begin(transaction: TransactionId): void {
+    this.#transaction = transaction
   }
 
   write(value: T): void {
@@ -43,7 +48,8 @@ export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
     if (line === undefined)
       throw new WeirError(
         'USR_FAILED',
-        `Sink "${this.#context.uid}" got ${typeof value}, which JSON cannot express. Map records to plain data before the sink.`,
+        `Sink "${this.#context.uid}" got ${typeof value}, which JSON cannot express. ` +
+          'Map records to plain data before the sink.',
       )
     this.#text += line + '\n'
     if (this.#text.length >= CHUNK_CHARS) this.#append()
@@ -58,29 +64,49 @@ export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
     const open = this.#open
     if (open === undefined) return undefined
     this.#open = undefined
-    await open.written
-    return open.file.finish()
+    try {
+      await open.written
+      return await open.file.finish()
+    } catch (error) {
+      await this.#discard(open)
+      throw error
+    }
   }
 
-  commit(committable: FileCommittable): Promise<void> {
-    return this.#committer.commit(committable)
+  /** Wherever the file is: also where an earlier version of the job wrote to another place. */
+  commit(committable: FileCommittable): Promise<CommitOutcome> {
+    const { access } = this.#context
+    switch (committable.type) {
+      case 'local':
+        return commitLocal(committable, access.disk)
+      case 's3':
+        return commitStaged(committable, access.bucket(committable.bucket))
+      default:
+        return assertNever(committable)
+    }
   }
 
   async close(): Promise<void> {
+    this.#closing.abort()
     const open = this.#open
     this.#open = undefined
-    if (open !== undefined)
-      await open.written
-        .then(() => open.file.discard())
-        .catch((err: unknown) => this.#context.logger.debug({ err }, 'unfinished output not removed'))
-    this.#output.close()
-    this.#committer.close()
+    if (open === undefined) return
+    await open.written.catch(() => undefined)
+    await this.#discard(open)
+  }
+
+  async #discard({ file }: OpenFile): Promise<void> {
+    try {
+      await file.discard()
+    } catch (err) {
+      this.#context.logger.debug({ err }, 'unfinished output not removed')
+    }
   }
 
   #append(): void {
     const bytes = Buffer.from(this.#text, 'utf8')
     this.#text = ''
-    const open = (this.#open ??= { file: this.#output.begin(++this.#number), written: Promise.resolve() })
+    const open = (this.#open ??= this.#begun())
     this.#pendingBytes += bytes.length
     open.written = open.written
       .then(() => open.file.append(bytes))
@@ -89,6 +115,13 @@ export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
         this.#pendingBytes -= bytes.length
         if (wasBusy && !this.isBusy()) this.#context.wake()
       })
-    open.written.catch((error: unknown) => this.#context.fail(error))
+    open.written.catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#context.fail(error)
+    })
+  }
+
+  #begun(): OpenFile {
+    invariant(this.#transaction !== undefined, 'a sink writes before its first transaction has begun')
+    return { file: this.#output.begin(this.#transaction), written: Promise.resolve() }
   }
 }

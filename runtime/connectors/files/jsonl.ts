@@ -2,9 +2,8 @@ import { join } from 'node:path'
 import { WeirError } from '#runtime/base/errors'
 import type { Sink, SinkContext } from '#runtime/connectors/sink'
 import type { Source } from '#runtime/connectors/source'
-import { S3Objects } from '#runtime/storage/s3-objects'
 import { parseFilePattern } from './file-pattern.ts'
-import { requireS3, type FileSplit } from './file-tree.ts'
+import type { FileSplit } from './file-tree.ts'
 import { JsonlWriter } from './jsonl-writer.ts'
 import { LocalOutput } from './local-output.ts'
 import { OutputNames, type FileCommittable, type Output } from './output.ts'
@@ -26,19 +25,24 @@ export function jsonl<T>(path: string, options: JsonlOptions = {}): Jsonl<T> {
   return {
     ...source,
     guarantee: 'exactly-once',
-    createWriter: (context) => new JsonlWriter<T>(openOutput(path, context), context),
+    createWriter: (context) => {
+      const closing = new AbortController()
+      return new JsonlWriter<T>(openOutput(path, context, closing.signal), context, closing)
+    },
   }
 }
 
-function openOutput(path: string, context: SinkContext): Output {
-  const { bucket, base, isGlob } = parseFilePattern('files.jsonl', path)
+function openOutput(path: string, context: SinkContext, signal: AbortSignal): Output {
+  const { bucket: name, base, isGlob } = parseFilePattern('files.jsonl', path)
   if (isGlob)
     throw new WeirError(
       'CFG_INVALID',
-      `files.jsonl: cannot write to the glob ${path}. Expected a directory such as "out/" or "s3://bucket/out/".`,
+      `files.jsonl: cannot write to the glob ${path}. ` +
+        'Expected a directory such as "out/" or "s3://bucket/out/".',
     )
-  const names = new OutputNames(context)
-  if (bucket === undefined) return new LocalOutput(join(base), names)
-  const objects = new S3Objects(bucket, requireS3(path, context.s3), context.clock)
-  return new S3Output(bucket, base === '' ? '' : `${base}/`, names, objects, context.clock)
+  const { access, clock, job, uid } = context
+  const names = new OutputNames(job.uid, uid)
+  if (name === undefined) return new LocalOutput(join(base), names, access.disk)
+  const prefix = base === '' ? '' : `${base}/`
+  return new S3Output({ name, prefix, bucket: access.bucket(name), clock, signal }, names)
 }

@@ -33,7 +33,7 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
 
   addSplit(split: FileSplit, position: number | undefined): void {
     const { tree, context, maxLineBytes } = this.#options
-    this.#cursors.push(new FileCursor(split, position ?? 0, tree, context, maxLineBytes))
+    this.#cursors.push(new FileCursor({ split, position: position ?? 0, tree, context, maxLineBytes }))
   }
 
   poll(out: Receiver<T>): PollResult {
@@ -56,7 +56,6 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
 
   close(): void {
     for (const cursor of this.#cursors) cursor.close()
-    this.#options.tree.close()
   }
 
   #emit(cursor: FileCursor, out: Receiver<T>): number {

@@ -1,96 +1,53 @@
-import { link, open, rename, stat, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { WeirError, messageOf, systemCode } from '#runtime/base/errors'
-
-/** File systems without hard links; names are unique, so a rename replaces nothing there either. */
-const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
-
 /**
- * Gives a finished file its name. Repeatable. @throws {WeirError} CKP_COMMIT_LOST, STO_EXISTS,
- * STO_UNAVAILABLE
+ * How a local file becomes visible: one rename from its hidden name to its final one, in the same
+ * directory.
+ *
+ * C1 A rename is atomic and leaves one name, so a file that somebody took away after its commit
+ *    cannot come back when the commit is repeated: nothing is left to rename.
+ * C2 A rename would replace a file of the final name. No file of Weir has it but this one: the name
+ *    holds job, sink, subtask, attempt and barrier, and such a set is used once. A file of somebody
+ *    else that is there before the commit is found and refused; only one that is made under exactly
+ *    this name in the moment between the look and the rename would be replaced.
+ * C3 Where neither name exists, the file was committed and taken away: nothing else removes a
+ *    prepared file. But that follows only if this is the directory that it was prepared in, and not
+ *    one of the same path on another machine, or one that was removed and made again. So the
+ *    directory carries a marker, an own one wherever it was made, which the committable names.
  */
-export async function commitLocal(temporary: string, final: string): Promise<void> {
-  try {
-    await link(temporary, final)
-  } catch (error) {
-    const code = systemCode(error) ?? ''
-    if (code === 'ENOENT') return assertCommitted(temporary, final)
-    if (code === 'EEXIST') await assertSame(temporary, final)
-    else if (NO_LINKS.has(code)) await renameTo(temporary, final)
-    else throw unwritable('commit', final, error)
-  }
-  await syncDirectory(dirname(final))
-  await remove(temporary)
+import { dirname } from 'node:path'
+import { WeirError } from '#runtime/base/errors'
+import type { CommitOutcome } from '#runtime/connectors/sink'
+import type { Disk } from '#runtime/storage/disk'
+import type { LocalCommittable } from './output.ts'
+
+/** @throws {WeirError} CKP_COMMIT_LOST, STO_EXISTS, STO_UNAVAILABLE, STO_DENIED */
+export async function commitLocal(file: LocalCommittable, disk: Disk): Promise<CommitOutcome> {
+  const { hidden, final } = file
+  if ((await disk.stat(final)) === undefined) {
+    try {
+      await disk.rename(hidden, final)
+    } catch (error) {
+      if (error instanceof WeirError && error.code === 'STO_MISSING') return whereItWent(file, disk)
+      throw error
+    }
+  } else if ((await disk.stat(hidden)) !== undefined)
+    throw new WeirError(
+      'STO_EXISTS',
+      `Cannot commit ${hidden} as ${final}: another file has that name. Remove or rename it.`,
+    )
+  // Also for an earlier call that ended before it came here.
+  await disk.syncDirectory(dirname(final))
+  return 'committed'
 }
 
-async function renameTo(temporary: string, final: string): Promise<void> {
-  try {
-    await rename(temporary, final)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return assertCommitted(temporary, final)
-    throw unwritable('commit', final, error)
-  }
-}
-
-/** The temporary file is gone: right if an earlier call has committed it. */
-async function assertCommitted(temporary: string, final: string): Promise<void> {
-  if (await exists(final)) return
+async function whereItWent({ hidden, final, marker }: LocalCommittable, disk: Disk): Promise<CommitOutcome> {
+  // Another process may have committed it between the look and the rename.
+  if ((await disk.stat(final)) !== undefined) return 'committed'
+  if ((await disk.stat(marker)) !== undefined) return 'consumed'
   throw new WeirError(
     'CKP_COMMIT_LOST',
-    `A completed checkpoint holds output that is gone: neither ${temporary} nor ${final} exists. Restore from an older savepoint, or put the file back.`,
-  )
-}
-
-/**
- * Linked by an earlier call that ended before it removed the temporary name; anything else is not
- * ours to replace.
- */
-async function assertSame(temporary: string, final: string): Promise<void> {
-  const [a, b] = await Promise.all([
-    stat(temporary).catch(() => undefined),
-    stat(final).catch(() => undefined),
-  ])
-  if (a === undefined || b === undefined || (a.ino === b.ino && a.dev === b.dev)) return
-  throw new WeirError(
-    'STO_EXISTS',
-    `Cannot commit ${temporary} as ${final}: another file has that name. Remove or rename it.`,
-  )
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw unwritable('look for', path, error)
-  }
-}
-
-/** Idempotent. */
-export async function remove(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw unwritable('remove', path, error)
-  }
-}
-
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-export function unwritable(what: string, path: string, error: unknown): WeirError {
-  const code = systemCode(error)
-  const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR'
-  return new WeirError(
-    denied ? 'STO_DENIED' : 'STO_UNAVAILABLE',
-    `Cannot ${what} ${path}: ${messageOf(error)}.`,
-    { cause: error },
+    `A completed checkpoint holds output that is gone: neither ${hidden} nor ${final} exists, nor ${marker}, ` +
+      'so this is not the directory that it was written to, but one of the same path on another machine, ' +
+      'or one that was made anew. Mount the same directory on every machine, put the files back, ' +
+      'or restore from an older savepoint.',
   )
 }

@@ -1,114 +1,91 @@
-import type { Dirent } from 'node:fs'
-import { open, readdir, stat, type FileHandle } from 'node:fs/promises'
-import { WeirError, messageOf, systemCode } from '#runtime/base/errors'
+import { WeirError } from '#runtime/base/errors'
+import type { Disk, DiskEntry, DiskReader } from '#runtime/storage/disk'
 import { matchesPattern, type FilePattern } from './file-pattern.ts'
 import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
 
 /**
- * Files of the machine. Links to files are followed, links to directories are not (they could lead
- * in circles).
+ * Files of a disk. Links to files are followed, links to directories are not (they could lead in
+ * circles).
  */
 export class LocalFileTree implements FileTree {
   readonly chunkBytes = 256 * 1024
   readonly #pattern: FilePattern
+  readonly #disk: Disk
 
-  constructor(pattern: FilePattern) {
+  constructor(pattern: FilePattern, disk: Disk) {
     this.#pattern = pattern
+    this.#disk = disk
   }
 
   async list(isNew: (path: string) => boolean): Promise<FileSplit[]> {
     const { base, isGlob, text } = this.#pattern
     const found: FileSplit[] = []
-    const top = await statOf(base)
+    const top = await this.#disk.stat(base)
     if (top === undefined && !isGlob)
       throw new WeirError('STO_MISSING', `${text} does not exist. Expected a file or directory to read.`)
-    if (top?.isDirectory()) await this.#walk(base, isNew, found)
-    else if (top?.isFile() && isNew(base)) found.push({ path: base, sizeBytes: top.size })
+    if (top?.kind === 'directory') await this.#walk(base, isNew, found)
+    else if (top?.kind === 'file' && isNew(base)) found.push({ path: base, sizeBytes: top.sizeBytes })
     return found.sort((a, b) => (a.path < b.path ? -1 : 1))
   }
 
   async open(split: FileSplit): Promise<OpenFile> {
     try {
-      return new LocalOpenFile(split, await open(split.path, 'r'))
+      return new LocalOpenFile(split, await this.#disk.open(split.path))
     } catch (error) {
-      throw unreadable(split.path, error)
+      if (!isMissing(error)) throw error
+      throw new WeirError('STO_MISSING', `${split.path} was there when it was found and is gone now.`, {
+        cause: error,
+      })
     }
   }
 
-  close(): void {}
-
   async #walk(directory: string, isNew: (path: string) => boolean, found: FileSplit[]): Promise<void> {
-    let entries: Dirent[]
-    try {
-      entries = await readdir(directory, { withFileTypes: true })
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return
-      throw unreadable(directory, error)
-    }
-    for (const entry of entries) {
-      if (entry.name.startsWith('.')) continue
-      const path =
-        directory === '.' ? entry.name : directory === '/' ? `/${entry.name}` : `${directory}/${entry.name}`
-      if (entry.isDirectory()) await this.#walk(path, isNew, found)
+    for (const { name, kind } of await this.#entries(directory)) {
+      if (name.startsWith('.')) continue
+      const path = directory === '.' ? name : directory === '/' ? `/${name}` : `${directory}/${name}`
+      if (kind === 'directory') await this.#walk(path, isNew, found)
       else if (matchesPattern(this.#pattern, path) && isNew(path)) {
-        const file = await statOf(path)
-        if (file?.isFile()) found.push({ path, sizeBytes: file.size })
+        const file = await this.#disk.stat(path)
+        if (file?.kind === 'file') found.push({ path, sizeBytes: file.sizeBytes })
       }
+    }
+  }
+
+  /** None where the directory has been removed meanwhile. */
+  async #entries(directory: string): Promise<readonly DiskEntry[]> {
+    try {
+      return await this.#disk.list(directory)
+    } catch (error) {
+      if (isMissing(error)) return []
+      throw error
     }
   }
 }
 
 class LocalOpenFile implements OpenFile {
   readonly #split: FileSplit
-  readonly #handle: FileHandle
-  constructor(split: FileSplit, handle: FileHandle) {
+  readonly #reader: DiskReader
+
+  constructor(split: FileSplit, reader: DiskReader) {
     this.#split = split
-    this.#handle = handle
+    this.#reader = reader
   }
 
   async read(start: number, end: number): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafeSlow(end - start)
-    let length = 0
-    try {
-      while (length < buffer.length) {
-        const { bytesRead } = await this.#handle.read(buffer, length, buffer.length - length, start + length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-    } catch (error) {
-      throw unreadable(this.#split.path, error)
-    }
-    if (length === buffer.length) return buffer
+    const bytes = await this.#reader.read(start, end)
+    if (bytes.byteLength === end - start) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const { path, sizeBytes } = this.#split
+    const left = start + bytes.byteLength
     throw new WeirError(
       'STO_MISSING',
-      `${path} had ${sizeBytes} bytes when it was found and has only ${start + length} now. Files must not change once they are there: write them elsewhere and move them in.`,
+      `${path} had ${sizeBytes} bytes when it was found and has only ${left} now. ` +
+        'Files must not change once they are there: write them elsewhere and move them in.',
     )
   }
 
   close(): Promise<void> {
-    return this.#handle.close()
+    return this.#reader.close()
   }
 }
 
-async function statOf(path: string) {
-  try {
-    return await stat(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw unreadable(path, error)
-  }
-}
-
-function unreadable(path: string, error: unknown): WeirError {
-  const code = systemCode(error)
-  if (code === 'ENOENT')
-    return new WeirError('STO_MISSING', `${path} was there when it was found and is gone now.`, {
-      cause: error,
-    })
-  return new WeirError(
-    code === 'EACCES' || code === 'EPERM' ? 'STO_DENIED' : 'STO_UNAVAILABLE',
-    `Cannot read ${path}: ${messageOf(error)}.`,
-    { cause: error },
-  )
-}
+const isMissing = (error: unknown): boolean => error instanceof WeirError && error.code === 'STO_MISSING'

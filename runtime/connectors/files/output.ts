@@ -1,29 +1,39 @@
+/**
+ * Where file sinks put their output, and how it is named. A sink's files carry an id made of the
+ * uids of job and sink, and the transaction: `part-<subtask>-<after>-<attempt>-<id>.jsonl`. No two
+ * transactions have the same name, and none is used again, so who finds such a name knows whose it
+ * is.
+ */
 import { createHash } from 'node:crypto'
-import type { SinkContext } from '#runtime/connectors/sink'
-import type { S3Part } from '#runtime/storage/s3-objects'
+import type { TransactionId } from '#runtime/connectors/sink'
 
 /** What makes a finished file visible; stored in checkpoints, so it names everything by itself. */
-export type FileCommittable =
-  | { readonly type: 'local'; readonly temporary: string; readonly final: string }
-  | {
-      readonly type: 's3'
-      readonly bucket: string
-      readonly key: string
-      readonly uploadId: string
-      readonly parts: readonly S3Part[]
-    }
+export type FileCommittable = LocalCommittable | S3Committable
 
-/** Where a sink writes: a directory of the machine or a prefix in a bucket. */
+export interface LocalCommittable {
+  readonly type: 'local'
+  /** Path of the finished file, whose name begins with a dot. */
+  readonly hidden: string
+  readonly final: string
+  /** Path of the file that tells the directory from others of the same path. */
+  readonly marker: string
+}
+
+export interface S3Committable {
+  readonly type: 's3'
+  readonly bucket: string
+  /** Key of the finished object, below a segment that begins with a dot. */
+  readonly staged: string
+  readonly final: string
+  readonly sizeBytes: number
+}
+
+/** A directory of a disk or a prefix in a bucket. */
 export interface Output {
-  /**
-   * A new file that nobody sees before its commit. `number` is unique in this subtask and attempt.
-   */
-  begin(number: number): OutputFile
-  /**
-   * Removes unfinished files of older attempts of this sink of this job, but none of `restored`.
-   */
-  recover(restored: readonly FileCommittable[]): Promise<void>
-  close(): void
+  /** A new file that nobody sees before its commit. */
+  begin(transaction: TransactionId): OutputFile
+  /** Removes what is stored for dangling transactions. */
+  recover(isDangling: (transaction: TransactionId) => boolean): Promise<void>
 }
 
 /** Calls are made one after the other. */
@@ -35,44 +45,41 @@ export interface OutputFile {
   discard(): Promise<void>
 }
 
-/**
- * Names of one sink's files. `id` tells this sink of this job from every other that writes to the
- * same place.
- */
+/** Names of one sink's files. */
 export class OutputNames {
-  readonly #context: Pick<SinkContext, 'job' | 'uid' | 'subtask' | 'attempt'>
-  readonly #id: string
+  /** Tells this sink of this job from every other that writes to the same place. */
+  readonly id: string
+  readonly #job: string
+  readonly #sink: string
 
-  constructor(context: Pick<SinkContext, 'job' | 'uid' | 'subtask' | 'attempt'>) {
-    this.#context = context
-    this.#id = createHash('sha256').update(`${context.job.uid}\0${context.uid}`).digest('hex').slice(0, 12)
+  constructor(job: string, sink: string) {
+    this.#job = job
+    this.#sink = sink
+    this.id = createHash('sha256').update(`${job}\0${sink}`).digest('hex').slice(0, 12)
   }
 
-  /** Unique: attempts are never used twice. */
-  final(number: number): string {
-    const { subtask, attempt } = this.#context
-    return `part-${subtask}-${number}-${attempt}-${this.#id}.jsonl`
+  final({ subtask, attempt, after }: TransactionId): string {
+    return `part-${subtask}-${after}-${attempt}-${this.id}.jsonl`
   }
 
-  /** Hidden from readers by the dot. */
-  temporary(number: number): string {
-    const { subtask, attempt } = this.#context
-    return `.weir-${this.#id}-${attempt}-${subtask}-${number}.inprogress`
+  /** Whose file a final name is, if it is one of this sink. */
+  parseFinal(name: string): TransactionId | undefined {
+    const match = /^part-(\d+)-(\d+)-(\d+\.\d+)-([0-9a-f]{12})\.jsonl$/.exec(name)
+    if (match === null || match[4] !== this.id) return undefined
+    return this.#transaction(match[3], match[1], match[2])
   }
 
-  isOlderTemporary(name: string): boolean {
-    const match = /^\.weir-([0-9a-f]{12})-(\d+\.\d+)-\d+-\d+\.inprogress$/.exec(name)
-    return match !== null && match[1] === this.#id && this.#isOlder(match[2] as string)
+  /** Names the transaction among those of this sink. */
+  stem({ subtask, attempt, after }: TransactionId): string {
+    return `${attempt}-${subtask}-${after}`
   }
 
-  isOlderFinal(name: string): boolean {
-    const match = /^part-\d+-\d+-(\d+\.\d+)-([0-9a-f]{12})\.jsonl$/.exec(name)
-    return match !== null && match[2] === this.#id && this.#isOlder(match[1] as string)
+  parseStem(stem: string): TransactionId | undefined {
+    const match = /^(\d+\.\d+)-(\d+)-(\d+)$/.exec(stem)
+    return match === null ? undefined : this.#transaction(match[1], match[2], match[3])
   }
 
-  #isOlder(attempt: string): boolean {
-    const [epoch = 0, n = 0] = attempt.split('.').map(Number)
-    const [ownEpoch = 0, ownN = 0] = this.#context.attempt.split('.').map(Number)
-    return epoch < ownEpoch || (epoch === ownEpoch && n < ownN)
+  #transaction(attempt = '', subtask = '', after = ''): TransactionId {
+    return { job: this.#job, sink: this.#sink, subtask: Number(subtask), attempt, after: Number(after) }
   }
 }

@@ -1,6 +1,4 @@
-import type { Clock } from '#runtime/base/clock'
-import type { S3Access } from '#runtime/contract/process-config'
-import { S3Objects } from '#runtime/storage/s3-objects'
+import type { Bucket } from '#runtime/storage/bucket'
 import { matchesPattern, type FilePattern } from './file-pattern.ts'
 import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
 
@@ -11,19 +9,19 @@ import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
 export class S3FileTree implements FileTree {
   readonly chunkBytes = 2 * 1024 * 1024
   readonly #pattern: FilePattern
-  readonly #objects: S3Objects
+  readonly #bucket: Bucket
   readonly #root: string
 
-  constructor(pattern: FilePattern, bucket: string, access: S3Access, clock: Clock) {
+  constructor(pattern: FilePattern, bucket: Bucket) {
     this.#pattern = pattern
-    this.#objects = new S3Objects(bucket, access, clock)
-    this.#root = this.#objects.url('')
+    this.#bucket = bucket
+    this.#root = bucket.url('')
   }
 
   async list(isNew: (path: string) => boolean): Promise<FileSplit[]> {
     const { base } = this.#pattern
     const found: FileSplit[] = []
-    for (const { key, sizeBytes, etag } of await this.#objects.list(base))
+    for (const { key, sizeBytes, etag } of await this.#bucket.list(base))
       if (matchesPattern(this.#pattern, key) && isNew(this.#root + key))
         found.push({ path: this.#root + key, sizeBytes, ...(etag === undefined ? {} : { etag }) })
     return found
@@ -33,14 +31,10 @@ export class S3FileTree implements FileTree {
     const key = path.slice(this.#root.length)
     return Promise.resolve({
       read: async (start, end) => {
-        const bytes = await this.#objects.getRange(key, start, end, etag)
+        const bytes = await this.#bucket.getRange(key, start, end, etag)
         return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       },
       close: () => Promise.resolve(),
     })
-  }
-
-  close(): void {
-    this.#objects.close()
   }
 }

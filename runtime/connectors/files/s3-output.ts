@@ -1,99 +1,138 @@
 import type { Clock } from '#runtime/base/clock'
-import type { S3Objects, S3Part, S3Upload } from '#runtime/storage/s3-objects'
-import { retryIo } from './file-tree.ts'
-import type { FileCommittable, Output, OutputFile, OutputNames } from './output.ts'
+import { WeirError } from '#runtime/base/errors'
+import type { TransactionId } from '#runtime/connectors/sink'
+import type { Bucket, BucketUpload, UploadedPart } from '#runtime/storage/bucket'
+import type { Output, OutputFile, OutputNames, S3Committable } from './output.ts'
+import { retryIo } from './retry-io.ts'
 
 /** S3 asks for at least 5 MiB in all parts but the last. */
 const PART_BYTES = 8 * 1024 * 1024
 
+export interface S3Place {
+  readonly name: string
+  /** '' or ends in "/". */
+  readonly prefix: string
+  readonly bucket: Bucket
+  readonly clock: Clock
+  /** Aborted when nobody waits for the output any more. */
+  readonly signal: AbortSignal
+}
+
 /**
- * Objects below a prefix: multipart uploads, which nobody sees until they are completed at commit.
+ * Objects below a prefix. What is prepared is a finished object with a staged key,
+ * `<prefix>.weir-<id>/<transaction>.jsonl`, hidden from readers by its segment with a dot; a commit
+ * copies it (s3-commit.ts). Nothing rests on an upload that is still open: a server may lose one.
  */
 export class S3Output implements Output {
-  readonly #bucket: string
-  readonly #prefix: string
+  readonly #place: S3Place
   readonly #names: OutputNames
-  readonly #objects: S3Objects
-  readonly #clock: Clock
+  readonly #stagedPrefix: string
 
-  /** `prefix` is '' or ends in "/". Owns `objects`. */
-  constructor(bucket: string, prefix: string, names: OutputNames, objects: S3Objects, clock: Clock) {
-    this.#bucket = bucket
-    this.#prefix = prefix
+  constructor(place: S3Place, names: OutputNames) {
+    this.#place = place
     this.#names = names
-    this.#objects = objects
-    this.#clock = clock
+    this.#stagedPrefix = `${place.prefix}.weir-${names.id}/`
   }
 
-  begin(number: number): OutputFile {
+  begin(transaction: TransactionId): OutputFile {
     return new S3OutputFile(
-      this.#bucket,
-      this.#prefix + this.#names.final(number),
-      this.#objects,
-      this.#clock,
+      this.#place,
+      `${this.#stagedPrefix}${this.#names.stem(transaction)}.jsonl`,
+      this.#place.prefix + this.#names.final(transaction),
     )
   }
 
-  async recover(restored: readonly FileCommittable[]): Promise<void> {
-    const keep = new Set(restored.map((c) => (c.type === 's3' ? c.uploadId : '')))
-    const uploads = await retryIo(this.#clock, `list uploads to ${this.#objects.url(this.#prefix)}`, () =>
-      this.#objects.listUploads(`${this.#prefix}part-`),
-    )
-    for (const upload of uploads)
-      if (!keep.has(upload.uploadId) && this.#names.isOlderFinal(upload.key.slice(this.#prefix.length)))
-        await this.#objects.abortUpload(upload)
-  }
-
-  close(): void {
-    this.#objects.close()
+  /** Uploads to final keys are those of copies in parts. */
+  async recover(isDangling: (transaction: TransactionId) => boolean): Promise<void> {
+    const { bucket, prefix } = this.#place
+    const isOfDangling = (key: string): boolean => {
+      const transaction = key.startsWith(this.#stagedPrefix)
+        ? this.#names.parseStem(key.slice(this.#stagedPrefix.length).replace(/\.jsonl$/, ''))
+        : this.#names.parseFinal(key.slice(prefix.length))
+      return transaction !== undefined && isDangling(transaction)
+    }
+    for (const { key } of await bucket.list(this.#stagedPrefix))
+      if (isOfDangling(key)) await bucket.remove(key)
+    for (const start of [this.#stagedPrefix, `${prefix}part-`])
+      for (const upload of await bucket.listUploads(start))
+        if (isOfDangling(upload.key)) await bucket.abortUpload(upload)
   }
 }
 
+/** One request while it is small; an upload of parts above that. */
 class S3OutputFile implements OutputFile {
-  readonly #bucket: string
-  readonly #key: string
-  readonly #objects: S3Objects
-  readonly #clock: Clock
-  readonly #parts: S3Part[] = []
-  #upload: S3Upload | undefined
+  readonly #place: S3Place
+  readonly #staged: string
+  readonly #final: string
+  readonly #parts: UploadedPart[] = []
+  #upload: BucketUpload | undefined
   #buffered: Buffer[] = []
   #bufferedBytes = 0
+  #sizeBytes = 0
 
-  constructor(bucket: string, key: string, objects: S3Objects, clock: Clock) {
-    this.#bucket = bucket
-    this.#key = key
-    this.#objects = objects
-    this.#clock = clock
+  constructor(place: S3Place, staged: string, final: string) {
+    this.#place = place
+    this.#staged = staged
+    this.#final = final
   }
 
   async append(bytes: Buffer): Promise<void> {
     this.#buffered.push(bytes)
     this.#bufferedBytes += bytes.length
+    this.#sizeBytes += bytes.length
     if (this.#bufferedBytes >= PART_BYTES) await this.#uploadPart()
   }
 
-  async finish(): Promise<FileCommittable> {
-    if (this.#bufferedBytes > 0) await this.#uploadPart()
-    const { key, uploadId } = this.#upload as S3Upload
-    return { type: 's3', bucket: this.#bucket, key, uploadId, parts: this.#parts }
+  async finish(): Promise<S3Committable> {
+    const { name, bucket } = this.#place
+    const [staged, sizeBytes] = [this.#staged, this.#sizeBytes]
+    if (this.#upload === undefined) {
+      const bytes = this.#takeBuffered()
+      await this.#retry('write', () => bucket.put(staged, bytes))
+    } else {
+      if (this.#bufferedBytes > 0) await this.#uploadPart()
+      await this.#complete(this.#upload)
+    }
+    return { type: 's3', bucket: name, staged, final: this.#final, sizeBytes }
   }
 
   async discard(): Promise<void> {
-    if (this.#upload !== undefined) await this.#objects.abortUpload(this.#upload)
+    if (this.#upload !== undefined) await this.#place.bucket.abortUpload(this.#upload)
   }
 
   async #uploadPart(): Promise<void> {
+    const { bucket } = this.#place
+    const bytes = this.#takeBuffered()
+    const upload = (this.#upload ??= await this.#retry('start an upload to', () =>
+      bucket.startUpload(this.#staged),
+    ))
+    const number = this.#parts.length + 1
+    this.#parts.push(await this.#retry('upload to', () => bucket.uploadPart(upload, number, bytes)))
+  }
+
+  /** Whatever is answered, and however often it had to be asked: the object says whether it worked. */
+  async #complete(upload: BucketUpload): Promise<void> {
+    const { bucket } = this.#place
+    await this.#retry('complete', () => bucket.completeUpload(upload, this.#parts))
+    const found = await this.#retry('look for', () => bucket.head(this.#staged))
+    if (found?.sizeBytes === this.#sizeBytes) return
+    throw new WeirError(
+      'STO_UNAVAILABLE',
+      `The server lost an upload of ${this.#sizeBytes} bytes to ${bucket.url(this.#staged)} ` +
+        `when it was completed (found: ${found === undefined ? 'nothing' : `${found.sizeBytes} bytes`}). ` +
+        'Nothing is lost: the checkpoint that it was for does not complete.',
+    )
+  }
+
+  #takeBuffered(): Buffer {
     const bytes = this.#buffered.length === 1 ? (this.#buffered[0] as Buffer) : Buffer.concat(this.#buffered)
     this.#buffered = []
     this.#bufferedBytes = 0
-    const url = this.#objects.url(this.#key)
-    const upload = (this.#upload ??= await retryIo(this.#clock, `start an upload to ${url}`, () =>
-      this.#objects.startUpload(this.#key),
-    ))
-    this.#parts.push(
-      await retryIo(this.#clock, `upload to ${url}`, () =>
-        this.#objects.uploadPart(upload, this.#parts.length + 1, bytes),
-      ),
-    )
+    return bytes
+  }
+
+  #retry<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const { clock, signal, bucket } = this.#place
+    return retryIo({ clock, signal, what: `${what} ${bucket.url(this.#staged)}` }, work)
   }
 }

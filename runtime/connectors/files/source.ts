@@ -4,8 +4,9 @@ import { parseDuration } from '#runtime/base/units'
 import type { Source } from '#runtime/connectors/source'
 import { FileDiscovery } from './discovery.ts'
 import { parseFilePattern } from './file-pattern.ts'
-import { openFileTree, type FileSplit } from './file-tree.ts'
+import type { FileSplit } from './file-tree.ts'
 import { LineReader } from './line-reader.ts'
+import { openFileTree } from './open-file-tree.ts'
 
 export interface ReadFilesOptions {
   /**
@@ -47,8 +48,14 @@ export function lineSource<T>(
     description,
     bounded: watchMs === undefined,
     createDiscovery: (context) =>
-      new FileDiscovery(description, openFileTree(pattern, context), watchMs, context),
+      new FileDiscovery(description, openFileTree(pattern, context.access), watchMs, context),
     createReader: (context) =>
-      new LineReader({ tree: openFileTree(pattern, context), context, maxLineBytes, onBadLine, parse }),
+      new LineReader({
+        tree: openFileTree(pattern, context.access),
+        context,
+        maxLineBytes,
+        onBadLine,
+        parse,
+      }),
   }
 }

@@ -24,7 +24,6 @@ export function print<T>(options: PrintOptions = {}): Sink<T, never> {
         lines = ''
       }
       return {
-        recover() {},
         write(value) {
           lines += `${prefix}${typeof value === 'string' ? value : JSON.stringify(value)}\n`
         },
@@ -33,7 +32,7 @@ export function print<T>(options: PrintOptions = {}): Sink<T, never> {
           flush()
           return Promise.resolve(undefined)
         },
-        commit: () => Promise.resolve(),
+        commit: () => Promise.resolve('committed'),
         close: flush,
       }
     },

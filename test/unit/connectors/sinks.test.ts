@@ -3,7 +3,7 @@ import { blackhole, type BlackholeTotals } from '#runtime/connectors/blackhole/s
 import { collect } from '#runtime/connectors/collect/sink'
 import { print } from '#runtime/connectors/print/sink'
 import { SinkOperator } from '#runtime/operators/sink'
-import { OperatorHarness } from '#runtime/testing/operator-harness'
+import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
 
 describe('blackhole()', () => {
   const totalsOf = async (records: readonly unknown[]): Promise<BlackholeTotals> => {
@@ -22,22 +22,43 @@ describe('blackhole()', () => {
     expect(await totalsOf([7, 'x', { n: 1 }])).toEqual(a)
     expect((await totalsOf([8, 'x', { n: 1 }])).checksum).not.toBe(a.checksum)
   })
+
+  test('totals of a restored checkpoint are those of the subtask that counted them', async () => {
+    const told: unknown[] = []
+    const open = (subtask: number, states: HarnessState[] = []) =>
+      OperatorHarness.open(
+        {
+          create: () => new SinkOperator(blackhole({ onTotals: (t, of) => void told.push([t.count, of]) })),
+          subtask,
+          parallelism: states.length === 0 ? 2 : 1,
+        },
+        states,
+      )
+    const [a, b] = [await open(0), await open(1)]
+    b.send('x')
+    await open(0, [await a.snapshot(1), await b.snapshot(1)])
+    expect(told).toEqual([
+      [0, 0],
+      [1, 1],
+    ])
+  })
 })
 
 describe('collect()', () => {
   test('gives records when their checkpoint commits, and once', async () => {
     const into: number[] = []
-    const harness = await OperatorHarness.open({ create: () => new SinkOperator(collect<number>(into)) })
+    const sink = collect<number>(into)
+    const open = (attempt: string, states: HarnessState[] = []) =>
+      OperatorHarness.open({ create: () => new SinkOperator(sink), attempt }, states)
+    const harness = await open('1.1')
     harness.send(1)
     const state = await harness.snapshot(1)
     harness.send(2)
     expect(into).toEqual([])
     await harness.complete(1)
     expect(into).toEqual([1])
-    await OperatorHarness.open({ create: () => new SinkOperator(collect<number>(into)), attempt: '1.2' }, [
-      state,
-    ])
-    expect(into).toEqual([1, 1])
+    await open('1.2', [state])
+    expect(into).toEqual([1])
   })
 })
 

@@ -5,7 +5,8 @@ import { counting, greatest, least, summing } from '#runtime/state/aggregator'
 import { ProcessOperator } from '#runtime/operators/process'
 import { ReduceOperator } from '#runtime/operators/reduce'
 import { listState, valueState } from '#runtime/state/descriptors'
-import { OperatorHarness } from '#runtime/testing/operator-harness'
+import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
+import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
 import { runSteps, type Step } from '#runtime/testing/run-steps'
 import { TestClock } from '#runtime/testing/test-clock'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
@@ -162,5 +163,46 @@ describe('ProcessOperator', () => {
     harness.endBatch()
     harness.endBatch()
     expect(harness.values).toEqual(['processing soon x 1005'])
+  })
+
+  test('after a rescale every key has the event time of its old subtask, for timers too', async () => {
+    const open = (place: object, states: HarnessState[] = []) =>
+      OperatorHarness.open<string, string>(
+        {
+          create: () =>
+            new ProcessOperator<string, string, string, {}>((word) => word, {
+              onRecord: (word, { timers, timestamp, out }) => {
+                timers.setEventTimer(timestamp)
+                out(`${word} at ${timers.watermark}`)
+              },
+              onTimer: ({ time }, { key, out }) => out(`${key} fires ${time}`),
+            }),
+          ...place,
+        },
+        states,
+      )
+    const [zero, one] = await Promise.all([0, 1].map((subtask) => open({ subtask, parallelism: 2 })))
+    const owned = (subtask: number): string =>
+      Array.from({ length: 50 }, (_, i) => `key-${i}`).find(
+        (key) => subtaskOfKeyGroup(keyGroupOf(key, 128), 2, 128) === subtask,
+      ) as string
+    const [ahead, behind] = [owned(0), owned(1)]
+    zero?.watermark(100)
+    one?.watermark(50)
+    // Overdue, and not fired before the barrier: no batch has ended since.
+    zero?.send(ahead, 70)
+    one?.send(behind, 70)
+    const states = (await Promise.all([zero?.snapshot(1), one?.snapshot(1)])) as HarnessState[]
+    const both = await open({ attempt: '1.2' }, states)
+    both.endBatch()
+    expect(both.values).toEqual([`${ahead} fires 70`])
+    both.send(ahead, 80)
+    both.send(behind, 80)
+    both.endBatch()
+    expect(both.values.slice(1)).toEqual([`${ahead} at 100`, `${behind} at 50`, `${ahead} fires 80`])
+    both.watermark(75)
+    expect(both.values.slice(4)).toEqual([`${behind} fires 70`])
+    both.watermark(100)
+    expect(both.values.slice(5)).toEqual([`${behind} fires 80`])
   })
 })

@@ -1,54 +1,89 @@
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
-import type { Sink, SinkWriter } from '#runtime/connectors/sink'
+import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import { SinkOperator } from '#runtime/operators/sink'
-import { OperatorHarness } from '#runtime/testing/operator-harness'
+import { OperatorHarness, type HarnessOptions, type HarnessState } from '#runtime/testing/operator-harness'
+import { hurriedClock } from '#test/kit/port-steps'
+
+interface Stored {
+  readonly id: string
+  readonly records: readonly number[]
+}
+
+const nameOf = ({ attempt, subtask, after }: TransactionId): string => `${attempt}/${subtask}/${after}`
 
 /** A sink on a shared world of transactions. */
 class World {
   readonly committed = new Map<string, readonly number[]>()
-  readonly recovered: string[][] = []
+  /** By subtask and attempt: whether each of the transactions asked about is dangling. */
+  readonly recovered: { readonly by: string; readonly dangling: readonly string[] }[] = []
+  /** Asked about when recovering. */
+  stored: TransactionId[] = []
   commits = 0
-  failCommits = 0
+  /** What the next commits do instead. */
+  instead: (() => CommitOutcome)[] = []
+  failRecover = 0
   hold: Promise<void> = Promise.resolve()
   failPrepare = false
 
-  sink(): Sink<number, { id: string; records: readonly number[] }> {
+  sink(): Sink<number, Stored> {
     return {
       description: 'world',
       guarantee: 'exactly-once',
-      createWriter: ({
-        subtask,
-        attempt,
-      }): SinkWriter<number, { id: string; records: readonly number[] }> => {
+      createWriter: ({ subtask, attempt }): SinkWriter<number, Stored> => {
         let open: number[] = []
+        let id = ''
         return {
-          recover: (restored) => void this.recovered.push(restored.map((r) => r.id)),
+          recover: (isDangling) => {
+            if (this.failRecover-- > 0) throw new WeirError('STO_UNAVAILABLE', 'later')
+            this.recovered.push({
+              by: `${attempt}/${subtask}`,
+              dangling: this.stored.filter(isDangling).map(nameOf),
+            })
+          },
+          begin: (transaction) => void (id = nameOf(transaction)),
           write: (n) => void open.push(n),
-          prepare: async (checkpointId) => {
-            const records = open
+          prepare: async () => {
+            const prepared = { id, records: open }
             open = []
             await this.hold
             if (this.failPrepare) throw new WeirError('STO_UNAVAILABLE', 'no')
-            return records.length === 0 ? undefined : { id: `${attempt}/${subtask}/${checkpointId}`, records }
+            return prepared.records.length === 0 ? undefined : prepared
           },
-          commit: async ({ id, records }) => {
+          commit: async ({ id: of, records }) => {
             this.commits++
-            if (this.failCommits-- > 0) throw new WeirError('STO_UNAVAILABLE', 'later')
-            this.committed.set(id, records)
+            const instead = this.instead.shift()
+            if (instead !== undefined) return instead()
+            this.committed.set(of, records)
+            return 'committed'
           },
           close: () => {},
         }
       },
     }
   }
+
+  get output(): number[] {
+    return [...this.committed.values()].flat()
+  }
 }
 
-const open = (
-  world: World,
-  options: object = {},
-  states = [] as Parameters<typeof OperatorHarness.open>[1],
-) => OperatorHarness.open({ create: () => new SinkOperator(world.sink()), ...options }, states)
+function later(): CommitOutcome {
+  throw new WeirError('STO_UNAVAILABLE', 'later')
+}
+function gone(): CommitOutcome {
+  throw new WeirError('CKP_COMMIT_LOST', 'gone')
+}
+const consumed = (): CommitOutcome => 'consumed'
+
+type Options = Partial<HarnessOptions<number, never>>
+const open = (world: World, options: Options = {}, states: readonly HarnessState[] = []) =>
+  OperatorHarness.open<number, never>(
+    { create: () => new SinkOperator(world.sink()), clock: hurriedClock(), ...options },
+    states,
+  )
 
 describe('SinkOperator', () => {
   test('commits with a permit, not before', async () => {
@@ -58,8 +93,19 @@ describe('SinkOperator', () => {
     await harness.snapshot(1)
     expect(world.committed.size).toBe(0)
     await harness.complete(1)
-    expect([...world.committed]).toEqual([['1.1/0/1', [1]]])
+    expect([...world.committed]).toEqual([['1.1/0/0', [1]]])
     expect(harness.counters.committed).toBe(1)
+  })
+
+  test('a transaction is named by the barrier before it', async () => {
+    const world = new World()
+    const harness = await open(world)
+    for (const id of [3, 5, 9]) {
+      if (id !== 5) harness.send(id)
+      await harness.snapshot(id)
+    }
+    await harness.complete(9)
+    expect([...world.committed.keys()]).toEqual(['1.1/0/0', '1.1/0/5'])
   })
 
   test('a permit covers every older transaction, once', async () => {
@@ -71,10 +117,10 @@ describe('SinkOperator', () => {
     }
     await harness.complete(2)
     await harness.complete(2)
-    expect([...world.committed.values()].flat()).toEqual([1, 2])
+    expect(world.output).toEqual([1, 2])
     expect(world.commits).toBe(2)
     await harness.complete(3)
-    expect([...world.committed.values()].flat()).toEqual([1, 2, 3])
+    expect(world.output).toEqual([1, 2, 3])
   })
 
   test('a transaction of an aborted checkpoint rides with the next', async () => {
@@ -85,7 +131,7 @@ describe('SinkOperator', () => {
     first.send(2)
     const state = await first.snapshot(2)
     await open(world, { attempt: '1.2' }, [state])
-    expect([...world.committed.values()].flat()).toEqual([1, 2])
+    expect(world.output).toEqual([1, 2])
   })
 
   test('what was cut before a slow prepare stays with its checkpoint', async () => {
@@ -100,12 +146,12 @@ describe('SinkOperator', () => {
     release()
     const [one, two] = await Promise.all([first, second])
     await open(world, { attempt: '1.2' }, [one])
-    expect([...world.committed.values()].flat()).toEqual([1])
+    expect(world.output).toEqual([1])
     await open(world, { attempt: '1.3' }, [two])
-    expect([...world.committed.values()].flat()).toEqual([1, 2])
+    expect(world.output).toEqual([1, 2])
   })
 
-  test('after a change of parallelism each transaction is committed by one subtask, and known to all', async () => {
+  test('after a change of parallelism each transaction is committed by one subtask, and dangling to none', async () => {
     const world = new World()
     const states = await Promise.all(
       [0, 1, 2].map(async (subtask) => {
@@ -114,23 +160,29 @@ describe('SinkOperator', () => {
         return harness.snapshot(1)
       }),
     )
+    const stored = (subtask: number, after: number): TransactionId => ({
+      job: 'job-uid',
+      sink: 'operator',
+      attempt: '1.1',
+      subtask,
+      after,
+    })
+    world.stored = [stored(0, 0), stored(1, 0), stored(2, 0), stored(0, 1)]
+    world.recovered.length = 0
     await Promise.all(
       [0, 1].map((subtask) => open(world, { subtask, parallelism: 2, attempt: '2.1' }, states)),
     )
-    expect([...world.committed.values()].flat().sort()).toEqual([0, 1, 2])
+    expect(world.output.sort()).toEqual([0, 1, 2])
     expect(world.commits).toBe(3)
-    expect(world.recovered.slice(-2)).toEqual([
-      ['1.1/0/1', '1.1/1/1', '1.1/2/1'],
-      ['1.1/0/1', '1.1/1/1', '1.1/2/1'],
-    ])
+    expect(world.recovered).toEqual([{ by: '2.1/0', dangling: ['1.1/0/1'] }])
   })
 
-  test("a transient failure of commit is the caller's to repeat", async () => {
+  test("a transient failure of a permit's commit is the caller's to repeat", async () => {
     const world = new World()
     const harness = await open(world)
     harness.send(1)
     await harness.snapshot(1)
-    world.failCommits = 1
+    world.instead = [later]
     await expect(harness.complete(1)).rejects.toThrow('later')
     await harness.complete(1)
     expect(world.committed.size).toBe(1)
@@ -143,5 +195,100 @@ describe('SinkOperator', () => {
     world.failPrepare = true
     await expect(harness.snapshot(1)).rejects.toThrow('no')
     expect(harness.failures).toHaveLength(1)
+  })
+})
+
+describe('SinkOperator on restore', () => {
+  /** One pending transaction of checkpoint 7. */
+  const pending = async (world: World): Promise<HarnessState> => {
+    const harness = await open(world)
+    harness.send(1)
+    return harness.snapshot(7)
+  }
+  /** What it warned of, in the order of the log. */
+  const warnings = () => {
+    const lines: { count: number; msg: string }[] = []
+    const stream = new Writable({
+      write(chunk: Buffer, _, done) {
+        lines.push(JSON.parse(chunk.toString()) as { count: number; msg: string })
+        done()
+      },
+    })
+    return { lines, logger: pino({ level: 'warn' }, stream) }
+  }
+
+  test('asks again while the outside does not answer', async () => {
+    const world = new World()
+    const state = await pending(world)
+    world.instead = [later, later]
+    world.failRecover = 2
+    await open(world, { attempt: '1.2' }, [state])
+    expect(world.output).toEqual([1])
+    expect(world.recovered.at(-1)?.by).toBe('1.2/0')
+  })
+
+  test('gives up when the outside does not answer for a minute', async () => {
+    const world = new World()
+    const state = await pending(world)
+    world.instead = Array.from({ length: 1000 }, () => later)
+    await expect(open(world, { attempt: '1.2' }, [state])).rejects.toThrow('later')
+    expect(world.commits).toBeLessThan(100)
+  })
+
+  test('a fork commits nothing, and has nothing of its source in its own checkpoints', async () => {
+    const world = new World()
+    const state = await pending(world)
+    const fork = await open(world, { jobUid: 'fork', lineage: 'fork' }, [state])
+    const own = await fork.snapshot(8)
+    await fork.complete(8)
+    await open(world, { jobUid: 'fork', attempt: '1.2' }, [own])
+    expect(world.commits).toBe(0)
+  })
+
+  test('what is known to be committed is not even looked at', async () => {
+    const world = new World()
+    const state = await pending(world)
+    const sinks = { committedUpTo: 7, savepoints: [] }
+    await open(world, { attempt: '1.2', sinks }, [state])
+    expect(world.commits).toBe(0)
+  })
+
+  test('a transaction that is gone without a trace fails a succession for good', async () => {
+    const world = new World()
+    const state = await pending(world)
+    world.instead = [gone]
+    await expect(open(world, { attempt: '1.2' }, [state])).rejects.toMatchObject({
+      code: 'CKP_COMMIT_LOST',
+      retry: 'never',
+    })
+    expect(world.commits).toBe(1)
+  })
+
+  test.each([
+    ['rewind', gone],
+    ['rewind', consumed],
+    ['succession', consumed],
+  ] as const)('a %s skips and counts what was taken away, with one warning', async (lineage, instead) => {
+    const world = new World()
+    const first = await open(world)
+    for (const id of [7, 8]) {
+      first.send(id)
+      await first.snapshot(id)
+    }
+    const state = await first.snapshot(9)
+    world.instead = [instead, instead]
+    const { lines, logger } = warnings()
+    const harness = await open(world, { attempt: '1.2', lineage, logger }, [state])
+    expect([harness.counters.skippedCommits, harness.counters.committed, harness.failures]).toEqual([
+      2,
+      0,
+      [],
+    ])
+    expect(lines).toEqual([
+      expect.objectContaining({
+        count: 2,
+        msg: 'output that was committed before is gone: it is not committed again',
+      }),
+    ])
   })
 })
