@@ -165,7 +165,13 @@ export class SimDeployment {
     const { world, network } = this.#around
     const { job, run, slots, definition } = this.options
     const logger = this.#around.loggerOf(node)
-    const threads = new SimThreads({ node, logger, job: definition, watch: this.#around.slotWatch })
+    const threads = new SimThreads({
+      node,
+      logger,
+      job: definition,
+      watch: this.#around.slotWatch,
+      output: this.#around.output,
+    })
     const taskManager = new TaskManager({
       config: taskManagerConfig.parse({
         job,

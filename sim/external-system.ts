@@ -1,34 +1,25 @@
-import type { Sink, SinkContext, SinkWriter } from '#runtime/connectors/sink'
-import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
+import type { CommitOutcome, Sink, SinkContext, SinkWriter, TransactionId } from '#runtime/connectors/sink'
+import type { Caller } from './caller.ts'
 import type { Row, SinkUid } from './job.ts'
+import type { CommittedRows } from './ledger.ts'
+import type { SimAccess } from './threads.ts'
 import type { World } from './world.ts'
 
-interface Transaction {
-  readonly job: string
-  readonly sink: string
-  readonly attempt: string
-  readonly rows: readonly Row[]
-}
-
-/** Rows that a sink made visible, and whose they are. */
-export interface CommittedRows {
-  readonly job: string
-  readonly uid: SinkUid
+interface Prepared {
+  readonly id: TransactionId
   readonly rows: readonly Row[]
 }
 
 /**
- * A system with transactions that a sink of a user writes to: prepared under a name, then committed
- * or rolled back. Committing twice is harmless; what was rolled back is gone.
+ * A system with transactions, as a sink of a user writes to one: prepared under a name, then
+ * committed or rolled back. Committing twice is harmless; what was rolled back is gone.
  */
 export class ExternalSystem {
   readonly #world: World
-  readonly #prepared = new Map<string, Transaction>()
+  readonly #prepared = new Map<string, Prepared>()
   readonly #committed = new Set<string>()
   readonly visible: CommittedRows[] = []
-  /** Fails every call until then. */
-  troubledUntil = 0
 
   constructor(world: World) {
     this.#world = world
@@ -42,96 +33,63 @@ export class ExternalSystem {
     }
   }
 
-  /** One call of a process, on its clock: it may die or stand still before the answer comes. */
-  call<T>(clock: Clock, effect: () => T): Promise<T> {
-    const { clock: time, random, faulty } = this.#world
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
-    const isTroubled = this.troubledUntil > time.monotonic()
-    const there = faulty && random.chance(0.05) ? random.between(20, 600) : 0.5 + random.next() * 3
-    const isLost = faulty && random.chance(0.01)
-    let settle = (): void => reject(new WeirError('STO_UNAVAILABLE', 'the external system does not answer'))
-    time.after(there, () => {
-      if (isTroubled) return
-      try {
-        const result = effect()
-        if (!isLost) settle = () => resolve(result)
-      } catch (error) {
-        settle = () => reject(error as Error)
-      }
-    })
-    clock.after(there + 0.5 + random.next() * 2, () => settle())
-    return promise
-  }
-
-  prepare(name: string, transaction: Transaction): void {
-    this.#prepared.set(name, transaction)
+  prepare(name: string, prepared: Prepared): void {
+    this.#prepared.set(name, prepared)
   }
 
   commit(uid: SinkUid, name: string): void {
     if (this.#committed.has(name)) return this.#world.coverage.reach('commit repeated')
-    const transaction = this.#prepared.get(name)
-    if (transaction === undefined)
+    const prepared = this.#prepared.get(name)
+    if (prepared === undefined)
       throw new WeirError('CKP_COMMIT_LOST', `Transaction ${name} does not exist: it was rolled back.`)
     this.#prepared.delete(name)
     this.#committed.add(name)
-    this.visible.push({ job: transaction.job, uid, rows: transaction.rows })
+    this.visible.push({ job: prepared.id.job, uid, rows: prepared.rows })
   }
 
-  /** Names of what a sink of a job has prepared and not committed. */
-  preparedBy(job: string, sink: string): readonly { readonly name: string; readonly attempt: string }[] {
-    return [...this.#prepared]
-      .filter(([, t]) => t.job === job && t.sink === sink)
-      .map(([name, { attempt }]) => ({ name, attempt }))
-  }
-
-  rollBack(name: string): void {
-    this.#prepared.delete(name)
+  rollBack(isDangling: (id: TransactionId) => boolean): void {
+    for (const [name, { id }] of this.#prepared) if (isDangling(id)) this.#prepared.delete(name)
   }
 }
 
 class ExternalWriter implements SinkWriter<Row, { name: string }> {
   readonly #system: ExternalSystem
   readonly #uid: SinkUid
-  readonly #context: SinkContext
+  readonly #caller: Caller
   #rows: Row[] = []
-  #after = 0
+  #id: TransactionId | undefined
 
   constructor(system: ExternalSystem, uid: SinkUid, context: SinkContext) {
     this.#system = system
     this.#uid = uid
-    this.#context = context
+    this.#caller = (context.access as SimAccess).caller
   }
 
-  async recover(restored: readonly { name: string }[]): Promise<void> {
-    if (this.#context.subtask !== 0) return
-    const { job, attempt } = this.#context
-    const kept = new Set(restored.map((r) => r.name))
-    await this.#system.call(this.#context.clock, () => {
-      for (const { name, attempt: of } of this.#system.preparedBy(job.uid, this.#uid))
-        if (of !== attempt && !kept.has(name)) this.#system.rollBack(name)
-    })
+  recover(isDangling: (id: TransactionId) => boolean): Promise<void> {
+    return this.#caller.call('external', () => this.#system.rollBack(isDangling))
+  }
+
+  begin(id: TransactionId): void {
+    this.#id = id
   }
 
   write(row: Row): void {
     this.#rows.push(row)
   }
 
-  async prepare(checkpointId: number): Promise<{ name: string } | undefined> {
+  async prepare(): Promise<{ name: string } | undefined> {
     const rows = this.#rows
-    const begunAfter = this.#after
+    const id = this.#id as TransactionId
     this.#rows = []
-    this.#after = checkpointId
     if (rows.length === 0) return undefined
-    const { job, attempt, subtask } = this.#context
-    const name = `${job.uid}/${this.#uid}/${attempt}/${subtask}/${begunAfter}`
-    await this.#system.call(this.#context.clock, () =>
-      this.#system.prepare(name, { job: job.uid, sink: this.#uid, attempt, rows }),
-    )
+    const name = `${id.job}/${this.#uid}/${id.attempt}/${id.subtask}/${id.after}`
+    await this.#caller.call('external', () => this.#system.prepare(name, { id, rows }))
     return { name }
   }
 
-  commit({ name }: { name: string }): Promise<void> {
-    return this.#system.call(this.#context.clock, () => this.#system.commit(this.#uid, name))
+  async commit({ name }: { name: string }): Promise<CommitOutcome> {
+    await this.#caller.call('external', () => this.#system.commit(this.#uid, name))
+    return 'committed'
   }
 
   close(): void {}

@@ -127,7 +127,11 @@ class Actions {
         redis.blockedUntil = world.clock.monotonic() + ms
       },
       () => this.#sim.loseLease(),
-      () => this.#sim.troubleOutput(ms),
+      () => world.trouble(random.pick(['bucket', 'external', 'disk']), ms),
+      () => {
+        world.tell('disk', `is full for ${ms} ms`)
+        this.#sim.output.files.fullUntil = world.clock.monotonic() + ms
+      },
     ])
   }
 

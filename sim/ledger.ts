@@ -1,14 +1,22 @@
-import type { CommittedRows } from './external-system.ts'
 import {
   keyOf,
   TICK_MS,
   WINDOW_MS,
   type LateRow,
   type NumberRow,
+  type Row,
+  type SinkUid,
   type SimJobArgs,
   type WindowRow,
 } from './job.ts'
 import type { World } from './world.ts'
+
+/** Rows that a sink of a job made visible together. */
+export interface CommittedRows {
+  readonly job: string
+  readonly uid: SinkUid
+  readonly rows: readonly Row[]
+}
 
 /**
  * A stretch of output that belongs together: the rows of one job from a run on. `isWhole`: it

@@ -37,7 +37,7 @@ const STATES: Readonly<Record<string, (fields: Fields, line: LogLine) => RareSta
     if (from === 'Opening' && to === 'Preparing') return 'lease lost while opening'
     return from === 'Leading' && to === 'Preparing' ? 'lease lost while leading' : undefined
   },
-  'restored transaction is gone, skipped': () => 'commit skipped',
+  'output that was committed before is gone: it is not committed again': () => 'commit skipped',
 }
 
 function phaseState({ from, step, phase }: Fields): RareState | undefined {

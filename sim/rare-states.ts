@@ -50,5 +50,6 @@ export const RARE_STATES = {
   'commit skipped': 'a restored transaction that is gone is skipped',
   'commit repeated': 'a transaction is committed again after a failure',
   'output consumed': 'a consumer takes committed output away',
+  'output came back': 'an object taken away in the middle of its commit appears again',
 } as const
 export type RareState = keyof typeof RARE_STATES

@@ -2,8 +2,9 @@ import type { RestoreOptions } from '#runtime/contract/job-options'
 import type { OperationView } from '#runtime/contract/rest'
 import type { StopRequest } from '#runtime/job-manager/job-phase'
 import type { SimDeployment } from './deployment.ts'
-import { simJob, type SimJobArgs } from './job.ts'
+import { simJob, type SimJobArgs, type SinkUid } from './job.ts'
 import { checkLine, checkPrefix, type Line } from './ledger.ts'
+import type { OutputKind } from './output.ts'
 import type { Random } from './random.ts'
 import type { Simulation } from './simulation.ts'
 
@@ -79,7 +80,7 @@ async function rewind(stage: Stage): Promise<void> {
   stage.sim.world.coverage.reach('rewound')
   const line: Line = { name: 'a', jobs: new Set(['a']), fromRun: 2, isWhole: false, isFinished: true }
   stage.check(line)
-  checkPrefix(stage.sim.world, line, stage.args, stage.sim.external.visible)
+  checkPrefix(stage.sim.world, line, stage.args, stage.sim.output.committed)
 }
 
 /** A job that has ended is taken over by another one, with what it left uncommitted. */
@@ -99,6 +100,7 @@ class Stage {
   readonly sim: Simulation
   readonly args: SimJobArgs
   readonly #random: Random
+  readonly #outputs: Readonly<Record<SinkUid, OutputKind>>
   #asked = 0
 
   constructor(sim: Simulation) {
@@ -112,6 +114,9 @@ class Stage {
       keys: this.#random.pick([1, 3, 7, 20]),
       run: 0,
     }
+    const output = (): OutputKind => this.#random.pick(['disk', 'bucket', 'external'])
+    this.#outputs = { 'numbers-out': output(), 'windows-out': output(), 'late-out': output() }
+    if (this.#random.chance(0.4)) this.#consume()
   }
 
   run(name: string, run: number, restore?: RestoreOptions): SimDeployment {
@@ -124,7 +129,7 @@ class Stage {
       name,
       job: { cluster: 'sim', namespace: 'sim', name, uid: name },
       run,
-      definition: simJob((uid) => this.sim.external.sink(uid)),
+      definition: simJob((uid) => this.sim.output.sinkOf(this.#outputs[uid], name, uid)),
       args: this.args,
       parallelism,
       jobManagers: random.pick([1, 2, 2, 3]),
@@ -132,6 +137,16 @@ class Stage {
       slots,
       restore,
     })
+  }
+
+  /** Consumers take output away, until the end. */
+  #consume(): void {
+    const everyMs = this.#random.pick([20, 100, 400])
+    const next = (): void => {
+      this.sim.output.consumeOne()
+      this.sim.world.clock.after(everyMs * (0.5 + this.#random.next()), next)
+    }
+    next()
   }
 
   async sleepUpTo(ms: number): Promise<void> {
@@ -188,7 +203,7 @@ class Stage {
   }
 
   check(line: Line): void {
-    checkLine(this.sim.world, line, this.args, this.sim.external.visible)
+    checkLine(this.sim.world, line, this.args, this.sim.output.committed)
   }
 
   #path(): string | undefined {

@@ -4,13 +4,13 @@ import type { LeaseNotice } from '#runtime/election/lease-loop'
 import { parseLogKey } from '#runtime/storage/paths'
 import type { Stores } from '#runtime/storage/stores'
 import { Elections, SimDeployment, type DeploymentOptions } from './deployment.ts'
-import { ExternalSystem } from './external-system.ts'
 import { injectFaults } from './faults.ts'
 import { errorOf, simLogger, type LogLine } from './logger.ts'
 import { SimNetwork } from './network.ts'
 import type { SimNode } from './node.ts'
 import { rareStateOf } from './observer.ts'
 import { Oracle } from './oracle.ts'
+import { Output } from './output.ts'
 import type { RareState } from './rare-states.ts'
 import { SimRedis } from './redis.ts'
 import { playScenario } from './scenario.ts'
@@ -48,7 +48,7 @@ export class Simulation implements Surroundings {
   readonly objects: SimObjects
   readonly weather: StoreWeather
   readonly oracle: Oracle
-  readonly external: ExternalSystem
+  readonly output: Output
   readonly traps = new Traps()
   readonly slotWatch: SlotWatch
   readonly #deployments: SimDeployment[] = []
@@ -62,7 +62,7 @@ export class Simulation implements Surroundings {
     this.objects = new SimObjects(world)
     this.weather = new StoreWeather(world)
     this.oracle = new Oracle(world, this.objects)
-    this.external = new ExternalSystem(world)
+    this.output = new Output(world)
     this.slotWatch = {
       toSlot: (node, assignment, message) => {
         this.oracle.toSlot(node, assignment, message)
@@ -134,12 +134,12 @@ export class Simulation implements Surroundings {
   /** Everything that was broken on purpose is mended. */
   heal(): void {
     this.world.tell('operator', 'no more faults from here on')
-    this.world.faulty = false
+    this.world.heal()
     this.traps.clear()
     this.network.heal()
     this.weather.heal()
     this.redis.blockedUntil = 0
-    this.external.troubledUntil = 0
+    this.output.files.fullUntil = 0
   }
 
   /** Whatever becomes of a process of a run, another takes its place. */
@@ -158,11 +158,6 @@ export class Simulation implements Surroundings {
   /** Another candidate holds the lease for a moment. */
   loseLease(): void {
     for (const { options } of this.#deployments) this.redis.giveAway(options.job.uid)
-  }
-
-  troubleOutput(ms: number): void {
-    this.world.tell('output', `does not answer for ${ms} ms`)
-    this.external.troubledUntil = this.world.clock.monotonic() + ms
   }
 
   storesOf(node: SimNode, jobUid: string): Stores {

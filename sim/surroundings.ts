@@ -5,6 +5,7 @@ import type { Stores } from '#runtime/storage/stores'
 import type { Elections, SimDeployment } from './deployment.ts'
 import type { SimNetwork } from './network.ts'
 import type { SimNode } from './node.ts'
+import type { Output } from './output.ts'
 import type { SimRedis } from './redis.ts'
 import type { SlotWatch } from './threads.ts'
 import type { World } from './world.ts'
@@ -15,6 +16,7 @@ export interface Surroundings {
   readonly network: SimNetwork
   readonly redis: SimRedis
   readonly elections: Elections
+  readonly output: Output
   readonly slotWatch: SlotWatch
   storesOf(node: SimNode, jobUid: string): Stores
   loggerOf(node: SimNode): Logger

@@ -6,9 +6,18 @@ import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { SlotEntry } from '#runtime/task/slot-entry'
 import type { ExchangeParcel, FromSlot, SlotAssignment, SlotPort, ToSlot } from '#runtime/task/slot-messages'
 import type { SlotThread, SlotThreads } from '#runtime/task-manager/slot-threads'
+import type { ConnectorAccess } from '#runtime/storage/connector-access'
+import { Caller } from './caller.ts'
 import type { SimNode } from './node.ts'
+import type { Output } from './output.ts'
+
+/** What connectors reach in a simulation; a sink of the simulation itself calls by it. */
+export interface SimAccess extends ConnectorAccess, Disposable {
+  readonly caller: Caller
+}
 
 export interface SimThreadsOptions {
+  readonly output: Output
   readonly node: SimNode
   readonly logger: Logger
   readonly job: JobDefinition
@@ -61,7 +70,8 @@ class SimThread implements SlotThread {
   #live = true
 
   constructor(options: SimThreadsOptions, onEnd: () => void) {
-    const { node, logger, job } = options
+    const { node, logger, job, output } = options
+    const caller = new Caller(node, () => this.#live)
     this.#options = options
     this.#onEnd = onEnd
     this.#entry = new SlotEntry({
@@ -71,6 +81,7 @@ class SimThread implements SlotThread {
       post: (message) => this.#post(message),
       instantiate: (module, plan) =>
         Promise.resolve(instancesOf(bindPlan(buildGraph(job, module.args), plan))),
+      accessOf: () => output.accessOf(caller),
       encode: (content) => encodeStateFile(content, { compress: false }),
     })
   }

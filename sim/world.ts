@@ -1,4 +1,5 @@
 import { VirtualClock } from './virtual-clock.ts'
+import type { Service } from './caller.ts'
 import { Coverage } from './coverage.ts'
 import { Random } from './random.ts'
 
@@ -16,6 +17,7 @@ export class World {
   readonly violations: string[] = []
   /** Faults are injected while it is true. */
   faulty = true
+  readonly #troubles = new Map<Service, number>()
   #hash = 0x811c9dc5
   #lines = 0
   readonly #onTrace: ((line: string) => void) | undefined
@@ -37,6 +39,21 @@ export class World {
   violate(invariant: string, text: string): void {
     this.violations.push(`${invariant}: ${text}`)
     this.tell('oracle', `VIOLATION of ${invariant}: ${text}`)
+  }
+
+  /** The service answers nobody for a while. */
+  trouble(service: Service, ms: number): void {
+    this.tell(service, `does not answer for ${ms} ms`)
+    this.#troubles.set(service, this.clock.monotonic() + ms)
+  }
+
+  isTroubled(service: Service): boolean {
+    return (this.#troubles.get(service) ?? 0) > this.clock.monotonic()
+  }
+
+  heal(): void {
+    this.faulty = false
+    this.#troubles.clear()
   }
 
   /** Equal for equal runs. */

@@ -38,13 +38,14 @@ export function attemptPlan({ plan }: PlannedJob) {
 }
 
 /**
- * What the log knows of the transactions that sinks find. Ids of another job say nothing about
- * this one's.
+ * What the log knows of the transactions that sinks find. It knows nothing of those in a savepoint
+ * that somebody asked for: ids of another job are not this one's, and an attempt of this job that
+ * failed after the savepoint has left a branch that later ids do not continue.
  */
 function sinkHistory(log: LogState, point: RestorePoint): SinkHistory {
-  const isForeign = point.kind === 'savepoint' && point.manifest === undefined && point.lineage !== 'rewind'
+  const isAsked = point.kind === 'savepoint' && point.manifest === undefined
   return {
-    committedUpTo: isForeign ? point.committedUpTo : log.committedUpTo,
+    committedUpTo: isAsked ? point.committedUpTo : log.committedUpTo,
     savepoints: log.savepoints.map(({ attempt, id }) => ({ attempt, id })),
   }
 }

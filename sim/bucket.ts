@@ -1,0 +1,105 @@
+import { WeirError } from '#runtime/base/errors'
+import type { Bucket, BucketObject } from '#runtime/storage/bucket'
+import type { Caller } from './caller.ts'
+
+interface Upload {
+  readonly key: string
+  readonly parts: Map<number, Uint8Array>
+}
+
+/** The objects of one bucket, shared by all processes. */
+export class SimBucketObjects {
+  readonly name: string
+  readonly objects = new Map<string, Uint8Array>()
+  readonly uploads = new Map<string, Upload>()
+  readonly #copiedFrom = new Map<string, string>()
+  #uploads = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  copy(from: string, to: string): 'copied' | 'missing' {
+    const bytes = this.objects.get(from)
+    if (bytes === undefined) return 'missing'
+    this.objects.set(to, bytes)
+    this.#copiedFrom.set(to, from)
+    return 'copied'
+  }
+
+  /** The object was copied to this key, and what it was copied from is still there. */
+  isHalfMoved(key: string): boolean {
+    return this.objects.has(this.#copiedFrom.get(key) ?? '')
+  }
+
+  start(key: string): string {
+    const id = `upload-${++this.#uploads}`
+    this.uploads.set(id, { key, parts: new Map() })
+    return id
+  }
+}
+
+/** A bucket as one thread of a simulated process reaches it. */
+export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
+  const { objects, uploads, name } = bucket
+  const call = <T>(effect: () => T): Promise<T> => caller.call('bucket', effect)
+  const url = (key: string): string => `s3://${name}/${key}`
+  const describe = (key: string, bytes: Uint8Array): BucketObject => ({
+    key,
+    sizeBytes: bytes.byteLength,
+    etag: undefined,
+  })
+  return {
+    url,
+    list: (prefix) =>
+      call(() =>
+        [...objects]
+          .filter(([key]) => key.startsWith(prefix))
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([key, bytes]) => describe(key, bytes)),
+      ),
+    head: (key) =>
+      call(() => {
+        const bytes = objects.get(key)
+        return bytes === undefined ? undefined : describe(key, bytes)
+      }),
+    getRange: (key, start, end) =>
+      call(() => {
+        const bytes = objects.get(key)
+        if (bytes === undefined) throw new WeirError('STO_MISSING', `${url(key)} does not exist.`)
+        return bytes.slice(start, end)
+      }),
+    put: (key, bytes) => {
+      const copy = Uint8Array.from(bytes)
+      return call(() => void objects.set(key, copy))
+    },
+    copy: ({ key }, to) => call(() => bucket.copy(key, to)),
+    remove: (key) => call(() => void objects.delete(key)),
+    startUpload: (key) => call(() => ({ key, uploadId: bucket.start(key) })),
+    uploadPart: ({ key, uploadId }, number, bytes) => {
+      const copy = Uint8Array.from(bytes)
+      return call(() => {
+        const upload = uploads.get(uploadId)
+        if (upload === undefined) throw new WeirError('STO_MISSING', `${url(key)} has no upload ${uploadId}.`)
+        upload.parts.set(number, copy)
+        return { number, etag: String(copy.byteLength) }
+      })
+    },
+    completeUpload: ({ uploadId }, parts) =>
+      call(() => {
+        const upload = uploads.get(uploadId)
+        if (upload === undefined) return 'missing'
+        uploads.delete(uploadId)
+        objects.set(
+          upload.key,
+          Buffer.concat(parts.map((p) => upload.parts.get(p.number) ?? new Uint8Array(0))),
+        )
+        return 'completed'
+      }),
+    abortUpload: ({ uploadId }) => call(() => void uploads.delete(uploadId)),
+    listUploads: (prefix) =>
+      call(() =>
+        [...uploads].flatMap(([uploadId, { key }]) => (key.startsWith(prefix) ? [{ key, uploadId }] : [])),
+      ),
+  }
+}
