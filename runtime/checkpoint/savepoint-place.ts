@@ -19,7 +19,7 @@ export interface SavepointPlace {
   readonly copyTo?: string
 }
 
-const RESERVED = new Set(['log', 'chk', 'modules'])
+const RESERVED = new Set(['log', 'chk'])
 
 /**
  * `path`: absent (savepoints/ of the job), a key below the job's root, or a URL. It is the

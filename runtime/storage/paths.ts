@@ -11,7 +11,6 @@ import { invariant, WeirError } from '#runtime/base/errors'
  *   chk/<id>-<epoch>/<vertex>-<subtask>-<attempt>.state
  *   savepoints/<id>-<epoch>/...       default place of savepoints: manifest.json and state files,
  *                                     whose names end in -<id>.state
- *   modules/<sha256>                                   bytes of the job's module
  *
  * I1 No key is another key's directory: every key above is a leaf, and directories are never
  *    written.
@@ -97,7 +96,6 @@ export const checkpointDirectory = (id: number, epoch: number): string => `chk/$
 export const savepointDirectory = (id: number, epoch: number): string => `savepoints/${id}-${epoch}`
 export const manifestKey = (directory: string): string =>
   directory === '' ? MANIFEST : `${directory}/${MANIFEST}`
-export const moduleKey = (sha256: string): string => `modules/${sha256}`
 
 /** What tells a state file from every other in its directory. */
 export interface StateFileName {
