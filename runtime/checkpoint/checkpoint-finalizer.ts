@@ -136,7 +136,6 @@ export class CheckpointFinalizer {
   afterAppend({ body, staged }: FinalizedCheckpoint): void {
     const { clock, store, logger } = this.#deps
     void this.#sweep()
-    void this.#deps.term.compactIfDue()
     if (body.kind === 'CHECKPOINT' && body.retires.length > 0) {
       const timer = clock.after(this.#graceMs, () => {
         this.#timers.delete(timer)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Clock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
 import {
   fileKeys,
@@ -10,14 +11,14 @@ import {
 import type { LogBody, Manifest, StateFile } from '#runtime/contract/checkpoint-records'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import { chooseRetired } from '#runtime/commit-log/retention'
-import type { CommitLog } from '#runtime/commit-log/commit-log'
+import type { Term } from '#runtime/commit-log/term'
 import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
 import { manifestKey, stateFileKey } from '#runtime/storage/paths'
-import { checkpointBody, deployBody, JOB, leadLog, savepointBody } from '#test/kit/commit-log'
+import { append, checkpointBody, deployBody, JOB, leadLog, savepointBody } from '#test/kit/commit-log'
 
 const bytesOf = (id: number): Uint8Array => Buffer.from(`state of ${id}`)
 const fileOf = (id: number, epoch = 1): StateFile => ({
-  key: stateFileKey(`chk/${id}-${epoch}`, 'count', 0, '1.1'),
+  key: stateFileKey(`chk/${id}-${epoch}`, { vertex: 'count', subtask: 0, attempt: '1.1' }),
   sizeBytes: bytesOf(id).byteLength,
   sha256: sha256Of(bytesOf(id)),
   writtenBy: id,
@@ -46,7 +47,7 @@ function manifestOf(id: number, chain: StateFile[], more: Partial<Manifest> = {}
 /** Completes checkpoint `id`: one new file, and those of `reuses`. */
 async function complete(
   store: MemoryStore,
-  log: CommitLog,
+  term: Term,
   id: number,
   reuses: number[],
   retires: number[],
@@ -56,7 +57,7 @@ async function complete(
     store,
     manifestOf(id, [...reuses.map((r) => fileOf(r)), fileOf(id)]),
   )
-  await log.append(checkpointBody(id, log.epoch, '1.1', { manifest: key, sha256, retires }))
+  await append(term, checkpointBody(id, term.epoch, '1.1', { manifest: key, sha256, retires }))
 }
 
 describe('manifests', () => {
@@ -127,9 +128,9 @@ test('verifyCheckpoint names every file that is missing, cut or changed', async 
 describe('chooseRetired', () => {
   const started: LogBody[] = [deployBody('1.1'), ...[1, 2, 3].map((id) => checkpointBody(id, 1, '1.1'))]
   const stateAfter = async (...bodies: LogBody[]) => {
-    const log = await leadLog(new MemoryStore())
-    for (const body of bodies) await log.append(body)
-    return log.state
+    const { term } = await leadLog(new MemoryStore())
+    for (const body of bodies) await append(term, body)
+    return term.state
   }
   test('keeps the newest, counting the one that completes', async () => {
     const state = await stateAfter(...started)
@@ -144,32 +145,44 @@ describe('chooseRetired', () => {
   })
 })
 
+const clockAt = (now: () => number): Clock => ({
+  now,
+  monotonic: now,
+  after: () => ({ cancel: () => undefined }),
+  soon: () => undefined,
+})
+
 describe('retired files', () => {
   const setup = async () => {
     let now = 0
     const objects = new MemoryObjects(() => now)
     const store = new MemoryStore({ objects })
-    const log = await leadLog(store)
-    await log.append(deployBody('1.1'))
-    const clock = { now: () => now, monotonic: () => now, after: () => ({ cancel: () => undefined }) }
-    const retired = new RetiredFiles({ store, log, clock, logger: silentLogger, graceMs: 1000 })
+    const { log, term } = await leadLog(store)
+    await append(term, deployBody('1.1'))
+    const retired = new RetiredFiles({
+      store,
+      log: term,
+      clock: clockAt(() => now),
+      logger: silentLogger,
+      graceMs: 1000,
+    })
     const files = async (): Promise<string[]> => (await store.list('chk/')).map((o) => o.key)
-    return { store, log, retired, files, objects, at: (time: number) => void (now = time) }
+    return { store, log, term, retired, files, objects, at: (time: number) => void (now = time) }
   }
 
   test('stay for the grace, then go unless a retained manifest refers to them', async () => {
-    const { store, log, retired, files, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await complete(store, log, 2, [], [])
-    await complete(store, log, 3, [1], [1, 2])
+    const { store, term, retired, files, at } = await setup()
+    await complete(store, term, 1, [], [])
+    await complete(store, term, 2, [], [])
+    await complete(store, term, 3, [1], [1, 2])
     expect(await retired.sweep()).toBe(0)
     at(999)
     expect(await retired.sweep()).toBe(0)
     at(1000)
     expect(await retired.sweep()).toBe(3)
     expect(await files()).toEqual([fileOf(1).key, 'chk/3-1/count-0-1.1.state', 'chk/3-1/manifest.json'])
-    expect(log.state.retirements).toEqual([])
-    await complete(store, log, 4, [], [3])
+    expect(term.state.retirements).toEqual([])
+    await complete(store, term, 4, [], [3])
     await retired.sweep()
     at(5000)
     await retired.sweep()
@@ -177,13 +190,13 @@ describe('retired files', () => {
   })
 
   test('a new leader finishes what the old one logged', async () => {
-    const { store, log, files, retired, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await complete(store, log, 2, [], [1])
-    const next = await leadLog(store, 'jm-b')
-    const clock = { now: () => 0, monotonic: () => 0, after: () => ({ cancel: () => undefined }) }
+    const { store, term, files, retired, at } = await setup()
+    await complete(store, term, 1, [], [])
+    await complete(store, term, 2, [], [1])
+    const next = await leadLog(store, { leader: 'jm-b' })
+    const clock = clockAt(() => 0)
     expect(
-      await new RetiredFiles({ store, log: next, clock, logger: silentLogger, graceMs: 0 }).sweep(),
+      await new RetiredFiles({ store, log: next.term, clock, logger: silentLogger, graceMs: 0 }).sweep(),
     ).toBe(2)
     expect(await files()).toEqual(['chk/2-1/count-0-1.1.state', 'chk/2-1/manifest.json'])
     await retired.sweep()
@@ -192,9 +205,9 @@ describe('retired files', () => {
   })
 
   test('nothing is deleted while a retained manifest cannot be read', async () => {
-    const { store, log, files, retired, objects, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await complete(store, log, 2, [1], [1])
+    const { store, term, files, retired, objects, at } = await setup()
+    await complete(store, term, 1, [], [])
+    await complete(store, term, 2, [1], [1])
     const before = await files()
     objects.overwrite(manifestKey('chk/2-1'), Buffer.from('{}'))
     await retired.sweep()
@@ -204,8 +217,8 @@ describe('retired files', () => {
   })
 
   test('orphans of older epochs are found, and deleted only when asked', async () => {
-    const { store, log, retired, files, at } = await setup()
-    await complete(store, log, 1, [], [])
+    const { store, log, term, retired, files, at } = await setup()
+    await complete(store, term, 1, [], [])
     await store.create('chk/2-1/count-0-1.1.state', bytesOf(2))
     const dryRun = { dryRun: true, minAgeMs: 100 }
     at(100)
@@ -219,11 +232,11 @@ describe('retired files', () => {
   })
 
   test('the manifest of a stopping savepoint stays while it is the restore point', async () => {
-    const { store, log, retired, files, at } = await setup()
-    await complete(store, log, 1, [], [])
-    const { key } = await writeManifest(store, manifestOf(2, [fileOf(1)]))
-    await log.append({ ...savepointBody(2, true), manifest: key } as LogBody)
-    await log.append({ kind: 'RETIRE', ids: [1], files: [] })
+    const { store, term, retired, files, at } = await setup()
+    await complete(store, term, 1, [], [])
+    const { key, sha256 } = await writeManifest(store, manifestOf(2, [fileOf(1)]))
+    await append(term, { ...savepointBody(2, 'Suspended'), manifest: key, sha256 } as LogBody)
+    await append(term, { kind: 'RETIRE', ids: [1], files: [] })
     await retired.sweep()
     at(1000)
     await retired.sweep()

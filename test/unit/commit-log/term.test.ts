@@ -8,7 +8,15 @@ import {
   type MemoryStoreOptions,
 } from '#runtime/storage/memory-store'
 import { logRecordKey } from '#runtime/storage/paths'
-import { append, checkpointBody, closeBody, deployBody, hastyClock, leadLog, openLog } from '#test/kit/commit-log'
+import {
+  append,
+  checkpointBody,
+  closeBody,
+  deployBody,
+  hastyClock,
+  leadLog,
+  openLog,
+} from '#test/kit/commit-log'
 
 const unavailable = () => new WeirError('STO_UNAVAILABLE', 'no answer')
 const denied = () => new WeirError('STO_DENIED', 'key revoked')
@@ -51,7 +59,10 @@ describe('append', () => {
     await append(old, deployBody('1.1'))
     const { term: young } = await leadLog(new MemoryStore({ objects }), { leader: 'young' })
     const outcome = await old.append(checkpointBody(1, 1, '1.1'))
-    expect(outcome).toMatchObject({ kind: 'over', error: { code: 'FENCED', context: { epoch: 2, ownEpoch: 1 } } })
+    expect(outcome).toMatchObject({
+      kind: 'over',
+      error: { code: 'FENCED', context: { epoch: 2, ownEpoch: 1 } },
+    })
     expect(await old.append(closeBody('Failed'))).toEqual({ kind: 'over', error: old.over })
     await append(young, deployBody('2.1'))
     expect((await openLog(new MemoryStore({ objects }))).state.lastCheckpoint).toBeUndefined()
@@ -118,7 +129,10 @@ describe('append', () => {
     async (refusal) => {
       const { hooks, term } = await setup()
       hooks.before = failing(1, () => new WeirError(refusal, 'no'))
-      expect(await term.append(deployBody('1.1'))).toMatchObject({ kind: 'refused', error: { code: refusal } })
+      expect(await term.append(deployBody('1.1'))).toMatchObject({
+        kind: 'refused',
+        error: { code: refusal },
+      })
       expect([term.over, term.inDoubt]).toEqual([undefined, undefined])
       expect((await append(term, deployBody('1.1'))).seq).toBe(2)
     },
@@ -161,7 +175,10 @@ describe('append', () => {
   test('what stands at its place and cannot be read ends the term', async () => {
     const { objects, term } = await setup()
     objects.overwrite(logRecordKey(2), Buffer.from('{"v":1,'))
-    expect(await term.append(deployBody('1.1'))).toMatchObject({ kind: 'over', error: { code: 'STO_CORRUPT' } })
+    expect(await term.append(deployBody('1.1'))).toMatchObject({
+      kind: 'over',
+      error: { code: 'STO_CORRUPT' },
+    })
     expect(term.over?.message).toContain(logRecordKey(2))
   })
 
@@ -193,20 +210,23 @@ describe('end', () => {
   test.each([
     ['does not answer', () => never()],
     ['fails every try', () => Promise.reject(unavailable())],
-  ])('while an append is in doubt and the store %s: over at once, and nothing more is sent', async (_, fault) => {
-    const { hooks, clock, store, term } = await setup()
-    hooks.before = fault
-    const both = [term.append(deployBody('1.1')), term.append(closeBody('Failed'))]
-    await turns(5)
-    const before = { at: clock.monotonic(), sent: store.sent.length }
-    expect(term.end(reason)).toBe(reason)
-    expect(await Promise.all(both)).toEqual([0, 1].map(() => ({ kind: 'over', error: reason })))
-    expect(clock.monotonic()).toBe(before.at)
-    delete hooks.before
-    await turns(20)
-    expect(store.sent.length).toBe(before.sent)
-    expect(term.inDoubt).toBeUndefined()
-  })
+  ])(
+    'while an append is in doubt and the store %s: over at once, and nothing more is sent',
+    async (_, fault) => {
+      const { hooks, clock, store, term } = await setup()
+      hooks.before = fault
+      const both = [term.append(deployBody('1.1')), term.append(closeBody('Failed'))]
+      await turns(5)
+      const before = { at: clock.monotonic(), sent: store.sent.length }
+      expect(term.end(reason)).toBe(reason)
+      expect(await Promise.all(both)).toEqual([0, 1].map(() => ({ kind: 'over', error: reason })))
+      expect(clock.monotonic()).toBe(before.at)
+      delete hooks.before
+      await turns(20)
+      expect(store.sent.length).toBe(before.sent)
+      expect(term.inDoubt).toBeUndefined()
+    },
+  )
 
   test('an append that was placed but not yet confirmed is over too: nobody may be told', async () => {
     const { hooks, objects, log, term } = await setup()
