@@ -45,16 +45,16 @@ describe('names', () => {
   })
   test('state files of different subtasks never share a key', () => {
     const key = (vertex: string, subtask: number, attempt: string) =>
-      stateFileKey('chk/1-1', { vertex, subtask, attempt })
+      stateFileKey('chk/1-1', { vertex, subtask, attempt, part: 'state' })
     expect(key('a-1', 2, '1.1')).toBe('chk/1-1/a-1-2-1.1.state')
     expect(key('a', 1, '2.1')).not.toBe(key('a-1', 2, '1'))
   })
 })
 
-test('state files of several tries of a savepoint at one place never share a key', () => {
+test('files of several tries of a savepoint at one place never share a key', () => {
   const key = (savepointId: number) =>
-    stateFileKey('', { vertex: 'count', subtask: 0, attempt: '1.1', savepointId })
-  expect(key(4)).toBe('count-0-1.1-4.state')
+    stateFileKey('', { vertex: 'count', subtask: 0, attempt: '1.1', part: 'lists', savepointId })
+  expect(key(4)).toBe('count-0-1.1-4.lists')
   expect(key(4)).not.toBe(key(5))
 })
 
@@ -65,7 +65,7 @@ test('no key is the directory of another', () => {
     logRecordKey(2),
     logSnapshotKey(1),
     manifestKey(dir),
-    stateFileKey(dir, { vertex: 'lines', subtask: 0, attempt: '2.1' }),
+    stateFileKey(dir, { vertex: 'lines', subtask: 0, attempt: '2.1', part: 'state' }),
     manifestKey(savepointDirectory(5, 2)),
   ]
   for (const key of keys) {
