@@ -3,7 +3,7 @@ import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import { readManifest } from '#runtime/commit-log/manifest-io'
-import type { StateFile } from '#runtime/contract/checkpoint-records'
+import type { StateFile, SubtaskState } from '#runtime/contract/checkpoint-records'
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore, type MemoryHooks } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
@@ -65,6 +65,7 @@ async function setup(
     onFenced: (e) => void seen.fenced.push(e),
     onChange: () => undefined,
   })
+  const acked = new Map<string, SubtaskState>()
   const deploy = async (n: number) => {
     const attempt = `${term.epoch}.${n}`
     await append(term, deployBody(attempt, { restoreFrom: term.state.restorePoint }))
@@ -74,7 +75,12 @@ async function setup(
   }
   const file = async (barrier: Barrier, subtask: SubtaskRef, attempt: string): Promise<StateFile> => {
     const isSavepoint = barrier.kind === 'savepoint'
-    const name = { ...subtask, attempt, ...(isSavepoint ? { savepointId: barrier.id } : {}) }
+    const name = {
+      ...subtask,
+      attempt,
+      part: 'state' as const,
+      ...(isSavepoint ? { savepointId: barrier.id } : {}),
+    }
     await store.create(stateFileKey(barrier.directory, name), new Uint8Array(8))
     const key = stateFileKey(isSavepoint ? '' : barrier.directory, name)
     return { key, sizeBytes: 8, sha256: `${barrier.id}`, writtenBy: barrier.id, mode: 'full' }
@@ -83,6 +89,7 @@ async function setup(
     const attempt = change.attempt ?? `${term.epoch}.1`
     const chain = [await file(barrier, { vertex, subtask }, attempt)]
     const state = { subtask, keyGroups: [0, 128] as [number, number], chain }
+    acked.set(`${vertex}/${subtask}`, change.state ?? state)
     const { epoch } = term
     const own = {
       vertex,
@@ -96,11 +103,36 @@ async function setup(
     }
     coordinator.onAck(subtaskAck({ ...own, ...change }))
   }
+  /** Every subtask acknowledges with what it acknowledged last: nothing has changed. */
+  const ackUnchanged = async (barrier: Barrier, from = acked) => {
+    for (const [vertex, subtask] of SUBTASKS) {
+      const state = from.get(`${vertex}/${subtask}`) as SubtaskState
+      const { epoch } = term
+      const own = { vertex, subtask, epoch, checkpointId: barrier.id, state, sizeBytes: 8, deltaBytes: 0 }
+      coordinator.onAck(subtaskAck(own))
+    }
+    await clock.advance(0)
+  }
   const ackAll = async (barrier: Barrier, change: Partial<SubtaskAck> = {}) => {
     for (const [vertex, subtask] of SUBTASKS) await ack(barrier, vertex, subtask, change)
     await clock.advance(0)
   }
-  return { clock, objects, elsewhere, hooks, store, log, term, coordinator, seen, deploy, ack, ackAll }
+  return {
+    clock,
+    objects,
+    elsewhere,
+    hooks,
+    store,
+    log,
+    term,
+    coordinator,
+    seen,
+    deploy,
+    ack,
+    ackAll,
+    ackUnchanged,
+    acked,
+  }
 }
 
 const lost = () => new WeirError('STO_UNAVAILABLE', 'no answer')
@@ -163,6 +195,90 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.retained.map((c) => c.id)).toEqual([3, 4])
     await clock.advance(60)
     expect(new Set(objects.list('chk/').map((o) => o.key.split('/')[1]))).toEqual(new Set(['3-1', '4-1']))
+  })
+
+  test('while nothing changes a checkpoint is nothing but its record, which names the manifest of its base', async () => {
+    const { clock, coordinator, seen, deploy, ackAll, ackUnchanged, term, objects } = await setup()
+    await deploy(1)
+    await clock.advance(1000)
+    await ackAll(seen.triggers[0]!)
+    const [first] = term.state.retained
+    const written = () => objects.list('chk/').map((o) => o.key)
+    const before = written()
+    for (let i = 1; i < 6; i++) {
+      await clock.advance(1000)
+      await ackUnchanged(seen.triggers[i]!)
+    }
+    expect(seen.completes).toEqual([1, 2, 3, 4, 5, 6])
+    expect(seen.triggers.map((b) => b.base)).toEqual([0, 1, 2, 3, 4, 5])
+    const { manifest, sha256 } = first!
+    expect(term.state.retained).toMatchObject([
+      { id: 5, base: 4, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
+      { id: 6, base: 5, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
+    ])
+    expect(coordinator.details(6)).toMatchObject({ external_path: 'memory://job/chk/1-1', delta_size: 0 })
+    await clock.advance(60)
+    expect(written()).toEqual(before)
+    await clock.advance(940)
+    await ackAll(seen.triggers[6]!)
+    expect(term.state.lastCheckpoint).toMatchObject({ id: 7, manifest: 'chk/7-1/manifest.json' })
+  })
+
+  test('a changed file on top of files of an older checkpoint is no foreign one, and a state that is gone is a change', async () => {
+    const { clock, seen, deploy, ack, ackAll, ackUnchanged, acked, term } = await setup()
+    await deploy(1)
+    await clock.advance(1000)
+    await ackAll(seen.triggers[0]!)
+    await clock.advance(1000)
+    await ackUnchanged(seen.triggers[1]!)
+    await clock.advance(1000)
+    const [source, zero] = [acked.get('source/0')!, acked.get('count/0')!]
+    await ack(seen.triggers[2]!, 'source', 0, { state: source })
+    await ack(seen.triggers[2]!, 'count', 0, { state: { ...zero, chain: [] } })
+    await ack(seen.triggers[2]!, 'count', 1)
+    await clock.advance(0)
+    expect(term.state.lastCheckpoint).toMatchObject({ id: 3, manifest: 'chk/3-1/manifest.json' })
+    await clock.advance(1000)
+    await ack(seen.triggers[3]!, 'source', 0, { state: source })
+    await ack(seen.triggers[3]!, 'count', 0, { state: zero })
+    await ack(seen.triggers[3]!, 'count', 1, { state: acked.get('count/1')! })
+    await clock.advance(0)
+    expect(seen.aborts).toEqual([4])
+  })
+
+  test('a new leader goes on from a checkpoint without changes, and adds another without writing', async () => {
+    const one = await setup()
+    await one.deploy(1)
+    await one.clock.advance(1000)
+    await one.ackAll(one.seen.triggers[0]!)
+    await one.clock.advance(1000)
+    await one.ackUnchanged(one.seen.triggers[1]!)
+    one.coordinator.close()
+    const two = await setup({}, one)
+    two.coordinator.start({ ...plan, attempt: '1.1', isRestored: false, highestId: 2 })
+    await two.clock.advance(1000)
+    expect(two.seen.triggers).toMatchObject([{ epoch: 2, id: 3, base: 2 }])
+    await two.ackUnchanged(two.seen.triggers[0]!, one.acked)
+    const manifest = 'chk/1-1/manifest.json'
+    expect(two.term.state.retained).toMatchObject([
+      { id: 2, manifest },
+      { id: 3, epoch: 2, manifest },
+    ])
+  })
+
+  test('what a failed checkpoint left is deleted after an hour and a newer checkpoint', async () => {
+    const { clock, seen, deploy, ack, ackAll, objects } = await setup({ intervalMs: 1_800_000 })
+    await deploy(1)
+    await clock.advance(1_800_000)
+    await ack(seen.triggers[0]!, 'count', 0)
+    await clock.advance(1_800_000)
+    await ackAll(seen.triggers[1]!)
+    expect(objects.list('chk/1-1/')).toHaveLength(1)
+    for (let i = 2; i < 5; i++) {
+      await clock.advance(1_800_000)
+      await ackAll(seen.triggers[i]!)
+    }
+    expect(objects.list('chk/1-1/')).toEqual([])
   })
 
   test('a file that is neither new nor of the base fails the checkpoint as CORRUPT_UPLOAD', async () => {
