@@ -114,10 +114,11 @@ export async function showCheckpoint(output: Output, target: LocalName, id: numb
         ]),
         '',
         table(
-          ['VERTEX', 'SUBTASK', 'SIZE', 'MODE', 'WRITTEN-BY', 'FILE'],
-          files.map(({ vertex, subtask, file }) => [
+          ['VERTEX', 'SUBTASK', 'HOLDS', 'SIZE', 'MODE', 'WRITTEN-BY', 'FILE'],
+          files.map(({ vertex, subtask, holds, file }) => [
             vertex,
             subtask,
+            holds,
             formatBytes(file.sizeBytes),
             file.mode,
             file.writtenBy,
@@ -141,9 +142,8 @@ export async function verifyLocal(
   const store = openJobStore(local.state, local.record)
   try {
     const found = retainedCheckpoint(local.name, await readJobLog(local.state, local.record), id)
-    return await verify(output, store, `checkpoint ${found.id}`, () =>
-      readManifest(store, found.manifest, found.sha256),
-    )
+    const manifest = await readManifest(store, found.manifest, found.sha256)
+    return await verify(output, store, `checkpoint ${found.id}`, { ...manifest, id: found.id })
   } finally {
     await store.close()
   }
@@ -155,7 +155,7 @@ export async function verifyAt(output: Output, path: string, cwd: string): Promi
   const place = locateManifest(url)
   const store = openStoreAt(place.root, environmentS3())
   try {
-    return await verify(output, store, url, () => readManifest(store, place.key))
+    return await verify(output, store, url, await readManifest(store, place.key))
   } finally {
     await store.close()
   }
@@ -165,9 +165,8 @@ async function verify(
   output: Output,
   store: CheckpointStore,
   what: string,
-  read: () => Promise<Manifest>,
+  manifest: Manifest,
 ): Promise<number> {
-  const manifest = await read()
   const bad: FileCheck[] = []
   let checked = 0
   let bytes = 0

@@ -1,5 +1,7 @@
-import type { SubtaskAck } from '#runtime/contract/rpc'
+/** From acknowledgements to a manifest, and what must hold of it. Pure. */
+import { stateFiles, type PlacedFile } from '#runtime/commit-log/manifest-io'
 import { FORMAT_VERSION, type Manifest, type StateFile } from '#runtime/contract/checkpoint-records'
+import type { SubtaskAck } from '#runtime/contract/rpc'
 
 /**
  * An attempt as the coordinator needs to know it: all of its subtasks acknowledge every checkpoint.
@@ -16,7 +18,6 @@ export interface AssembledCheckpoint {
   readonly id: number
   readonly epoch: number
   readonly base: number
-  readonly directory: string
   readonly createdAt: number
   readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
 }
@@ -26,20 +27,12 @@ export const subtaskKeys = (plan: AttemptPlan): string[] =>
     Array.from({ length: vertex.parallelism }, (_, subtask) => `${vertex.id}/${subtask}`),
   )
 
-/**
- * The manifest from the acknowledgements of all subtasks (by `vertex/subtask`). File keys of
- * savepoints become relative to their directory.
- */
+/** The manifest from the acknowledgements of all subtasks (by `vertex/subtask`). */
 export function assembleManifest(
   plan: AttemptPlan,
   checkpoint: AssembledCheckpoint,
   acks: ReadonlyMap<string, SubtaskAck>,
 ): Manifest {
-  const prefix = `${checkpoint.directory}/`
-  const place = (file: StateFile): StateFile =>
-    checkpoint.type === 'savepoint' && file.key?.startsWith(prefix)
-      ? { ...file, key: file.key.slice(prefix.length) }
-      : file
   const vertices = plan.vertices.map((vertex) => {
     const own = Array.from(
       { length: vertex.parallelism },
@@ -49,7 +42,7 @@ export function assembleManifest(
       vertex: vertex.id,
       uids: [...new Set(own.flatMap((ack) => ack.uids))],
       parallelism: vertex.parallelism,
-      subtasks: own.map(({ state }) => ({ ...state, chain: state.chain.map(place) })),
+      subtasks: own.map(({ state }) => state),
     }
   })
   return {
@@ -64,60 +57,68 @@ export function assembleManifest(
     maxParallelism: plan.maxParallelism,
     base: checkpoint.base,
     vertices,
-    sizeBytes: filesOf(vertices).reduce((sum, file) => sum + file.sizeBytes, 0),
+    sizeBytes: bytesOf(filesOf({ vertices })),
   }
 }
 
-function filesOf(vertices: Manifest['vertices']): StateFile[] {
-  return vertices.flatMap((vertex) => vertex.subtasks.flatMap((subtask) => subtask.chain))
-}
+const filesOf = (of: Pick<Manifest, 'vertices'>): StateFile[] => [...stateFiles(of)].map(({ file }) => file)
+const bytesOf = (files: readonly StateFile[]): number => files.reduce((sum, file) => sum + file.sizeBytes, 0)
 
 /** Bytes that this checkpoint wrote itself. */
-export function deltaBytes(manifest: Manifest): number {
-  return filesOf(manifest.vertices).reduce(
-    (sum, file) => sum + (file.writtenBy === manifest.id ? file.sizeBytes : 0),
-    0,
-  )
-}
+export const deltaBytes = (manifest: Manifest): number =>
+  bytesOf(filesOf(manifest).filter((file) => file.writtenBy === manifest.id))
 
 const identity = (file: StateFile): string => `${file.writtenBy} ${file.key ?? 'inline'} ${file.sha256}`
+
+export interface FileRules {
+  /** Of the checkpoint or savepoint: what it wrote itself lies there. */
+  readonly directory: string
+  /** Absent: nothing may be reused. */
+  readonly base: Manifest | undefined
+  /** Keys that are to be deleted. */
+  readonly retired: ReadonlySet<string>
+}
 
 /**
  * A checkpoint may refer only to files that it wrote itself, into its own directory, or that its
  * base's manifest lists, and to none that is to be deleted: else a file that nobody protects could
  * be gone when it is needed. Gives the offence in words, or undefined.
  */
-export function findForeignFile(
-  manifest: Manifest,
-  directory: string,
-  base: Manifest | undefined,
-  isRetired: (key: string) => boolean,
-): string | undefined {
-  const reusable = new Set(base === undefined ? [] : filesOf(base.vertices).map(identity))
-  const prefix = manifest.type === 'savepoint' ? '' : `${directory}/`
-  for (const vertex of manifest.vertices) {
-    for (const subtask of vertex.subtasks) {
-      for (const file of subtask.chain) {
-        const where = `subtask ${vertex.vertex}/${subtask.subtask} refers to ${file.key ?? 'an inlined file'} written by ${file.writtenBy}`
-        if ((file.key === undefined) === (file.inline === undefined))
-          return `${where}, which has not exactly one of key and inline`
-        if (file.writtenBy === manifest.id) {
-          if (file.key !== undefined && !isWithin(file.key, prefix))
-            return `${where}, outside its directory ${directory}`
-        } else if (!reusable.has(identity(file)))
-          return `${where}, which is not part of base ${manifest.base}`
-        if (file.key !== undefined && manifest.type === 'checkpoint' && isRetired(file.key))
-          return `${where}, which is retired`
-      }
-      const fault = chainFault(subtask.chain)
-      if (fault !== undefined) return `the chain of subtask ${vertex.vertex}/${subtask.subtask} ${fault}`
-    }
+export function findForeignFile(manifest: Manifest, rules: FileRules): string | undefined {
+  const reusable = new Set(rules.base === undefined ? [] : filesOf(rules.base).map(identity))
+  for (const placed of stateFiles(manifest)) {
+    const fault = fileFault(placed.file, manifest, reusable, rules)
+    if (fault !== undefined) return `${reference(placed)}, ${fault}`
   }
+  for (const { vertex, subtasks } of manifest.vertices)
+    for (const { subtask, chain } of subtasks) {
+      const fault = chainFault(chain)
+      if (fault !== undefined) return `the chain of subtask ${vertex}/${subtask} ${fault}`
+    }
   return undefined
 }
 
-const isWithin = (key: string, prefix: string): boolean =>
-  prefix === '' ? !key.includes('/') : key.startsWith(prefix)
+const reference = ({ vertex, subtask, file }: PlacedFile): string =>
+  `subtask ${vertex}/${subtask} refers to ${file.key ?? 'an inlined file'} written by ${file.writtenBy}`
+
+function fileFault(
+  file: StateFile,
+  { id, type, base }: Manifest,
+  reusable: ReadonlySet<string>,
+  { directory, retired }: FileRules,
+): string | undefined {
+  const { key, inline, writtenBy } = file
+  if ((key === undefined) === (inline === undefined)) return 'which has not exactly one of key and inline'
+  if (writtenBy !== id)
+    return reusable.has(identity(file)) ? retiredFault(key, retired) : `which is not part of base ${base}`
+  // Keys of a savepoint are relative to its own directory.
+  const isWithin =
+    key === undefined || (type === 'savepoint' ? !key.includes('/') : key.startsWith(`${directory}/`))
+  return isWithin ? undefined : `outside its directory ${directory}`
+}
+
+const retiredFault = (key: string | undefined, retired: ReadonlySet<string>): string | undefined =>
+  key !== undefined && retired.has(key) ? 'which is retired' : undefined
 
 function chainFault(chain: readonly StateFile[]): string | undefined {
   if (chain.length > 0 && chain[0]?.mode !== 'full') return 'does not begin with a full file'

@@ -1,19 +1,20 @@
-import type { Clock, Timer } from '#runtime/base/clock'
+import { isDeepStrictEqual } from 'node:util'
+import type { Clock } from '#runtime/base/clock'
 import { invariant, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { keyUrl, manifestKey } from '#runtime/storage/paths'
+import { keyUrl, manifestDirectory, manifestKey } from '#runtime/storage/paths'
 import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
 import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
 import type { CoordinatorTerm } from './coordinator.ts'
 import type { CheckpointInFlight } from './coordinator-state.ts'
-import { readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
+import { fileKeys, readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
 import type { LogRecordOf, Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import { chooseRetired } from '#runtime/commit-log/retention'
-import { copySavepointFiles, savepointFiles, type SavepointPlace } from './savepoint-place.ts'
+import { copySavepointFiles, type SavepointPlace } from './savepoint-place.ts'
 
 export type CompletionBody = LogRecordOf<'CHECKPOINT'> | LogRecordOf<'SAVEPOINT'>
 
@@ -53,25 +54,21 @@ export interface FinalizedCheckpoint {
   readonly staged: readonly string[]
 }
 
-const DELETE_GRACE_MS = 60_000
-
 /** The I/O of completing a checkpoint: manifest before the record, deletions after it. */
 export class CheckpointFinalizer {
   readonly #deps: CheckpointFinalizerOptions
   readonly #retired: RetiredFiles
-  readonly #graceMs: number
-  readonly #timers = new Set<Timer>()
   readonly #abort = new AbortController()
 
   constructor(deps: CheckpointFinalizerOptions) {
+    const { store, term: log, clock, logger, deleteGraceMs: graceMs } = deps
     this.#deps = deps
-    this.#graceMs = deps.deleteGraceMs ?? DELETE_GRACE_MS
     this.#retired = new RetiredFiles({
-      store: deps.store,
-      log: deps.term,
-      clock: deps.clock,
-      logger: deps.logger,
-      graceMs: this.#graceMs,
+      store,
+      log,
+      clock,
+      logger,
+      ...(graceMs === undefined ? {} : { graceMs }),
     })
   }
 
@@ -81,7 +78,7 @@ export class CheckpointFinalizer {
    */
   async finalize(acked: AckedCheckpoint): Promise<FinalizedCheckpoint | { readonly corrupt: string }> {
     const { checkpoint, plan, place, entry, request } = acked
-    const { job, clock, term } = this.#deps
+    const { job, clock, term, store } = this.#deps
     const isSavepoint = checkpoint.kind === 'savepoint'
     const acks = new Map([...entry.acks].map(([key, { ack }]) => [key, ack]))
     const manifest = assembleManifest(
@@ -91,18 +88,17 @@ export class CheckpointFinalizer {
         id: checkpoint.id,
         epoch: checkpoint.epoch,
         base: checkpoint.base,
-        directory: place.directory,
         createdAt: Math.round(clock.now()),
         job,
       },
       acks,
     )
     const retired = new Set(term.state.retirements.flatMap((r) => r.files))
-    const corrupt = findForeignFile(manifest, place.directory, acked.base, (key) => retired.has(key))
+    const corrupt = findForeignFile(manifest, { directory: place.directory, base: acked.base, retired })
     if (corrupt !== undefined) return { corrupt }
     const written = isSavepoint
       ? await this.#writeSavepoint(acked, manifest)
-      : await this.#write(this.#deps.store, manifest, place.directory)
+      : (this.#unchanged(acked, manifest) ?? (await this.#write(store, manifest, place.directory)))
     const { id, epoch } = checkpoint
     const ends = request?.end !== undefined
     const delta = deltaBytes(manifest)
@@ -116,7 +112,7 @@ export class CheckpointFinalizer {
         id,
         epoch,
         type: checkpoint.kind,
-        path: place.url,
+        path: isSavepoint ? place.url : keyUrl(store.url, manifestDirectory(written.key)),
         sha256: written.sha256,
         sizeBytes: manifest.sizeBytes,
         deltaBytes: delta,
@@ -125,29 +121,30 @@ export class CheckpointFinalizer {
       staged:
         place.copyTo === undefined || ends
           ? []
-          : savepointFiles(manifest).map((key) => `${place.directory}/${key}`),
+          : fileKeys(manifest).map((key) => `${place.directory}/${key}`),
     }
   }
 
   /**
-   * The record is in the log: deletes what it retired after the grace, and a staging copy now.
-   * Failures are left to the next completion or the sweeper.
+   * The manifest of the base, where it says the same: an idle job writes nothing but the record.
+   */
+  #unchanged({ base }: AckedCheckpoint, manifest: Manifest): WrittenManifest | undefined {
+    if (base === undefined || !isDeepStrictEqual(manifest.vertices, base.vertices)) return undefined
+    const record = this.#deps.term.state.retained.find((c) => c.id === base.id)
+    return record === undefined ? undefined : { key: record.manifest, sha256: record.sha256 }
+  }
+
+  /**
+   * The record is in the log: deletes what is not needed any more, a staging copy at once. What
+   * cannot be deleted now is left to later checkpoints.
    */
   afterAppend({ body, staged }: FinalizedCheckpoint): void {
-    const { clock, store, logger } = this.#deps
-    void this.#sweep()
-    void this.#deps.term.compactIfDue()
-    if (body.kind === 'CHECKPOINT' && body.retires.length > 0) {
-      const timer = clock.after(this.#graceMs, () => {
-        this.#timers.delete(timer)
-        void this.#sweep()
-      })
-      this.#timers.add(timer)
-    }
-    if (staged.length > 0)
-      store
-        .delete(staged)
-        .catch((err: unknown) => logger.warn({ err }, 'staging copy of a savepoint not deleted'))
+    const { store, logger } = this.#deps
+    if (body.kind === 'CHECKPOINT') void this.#retired.afterCheckpoint()
+    if (staged.length === 0) return
+    store
+      .delete(staged)
+      .catch((err: unknown) => logger.warn({ err }, 'staging copy of a savepoint not deleted yet'))
   }
 
   /**
@@ -160,7 +157,7 @@ export class CheckpointFinalizer {
     if (last === undefined || last.attempt !== attempt || !term.state.retained.some((c) => c.id === last.id))
       return undefined
     try {
-      return await readManifest(store, last.manifest, last.sha256)
+      return { ...(await readManifest(store, last.manifest, last.sha256)), id: last.id }
     } catch (err) {
       logger.warn(
         { checkpointId: last.id, err },
@@ -172,17 +169,7 @@ export class CheckpointFinalizer {
 
   close(): void {
     this.#abort.abort(new WeirError('FENCED', 'the coordinator is closed'))
-    for (const timer of this.#timers) timer.cancel()
-    this.#timers.clear()
-  }
-
-  async #sweep(): Promise<void> {
-    if (this.#abort.signal.aborted) return
-    try {
-      await this.#retired.sweep()
-    } catch (err) {
-      this.#deps.logger.warn({ err }, 'retired files not deleted, next try after the next checkpoint')
-    }
+    this.#retired.close()
   }
 
   async #writeSavepoint(
@@ -261,9 +248,7 @@ export class CheckpointFinalizer {
       sizeBytes: manifest.sizeBytes,
       deltaBytes: deltaBytes(manifest),
       committedUpTo: checkpoint.id,
-      // Nothing else is pending, and what this one shares with its base its own manifest keeps: the
-      // base needs no protection of its own.
-      retires: chooseRetired(term.state, { retain: options.retain, bases: [], now: clock.now() }),
+      retires: chooseRetired(term.state, { retain: options.retain, now: clock.now() }),
       ...endOf(request),
       stats: {
         durationMs: Math.round(entry.durationMs),

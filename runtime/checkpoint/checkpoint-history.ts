@@ -21,7 +21,7 @@ export class CheckpointEntry {
   readonly startedMs: number
   readonly acks = new Map<string, { readonly ack: SubtaskAck; readonly at: number }>()
   readonly subtasks: readonly string[]
-  readonly externalPath: string
+  #externalPath: string | undefined
   #status: CheckpointView['status'] = 'IN_PROGRESS'
   #durationMs: number | undefined
   #failure: { readonly reason: FailureReason; readonly message: string } | undefined
@@ -30,12 +30,10 @@ export class CheckpointEntry {
   constructor(
     checkpoint: CheckpointInFlight,
     subtasks: readonly string[],
-    externalPath: string,
     clock: { now(): number; monotonic(): number },
   ) {
     this.checkpoint = checkpoint
     this.subtasks = subtasks
-    this.externalPath = externalPath
     this.triggeredAt = clock.now()
     this.startedMs = clock.monotonic()
     this.#monotonic = () => clock.monotonic()
@@ -45,8 +43,10 @@ export class CheckpointEntry {
     return this.#durationMs ?? this.#monotonic() - this.startedMs
   }
 
-  complete(): void {
+  /** `path`: URL of the directory that holds its manifest. */
+  complete(path: string): void {
     this.#durationMs = this.durationMs
+    this.#externalPath = path
     this.#status = 'COMPLETED'
   }
 
@@ -76,7 +76,7 @@ export class CheckpointEntry {
       end_to_end_duration: this.durationMs,
       num_subtasks: this.subtasks.length,
       num_acknowledged_subtasks: this.acks.size,
-      external_path: this.#status === 'COMPLETED' ? this.externalPath : undefined,
+      external_path: this.#externalPath,
       failure_reason: this.#failure?.reason,
       failure_message: this.#failure?.message,
       subtasks: this.subtasks.map((key) => this.#subtask(key)),

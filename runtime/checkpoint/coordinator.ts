@@ -21,7 +21,7 @@ import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-optio
 import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runtime/contract/rest'
 import type { Barrier, CommitPermit, SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { checkpointDirectory, keyUrl } from '#runtime/storage/paths'
+import { checkpointDirectory, keyUrl, manifestDirectory } from '#runtime/storage/paths'
 import { subtaskKeys, type AttemptPlan } from './checkpoint-assembly.ts'
 import { CheckpointFinalizer, type FinalizedCheckpoint } from './checkpoint-finalizer.ts'
 import { CheckpointEntry, CheckpointHistory } from './checkpoint-history.ts'
@@ -49,10 +49,7 @@ export interface StartedAttempt extends AttemptPlan {
 }
 
 /** What the coordinator uses of its term. */
-export type CoordinatorTerm = Pick<
-  Term,
-  'epoch' | 'state' | 'over' | 'inDoubt' | 'append' | 'forgetRetirements' | 'compactIfDue'
->
+export type CoordinatorTerm = Pick<Term, 'epoch' | 'state' | 'over' | 'append' | 'forgetRetirements'>
 
 /** Commands to the tasks of an attempt. They may get lost; they must not throw. */
 export interface CheckpointCommands {
@@ -122,7 +119,9 @@ export class CheckpointCoordinator {
   constructor(deps: CheckpointCoordinatorOptions) {
     this.#deps = deps
     this.#requests = new CheckpointRequests(deps.options)
-    this.#history = new CheckpointHistory(deps.term.state.retained, (c) => this.#checkpointUrl(c.id, c.epoch))
+    this.#history = new CheckpointHistory(deps.term.state.retained, ({ manifest }) =>
+      keyUrl(deps.store.url, manifestDirectory(manifest)),
+    )
     this.#finalizer = new CheckpointFinalizer(deps)
   }
 
@@ -305,7 +304,7 @@ export class CheckpointCoordinator {
     const checkpoint: CheckpointInFlight = { attempt: plan.attempt, epoch: term.epoch, id, base, kind }
     const place = this.#placeOf(checkpoint, request)
     const subtasks = subtaskKeys(plan)
-    const entry = new CheckpointEntry(checkpoint, subtasks, place.url, clock)
+    const entry = new CheckpointEntry(checkpoint, subtasks, clock)
     this.#history.add(entry)
     const expiry = clock.after(options.timeoutMs, () => this.#dispatch({ type: 'Expire', id }))
     this.#flight = { checkpoint, plan, request, place, entry, expiry }
@@ -315,7 +314,8 @@ export class CheckpointCoordinator {
 
   #placeOf({ id, epoch, kind }: CheckpointInFlight, request: CheckpointRequest | undefined): SavepointPlace {
     if (kind === 'savepoint') return placeSavepoint(request?.path, this.#deps.store.url, id, epoch)
-    return { directory: checkpointDirectory(id, epoch), url: this.#checkpointUrl(id, epoch) }
+    const directory = checkpointDirectory(id, epoch)
+    return { directory, url: keyUrl(this.#deps.store.url, directory) }
   }
 
   #sendTriggers(): void {
@@ -366,7 +366,7 @@ export class CheckpointCoordinator {
     const flight = this.#current()
     const { checkpoint, entry, request, plan } = flight
     const { manifest, result, commits } = finalized
-    entry.complete()
+    entry.complete(result.path)
     this.#history.countEnded(true)
     this.#consecutiveFailures = 0
     if (checkpoint.kind === 'checkpoint' && this.#attempt === plan) this.#base = manifest
@@ -453,10 +453,6 @@ export class CheckpointCoordinator {
 
   #now(): number {
     return this.#deps.clock.monotonic()
-  }
-
-  #checkpointUrl(id: number, epoch: number): string {
-    return keyUrl(this.#deps.store.url, checkpointDirectory(id, epoch))
   }
 }
 

@@ -1,15 +1,16 @@
-import type { Clock } from '#runtime/base/clock'
-import { messageOf, WeirError } from '#runtime/base/errors'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { createExact } from '#runtime/storage/create-exact'
-import { assertKey, keyUrl, savepointDirectory } from '#runtime/storage/paths'
-import { parseStorageUrl, type StorageUrl } from '#runtime/storage/storage-url'
-import type { Manifest } from '#runtime/contract/checkpoint-records'
-
 /**
  * Where the files of a savepoint go. Tasks write below the job's root only: a place elsewhere is
  * filled by copying before the savepoint counts as completed.
  */
+import type { Clock } from '#runtime/base/clock'
+import { messageOf, WeirError } from '#runtime/base/errors'
+import { fileKeys } from '#runtime/commit-log/manifest-io'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
+import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
+import { createExact } from '#runtime/storage/create-exact'
+import { assertKey, keyUrl, savepointDirectory } from '#runtime/storage/paths'
+import { parseStorageUrl, type StorageUrl } from '#runtime/storage/storage-url'
+
 export interface SavepointPlace {
   /** Key below the job's root that the tasks write to. */
   readonly directory: string
@@ -19,7 +20,7 @@ export interface SavepointPlace {
   readonly copyTo?: string
 }
 
-const RESERVED = new Set(['log', 'chk', 'modules'])
+const RESERVED = new Set(['log', 'chk'])
 
 /**
  * `path`: absent (savepoints/ of the job), a key below the job's root, or a URL. It is the
@@ -104,13 +105,6 @@ export async function copySavepointFiles(
   to: CheckpointStore,
   options: CopyOptions,
 ): Promise<void> {
-  for (const key of savepointFiles(manifest))
+  for (const key of fileKeys(manifest))
     await createExact(to, key, await from.store.get(`${from.directory}/${key}`), options)
-}
-
-/** Keys of the stored (not inlined) files, relative to the savepoint's directory. */
-export function savepointFiles(manifest: Manifest): string[] {
-  return manifest.vertices.flatMap((v) =>
-    v.subtasks.flatMap((s) => s.chain.flatMap((file) => file.key ?? [])),
-  )
 }

@@ -10,17 +10,20 @@
  * L4 Nothing is written that `foldRecord` would refuse to read.
  * L5 What a term left in doubt dies with the term: the next one reads the head again, finds the
  *    record there or takes its place.
+ * L6 Records are believed by readers only while no snapshot is at or above them, for the same
+ *    reason as L3; then the log is read from that snapshot.
  */
+import { abortable } from '#runtime/base/abort'
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { LogRecord, LogRecordOf } from '#runtime/contract/checkpoint-records'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { CallOptions, CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { compactLog, type CompactOptions } from './log-compaction.ts'
+import { COMPACTION, deleteCovered, writeSnapshot, type CompactionOptions } from './log-compaction.ts'
 import { readLog, readOn, type LogRead } from './log-reader.ts'
-import { RecordWriter, newRecord, type WriteOutcome } from './record-writer.ts'
 import { foldRecord, withoutRetirements, type LogState } from './log-state.ts'
+import { RecordWriter, newRecord, type WriteOutcome } from './record-writer.ts'
 import { Term, type TermLog } from './term.ts'
 
 export interface CommitLogOptions {
@@ -32,6 +35,7 @@ export interface CommitLogOptions {
    */
   readonly random: () => number
   readonly logger: Logger
+  readonly compaction?: CompactionOptions
 }
 
 export interface OpenEpochOptions extends CallOptions {
@@ -69,10 +73,6 @@ export class CommitLog {
 
   get state(): LogState {
     return this.#state
-  }
-  /** Records that a reader has to fetch one by one. */
-  get recordsSinceSnapshot(): number {
-    return this.#state.head - this.#snapshot
   }
 
   /** Reads what others appended. A standby calls it from time to time, so that little is left. */
@@ -114,14 +114,16 @@ export class CommitLog {
   /**
    * Opens an epoch above every one in the log and at least `floor`, at whatever seq is free; only
    * then may the restore point be chosen. An earlier term of this process is over from then on.
-   * Goes on until the outcome is certain or `signal` aborts.
+   * Once sent, it goes on until the outcome is certain or `signal` aborts.
    * @throws {WeirError} FENCED when a newer run exists, or this run was closed and `force` is not
-   * set; STO_DENIED; STO_CORRUPT
+   * set; STO_UNAVAILABLE when the log cannot be read; STO_DENIED; STO_CORRUPT
    */
   async openEpoch(options: OpenEpochOptions): Promise<Term> {
-    this.#term?.end(new WeirError('FENCED', `Epoch ${this.#term.epoch} is over: this process opens another.`))
+    this.#endTerm()
     return this.#exclusive(async () => {
+      this.#endTerm()
       for (;;) {
+        options.signal?.throwIfAborted()
         await this.#readOn(options)
         this.#checkRun(options)
         const epoch = Math.max(this.#state.epoch + 1, options.floor)
@@ -129,22 +131,27 @@ export class CommitLog {
         const record = this.#record({ kind: 'EPOCH_OPEN', epoch, run, leader }, epoch)
         if (!this.#accepts(record, await this.#writer.write(record, options))) continue
         this.#options.logger.info({ epoch, seq: record.seq, run, leader }, 'epoch opened')
-        const term = new Term(epoch, this.#termLog(), this.#options.logger)
-        this.#term = term
-        return term
+        this.#term = new Term(epoch, this.#termLog(), this.#options.logger)
+        return this.#term
       }
     })
+  }
+
+  #endTerm(): void {
+    this.#term?.end(new WeirError('FENCED', `Epoch ${this.#term.epoch} is over: this process opens another.`))
+    this.#term = undefined
   }
 
   /** What a term may do with the log. */
   #termLog(): TermLog {
     const log = this
+    const { afterRecords } = this.#compaction
     return {
       get state() {
         return log.#state
       },
-      get recordsSinceSnapshot() {
-        return log.recordsSinceSnapshot
+      get isCompactionDue() {
+        return log.#state.head - log.#snapshot >= afterRecords
       },
       write: (body, epoch, options) =>
         this.#exclusive(async () => {
@@ -157,14 +164,20 @@ export class CommitLog {
       forgetRetirements: (seqs) => {
         this.#state = withoutRetirements(this.#state, seqs)
       },
-      compact: (options) => this.#compact(options),
+      compact: (call) => this.#compact(call),
     }
   }
 
-  async #compact(options: CompactOptions): Promise<void> {
+  get #compaction(): CompactionOptions {
+    return this.#options.compaction ?? COMPACTION
+  }
+
+  async #compact(call: CallOptions): Promise<void> {
+    const { store } = this.#options
     const state = this.#state
-    await compactLog(this.#options.store, state, options)
+    await writeSnapshot(store, state, call)
     this.#snapshot = Math.max(this.#snapshot, state.head)
+    await deleteCovered(store, this.#compaction.graceMs, call)
   }
 
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
@@ -206,11 +219,17 @@ export class CommitLog {
       )
   }
 
+  /** Nothing is taken over from a read that was given up: by then, more may be known. */
   async #readOn(call: CallOptions): Promise<void> {
     const { store } = this.#options
-    const { state, snapshot } = await readOn(store, { state: this.#state, snapshot: this.#snapshot }, call)
+    const from = { state: this.#state, snapshot: this.#snapshot }
+    const { state, snapshot } = await abortable(readOn(store, from, call), call.signal)
     this.#state = state
     this.#snapshot = snapshot
+    const own = this.#term?.epoch ?? Infinity
+    if (state.epoch <= own) return
+    const text = `Epoch ${own} is over: ${state.leader ?? 'another'} has opened epoch ${state.epoch}.`
+    this.#term?.end(new WeirError('FENCED', text, { context: { ownEpoch: own, epoch: state.epoch } }))
   }
 }
 

@@ -1,5 +1,7 @@
+/** Reading the commit log and other stored JSON; every object is checked against its schema. */
 import * as z from 'zod'
 import { messageOf, WeirError } from '#runtime/base/errors'
+import { type LogRecord, logRecord } from '#runtime/contract/checkpoint-records'
 import type { CallOptions, CheckpointStore } from '#runtime/storage/checkpoint-store'
 import {
   keyUrl,
@@ -10,7 +12,6 @@ import {
   parseLogKey,
 } from '#runtime/storage/paths'
 import { emptyLog, foldRecord, logState, type LogState } from './log-state.ts'
-import { type LogRecord, logRecord } from '#runtime/contract/checkpoint-records'
 
 const PARALLEL_READS = 16
 
@@ -51,22 +52,21 @@ export function decodeStored<S extends z.ZodType>(
   )
 }
 
-/** The record `seq`, or undefined where the log ends. @throws {WeirError} STO_CORRUPT */
-export async function readRecord(
-  store: CheckpointStore,
-  seq: number,
-  options: CallOptions = {},
-): Promise<LogRecord | undefined> {
-  const key = logRecordKey(seq)
-  let bytes: Uint8Array
+/** An object that must be there: a later one of the log, or the listing, says so. */
+async function getExisting(store: CheckpointStore, key: string, options: CallOptions): Promise<Uint8Array> {
   try {
-    bytes = await store.get(key, options)
+    return await store.get(key, options)
   } catch (error) {
-    if (error instanceof WeirError && error.code === 'STO_MISSING') return undefined
-    throw error
+    if (!(error instanceof WeirError) || error.code !== 'STO_MISSING') throw error
+    const url = keyUrl(store.url, key)
+    throw new WeirError('STO_CORRUPT', `${url} is missing although the log goes on behind it.`, {
+      cause: error,
+      context: { url },
+    })
   }
-  return decodeRecord(store, seq, bytes)
 }
+
+/** @throws {WeirError} STO_CORRUPT naming the record. */
 
 export function decodeRecord(store: CheckpointStore, seq: number, bytes: Uint8Array): LogRecord {
   const url = keyUrl(store.url, logRecordKey(seq))
@@ -96,31 +96,26 @@ export interface LogRead {
 }
 
 /**
- * The whole log: newest snapshot, then the dense tail. @throws {WeirError} STO_CORRUPT naming a
- * damaged or missing record.
+ * The whole log: newest snapshot, then the dense tail. What was read counts only if no newer
+ * snapshot has come meanwhile: below one, records may have been deleted and their keys filled again
+ * by a process that slept.
+ * @throws {WeirError} STO_CORRUPT naming a damaged or missing record.
  */
 export async function readLog(store: CheckpointStore, options: CallOptions = {}): Promise<LogRead> {
   let snapshot = await newestSnapshotAbove(store, -1, options)
   for (;;) {
-    const state = await readFrom(store, snapshot, options)
-    if (!('missing' in state)) return { state, snapshot: snapshot ?? -1 }
-    // Records vanish only below a snapshot: read again from it. Without one, the log is damaged.
+    const read = await soundly(readFrom(store, snapshot, options))
     const newer = await newestSnapshotAbove(store, snapshot ?? -1, options)
-    if (newer === undefined || newer < state.missing)
-      throw new WeirError(
-        'STO_CORRUPT',
-        `${keyUrl(store.url, logRecordKey(state.missing))} is missing although later records exist.`,
-        {
-          context: { seq: state.missing },
-        },
-      )
-    snapshot = newer
+    if (newer !== undefined) snapshot = newer
+    else if (read instanceof WeirError) throw read
+    else return { state: read, snapshot: snapshot ?? -1 }
   }
 }
 
 /**
  * Goes on from what was read before: one request when there is nothing new, else the new records,
- * a few at a time, or the newest snapshot where compaction has taken them away.
+ * a few at a time, or the whole log from the newest snapshot where there is one above the old head.
+ * @throws {WeirError} STO_CORRUPT naming a damaged or missing record.
  */
 export async function readOn(
   store: CheckpointStore,
@@ -132,18 +127,32 @@ export async function readOn(
   const keys = (await store.list(LOG_PREFIX, { ...options, ...after })).flatMap(
     (o) => parseLogKey(o.key) ?? [],
   )
-  const snapshot = Math.max(from.snapshot, ...keys.filter((k) => k.kind === 'snapshot').map((k) => k.seq))
-  const last = Math.max(head, ...keys.filter((k) => k.kind === 'record').map((k) => k.seq))
-  const state = await foldRecords(store, from.state, last, options)
-  if ('missing' in state || snapshot > state.head) return readLog(store, options)
-  return { state, snapshot }
+  const newest = (kind: 'record' | 'snapshot') =>
+    Math.max(-1, ...keys.filter((k) => k.kind === kind).map((k) => k.seq))
+  const [last, snapshot] = [newest('record'), newest('snapshot')]
+  if (snapshot > head) return readLog(store, options)
+  if (last <= head) return { state: from.state, snapshot: Math.max(from.snapshot, snapshot) }
+  const state = await soundly(foldRecords(store, from.state, last, options))
+  const newer = await newestSnapshotAbove(store, head, options)
+  if (state instanceof WeirError || newer !== undefined) return readLog(store, options)
+  return { state, snapshot: Math.max(from.snapshot, snapshot) }
+}
+
+/** A sequence that cannot be is given as a value: it may be that of a log cut meanwhile. */
+async function soundly<T>(reading: Promise<T>): Promise<T | WeirError> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof WeirError && error.code === 'STO_CORRUPT') return error
+    throw error
+  }
 }
 
 async function readFrom(
   store: CheckpointStore,
   snapshot: number | undefined,
   options: CallOptions,
-): Promise<LogState | { readonly missing: number }> {
+): Promise<LogState> {
   const state = snapshot === undefined ? emptyLog : await readSnapshot(store, snapshot, options)
   const after = snapshot === undefined ? {} : { startAfter: logRecordKey(snapshot) }
   const listed = (await store.list(LOG_PREFIX, { ...options, ...after }))
@@ -159,15 +168,12 @@ async function foldRecords(
   from: LogState,
   last: number,
   options: CallOptions,
-): Promise<LogState | { readonly missing: number }> {
+): Promise<LogState> {
   let state = from
   for (let at = state.head + 1; at <= last; at += PARALLEL_READS) {
     const seqs = Array.from({ length: Math.min(PARALLEL_READS, last - at + 1) }, (_, i) => at + i)
-    const records = await Promise.all(seqs.map((seq) => readRecord(store, seq, options)))
-    for (const [i, record] of records.entries()) {
-      if (record === undefined) return { missing: at + i }
-      state = foldRecord(state, record)
-    }
+    const stored = await Promise.all(seqs.map((seq) => getExisting(store, logRecordKey(seq), options)))
+    for (const [i, bytes] of stored.entries()) state = foldRecord(state, decodeRecord(store, at + i, bytes))
   }
   return state
 }
@@ -175,7 +181,8 @@ async function foldRecords(
 async function readSnapshot(store: CheckpointStore, seq: number, options: CallOptions): Promise<LogState> {
   const key = logSnapshotKey(seq)
   const url = keyUrl(store.url, key)
-  const state = decodeStored(logState, await store.get(key, options), 'Commit log snapshot', url)
+  const bytes = await getExisting(store, key, options)
+  const state = decodeStored(logState, bytes, 'Commit log snapshot', url)
   if (state.head !== seq)
     throw new WeirError('STO_CORRUPT', `Commit log snapshot ${url} says it ends at ${state.head}.`, {
       context: { url },

@@ -25,8 +25,6 @@ export interface WriteManifestOptions extends CallOptions {
 export interface WrittenManifest {
   readonly key: string
   readonly sha256: string
-  /** Of the manifest object itself. */
-  readonly sizeBytes: number
 }
 
 /**
@@ -47,7 +45,7 @@ export async function writeManifest(
   const bytes = encodeJson(manifestSchema.parse(manifest))
   const key = manifestKey(directory)
   await createExact(store, key, bytes, { ...rest, clock, random })
-  return { key, sha256: sha256Of(bytes), sizeBytes: bytes.byteLength }
+  return { key, sha256: sha256Of(bytes) }
 }
 
 const defaultDirectory = (m: Manifest): string =>
@@ -84,12 +82,16 @@ export function fileKeys(manifest: Manifest): string[] {
 export interface PlacedFile {
   readonly vertex: string
   readonly subtask: number
+  readonly holds: 'keyed state' | 'list states'
   readonly file: StateFile
 }
 
-export function* stateFiles(manifest: Manifest): Generator<PlacedFile> {
-  for (const { vertex, subtasks } of manifest.vertices)
-    for (const { subtask, chain } of subtasks) for (const file of chain) yield { vertex, subtask, file }
+export function* stateFiles({ vertices }: Pick<Manifest, 'vertices'>): Generator<PlacedFile> {
+  for (const { vertex, subtasks } of vertices)
+    for (const { subtask, chain, lists } of subtasks) {
+      for (const file of chain) yield { vertex, subtask, holds: 'keyed state', file }
+      if (lists !== undefined) yield { vertex, subtask, holds: 'list states', file: lists }
+    }
 }
 
 export interface FileCheck extends PlacedFile {

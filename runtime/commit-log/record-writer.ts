@@ -1,3 +1,13 @@
+/**
+ * Brings one record to its place in the log, and does not stop before the outcome is certain.
+ *
+ * W1 The same bytes go to the same key until somebody's bytes are known to stand there.
+ * W2 A refusal (no permission, no conditional create) proves that nothing was written only as long
+ *    as no earlier try may have been: after one that may, everything but an answer leaves the
+ *    outcome open.
+ * W3 Whatever is under way ends at once when the signal aborts, whether the store answers or not.
+ */
+import { abortable } from '#runtime/base/abort'
 import { backoffDelay } from '#runtime/base/backoff'
 import { sleep, type Clock } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
@@ -26,8 +36,8 @@ export type WriteOutcome =
   | { readonly kind: 'freed' }
 
 export interface WriteOptions extends CallOptions {
-  /** Called with each try that leaves the outcome open, and with undefined once it is certain. */
-  readonly onDoubt?: ((inDoubt: InDoubt | undefined) => void) | undefined
+  /** Called with each try that leaves the outcome open. */
+  readonly onDoubt?: ((inDoubt: InDoubt) => void) | undefined
 }
 
 export interface RecordWriterOptions {
@@ -55,7 +65,9 @@ export function newRecord(body: LogBody, { seq, epoch, at, random }: RecordStamp
   return { v: FORMAT_VERSION, seq, epoch, at: Math.round(at), nonce: hex(random()) + hex(random()), body }
 }
 
-/** Brings one record to its place in the log, and does not stop before the outcome is certain. */
+/** Codes with which a store says that it did nothing, and why a person must help. */
+const REFUSALS = new Set(['STO_DENIED', 'STO_UNSAFE'])
+
 export class RecordWriter {
   readonly #options: RecordWriterOptions
 
@@ -77,82 +89,71 @@ export class RecordWriter {
   }
 
   /**
-   * Creates the record: the same bytes at the same key until it is certain who stands there.
    * Rejects with the signal's reason when it aborts (the record may then stand or not), and with
    * an error of the store only where the record certainly does not exist and never will.
-   * @throws {WeirError} STO_DENIED; STO_CORRUPT when what stands there cannot be read
+   * @throws {WeirError} STO_DENIED, STO_UNSAFE; STO_CORRUPT when what stands there cannot be read
    */
   async write(record: LogRecord, options: WriteOptions = {}): Promise<WriteOutcome> {
-    const { clock, random, logger, store } = this.#options
+    const { clock, random, store } = this.#options
+    const { signal } = options
     const bytes = encodeJson(record)
     const since = clock.now()
-    let mayExist = false
+    const sent = { mayExist: false }
     for (let tries = 1; ; tries++) {
-      options.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       try {
-        const answer = await this.#create(record.seq, bytes, options)
-        mayExist = true
-        const outcome = await this.#judge(answer, record, bytes, options)
-        options.onDoubt?.(undefined)
-        return outcome
+        const stored = await abortable(this.#place(record.seq, bytes, sent, options), signal)
+        if (Buffer.compare(stored, bytes) !== 0)
+          return { kind: 'other', record: decodeRecord(store, record.seq, stored) }
+        const newer = await abortable(newestSnapshotAbove(store, record.seq - 1, options), signal)
+        return newer === undefined ? { kind: 'own' } : { kind: 'freed' }
       } catch (error) {
-        options.signal?.throwIfAborted()
-        if (!leavesOpen(error, mayExist)) {
-          options.onDoubt?.(undefined)
-          throw error
-        }
-        mayExist = true
-        const { kind } = record.body
-        const where = keyUrl(store.url, logRecordKey(record.seq))
-        const message = `The outcome of ${kind} at ${where} is open after ${tries} tries: ${messageOf(error)}`
-        options.onDoubt?.({ kind, seq: record.seq, since, tries, message })
-        logger.warn(
-          { seq: record.seq, kind, tries, err: error },
-          'log append in doubt, the same bytes are sent again',
-        )
-        await sleep(clock, backoffDelay(BACKOFF, tries, random()), options.signal)
+        signal?.throwIfAborted()
+        if (isFinal(error, sent.mayExist)) throw error
+        sent.mayExist = true
+        this.#note(record, { since, tries, error, options })
+        await sleep(clock, backoffDelay(BACKOFF, tries, random()), signal)
       }
     }
   }
 
-  /** Create; after an unknown outcome the key is read back at once: what stands there decides. */
-  async #create(seq: number, bytes: Uint8Array, call: CallOptions): Promise<'created' | 'exists'> {
-    const { store } = this.#options
-    try {
-      return await store.create(logRecordKey(seq), bytes, call)
-    } catch (error) {
-      if (!isUnanswered(error)) throw error
-      try {
-        await store.get(logRecordKey(seq), call)
-        return 'exists'
-      } catch {
-        throw error
-      }
-    }
-  }
-
-  async #judge(
-    answer: 'created' | 'exists',
-    record: LogRecord,
+  /** Creates the object; gives the bytes that stand at its key as soon as any certainly do. */
+  async #place(
+    seq: number,
     bytes: Uint8Array,
+    sent: { mayExist: boolean },
     call: CallOptions,
-  ): Promise<WriteOutcome> {
+  ): Promise<Uint8Array> {
     const { store } = this.#options
-    if (answer === 'exists') {
-      const stored = await store.get(logRecordKey(record.seq), call)
-      if (Buffer.compare(stored, bytes) !== 0)
-        return { kind: 'other', record: decodeRecord(store, record.seq, stored) }
+    const key = logRecordKey(seq)
+    let answer: 'created' | 'exists'
+    try {
+      answer = await store.create(key, bytes, call)
+    } catch (error) {
+      if (isFinal(error, sent.mayExist)) throw error
+      sent.mayExist = true
+      return await store.get(key, call).catch(() => Promise.reject(error as Error))
     }
-    return (await newestSnapshotAbove(store, record.seq - 1, call)) === undefined
-      ? { kind: 'own' }
-      : { kind: 'freed' }
+    sent.mayExist = true
+    return answer === 'created' ? bytes : store.get(key, call)
+  }
+
+  #note(
+    { seq, body: { kind } }: LogRecord,
+    { since, tries, error, options }: { since: number; tries: number; error: unknown; options: WriteOptions },
+  ): void {
+    const { store, logger } = this.#options
+    const where = keyUrl(store.url, logRecordKey(seq))
+    const message = `The outcome of ${kind} at ${where} is open after ${tries} tries: ${messageOf(error)}`
+    options.onDoubt?.({ kind, seq, since, tries, message })
+    if (isPowerOfTwo(tries))
+      logger.warn({ seq, kind, tries, err: error }, 'log append in doubt, the same bytes are sent again')
   }
 }
 
-/** STO_MISSING: the key vanished between `exists` and the read, by a compaction or a tool. */
-const isUnanswered = (error: unknown): boolean =>
-  error instanceof WeirError && (error.code === 'STO_UNAVAILABLE' || error.code === 'STO_MISSING')
+/** Nothing that a further try could change. */
+const isFinal = (error: unknown, mayExist: boolean): boolean =>
+  error instanceof WeirError && (error.code === 'STO_CORRUPT' || (!mayExist && REFUSALS.has(error.code)))
 
-/** A refusal says that nothing was written, but says nothing about an earlier, unanswered try. */
-const leavesOpen = (error: unknown, mayExist: boolean): boolean =>
-  isUnanswered(error) || (mayExist && error instanceof WeirError && error.code === 'STO_DENIED')
+/** A long outage is logged ever more rarely. */
+const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0

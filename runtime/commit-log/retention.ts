@@ -1,47 +1,45 @@
-import type { StoredObject } from '#runtime/storage/checkpoint-store'
-import { CHECKPOINT_PREFIX, parseCheckpointKey } from '#runtime/storage/paths'
-import type { LogState } from './log-state.ts'
-import { fileKeys } from './manifest-io.ts'
-import type { Manifest } from '#runtime/contract/checkpoint-records'
-
 /**
- * What must stay, and what may go. Pure. Deleting is logged first (CHECKPOINT.retires, RETIRE) and
- * done after a grace by retired-files.ts.
+ * What must stay, and what may go. Pure. Deleting what was retained is logged first
+ * (CHECKPOINT.retires, RETIRE) and done after a grace; what no record ever named is found by age.
+ * retired-files.ts does both.
  */
+import type { StoredObject } from '#runtime/storage/checkpoint-store'
+import { keyUrl, manifestKey, parseCheckpointKey, parseSavepointKey } from '#runtime/storage/paths'
+import type { CompletedSavepoint, LogState } from './log-state.ts'
+
 export interface RetentionInput {
   /** Completed checkpoints to keep, counting the one that completes now. */
   readonly retain: number
-  /** Bases of pending checkpoints and of the one that completes now: their files are in use. */
-  readonly bases: readonly number[]
   /** Wall clock, against `until` of pins. */
   readonly now: number
 }
 
 /**
- * Ids for the `retires` of the CHECKPOINT record that is about to complete. Never a base in use, a
- * pinned one, or more than leaves `retain`.
+ * Ids for the `retires` of the CHECKPOINT record that is about to complete. Never a pinned one, or
+ * more than leaves `retain`. The base of that checkpoint may be among them: what the two share, the
+ * newer one keeps.
  */
-export function chooseRetired(state: LogState, input: RetentionInput): number[] {
-  const surplus = state.retained.length + 1 - Math.max(1, input.retain)
+export function chooseRetired(state: LogState, { retain, now }: RetentionInput): number[] {
+  const surplus = state.retained.length + 1 - Math.max(1, retain)
   if (surplus <= 0) return []
-  const kept = new Set([...input.bases, ...pinnedIds(state, input.now)])
+  const pinned = new Set(state.pins.filter((p) => p.until > now).flatMap((p) => p.ids))
   return state.retained
     .slice(0, surplus)
     .map((c) => c.id)
-    .filter((id) => !kept.has(id))
+    .filter((id) => !pinned.has(id))
 }
 
-export function pinnedIds(state: LogState, now: number): number[] {
-  return state.pins.filter((p) => p.until > now).flatMap((p) => p.ids)
+/** A manifest as a record names it. */
+export interface ManifestRef {
+  readonly manifest: string
+  readonly sha256: string | undefined
 }
 
 /**
  * Manifests that must stay readable with all their files: retained checkpoints, and the restore
- * point where it lies in this root.
+ * point where it lies in this root. Checkpoints without changes share one.
  */
-export function keptManifests(
-  state: LogState,
-): { readonly manifest: string; readonly sha256: string | undefined }[] {
+export function keptManifests(state: LogState): ManifestRef[] {
   const kept = new Map<string, string | undefined>(state.retained.map((c) => [c.manifest, c.sha256]))
   const point = state.restorePoint
   if (point.kind === 'checkpoint') kept.set(point.manifest, point.sha256)
@@ -49,36 +47,55 @@ export function keptManifests(
   return [...kept].map(([manifest, sha256]) => ({ manifest, sha256 }))
 }
 
-/**
- * Files of the retired manifests that no kept one refers to. Savepoints' keys are relative to their
- * own directories and never shared.
- */
-export function unreachableFiles(retired: readonly Manifest[], kept: readonly Manifest[]): string[] {
-  const reachable = new Set(kept.flatMap(fileKeys))
-  return [...new Set(retired.flatMap(fileKeys))].filter((key) => !reachable.has(key))
-}
-
 export interface OrphanInput {
-  /** Manifests of `keptManifests`, and their own keys. */
-  readonly kept: readonly Manifest[]
-  readonly keptKeys: readonly string[]
-  /** The open epoch: what it and later ones write may still be completed. */
-  readonly epoch: number
-  /** Objects younger than this may belong to requests in flight. */
-  readonly minAgeMs: number
+  readonly state: LogState
+  readonly storeUrl: string
+  /** Keys that something in the log reaches. */
+  readonly reached: ReadonlySet<string>
+  /** By the store's clock. */
   readonly now: number
 }
 
-/** Objects below `chk/` that failed checkpoints of older epochs left behind. */
-export function findOrphans(objects: readonly StoredObject[], input: OrphanInput): StoredObject[] {
-  const reachable = new Set([...input.keptKeys, ...input.kept.flatMap(fileKeys)])
-  return objects.filter((o) => {
-    const checkpoint = o.key.startsWith(CHECKPOINT_PREFIX) ? parseCheckpointKey(o.key) : undefined
-    return (
-      checkpoint !== undefined &&
-      checkpoint.epoch < input.epoch &&
-      input.now - o.modifiedAt >= input.minAgeMs &&
-      !reachable.has(o.key)
-    )
-  })
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/**
+ * Keys of objects that nothing will ever read:
+ * 1 what failed checkpoints left below `chk/`, an hour old. A checkpoint has failed when a newer
+ *   one has completed, or its epoch is over: ids grow, one is in flight at a time, and a deposed
+ *   leader completes nothing.
+ * 2 files of savepoints that failed in the same sense in their default place, without a manifest,
+ *   a day old.
+ * 3 the job's own copy of a stopping savepoint that its user keeps elsewhere, a day old, once it is
+ *   not the restore point any more.
+ */
+export function findOrphans(objects: readonly StoredObject[], input: OrphanInput): string[] {
+  const present = new Set(objects.map((o) => o.key))
+  return objects.filter((o) => isOrphan(o, present, input)).map((o) => o.key)
+}
+
+function isOrphan(object: StoredObject, present: ReadonlySet<string>, input: OrphanInput): boolean {
+  const { key, modifiedAt } = object
+  const age = input.now - modifiedAt
+  if (input.reached.has(key)) return false
+  const checkpoint = parseCheckpointKey(key)
+  if (checkpoint !== undefined) return age >= HOUR_MS && isOver(input.state, checkpoint)
+  const savepoint = parseSavepointKey(key)
+  if (savepoint === undefined || age < DAY_MS || !isOver(input.state, savepoint)) return false
+  const { directory, isOwnFile } = savepoint
+  const logged = input.state.savepoints.find((s) => liesIn(s, directory, input.storeUrl))
+  if (logged !== undefined) return isSpareCopy(logged, directory, input)
+  return isOwnFile && !present.has(manifestKey(directory))
+}
+
+const isOver = ({ epoch, lastCheckpoint }: LogState, of: { id: number; epoch: number }): boolean =>
+  of.epoch < epoch || (of.epoch === epoch && of.id < (lastCheckpoint?.id ?? 0))
+
+const liesIn = ({ path, manifest }: CompletedSavepoint, directory: string, storeUrl: string): boolean =>
+  path === keyUrl(storeUrl, directory) || manifest === manifestKey(directory)
+
+function isSpareCopy({ path }: CompletedSavepoint, directory: string, input: OrphanInput): boolean {
+  const point = input.state.restorePoint
+  const isRestorePoint = point.kind === 'savepoint' && point.manifest === manifestKey(directory)
+  return path !== keyUrl(input.storeUrl, directory) && !isRestorePoint
 }

@@ -6,11 +6,12 @@
  * T1 Once over, a term appends nothing more, and what is under way answers `over`; the record may
  *    then stand in the log or not, so nobody may be told either.
  * T2 Appends run one after another, in the order of the calls.
+ * T3 Whatever is appended, the log stays short: a snapshot when it is due, one at a time.
  */
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { LogBody, LogRecord } from '#runtime/contract/checkpoint-records'
-import type { CompactOptions } from './log-compaction.ts'
+import type { CallOptions } from '#runtime/storage/checkpoint-store'
 import type { LogState } from './log-state.ts'
 import type { InDoubt, WriteOptions, WriteOutcome } from './record-writer.ts'
 
@@ -24,18 +25,16 @@ export type AppendOutcome =
 /** What a term needs of the log that it was opened in. */
 export interface TermLog {
   readonly state: LogState
-  readonly recordsSinceSnapshot: number
+  /** Enough records have gathered behind the newest snapshot. */
+  readonly isCompactionDue: boolean
   write(
     body: LogBody,
     epoch: number,
     options: WriteOptions,
   ): Promise<{ readonly record: LogRecord; readonly outcome: WriteOutcome }>
   forgetRetirements(seqs: ReadonlySet<number>): void
-  compact(options: CompactOptions): Promise<void>
+  compact(options: CallOptions): Promise<void>
 }
-
-/** Records after a snapshot that make the next one due; a reader fetches them 16 at a time. */
-const COMPACT_AFTER = 200
 
 export class Term {
   readonly epoch: number
@@ -76,8 +75,10 @@ export class Term {
           this.#inDoubt = inDoubt
         },
       })
-      if (outcome.kind === 'own') return { kind: 'appended', record }
-      return { kind: 'over', error: this.#depose(record, outcome) }
+      if (outcome.kind !== 'own') return { kind: 'over', error: this.#depose(record, outcome) }
+      signal.throwIfAborted()
+      void this.compactIfDue()
+      return { kind: 'appended', record }
     } catch (error) {
       if (this.over !== undefined) return { kind: 'over', error: this.over }
       if (error instanceof WeirError && error.code === 'STO_CORRUPT')
@@ -103,21 +104,26 @@ export class Term {
   }
 
   /**
-   * Writes a snapshot of the log when enough records have gathered, and deletes what an older one
-   * has covered for longer than the grace. Failures are logged: the next call does the same work.
+   * Writes a snapshot of the log when one is due, and deletes what an older one has covered for
+   * longer than the grace. Called after each append; failures are logged, and a later call does the
+   * work.
    */
-  compactIfDue(options: CompactOptions & { readonly afterRecords?: number } = {}): Promise<void> {
-    const { afterRecords = COMPACT_AFTER, ...compact } = options
-    if (this.over !== undefined || this.#log.recordsSinceSnapshot < afterRecords) return Promise.resolve()
-    this.#compacting ??= this.#log
-      .compact(compact)
-      .catch((error: unknown) =>
-        this.#logger.warn({ err: error }, 'log not compacted, next try after the next record'),
-      )
-      .finally(() => {
-        this.#compacting = undefined
-      })
+  compactIfDue(): Promise<void> {
+    if (this.over !== undefined || (this.#compacting === undefined && !this.#log.isCompactionDue))
+      return Promise.resolve()
+    this.#compacting ??= this.#compact().finally(() => {
+      this.#compacting = undefined
+    })
     return this.#compacting
+  }
+
+  async #compact(): Promise<void> {
+    const { signal } = this.#ended
+    try {
+      await this.#log.compact({ signal })
+    } catch (error) {
+      if (!signal.aborted) this.#logger.warn({ err: error }, 'log not compacted, a later append tries again')
+    }
   }
 
   #depose(own: LogRecord, outcome: Exclude<WriteOutcome, { kind: 'own' }>): WeirError {

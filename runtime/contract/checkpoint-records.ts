@@ -82,6 +82,7 @@ const checkpoint = z.object({
   attempt: attemptId,
   /** Id of the checkpoint whose files this one may reuse; 0 = none. */
   base: z.int().nonnegative(),
+  /** Key of the manifest: that of the base, where nothing has changed since. */
   manifest: z.string(),
   sha256: z.string(),
   sizeBytes: z.int().nonnegative(),
@@ -197,8 +198,10 @@ export const subtaskState = z.object({
   subtask: z.int().nonnegative(),
   /** Key groups [from, to) that this subtask owned. */
   keyGroups: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
-  /** Oldest first; the first is full. Empty: the subtask has no state. */
+  /** Keyed state, oldest file first; the first is full. Empty: the subtask has none. */
   chain: z.array(stateFile),
+  /** All list states of the subtask; each one replaces the one before. Absent: it has none. */
+  lists: stateFile.optional(),
 })
 export type SubtaskState = z.infer<typeof subtaskState>
 
@@ -219,6 +222,7 @@ export type VertexState = z.infer<typeof vertexState>
 export const manifest = z.object({
   v: z.literal(FORMAT_VERSION),
   type: z.enum(['checkpoint', 'savepoint']),
+  /** Of the first checkpoint that it describes; later ones without changes may share it. */
   id: z.int().positive(),
   epoch: z.int().positive(),
   attempt: attemptId,

@@ -23,8 +23,8 @@ export interface LoadOptions {
 
 /**
  * What each of the subtasks restores from. A file that several of them need is read once and shared
- * between their threads. A subtask needs the whole chains whose key groups overlap its own, and of
- * the others the newest file, which holds the list states.
+ * between their threads. A subtask needs the keyed state whose key groups overlap its own, and the
+ * list states of all.
  */
 export async function loadRestore(
   point: OpenRestorePoint | undefined,
@@ -48,7 +48,7 @@ export async function loadRestore(
         for (const subtask of old.subtasks) chains.push(loadChain(reader, old, subtask, range))
       }
       inputs[subtaskKey(place)] = {
-        checkpointId: point.manifest.id,
+        checkpointId: point.checkpointId,
         storedUid: stored,
         chains: await Promise.all(chains),
       }
@@ -65,14 +65,11 @@ async function loadChain(
 ): Promise<RestoreChain> {
   const [from, to] = old.keyGroups
   const overlaps = from < range.to && range.from < to
-  const files = overlaps ? old.chain : old.chain.slice(-1)
-  return {
-    oldSubtask: old.subtask,
-    oldParallelism: vertex.parallelism,
-    uids: vertex.uids,
-    overlaps,
-    files: await Promise.all(files.map((f) => reader.read(f))),
-  }
+  const [keyed, lists] = await Promise.all([
+    Promise.all((overlaps ? old.chain : []).map((f) => reader.read(f))),
+    old.lists === undefined ? undefined : reader.read(old.lists),
+  ])
+  return { oldSubtask: old.subtask, oldParallelism: vertex.parallelism, uids: vertex.uids, keyed, lists }
 }
 
 /** Reads every file once, a few at a time, into memory that threads can share. */

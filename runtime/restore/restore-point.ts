@@ -6,10 +6,12 @@ import { keyUrl, MANIFEST } from '#runtime/storage/paths'
 import type { Stores } from '#runtime/storage/stores'
 import { locateManifest } from '#runtime/storage/storage-url'
 import { readManifest } from '#runtime/commit-log/manifest-io'
-import type { Manifest, RestorePoint, StateFile } from '#runtime/contract/checkpoint-records'
+import type { Manifest, RestorePoint, StateFile, SubtaskState } from '#runtime/contract/checkpoint-records'
 
 /** A restore point opened for reading: its manifest, and its files by their SHA-256. */
 export interface OpenRestorePoint {
+  /** As the log says; checkpoints without changes share the manifest of an earlier one. */
+  readonly checkpointId: number
   readonly manifest: Manifest
   readonly url: string
   /** The file's bytes, verified. @throws {WeirError} STO_CORRUPT or STO_MISSING naming the file. */
@@ -29,8 +31,10 @@ export async function openRestorePoint(
   const key = point.manifest as string
   // Keys of a savepoint are relative to its own directory.
   const directory = point.kind === 'savepoint' ? key.slice(0, -MANIFEST.length) : ''
+  const manifest = await readManifest(own, key, point.sha256)
   return {
-    manifest: await readManifest(own, key, point.sha256),
+    checkpointId: point.kind === 'checkpoint' ? point.id : manifest.id,
+    manifest,
     url: point.kind === 'savepoint' ? point.path : keyUrl(own.url, key),
     read: (file) => readFile(own, file, directory),
     close: async () => {},
@@ -46,7 +50,13 @@ export async function openForeign(path: string, stores: Stores, sha256?: string)
   const foreign = stores.at(place.root)
   try {
     const manifest = await readManifest(foreign, place.key, sha256)
-    return { manifest, url: path, read: (file) => readFile(foreign, file), close: () => foreign.close() }
+    return {
+      checkpointId: manifest.id,
+      manifest,
+      url: path,
+      read: (file) => readFile(foreign, file),
+      close: () => foreign.close(),
+    }
   } catch (error) {
     await foreign.close()
     if (!(error instanceof WeirError) || error.code !== 'STO_MISSING') throw error
@@ -88,9 +98,7 @@ export function matchUids(
   manifest: Manifest,
   plan: ExecutionPlan,
 ): { readonly stored: Record<string, string>; readonly unmatched: string[] } {
-  const available = new Set(
-    manifest.vertices.flatMap((v) => (v.subtasks.some((s) => s.chain.length > 0) ? v.uids : [])),
-  )
+  const available = new Set(manifest.vertices.flatMap((v) => (v.subtasks.some(hasState) ? v.uids : [])))
   const stored: Record<string, string> = {}
   for (const operator of plan.vertices.flatMap((v) => v.operators)) {
     const uid = [operator.uid, ...operator.formerly].find((u) => available.has(u))
@@ -99,6 +107,8 @@ export function matchUids(
   const used = new Set(Object.values(stored))
   return { stored, unmatched: [...available].filter((uid) => !used.has(uid)).sort() }
 }
+
+const hasState = ({ chain, lists }: SubtaskState): boolean => chain.length > 0 || lists !== undefined
 
 /**
  * @throws {WeirError} CKP_RESTORE when the plan cannot take over the state: what does not fit, and

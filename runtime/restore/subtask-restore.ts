@@ -18,33 +18,39 @@ export interface RestoreChain {
   readonly oldParallelism: number
   readonly uids: readonly string[]
   /**
-   * Shared with other threads of the process; never written. Without key-group overlap only the
-   * newest file is given, for its list states.
+   * Files of keyed state, as far as its key groups are the subtask's too. Bytes are shared with
+   * other threads of the process; never written.
    */
-  readonly files: readonly Uint8Array[]
-  readonly overlaps: boolean
+  readonly keyed: readonly Uint8Array[]
+  readonly lists: Uint8Array | undefined
+}
+
+interface OpenChain {
+  readonly chain: RestoreChain
+  readonly keyed: readonly StateFileReader[]
+  readonly lists: StateFileReader | undefined
 }
 
 /** State of the restore point for one subtask. Files are opened once, decoded per operator. */
 export class SubtaskRestore {
   readonly checkpointId: number
   readonly #storedUid: Readonly<Record<string, string>>
-  readonly #chains: readonly { readonly chain: RestoreChain; readonly readers: readonly StateFileReader[] }[]
+  readonly #chains: readonly OpenChain[]
 
   constructor(input: RestoreInput | undefined) {
     this.checkpointId = input?.checkpointId ?? 0
     this.#storedUid = input?.storedUid ?? {}
     this.#chains = (input?.chains ?? []).map((chain) => ({
       chain,
-      readers: chain.files.map((bytes) => openStateFile(bytes)),
+      keyed: chain.keyed.map((bytes) => openStateFile(bytes)),
+      lists: chain.lists === undefined ? undefined : openStateFile(chain.lists),
     }))
   }
 
   keyed(uid: string, backend: KeyedStateBackend): void {
     const stored = this.#storedUid[uid] ?? uid
-    for (const { chain, readers } of this.#chains)
-      if (chain.overlaps && chain.uids.includes(stored))
-        for (const reader of readers) backend.restore(reader, stored)
+    for (const { chain, keyed } of this.#chains)
+      if (chain.uids.includes(stored)) for (const reader of keyed) backend.restore(reader, stored)
   }
 
   /**
@@ -56,11 +62,10 @@ export class SubtaskRestore {
     const perOld: unknown[][] = []
     let union = false
     let oldParallelism = 0
-    for (const { chain, readers } of this.#chains) {
-      const newest = readers.at(-1)
-      if (newest === undefined || !chain.uids.includes(stored)) continue
+    for (const { chain, lists } of this.#chains) {
+      if (!chain.uids.includes(stored)) continue
       oldParallelism = chain.oldParallelism
-      const found = readListState(newest, stored, name)
+      const found = lists === undefined ? undefined : readListState(lists, stored, name)
       if (found === undefined) continue
       union ||= found.mode === 'union'
       perOld[chain.oldSubtask] = found.items

@@ -10,12 +10,8 @@ interface Interval {
 /** A freeze that later snapshots may build on. */
 interface Boundary {
   readonly stamp: number
-  /**
-   * Files from the last full one to this, and entries that the deltas among them hold (an upper
-   * bound).
-   */
-  readonly chainLength: number
-  readonly chainEntries: number
+  /** Entries that the deltas behind the last full snapshot hold, up to this; an upper bound. */
+  readonly deltaEntries: number
 }
 
 export interface Changes {
@@ -25,7 +21,6 @@ export interface Changes {
   readonly dropped: readonly Generation[]
 }
 
-const MAX_CHAIN_LENGTH = 16
 const MAX_INTERVALS = 64
 const SPARE_ENTRIES = 4096
 
@@ -46,13 +41,9 @@ export class ChangeHistory {
     const from = base > 0 ? this.#boundaries.get(base) : undefined
     if (from !== undefined) this.#forgetUpTo(from.stamp)
     const changes = this.#choose(from, entryCount)
-    const deltaEntries = changes.changed.reduce((sum, list) => sum + list.length, 0)
-    const isEmpty = changes.mode === 'delta' && deltaEntries === 0 && changes.dropped.length === 0
-    this.#boundaries.set(checkpointId, {
-      stamp: interval.stamp,
-      chainLength: changes.mode === 'full' || from === undefined ? 1 : from.chainLength + (isEmpty ? 0 : 1),
-      chainEntries: changes.mode === 'full' || from === undefined ? 0 : from.chainEntries + deltaEntries,
-    })
+    const before = changes.mode === 'full' || from === undefined ? 0 : from.deltaEntries
+    const deltaEntries = changes.changed.reduce((sum, list) => sum + list.length, before)
+    this.#boundaries.set(checkpointId, { stamp: interval.stamp, deltaEntries })
     this.#limit(entryCount)
     return changes
   }
@@ -64,8 +55,7 @@ export class ChangeHistory {
     const dropped = this.#intervals.flatMap((i) => i.dropped)
     const count = changed.reduce((sum, list) => sum + list.length, 0)
     const isChanged = count > 0 || dropped.length > 0
-    if (isChanged && (from.chainLength >= MAX_CHAIN_LENGTH || from.chainEntries + count > entryCount))
-      return full
+    if (isChanged && from.deltaEntries + count > entryCount) return full
     return { mode: 'delta', baseStamp: from.stamp, changed, dropped }
   }
 

@@ -72,6 +72,11 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     for (const generation of frozen.dropped) this.#addDrop(generation)
   }
 
+  get isEmpty(): boolean {
+    const { mode, changed, dropped } = this.#frozen
+    return mode === 'delta' && dropped.length === 0 && changed.every((list) => list.length === 0)
+  }
+
   step(budgetMs: number): boolean {
     const deadline = this.#monotonic() + budgetMs
     try {

@@ -69,6 +69,8 @@ export interface StateCell<V> {
  */
 export interface KeyedSnapshot {
   readonly mode: 'full' | 'delta'
+  /** A delta without any change: it adds no file to those of its base. */
+  readonly isEmpty: boolean
   step(budgetMs: number): boolean
   /** Encoded blocks by table and key group, ready for the state file. */
   sections(): readonly StateSection[]

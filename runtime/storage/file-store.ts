@@ -151,8 +151,21 @@ export class FileStore implements CheckpointStore {
         if (code !== 'EEXIST') throw error
         if ((await stat(temporary)).nlink < 2) return 'exists'
       }
-      await syncDirectory(dirname(path))
+      await this.#syncLink(path)
       return 'created'
+    }
+  }
+
+  /** The object is there; whether it would outlive a crash is unknown until its directory is synced. */
+  async #syncLink(path: string): Promise<void> {
+    try {
+      await syncDirectory(dirname(path))
+    } catch (error) {
+      throw new WeirError(
+        'STO_UNAVAILABLE',
+        `${path} was made but its directory could not be synced: ${messageOf(error)}.`,
+        { cause: error },
+      )
     }
   }
 

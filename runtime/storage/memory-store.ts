@@ -21,30 +21,51 @@ export interface MemoryHooks {
  */
 export class MemoryObjects {
   readonly #objects = new Map<string, { readonly bytes: Uint8Array; readonly modifiedAt: number }>()
+  /** Sorted: a listing costs what it finds. */
+  readonly #keys: string[] = []
   readonly #now: () => number
   constructor(now: () => number = Date.now) {
     this.#now = now
   }
   create(key: string, bytes: Uint8Array): 'created' | 'exists' {
     if (this.#objects.has(key)) return 'exists'
-    this.#objects.set(key, { bytes: Uint8Array.from(bytes), modifiedAt: this.#now() })
+    this.#put(key, bytes)
     return 'created'
   }
   get(key: string): Uint8Array | undefined {
     return this.#objects.get(key)?.bytes
   }
-  list(prefix: string): StoredObject[] {
-    return [...this.#objects]
-      .filter(([key]) => key.startsWith(prefix))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, object]) => ({ key, sizeBytes: object.bytes.byteLength, modifiedAt: object.modifiedAt }))
+  list(prefix: string, startAfter = '', limit = Infinity): StoredObject[] {
+    const found: StoredObject[] = []
+    for (let at = this.#indexOf(startAfter < prefix ? prefix : startAfter); found.length < limit; at++) {
+      const key = this.#keys[at]
+      if (key === undefined || !key.startsWith(prefix)) break
+      const { bytes, modifiedAt } = this.#objects.get(key)!
+      if (key !== startAfter) found.push({ key, sizeBytes: bytes.byteLength, modifiedAt })
+    }
+    return found
   }
   delete(key: string): void {
-    this.#objects.delete(key)
+    if (this.#objects.delete(key)) this.#keys.splice(this.#indexOf(key), 1)
   }
   /** Damages an object, against G3: only for tests of corruption. */
   overwrite(key: string, bytes: Uint8Array): void {
+    this.delete(key)
+    this.#put(key, bytes)
+  }
+  #put(key: string, bytes: Uint8Array): void {
     this.#objects.set(key, { bytes: Uint8Array.from(bytes), modifiedAt: this.#now() })
+    this.#keys.splice(this.#indexOf(key), 0, key)
+  }
+  /** Of the first key that is not below `key`. */
+  #indexOf(key: string): number {
+    let [from, to] = [0, this.#keys.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if ((this.#keys[middle] as string) < key) from = middle + 1
+      else to = middle
+    }
+    return from
   }
 }
 
@@ -88,12 +109,7 @@ export class MemoryStore implements CheckpointStore {
   async list(prefix: string, options: ListOptions = {}): Promise<StoredObject[]> {
     assertPrefix(prefix)
     const { startAfter = '', limit = Infinity } = options
-    return this.#run('list', prefix, options, () =>
-      this.objects
-        .list(prefix)
-        .filter((o) => o.key > startAfter)
-        .slice(0, limit),
-    )
+    return this.#run('list', prefix, options, () => this.objects.list(prefix, startAfter, limit))
   }
 
   async delete(keys: readonly string[], options: CallOptions = {}): Promise<void> {

@@ -8,10 +8,10 @@ import { invariant, WeirError } from '#runtime/base/errors'
  *   log/<seq, 20 digits>.json                          commit log record
  *   log/snap-<seq, 20 digits>.json                     the log folded up to and including seq
  *   chk/<id>-<epoch>/manifest.json                     checkpoint
- *   chk/<id>-<epoch>/<vertex>-<subtask>-<attempt>.state
+ *   chk/<id>-<epoch>/<vertex>-<subtask>-<attempt>.state      keyed state of a subtask
+ *   chk/<id>-<epoch>/<vertex>-<subtask>-<attempt>.lists      its list states
  *   savepoints/<id>-<epoch>/...       default place of savepoints: manifest.json and state files,
- *                                     whose names end in -<id>.state
- *   modules/<sha256>                                   bytes of the job's module
+ *                                     whose names have -<id> behind the attempt
  *
  * I1 No key is another key's directory: every key above is a leaf, and directories are never
  *    written.
@@ -26,6 +26,7 @@ export const MANIFEST = 'manifest.json'
 export const LOG_PREFIX = 'log/'
 export const LOG_SNAPSHOT_PREFIX = 'log/snap-'
 export const CHECKPOINT_PREFIX = 'chk/'
+export const SAVEPOINT_PREFIX = 'savepoints/'
 
 /** @throws {WeirError} BUG when `key` is not a valid key. */
 export function assertKey(key: string): void {
@@ -97,13 +98,16 @@ export const checkpointDirectory = (id: number, epoch: number): string => `chk/$
 export const savepointDirectory = (id: number, epoch: number): string => `savepoints/${id}-${epoch}`
 export const manifestKey = (directory: string): string =>
   directory === '' ? MANIFEST : `${directory}/${MANIFEST}`
-export const moduleKey = (sha256: string): string => `modules/${sha256}`
+
+/** The directory of a manifest, without trailing slash: what `manifestKey` was given. */
+export const manifestDirectory = (key: string): string => key.slice(0, -MANIFEST.length).replace(/\/$/, '')
 
 /** What tells a state file from every other in its directory. */
 export interface StateFileName {
   readonly vertex: string
   readonly subtask: number
   readonly attempt: string
+  readonly part: 'state' | 'lists'
   /** Of a savepoint, whose directory several tries may share. */
   readonly savepointId?: number
 }
@@ -114,10 +118,10 @@ export interface StateFileName {
  */
 export function stateFileKey(
   directory: string,
-  { vertex, subtask, attempt, savepointId }: StateFileName,
+  { vertex, subtask, attempt, part, savepointId }: StateFileName,
 ): string {
   const id = savepointId === undefined ? '' : `-${savepointId}`
-  const name = `${encodeName(vertex)}-${subtask}-${attempt}${id}.state`
+  const name = `${encodeName(vertex)}-${subtask}-${attempt}${id}.${part}`
   return directory === '' ? name : `${directory}/${name}`
 }
 
@@ -125,6 +129,26 @@ export function stateFileKey(
 export function parseCheckpointKey(key: string): { readonly id: number; readonly epoch: number } | undefined {
   const match = /^chk\/([0-9]+)-([0-9]+)\//.exec(key)
   return match === null ? undefined : { id: Number(match[1]), epoch: Number(match[2]) }
+}
+
+export interface SavepointKey {
+  readonly directory: string
+  readonly id: number
+  readonly epoch: number
+  /** The name is one that a task gives to its file of this very savepoint. */
+  readonly isOwnFile: boolean
+}
+
+/**
+ * Which savepoint in its default place `key` lies in; undefined elsewhere, also in directories
+ * below, which are a user's own.
+ */
+export function parseSavepointKey(key: string): SavepointKey | undefined {
+  const match = /^(savepoints\/([0-9]+)-([0-9]+))\/([^/]+)$/.exec(key)
+  if (match === null) return undefined
+  const [, directory = '', id = '', epoch = '', name = ''] = match
+  const isOwnFile = name.endsWith(`-${id}.state`) || name.endsWith(`-${id}.lists`)
+  return { directory, id: Number(id), epoch: Number(epoch), isOwnFile }
 }
 
 /** Joins a store's root with a key below it. */

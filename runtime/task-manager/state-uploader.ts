@@ -1,12 +1,20 @@
+/**
+ * Uploads the snapshots of one attempt's subtasks and remembers what lies in the store of each.
+ *
+ * I1 Files are reused only from the checkpoint that the barrier named as base: a delta extends its
+ *    chain, and list states that are byte for byte its own are not written again.
+ * I2 A key is written once; a file whose create found the key taken by other bytes fails the
+ *    checkpoint.
+ */
 import { createHash } from 'node:crypto'
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
+import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
-import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { createExact } from '#runtime/storage/create-exact'
-import { stateFileKey } from '#runtime/storage/paths'
+import { stateFileKey, type StateFileName } from '#runtime/storage/paths'
 import type { FromSlot } from '#runtime/task/slot-messages'
 
 /**
@@ -24,91 +32,105 @@ export interface StateUploaderOptions {
   readonly signal: AbortSignal
 }
 
-/**
- * Uploads the snapshots of one attempt's subtasks and remembers their chains of files.
- * I1 A delta extends the chain of the checkpoint that its barrier named as base, never another
- *    one's.
- * I2 A key is written once; a file whose create found the key taken by other bytes fails the
- *    checkpoint.
- */
+type Snapshot = Extract<FromSlot, { type: 'snapshot' }>
+
+/** The files that the state of a subtask lies in, as of a checkpoint. */
+interface Stored {
+  readonly chain: readonly StateFile[]
+  readonly lists: StateFile | undefined
+}
+
+/** What is to be made of some bytes. */
+type NewFile = Pick<StateFile, 'mode'> & Pick<StateFileName, 'part'>
+
 export class StateUploader {
   readonly #options: StateUploaderOptions
-  /** Subtask -> checkpoint id -> chain. */
-  readonly #chains = new Map<string, Map<number, readonly StateFile[]>>()
+  /** Subtask -> checkpoint id -> files. */
+  readonly #stored = new Map<string, Map<number, Stored>>()
 
   constructor(options: StateUploaderOptions) {
     this.#options = options
   }
 
   /** Stores the snapshot and gives the acknowledgement for it. @throws {WeirError} */
-  async upload(
-    snapshot: Extract<FromSlot, { type: 'snapshot' }>,
-    keyGroups: readonly [number, number],
-  ): Promise<SubtaskAck> {
+  async upload(snapshot: Snapshot, keyGroups: readonly [number, number]): Promise<SubtaskAck> {
     const { clock, attempt } = this.#options
-    const { barrier, subtask, bytes, mode } = snapshot
+    const { barrier, subtask, uids, alignmentMs, syncMs, asyncMs } = snapshot
     const start = clock.monotonic()
-    const file = bytes === undefined ? undefined : await this.#store(barrier, subtask, mode, bytes)
-    const base = mode === 'delta' ? this.#chainAt(subtask, barrier.base) : []
-    const chain = file === undefined ? base : [...base, file]
-    if (barrier.kind === 'checkpoint') this.#remember(subtask, barrier, chain)
+    const base = this.#stored.get(subtaskKey(subtask))?.get(barrier.base)
+    const [chain, lists] = await Promise.all([this.#chain(snapshot, base), this.#lists(snapshot, base)])
+    if (barrier.kind === 'checkpoint') this.#remember(subtask, barrier, { chain, lists })
+    const files = lists === undefined ? chain : [...chain, lists]
+    const bytesOf = (some: readonly StateFile[]) => some.reduce((sum, f) => sum + f.sizeBytes, 0)
     return {
       ...subtask,
       attempt,
       epoch: barrier.epoch,
       checkpointId: barrier.id,
-      uids: snapshot.uids,
-      state: { subtask: subtask.subtask, keyGroups: [keyGroups[0], keyGroups[1]], chain: [...chain] },
-      sizeBytes: chain.reduce((sum, f) => sum + f.sizeBytes, 0),
-      deltaBytes: file?.sizeBytes ?? 0,
-      alignmentMs: snapshot.alignmentMs,
-      syncMs: snapshot.syncMs,
-      asyncMs: snapshot.asyncMs,
+      uids,
+      state: {
+        subtask: subtask.subtask,
+        keyGroups: [keyGroups[0], keyGroups[1]],
+        chain: [...chain],
+        ...(lists === undefined ? {} : { lists }),
+      },
+      sizeBytes: bytesOf(files),
+      deltaBytes: bytesOf(files.filter((f) => f.writtenBy === barrier.id)),
+      alignmentMs,
+      syncMs,
+      asyncMs,
       uploadMs: clock.monotonic() - start,
     }
   }
 
-  #chainAt(subtask: SubtaskRef, id: number): readonly StateFile[] {
-    const chain = this.#chains.get(subtaskKey(subtask))?.get(id)
-    if (chain === undefined)
+  async #chain(snapshot: Snapshot, base: Stored | undefined): Promise<readonly StateFile[]> {
+    const { barrier, subtask, keyed, mode } = snapshot
+    if (mode === 'delta' && base === undefined)
       throw new WeirError(
         'BUG',
-        `Subtask ${subtaskKey(subtask)} wrote changes against checkpoint ${id}, whose files are not known`,
+        `Subtask ${subtaskKey(subtask)} wrote changes against checkpoint ${barrier.base}, ` +
+          'whose files are not known',
       )
-    return chain
+    const before = mode === 'delta' ? (base?.chain ?? []) : []
+    if (keyed === undefined) return before
+    return [...before, await this.#store(snapshot, keyed, { part: 'state', mode })]
   }
 
-  #remember(subtask: SubtaskRef, barrier: Barrier, chain: readonly StateFile[]): void {
+  async #lists(snapshot: Snapshot, base: Stored | undefined): Promise<StateFile | undefined> {
+    const { lists } = snapshot
+    if (lists === undefined) return undefined
+    if (base?.lists?.sha256 === sha256Of(lists)) return base.lists
+    return this.#store(snapshot, lists, { part: 'lists', mode: 'full' })
+  }
+
+  #remember(subtask: SubtaskRef, barrier: Barrier, stored: Stored): void {
     const key = subtaskKey(subtask)
-    const chains = this.#chains.get(key) ?? new Map<number, readonly StateFile[]>()
-    this.#chains.set(key, chains)
-    for (const id of chains.keys()) if (id < barrier.base) chains.delete(id)
-    chains.set(barrier.id, chain)
+    const known = this.#stored.get(key) ?? new Map<number, Stored>()
+    this.#stored.set(key, known)
+    for (const id of known.keys()) if (id < barrier.base) known.delete(id)
+    known.set(barrier.id, stored)
   }
 
-  async #store(
-    barrier: Barrier,
-    subtask: SubtaskRef,
-    mode: 'full' | 'delta',
-    bytes: Uint8Array,
-  ): Promise<StateFile> {
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
-    const file = { sizeBytes: bytes.byteLength, sha256, writtenBy: barrier.id, mode }
+  async #store({ barrier, subtask }: Snapshot, bytes: Uint8Array, made: NewFile): Promise<StateFile> {
+    const { part, mode } = made
+    const file = { sizeBytes: bytes.byteLength, sha256: sha256Of(bytes), writtenBy: barrier.id, mode }
     if (bytes.byteLength <= INLINE_BYTES) return { ...file, inline: Buffer.from(bytes).toString('base64') }
-    const { attempt, store } = this.#options
+    const { attempt } = this.#options
     if (barrier.kind === 'checkpoint') {
-      const key = stateFileKey(barrier.directory, { ...subtask, attempt })
-      await this.#create(store, key, bytes)
+      const key = stateFileKey(barrier.directory, { ...subtask, attempt, part })
+      await this.#create(key, bytes)
       return { ...file, key }
     }
     // A savepoint is relocatable: its manifest names files relative to its own directory.
-    const key = stateFileKey('', { ...subtask, attempt, savepointId: barrier.id })
-    await this.#create(store, `${barrier.directory}/${key}`, bytes)
+    const key = stateFileKey('', { ...subtask, attempt, part, savepointId: barrier.id })
+    await this.#create(`${barrier.directory}/${key}`, bytes)
     return { ...file, key }
   }
 
-  #create(store: CheckpointStore, key: string, bytes: Uint8Array): Promise<void> {
-    const { clock, random, signal } = this.#options
+  #create(key: string, bytes: Uint8Array): Promise<void> {
+    const { store, clock, random, signal } = this.#options
     return createExact(store, key, bytes, { clock, random, signal, limitMs: UPLOAD_LIMIT_MS })
   }
 }
+
+const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

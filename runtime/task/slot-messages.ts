@@ -64,7 +64,8 @@ export type FromSlot =
       readonly barrier: Barrier
       readonly mode: 'full' | 'delta'
       readonly uids: readonly string[]
-      readonly bytes: Uint8Array | undefined
+      readonly keyed: Uint8Array | undefined
+      readonly lists: Uint8Array | undefined
       readonly alignmentMs: number
       readonly syncMs: number
       readonly asyncMs: number

@@ -294,10 +294,12 @@ export class Slot implements TaskEvents {
     if (snapshot.error !== undefined) return refuse(snapshot.error)
     snapshot.finish(this.#options.encode).then(
       (encoded) => {
-        const bytes = encoded.bytes === undefined ? undefined : transferable(encoded.bytes)
+        const [keyed, lists] = [encoded.keyed, encoded.lists].map((bytes) =>
+          bytes === undefined ? undefined : transferable(bytes),
+        )
         this.#options.post(
-          { type: 'snapshot', subtask: task.ref, ...encoded, bytes },
-          bytes === undefined ? [] : [bytes.buffer],
+          { type: 'snapshot', subtask: task.ref, ...encoded, keyed, lists },
+          [keyed, lists].flatMap((bytes) => bytes?.buffer ?? []),
         )
       },
       (error: unknown) => refuse(toErrorData(error)),

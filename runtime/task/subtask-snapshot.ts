@@ -1,19 +1,28 @@
+/**
+ * One subtask's snapshot from freeze to bytes: a file of keyed state, whole or a delta against the
+ * base, and a file of list states, always whole.
+ *
+ * I1 Keyed state is a delta only when that of every operator of the chain is: a mixture would let
+ *    removed entries of the full ones come back from older files.
+ * I2 A chain of files is bounded: a delta that would make it too long is written in full.
+ */
 import { toErrorData, type ErrorData } from '#runtime/base/errors'
 import type { Barrier } from '#runtime/contract/rpc'
+import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import { encodeListSection } from '#runtime/state/list-state'
 import type { StateFileContent } from '#runtime/state/snapshot-format'
-import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import type { ChainedOperator } from './operator-chain.ts'
 
-/**
- * The state of one subtask as of a barrier, encoded; `bytes` undefined when it has no state at all,
- * or (delta) none that changed.
- */
+/** The state of one subtask as of a barrier, encoded. */
 export interface EncodedSnapshot {
   readonly barrier: Barrier
+  /** Of the keyed state. */
   readonly mode: 'full' | 'delta'
   readonly uids: readonly string[]
-  readonly bytes: Uint8Array | undefined
+  /** Undefined: the subtask has no keyed state, or (delta) none that changed. */
+  readonly keyed: Uint8Array | undefined
+  /** Undefined: the subtask has no list states. */
+  readonly lists: Uint8Array | undefined
   readonly alignmentMs: number
   readonly syncMs: number
   readonly asyncMs: number
@@ -23,10 +32,40 @@ export interface EncodedSnapshot {
 export type EncodeState = (content: StateFileContent) => Uint8Array | Promise<Uint8Array>
 
 /**
- * One subtask's snapshot from freeze to bytes. The constructor is the synchronous part; `step`
- * works in slices between batches; list states may resolve later. A file is `delta` only when every
- * keyed state of the chain is: a mixture would let removed entries of the full ones come back from
- * older files.
+ * A restore reads every file of a chain, and each costs a request and rows that later files
+ * replace; a full file costs writing the whole state. `bench/restore-chain.ts` shows both.
+ */
+export const MAX_CHAIN_LENGTH = 16
+
+/** How many files the keyed state of one subtask lies in, by checkpoint. */
+export class ChainLengths {
+  readonly #lengths = new Map<number, number>()
+
+  /** Of a checkpoint of this attempt; 0 when it is not known. */
+  at(checkpointId: number): number {
+    return this.#lengths.get(checkpointId) ?? 0
+  }
+
+  /** Nothing older than `base` can become a base any more. */
+  note(checkpointId: number, base: number, length: number): void {
+    for (const id of this.#lengths.keys()) if (id < base) this.#lengths.delete(id)
+    this.#lengths.set(checkpointId, length)
+  }
+}
+
+export interface SubtaskSnapshotOptions {
+  readonly operators: readonly ChainedOperator[]
+  readonly barrier: Barrier
+  readonly alignmentMs: number
+  /** Of the subtask, over all its snapshots. */
+  readonly chains: ChainLengths
+  readonly monotonic: () => number
+  onListsReady(): void
+}
+
+/**
+ * The constructor is the synchronous part; `step` works in slices between batches; list states may
+ * resolve later.
  */
 export class SubtaskSnapshot {
   readonly barrier: Barrier
@@ -41,19 +80,13 @@ export class SubtaskSnapshot {
   #error: ErrorData | undefined
   #cancelled = false
 
-  constructor(
-    operators: readonly ChainedOperator[],
-    barrier: Barrier,
-    alignmentMs: number,
-    monotonic: () => number,
-    onListsReady: () => void,
-  ) {
+  constructor({ operators, barrier, alignmentMs, chains, monotonic, onListsReady }: SubtaskSnapshotOptions) {
     const start = monotonic()
     this.barrier = barrier
     this.#monotonic = monotonic
     this.#alignmentMs = alignmentMs
     this.#uids = operators.filter((o) => o.keyed !== undefined || o.lists.length > 0).map((o) => o.uid)
-    this.#keyed = freeze(operators, barrier)
+    this.#keyed = freeze(operators, barrier, chains)
     void listSections(operators, barrier.id)
       .then((sections) => {
         this.#lists = sections
@@ -92,15 +125,16 @@ export class SubtaskSnapshot {
   }
 
   async finish(encode: EncodeState): Promise<EncodedSnapshot> {
-    const sections = [...this.#keyed.flatMap((k) => k.sections()), ...(this.#lists ?? [])]
     const mode = this.#keyed.length > 0 && this.#keyed.every((k) => k.mode === 'delta') ? 'delta' : 'full'
-    const isEmpty = this.#uids.length === 0 || (mode === 'delta' && sections.length === 0)
-    const bytes = isEmpty ? undefined : await encode({ mode, sections })
+    const sections = this.#keyed.flatMap((k) => k.sections())
+    const lists = this.#lists ?? []
+    const hasKeyed = this.#keyed.length > 0 && (mode === 'full' || sections.length > 0)
     return {
       barrier: this.barrier,
       mode,
       uids: this.#uids,
-      bytes,
+      keyed: hasKeyed ? await encode({ mode, sections }) : undefined,
+      lists: lists.length > 0 ? await encode({ mode: 'full', sections: lists }) : undefined,
       alignmentMs: this.#alignmentMs,
       syncMs: this.#syncMs,
       asyncMs: this.#monotonic() - this.#frozenAt,
@@ -113,12 +147,19 @@ export class SubtaskSnapshot {
   }
 }
 
-function freeze(operators: readonly ChainedOperator[], barrier: Barrier): KeyedSnapshot[] {
+function freeze(
+  operators: readonly ChainedOperator[],
+  { id, base }: Barrier,
+  chains: ChainLengths,
+): KeyedSnapshot[] {
   const backends = operators.flatMap((o) => (o.keyed === undefined ? [] : [o.keyed]))
-  const snapshots = backends.map((b) => b.snapshot(barrier.id, barrier.base))
-  if (snapshots.every((s) => s.mode === (snapshots[0] as KeyedSnapshot).mode)) return snapshots
+  const snapshots = backends.map((b) => b.snapshot(id, base))
+  const length = chains.at(base) + (snapshots.every((s) => s.isEmpty) ? 0 : 1)
+  const isDelta = snapshots.every((s) => s.mode === 'delta') && length <= MAX_CHAIN_LENGTH
+  chains.note(id, base, isDelta ? length : 1)
+  if (isDelta || snapshots.every((s) => s.mode === 'full')) return snapshots
   for (const snapshot of snapshots) snapshot.cancel()
-  return backends.map((b) => b.snapshot(barrier.id, 0))
+  return backends.map((b) => b.snapshot(id, 0))
 }
 
 async function listSections(

@@ -5,7 +5,7 @@ import { userCodeError } from '#runtime/operators/user-code'
 import type { InputGate } from './input-gate.ts'
 import type { OperatorChain } from './operator-chain.ts'
 import type { EdgeOutput } from './partitioned-output.ts'
-import { SubtaskSnapshot } from './subtask-snapshot.ts'
+import { ChainLengths, SubtaskSnapshot } from './subtask-snapshot.ts'
 
 /** What a task tells the slot that runs it. */
 export interface TaskEvents {
@@ -42,6 +42,7 @@ export class Task {
   readonly #outputs: readonly EdgeOutput[]
   readonly #events: TaskEvents
   readonly #monotonic: () => number
+  readonly #chains = new ChainLengths()
   #triggers: Barrier[] = []
   #stopped = false
   #inputEnded: boolean
@@ -226,9 +227,14 @@ export class Task {
     if (barrier.stop) this.#stopped = true
     const snapshot = this.#guard(
       () =>
-        new SubtaskSnapshot(this.chain.operators, barrier, alignmentMs, this.#monotonic, () =>
-          this.#events.wake(),
-        ),
+        new SubtaskSnapshot({
+          operators: this.chain.operators,
+          barrier,
+          alignmentMs,
+          chains: this.#chains,
+          monotonic: this.#monotonic,
+          onListsReady: () => this.#events.wake(),
+        }),
     )
     this.#events.snapshotStarted(this, snapshot)
   }

@@ -6,10 +6,11 @@ import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { FileStore } from '#runtime/storage/file-store'
 import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
+import { logSnapshotKey } from '#runtime/storage/paths'
 import { probeStore } from '#runtime/storage/probe'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { S3Store } from '#runtime/storage/s3-store'
-import { checkpointBody, deployBody, leadLog, openLog } from '#test/kit/commit-log'
+import { append, checkpointBody, deployBody, leadLog, openLog } from '#test/kit/commit-log'
 import { type S3Server, startS3 } from '#tools/servers/s3'
 import { type TempDir, tempDir } from '#tools/servers/temp-dir'
 
@@ -213,21 +214,24 @@ describe.each(backends)('$name', ({ name, place }) => {
 
   test('carries a commit log: of two coordinators the older is fenced, and readers agree', async () => {
     const open = await empty()
-    const [old, young] = [await leadLog(open(), 'old'), await leadLog(open(), 'young')]
-    await young.append(deployBody('2.1'))
-    await expect(old.append(deployBody('1.1'))).rejects.toMatchObject({
-      code: 'FENCED',
-      context: { epoch: 2 },
+    const old = await leadLog(open(), { leader: 'old' })
+    const compaction = { afterRecords: 5, graceMs: 0 }
+    const young = await leadLog(open(), { leader: 'young', compaction })
+    await append(young.term, deployBody('2.1'))
+    expect(await old.term.append(deployBody('1.1'))).toMatchObject({
+      kind: 'over',
+      error: { code: 'FENCED', context: { epoch: 2 } },
     })
-    await young.append(checkpointBody(1, 2, '2.1'))
-    await young.compact()
-    await young.append(checkpointBody(2, 2, '2.1', { base: 1, retires: [1] }))
-    expect((await openLog(open())).state).toEqual(young.state)
+    await append(young.term, checkpointBody(1, 2, '2.1'))
+    await young.term.compactIfDue()
+    await append(young.term, checkpointBody(2, 2, '2.1', { base: 1, retires: [1] }))
+    expect((await open().list('log/snap-')).map((o) => o.key)).toEqual([logSnapshotKey(4)])
+    expect((await openLog(open())).state).toEqual(young.term.state)
     const candidates = await Promise.all([0, 1, 2, 3].map(() => openLog(open())))
-    const epochs = await Promise.all(
+    const terms = await Promise.all(
       candidates.map((log, i) => log.openEpoch({ run: 1, leader: `jm-${i}`, floor: 1 })),
     )
-    expect(epochs.toSorted()).toEqual([3, 4, 5, 6])
+    expect(terms.map((t) => t.epoch).toSorted()).toEqual([3, 4, 5, 6])
   })
 
   test('passes the probe and is left empty by it', async () => {

@@ -1,7 +1,9 @@
-import { type Clock, systemClock } from '#runtime/base/clock'
+import { type Clock, systemClock, type Timer } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
 import { CommitLog } from '#runtime/commit-log/commit-log'
-import type { LogBody } from '#runtime/contract/checkpoint-records'
+import type { CompactionOptions } from '#runtime/commit-log/log-compaction'
+import type { Term } from '#runtime/commit-log/term'
+import type { LogBody, LogRecord, RunEnd } from '#runtime/contract/checkpoint-records'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 
@@ -18,36 +20,45 @@ export const JOB: JobIdentity = {
  */
 export function hastyClock(): Clock {
   let now = 1_000_000
-  return {
-    now: () => now,
-    monotonic: () => now,
-    after(delayMs, run) {
-      let canceled = false
-      setImmediate(() => {
-        if (canceled) return
-        now += delayMs
-        run()
-      })
-      return { cancel: () => void (canceled = true) }
-    },
+  const after = (delayMs: number, run: () => void): Timer => {
+    let canceled = false
+    setImmediate(() => {
+      if (canceled) return
+      now += delayMs
+      run()
+    })
+    return { cancel: () => void (canceled = true) }
   }
+  return { now: () => now, monotonic: () => now, after, soon: (run) => void after(0, run) }
 }
 
-export function openLog(store: CheckpointStore, clock: Clock = systemClock): Promise<CommitLog> {
-  return CommitLog.open({ store, clock, random: Math.random, logger: silentLogger })
+export interface OpenLogOptions {
+  readonly clock?: Clock
+  readonly compaction?: CompactionOptions
 }
 
-/** A log of JOB with its owner, led by `leader`. */
-export async function leadLog(
-  store: CheckpointStore,
-  leader = 'jm-a',
-  run = 1,
-  clock: Clock = systemClock,
-): Promise<CommitLog> {
-  const log = await openLog(store, clock)
+export function openLog(store: CheckpointStore, options: OpenLogOptions = {}): Promise<CommitLog> {
+  return CommitLog.open({ store, clock: systemClock, random: Math.random, logger: silentLogger, ...options })
+}
+
+export interface LeadOptions extends OpenLogOptions {
+  readonly leader?: string
+  readonly run?: number
+}
+
+/** A log of JOB with its owner, and an epoch opened in it. */
+export async function leadLog(store: CheckpointStore, options: LeadOptions = {}) {
+  const { leader = 'jm-a', run = 1, ...open } = options
+  const log = await openLog(store, open)
   await log.ensureOwner(JOB)
-  await log.openEpoch({ run, leader, floor: 1 })
-  return log
+  return { log, term: await log.openEpoch({ run, leader, floor: 1 }) }
+}
+
+/** Appends, and gives the record. @throws what became of the append, when it is not in the log. */
+export async function append(term: Pick<Term, 'append'>, body: LogBody): Promise<LogRecord> {
+  const outcome = await term.append(body)
+  if (outcome.kind === 'appended') return outcome.record
+  throw outcome.error
 }
 
 export const deployBody = (
@@ -80,16 +91,21 @@ export const checkpointBody = (
   deltaBytes: 10,
   committedUpTo: id,
   retires: [],
-  final: false,
   stats: {},
   ...more,
 })
 
-export const savepointBody = (id: number, stop: boolean): LogBody => ({
+export const savepointBody = (id: number, end?: RunEnd): LogBody => ({
   kind: 'SAVEPOINT',
   id,
   path: `file:///savepoints/${id}`,
   sha256: 'cd'.repeat(32),
   sizeBytes: 10,
-  stop,
+  attempt: '1.1',
+  ...(end === undefined ? {} : { end }),
 })
+
+export const closeBody = (
+  status: Extract<LogBody, { kind: 'CLOSE' }>['status'],
+  run = 1,
+): Extract<LogBody, { kind: 'CLOSE' }> => ({ kind: 'CLOSE', run, status, committedUpTo: 0 })

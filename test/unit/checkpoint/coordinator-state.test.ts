@@ -3,35 +3,28 @@ import {
   IDLE,
   TRANSITIONS,
   next,
+  type AppendResult,
   type CheckpointInFlight,
   type CoordinatorEvent,
   type CoordinatorState,
 } from '#runtime/checkpoint/coordinator-state'
+import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
+import { finalizedCheckpoint, subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
 
-const checkpoint: CheckpointInFlight = {
-  attempt: '2.1',
-  epoch: 2,
-  id: 7,
-  base: 6,
-  kind: 'checkpoint',
-  stop: false,
-}
-const ack = (vertex: string, change: object = {}): CoordinatorEvent => ({
+const checkpoint: CheckpointInFlight = { attempt: '2.1', epoch: 2, id: 7, base: 6, kind: 'checkpoint' }
+const finalized = finalizedCheckpoint(checkpoint)
+const ack = (vertex: string, change: Partial<SubtaskAck> = {}): CoordinatorEvent => ({
   type: 'TaskStatusUpdate',
-  ack: { attempt: '2.1', epoch: 2, checkpointId: 7, vertex, subtask: 0, ...change },
+  ack: subtaskAck({ attempt: '2.1', epoch: 2, checkpointId: 7, vertex, ...change }),
 })
-const decline = (change: object = {}): CoordinatorEvent => ({
+const decline = (change: Partial<SubtaskDecline> = {}): CoordinatorEvent => ({
   type: 'Decline',
-  decline: {
-    attempt: '2.1',
-    epoch: 2,
-    checkpointId: 7,
-    vertex: 'b',
-    subtask: 0,
-    reason: 'CHECKPOINT_DECLINED',
-    message: 'no',
-    ...change,
-  },
+  decline: subtaskDecline({ attempt: '2.1', epoch: 2, checkpointId: 7, vertex: 'b', ...change }),
+})
+const outcome = (result: AppendResult, id = 7): CoordinatorEvent => ({
+  type: 'AppendOutcome',
+  id,
+  outcome: result,
 })
 
 const STATES = {
@@ -50,13 +43,12 @@ const STATES = {
     missing: new Set(),
     acked: new Set(['a/0', 'b/0']),
   },
-  'committing manifest': { phase: 'COMMITTING', checkpoint, step: 'manifest' },
-  'committing ready': { phase: 'COMMITTING', checkpoint, step: 'ready' },
-  'committing sent': { phase: 'COMMITTING', checkpoint, step: 'sent' },
+  'committing manifest': { phase: 'COMMITTING', checkpoint, finalized: undefined },
+  'committing sent': { phase: 'COMMITTING', checkpoint, finalized },
   completed: { phase: 'COMPLETED', checkpoint },
   failed: { phase: 'FAILED', checkpoint, reason: 'CHECKPOINT_EXPIRED' },
   aborted: { phase: 'ABORTED', checkpoint, reason: 'TASK_FAILURE' },
-  fenced: { phase: 'ABORTED', checkpoint: undefined, reason: 'FENCED' },
+  fenced: { phase: 'ABORTED', checkpoint, reason: 'FENCED' },
 } as const satisfies Record<string, CoordinatorState>
 type StateName = keyof typeof STATES
 
@@ -80,23 +72,20 @@ const EVENTS = {
   'decline of another attempt': decline({ attempt: '1.4' }),
   expire: { type: 'Expire', id: 7 },
   'late expire': { type: 'Expire', id: 6 },
-  'manifest written': { type: 'ManifestWritten', id: 7 },
-  'late manifest written': { type: 'ManifestWritten', id: 6 },
+  'manifest written': { type: 'ManifestWritten', id: 7, finalized },
+  'late manifest written': { type: 'ManifestWritten', id: 6, finalized },
   'finalize failed': {
     type: 'FinalizeFailed',
     id: 7,
     reason: 'FINALIZE_CHECKPOINT_FAILURE',
     message: 'store down',
   },
-  'append sent': { type: 'AppendSent', id: 7 },
-  appended: { type: 'AppendOutcome', id: 7, outcome: 'appended' },
-  'append unknown': { type: 'AppendOutcome', id: 7, outcome: 'unknown' },
-  'append refused': { type: 'AppendOutcome', id: 7, outcome: 'refused' },
-  'append fenced': { type: 'AppendOutcome', id: 7, outcome: 'fenced' },
-  'late appended': { type: 'AppendOutcome', id: 6, outcome: 'appended' },
+  appended: outcome({ kind: 'appended' }),
+  'append refused': outcome({ kind: 'refused', message: 'read only' }),
+  'append over': outcome({ kind: 'over' }),
+  'late appended': outcome({ kind: 'appended' }, 6),
   'attempt lost': { type: 'AttemptLost', attempt: '2.1', reason: 'TASK_FAILURE' },
   'other attempt lost': { type: 'AttemptLost', attempt: '2.0', reason: 'TASK_FAILURE' },
-  fenced: { type: 'Fenced' },
 } as const satisfies Record<string, CoordinatorEvent>
 type EventName = keyof typeof EVENTS
 
@@ -105,7 +94,7 @@ function show(state: CoordinatorState, event: CoordinatorEvent): string {
   const transition = next(state, event)
   const label = (s: CoordinatorState) =>
     s.phase === 'COMMITTING'
-      ? `COMMITTING.${s.step}`
+      ? `COMMITTING.${s.finalized === undefined ? 'manifest' : 'sent'}`
       : s.phase === 'FAILED' || s.phase === 'ABORTED'
         ? `${s.phase}(${s.reason})`
         : s.phase
@@ -140,7 +129,6 @@ const COLLECTING = {
   decline: 'FAILED(CHECKPOINT_DECLINED) ended:CHECKPOINT_DECLINED',
   expire: 'FAILED(CHECKPOINT_EXPIRED) ended:CHECKPOINT_EXPIRED',
   'attempt lost': 'ABORTED(TASK_FAILURE) ended:TASK_FAILURE',
-  fenced: 'ABORTED(FENCED) ended:FENCED stopped',
 } as const
 const COMMITTING = {
   ...ACKS_WHEN_OVER,
@@ -148,14 +136,13 @@ const COMMITTING = {
   'ack a': 'same DUPLICATE',
   'ack b': 'same DUPLICATE',
   'ack of unknown subtask': 'same DUPLICATE',
-  fenced: 'ABORTED(FENCED) ended:FENCED stopped',
 } as const
 const MAY_STILL_FAIL = {
   decline: 'FAILED(CHECKPOINT_DECLINED) ended:CHECKPOINT_DECLINED',
   expire: 'FAILED(CHECKPOINT_EXPIRED) ended:CHECKPOINT_EXPIRED',
   'attempt lost': 'ABORTED(TASK_FAILURE) ended:TASK_FAILURE',
 } as const
-const NEXT_ONE = { request: 'REQUESTING sendTriggers', fenced: 'ABORTED(FENCED) stopped' } as const
+const NEXT_ONE = { request: 'REQUESTING sendTriggers' } as const
 
 /** What is not named is `same`: nothing happens. */
 const EXPECTED: Record<StateName, Partial<Record<EventName, string>>> = {
@@ -185,16 +172,14 @@ const EXPECTED: Record<StateName, Partial<Record<EventName, string>>> = {
   'committing manifest': {
     ...COMMITTING,
     ...MAY_STILL_FAIL,
-    'manifest written': 'COMMITTING.ready sendAppend',
+    'manifest written': 'COMMITTING.sent sendAppend',
     'finalize failed': 'FAILED(FINALIZE_CHECKPOINT_FAILURE) ended:FINALIZE_CHECKPOINT_FAILURE',
   },
-  'committing ready': { ...COMMITTING, ...MAY_STILL_FAIL, 'append sent': 'COMMITTING.sent' },
   'committing sent': {
     ...COMMITTING,
     appended: 'COMPLETED completed',
-    'append unknown': 'same sendAppend',
     'append refused': 'FAILED(FINALIZE_CHECKPOINT_FAILURE) ended:FINALIZE_CHECKPOINT_FAILURE',
-    'append fenced': 'ABORTED(FENCED) ended:FENCED stopped',
+    'append over': 'ABORTED(FENCED) ended:FENCED stopped',
   },
   completed: {
     ...NEXT_ONE,
@@ -207,8 +192,6 @@ const EXPECTED: Record<StateName, Partial<Record<EventName, string>>> = {
   aborted: { ...NEXT_ONE, ...ACKS_WHEN_OVER },
   fenced: {
     ...ACKS_WHEN_OVER,
-    'ack of another attempt': 'same DISCARDED',
-    'ack of another epoch': 'same DISCARDED',
     request: 'same refuse:FENCED',
   },
 }
@@ -240,6 +223,21 @@ describe('next()', () => {
     for (const row of Object.values(TRANSITIONS)) expect(new Set(Object.keys(row))).toEqual(types)
   })
 
+  test('what is appended and what completes is what was finalized', () => {
+    const sent = next(STATES['committing manifest'], EVENTS['manifest written'])
+    expect(sent.effects).toEqual([{ type: 'sendAppend', finalized }])
+    expect(next(sent.state, EVENTS.appended).effects).toEqual([{ type: 'completed', finalized }])
+  })
+
+  test('tasks are told of every end but that of the term: then the next leader decides', () => {
+    const notified = (state: StateName, event: EventName) =>
+      next(STATES[state], EVENTS[event]).effects.flatMap((e) => (e.type === 'ended' ? [e.notify] : []))
+    expect(notified('executing', 'expire')).toEqual([true])
+    expect(notified('executing', 'attempt lost')).toEqual([true])
+    expect(notified('committing sent', 'append refused')).toEqual([true])
+    expect(notified('committing sent', 'append over')).toEqual([false])
+  })
+
   test('a whole checkpoint walks the five published phases', () => {
     const phases: string[] = []
     let state: CoordinatorState = IDLE
@@ -248,10 +246,8 @@ describe('next()', () => {
       { type: 'TriggersSent', id: 7 },
       ack('a'),
       ack('b'),
-      { type: 'ManifestWritten', id: 7 },
-      { type: 'AppendSent', id: 7 },
-      { type: 'AppendOutcome', id: 7, outcome: 'unknown' },
-      { type: 'AppendOutcome', id: 7, outcome: 'appended' },
+      { type: 'ManifestWritten', id: 7, finalized },
+      outcome({ kind: 'appended' }),
     ]
     for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
       const transition = next(state, event)

@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
-import { CommitLog } from '#runtime/commit-log/commit-log'
 import { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import { readManifest } from '#runtime/commit-log/manifest-io'
-import type { StateFile } from '#runtime/contract/checkpoint-records'
-import type { Barrier, SubtaskAck } from '#runtime/contract/rpc'
+import type { StateFile, SubtaskState } from '#runtime/contract/checkpoint-records'
+import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore, type MemoryHooks } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
 import { VirtualClock } from '#sim/virtual-clock'
+import { subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
+import { append, deployBody, JOB, leadLog } from '#test/kit/commit-log'
 
-const job = { cluster: 'c', namespace: 'n', name: 'j', uid: 'u' }
 const plan = {
   planHash: 'p',
   maxParallelism: 128,
@@ -29,16 +29,14 @@ const defaults = { intervalMs: 1000, timeoutMs: 5000, minPauseMs: 100, tolerable
 async function setup(
   overrides: Partial<typeof defaults> = {},
   restart?: { objects: MemoryObjects; clock: VirtualClock },
+  storesElsewhere = true,
 ) {
   const clock = restart?.clock ?? new VirtualClock()
   const objects = restart?.objects ?? new MemoryObjects(() => clock.now())
+  const elsewhere = new MemoryObjects()
   const hooks: MemoryHooks = {}
   const store = new MemoryStore({ objects, hooks, url: 'memory://job' })
-  let n = 0
-  const random = () => (n = (n + 0.137) % 1)
-  const log = await CommitLog.open({ store, clock, random, logger: silentLogger })
-  await log.ensureOwner(job)
-  const epoch = await log.openEpoch({ run: 1, leader: 'a', floor: 1 })
+  const { log, term } = await leadLog(store, { clock })
   const seen = {
     triggers: [] as Barrier[],
     completes: [] as number[],
@@ -48,13 +46,16 @@ async function setup(
   }
   const coordinator = new CheckpointCoordinator({
     clock,
-    random,
+    random: Math.random,
     logger: silentLogger,
     store,
-    log,
-    job,
+    term,
+    job: JOB,
     options: { ...defaults, ...overrides },
     deleteGraceMs: 50,
+    ...(storesElsewhere
+      ? { openSavepointStore: (url: string) => new MemoryStore({ url, objects: elsewhere }) }
+      : {}),
     send: {
       trigger: (_, barrier) => void seen.triggers.push(barrier),
       complete: (_, permit) => void seen.completes.push(permit.checkpointId),
@@ -64,55 +65,81 @@ async function setup(
     onFenced: (e) => void seen.fenced.push(e),
     onChange: () => undefined,
   })
+  const acked = new Map<string, SubtaskState>()
   const deploy = async (n: number) => {
-    const attempt = `${epoch}.${n}`
-    const restoreFrom = log.state.restorePoint
-    await log.append({ kind: 'DEPLOY', attempt, run: 1, planHash: 'p', restoreFrom, why: 'test' })
-    coordinator.start({ ...plan, attempt })
+    const attempt = `${term.epoch}.${n}`
+    await append(term, deployBody(attempt, { restoreFrom: term.state.restorePoint }))
+    coordinator.start({ ...plan, attempt, isRestored: false, highestId: 0 })
     await clock.advance(0)
     return attempt
   }
-  const file = async (
-    barrier: Barrier,
-    vertex: string,
-    subtask: number,
-    attempt: string,
-  ): Promise<StateFile> => {
-    const key = stateFileKey(barrier.directory, vertex, subtask, attempt)
-    await store.create(key, new Uint8Array(8))
+  const file = async (barrier: Barrier, subtask: SubtaskRef, attempt: string): Promise<StateFile> => {
+    const isSavepoint = barrier.kind === 'savepoint'
+    const name = {
+      ...subtask,
+      attempt,
+      part: 'state' as const,
+      ...(isSavepoint ? { savepointId: barrier.id } : {}),
+    }
+    await store.create(stateFileKey(barrier.directory, name), new Uint8Array(8))
+    const key = stateFileKey(isSavepoint ? '' : barrier.directory, name)
     return { key, sizeBytes: 8, sha256: `${barrier.id}`, writtenBy: barrier.id, mode: 'full' }
   }
   const ack = async (barrier: Barrier, vertex: string, subtask: number, change: Partial<SubtaskAck> = {}) => {
-    const attempt = change.attempt ?? `${epoch}.1`
-    const chain = [await file(barrier, vertex, subtask, attempt)]
+    const attempt = change.attempt ?? `${term.epoch}.1`
+    const chain = [await file(barrier, { vertex, subtask }, attempt)]
     const state = { subtask, keyGroups: [0, 128] as [number, number], chain }
-    const times = { alignmentMs: 1, syncMs: 2, asyncMs: 3, uploadMs: 4 }
-    coordinator.onAck({
+    acked.set(`${vertex}/${subtask}`, change.state ?? state)
+    const { epoch } = term
+    const own = {
       vertex,
       subtask,
       attempt,
       epoch,
       checkpointId: barrier.id,
-      uids: [vertex],
       state,
       sizeBytes: 8,
       deltaBytes: 8,
-      ...times,
-      ...change,
-    })
+    }
+    coordinator.onAck(subtaskAck({ ...own, ...change }))
+  }
+  /** Every subtask acknowledges with what it acknowledged last: nothing has changed. */
+  const ackUnchanged = async (barrier: Barrier, from = acked) => {
+    for (const [vertex, subtask] of SUBTASKS) {
+      const state = from.get(`${vertex}/${subtask}`) as SubtaskState
+      const { epoch } = term
+      const own = { vertex, subtask, epoch, checkpointId: barrier.id, state, sizeBytes: 8, deltaBytes: 0 }
+      coordinator.onAck(subtaskAck(own))
+    }
+    await clock.advance(0)
   }
   const ackAll = async (barrier: Barrier, change: Partial<SubtaskAck> = {}) => {
     for (const [vertex, subtask] of SUBTASKS) await ack(barrier, vertex, subtask, change)
     await clock.advance(0)
   }
-  return { clock, objects, hooks, store, log, epoch, coordinator, seen, deploy, ack, ackAll }
+  return {
+    clock,
+    objects,
+    elsewhere,
+    hooks,
+    store,
+    log,
+    term,
+    coordinator,
+    seen,
+    deploy,
+    ack,
+    ackAll,
+    ackUnchanged,
+    acked,
+  }
 }
 
 const lost = () => new WeirError('STO_UNAVAILABLE', 'no answer')
 
 describe('CheckpointCoordinator', () => {
   test('triggers after an interval and completes when every subtask has acknowledged: manifest, record, then the tasks are told', async () => {
-    const { clock, coordinator, seen, deploy, ack, ackAll, log, store } = await setup()
+    const { clock, coordinator, seen, deploy, ack, ackAll, term, store } = await setup()
     const attempt = await deploy(1)
     await clock.advance(999)
     expect(seen.triggers).toEqual([])
@@ -131,7 +158,7 @@ describe('CheckpointCoordinator', () => {
     await ackAll(seen.triggers[0]!)
     expect(coordinator.phase).toBe('COMPLETED')
     expect(seen.completes).toEqual([1])
-    expect(log.state.lastCheckpoint).toMatchObject({
+    expect(term.state.lastCheckpoint).toMatchObject({
       id: 1,
       epoch: 1,
       attempt,
@@ -143,8 +170,8 @@ describe('CheckpointCoordinator', () => {
     })
     const manifest = await readManifest(
       store,
-      log.state.lastCheckpoint!.manifest,
-      log.state.lastCheckpoint!.sha256,
+      term.state.lastCheckpoint!.manifest,
+      term.state.lastCheckpoint!.sha256,
     )
     expect(manifest.vertices.map((v) => [v.vertex, v.subtasks.length])).toEqual([
       ['source', 1],
@@ -158,20 +185,104 @@ describe('CheckpointCoordinator', () => {
   })
 
   test('the next barrier names the last completed checkpoint of the attempt as base; old ones are retired and their files deleted after the grace', async () => {
-    const { clock, seen, deploy, ackAll, log, objects } = await setup()
+    const { clock, seen, deploy, ackAll, term, objects } = await setup()
     await deploy(1)
     for (let i = 0; i < 4; i++) {
       await clock.advance(1000)
       await ackAll(seen.triggers[i]!)
     }
     expect(seen.triggers.map((b) => b.base)).toEqual([0, 1, 2, 3])
-    expect(log.state.retained.map((c) => c.id)).toEqual([3, 4])
+    expect(term.state.retained.map((c) => c.id)).toEqual([3, 4])
     await clock.advance(60)
     expect(new Set(objects.list('chk/').map((o) => o.key.split('/')[1]))).toEqual(new Set(['3-1', '4-1']))
   })
 
+  test('while nothing changes a checkpoint is nothing but its record, which names the manifest of its base', async () => {
+    const { clock, coordinator, seen, deploy, ackAll, ackUnchanged, term, objects } = await setup()
+    await deploy(1)
+    await clock.advance(1000)
+    await ackAll(seen.triggers[0]!)
+    const [first] = term.state.retained
+    const written = () => objects.list('chk/').map((o) => o.key)
+    const before = written()
+    for (let i = 1; i < 6; i++) {
+      await clock.advance(1000)
+      await ackUnchanged(seen.triggers[i]!)
+    }
+    expect(seen.completes).toEqual([1, 2, 3, 4, 5, 6])
+    expect(seen.triggers.map((b) => b.base)).toEqual([0, 1, 2, 3, 4, 5])
+    const { manifest, sha256 } = first!
+    expect(term.state.retained).toMatchObject([
+      { id: 5, base: 4, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
+      { id: 6, base: 5, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
+    ])
+    expect(coordinator.details(6)).toMatchObject({ external_path: 'memory://job/chk/1-1', delta_size: 0 })
+    await clock.advance(60)
+    expect(written()).toEqual(before)
+    await clock.advance(940)
+    await ackAll(seen.triggers[6]!)
+    expect(term.state.lastCheckpoint).toMatchObject({ id: 7, manifest: 'chk/7-1/manifest.json' })
+  })
+
+  test('a changed file on top of files of an older checkpoint is no foreign one, and a state that is gone is a change', async () => {
+    const { clock, seen, deploy, ack, ackAll, ackUnchanged, acked, term } = await setup()
+    await deploy(1)
+    await clock.advance(1000)
+    await ackAll(seen.triggers[0]!)
+    await clock.advance(1000)
+    await ackUnchanged(seen.triggers[1]!)
+    await clock.advance(1000)
+    const [source, zero] = [acked.get('source/0')!, acked.get('count/0')!]
+    await ack(seen.triggers[2]!, 'source', 0, { state: source })
+    await ack(seen.triggers[2]!, 'count', 0, { state: { ...zero, chain: [] } })
+    await ack(seen.triggers[2]!, 'count', 1)
+    await clock.advance(0)
+    expect(term.state.lastCheckpoint).toMatchObject({ id: 3, manifest: 'chk/3-1/manifest.json' })
+    await clock.advance(1000)
+    await ack(seen.triggers[3]!, 'source', 0, { state: source })
+    await ack(seen.triggers[3]!, 'count', 0, { state: zero })
+    await ack(seen.triggers[3]!, 'count', 1, { state: acked.get('count/1')! })
+    await clock.advance(0)
+    expect(seen.aborts).toEqual([4])
+  })
+
+  test('a new leader goes on from a checkpoint without changes, and adds another without writing', async () => {
+    const one = await setup()
+    await one.deploy(1)
+    await one.clock.advance(1000)
+    await one.ackAll(one.seen.triggers[0]!)
+    await one.clock.advance(1000)
+    await one.ackUnchanged(one.seen.triggers[1]!)
+    one.coordinator.close()
+    const two = await setup({}, one)
+    two.coordinator.start({ ...plan, attempt: '1.1', isRestored: false, highestId: 2 })
+    await two.clock.advance(1000)
+    expect(two.seen.triggers).toMatchObject([{ epoch: 2, id: 3, base: 2 }])
+    await two.ackUnchanged(two.seen.triggers[0]!, one.acked)
+    const manifest = 'chk/1-1/manifest.json'
+    expect(two.term.state.retained).toMatchObject([
+      { id: 2, manifest },
+      { id: 3, epoch: 2, manifest },
+    ])
+  })
+
+  test('what a failed checkpoint left is deleted after an hour and a newer checkpoint', async () => {
+    const { clock, seen, deploy, ack, ackAll, objects } = await setup({ intervalMs: 1_800_000 })
+    await deploy(1)
+    await clock.advance(1_800_000)
+    await ack(seen.triggers[0]!, 'count', 0)
+    await clock.advance(1_800_000)
+    await ackAll(seen.triggers[1]!)
+    expect(objects.list('chk/1-1/')).toHaveLength(1)
+    for (let i = 2; i < 5; i++) {
+      await clock.advance(1_800_000)
+      await ackAll(seen.triggers[i]!)
+    }
+    expect(objects.list('chk/1-1/')).toEqual([])
+  })
+
   test('a file that is neither new nor of the base fails the checkpoint as CORRUPT_UPLOAD', async () => {
-    const { clock, coordinator, seen, deploy, ack, log } = await setup()
+    const { clock, coordinator, seen, deploy, ack, term } = await setup()
     await deploy(1)
     await clock.advance(1000)
     const foreign: StateFile = {
@@ -189,7 +300,7 @@ describe('CheckpointCoordinator', () => {
     await clock.advance(0)
     expect(coordinator.phase).toBe('FAILED')
     expect(coordinator.lastFailure).toMatchObject({ id: 1, reason: 'CORRUPT_UPLOAD' })
-    expect(log.state.lastCheckpoint).toBeUndefined()
+    expect(term.state.lastCheckpoint).toBeUndefined()
     expect(seen.aborts).toEqual([1])
   })
 
@@ -202,15 +313,7 @@ describe('CheckpointCoordinator', () => {
     expect(coordinator.consecutiveFailures).toBe(0)
     for (let i = 2; i < 4; i++) {
       await clock.advance(1000)
-      coordinator.onDecline({
-        attempt: '1.1',
-        epoch: 1,
-        checkpointId: seen.triggers[i]!.id,
-        vertex: 'count',
-        subtask: 0,
-        reason: 'CHECKPOINT_DECLINED',
-        error: { code: 'STO_UNAVAILABLE', message: 'disk full', retry: 'backoff', context: {} },
-      })
+      coordinator.onDecline(subtaskDecline({ checkpointId: seen.triggers[i]!.id }))
     }
     expect(seen.aborts).toEqual([1, 3, 4])
     expect(coordinator.history[0]).toMatchObject({ status: 'FAILED', failure_reason: 'CHECKPOINT_DECLINED' })
@@ -230,7 +333,7 @@ describe('CheckpointCoordinator', () => {
   })
 
   test('once the append was sent, neither expiry nor the loss of the attempt aborts it: it completes when the store answers', async () => {
-    const { clock, hooks, coordinator, seen, deploy, ackAll, log } = await setup()
+    const { clock, hooks, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
     await clock.advance(1000)
     let down = true
@@ -250,12 +353,12 @@ describe('CheckpointCoordinator', () => {
     await clock.advance(5000)
     expect(coordinator.phase).toBe('COMPLETED')
     expect(stopped).toBe(true)
-    expect(log.state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
+    expect(term.state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
     expect(seen.completes).toEqual([1])
   })
 
   test('an append whose answer was lost is recognised as its own', async () => {
-    const { clock, hooks, coordinator, seen, deploy, ackAll, log } = await setup()
+    const { clock, hooks, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
     await clock.advance(1000)
     let losses = 1
@@ -265,21 +368,21 @@ describe('CheckpointCoordinator', () => {
     await ackAll(seen.triggers[0]!)
     await clock.advance(1000)
     expect(coordinator.counts.completed).toBe(1)
-    expect(log.state.retained.map((c) => c.id)).toEqual([1])
+    expect(term.state.retained.map((c) => c.id)).toEqual([1])
   })
 
   test('a deposed coordinator cannot complete: its append is fenced, nothing is told to the tasks, requests are refused', async () => {
     const one = await setup()
     await one.deploy(1)
     await one.clock.advance(1000)
-    const asked = one.coordinator.request({ triggerId: 't', type: 'savepoint' })
+    const asked = one.coordinator.request({ triggerId: 't', kind: 'savepoint' })
     const two = await setup({}, one)
-    expect(two.epoch).toBe(2)
+    expect(two.term.epoch).toBe(2)
     await one.ackAll(one.seen.triggers[0]!)
     expect(one.coordinator.phase).toBe('ABORTED')
     expect(one.seen).toMatchObject({ completes: [], aborts: [], fenced: [{ code: 'FENCED' }] })
     await expect(asked).rejects.toMatchObject({ code: 'CKP_DECLINED', context: { reason: 'FENCED' } })
-    await expect(one.coordinator.request({ triggerId: 'u', type: 'checkpoint' })).rejects.toMatchObject({
+    await expect(one.coordinator.request({ triggerId: 'u', kind: 'checkpoint' })).rejects.toMatchObject({
       context: { reason: 'FENCED' },
     })
     await one.clock.advance(10_000)
@@ -300,12 +403,12 @@ describe('CheckpointCoordinator', () => {
   })
 
   test('a savepoint is full, in its own directory with relative keys, commits nothing, and is neither base nor restore point', async () => {
-    const { clock, coordinator, seen, deploy, ackAll, log, store } = await setup()
+    const { clock, coordinator, seen, deploy, ackAll, term, store } = await setup()
     await deploy(1)
     await clock.advance(1000)
     await ackAll(seen.triggers[0]!)
-    const asked = coordinator.request({ triggerId: 't', type: 'savepoint' })
-    expect(coordinator.request({ triggerId: 't', type: 'savepoint' })).toBe(asked)
+    const asked = coordinator.request({ triggerId: 't', kind: 'savepoint' })
+    expect(coordinator.request({ triggerId: 't', kind: 'savepoint' })).toBe(asked)
     expect(seen.triggers[1]).toMatchObject({
       id: 2,
       base: 0,
@@ -322,10 +425,10 @@ describe('CheckpointCoordinator', () => {
       maxParallelism: 128,
     })
     expect(seen.completes).toEqual([1])
-    expect(log.state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
+    expect(term.state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
     const manifest = await readManifest(store, 'savepoints/2-1/manifest.json', result.sha256)
     expect(manifest.vertices[0]?.subtasks[0]?.chain[0]?.key).not.toContain('/')
-    expect(await coordinator.request({ triggerId: 't', type: 'savepoint' })).toEqual(result)
+    expect(await coordinator.request({ triggerId: 't', kind: 'savepoint' })).toEqual(result)
     await clock.advance(1000)
     expect(seen.triggers[2]).toMatchObject({ id: 3, base: 1, kind: 'checkpoint' })
   })
@@ -336,20 +439,25 @@ describe('CheckpointCoordinator', () => {
       intervalMs: 60_000,
     })
     await deploy(1)
-    const asked = coordinator.request({ triggerId: 't', type: 'savepoint' })
+    const asked = coordinator.request({ triggerId: 't', kind: 'savepoint' })
     await clock.advance(5000)
     await expect(asked).rejects.toMatchObject({ context: { reason: 'CHECKPOINT_EXPIRED' } })
     expect(seen.limits).toEqual([])
-    const again = coordinator.request({ triggerId: 't', type: 'savepoint' })
+    const again = coordinator.request({ triggerId: 't', kind: 'savepoint' })
     await ackAll(seen.triggers[1]!)
     expect(await again).toMatchObject({ id: 2 })
   })
 
   test('stop with savepoint commits, becomes the restore point, and nothing is triggered behind it', async () => {
-    const { clock, coordinator, seen, deploy, ackAll, log } = await setup()
+    const { clock, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
-    const asked = coordinator.request({ triggerId: 's', type: 'stop', path: 'savepoints/before-upgrade' })
-    const behind = coordinator.request({ triggerId: 'b', type: 'checkpoint' })
+    const asked = coordinator.request({
+      triggerId: 's',
+      kind: 'savepoint',
+      end: 'Suspended',
+      path: 'savepoints/before-upgrade',
+    })
+    const behind = coordinator.request({ triggerId: 'b', kind: 'checkpoint' })
     expect(seen.triggers[0]).toMatchObject({
       kind: 'savepoint',
       stop: true,
@@ -358,90 +466,78 @@ describe('CheckpointCoordinator', () => {
     await ackAll(seen.triggers[0]!)
     expect(await asked).toMatchObject({ id: 1, path: 'memory://job/savepoints/before-upgrade' })
     expect(seen.completes).toEqual([1])
-    expect(log.state.savepoints).toMatchObject([
-      { id: 1, stop: true, manifest: 'savepoints/before-upgrade/manifest.json' },
+    expect(term.state.savepoints).toMatchObject([
+      { id: 1, end: 'Suspended', manifest: 'savepoints/before-upgrade/manifest.json' },
     ])
-    expect(log.state.restorePoint).toMatchObject({ kind: 'savepoint' })
+    expect(term.state.restorePoint).toMatchObject({ kind: 'savepoint' })
     await clock.advance(10_000)
     expect(seen.triggers).toHaveLength(1)
     await coordinator.stop('JOB_FAILURE')
     await expect(behind).rejects.toMatchObject({ context: { reason: 'JOB_FAILURE' } })
   })
 
-  test('stop with checkpoint and a final checkpoint are CHECKPOINT records', async () => {
-    const { coordinator, seen, deploy, ackAll, log } = await setup()
-    await deploy(1)
-    const final = coordinator.request({ triggerId: 'f', type: 'checkpoint', final: true })
-    await ackAll(seen.triggers[0]!)
-    expect(await final).toMatchObject({ id: 1, type: 'checkpoint' })
-    expect(log.state.lastCheckpoint).toMatchObject({ final: true })
-    await coordinator.stop('JOB_FAILURE')
-    await deploy(2)
-    const stop = coordinator.request({ triggerId: 's', type: 'stop', drain: true })
-    expect(seen.triggers[1]).toMatchObject({ kind: 'checkpoint', stop: true, drain: true, base: 0 })
-    await ackAll(seen.triggers[1]!, { attempt: '1.2' })
-    expect(await stop).toMatchObject({ id: 2 })
-  })
+  test.each([
+    ['Finished', { stop: false, drain: false }],
+    ['Suspended', { stop: true, drain: false }],
+    ['Drained', { stop: true, drain: true }],
+  ] as const)(
+    'a run that ends as %s with a checkpoint says so in its record, and in its barrier what the tasks do',
+    async (end, barrier) => {
+      const { clock, coordinator, seen, deploy, ackAll, term } = await setup()
+      await deploy(1)
+      const asked = coordinator.request({ triggerId: 'e', kind: 'checkpoint', end })
+      expect(seen.triggers[0]).toMatchObject({ kind: 'checkpoint', base: 0, ...barrier })
+      await ackAll(seen.triggers[0]!)
+      expect(await asked).toMatchObject({ id: 1, type: 'checkpoint' })
+      expect(seen.completes).toEqual([1])
+      expect(term.state.lastCheckpoint).toMatchObject({ end })
+      expect(term.state.ending).toEqual({ status: end, id: 1 })
+      await clock.advance(10_000)
+      expect(seen.triggers).toHaveLength(1)
+    },
+  )
 
   test('paths that reach into the log or out of the storage are refused at once', async () => {
-    const { coordinator, deploy } = await setup()
+    const { coordinator, deploy } = await setup({}, undefined, false)
     await deploy(1)
     for (const path of ['log/x', 'chk/1-1', '../x', 's3://other-bucket/x'])
-      await expect(coordinator.request({ triggerId: path, type: 'savepoint', path })).rejects.toMatchObject({
+      await expect(coordinator.request({ triggerId: path, kind: 'savepoint', path })).rejects.toMatchObject({
         code: 'CFG_INVALID',
       })
     expect(coordinator.phase).toBe('IDLE')
   })
 
   test('a savepoint outside the job storage is copied there; a plain one leaves no copy behind', async () => {
-    const target = new MemoryObjects()
-    const one = await setup({ intervalMs: 60_000 })
-    const coordinator = new CheckpointCoordinator({
-      clock: one.clock,
-      random: () => 0.5,
-      logger: silentLogger,
-      store: one.store,
-      log: one.log,
-      job,
-      options: { ...defaults, intervalMs: 60_000 },
-      send: {
-        trigger: (_, barrier) => void one.seen.triggers.push(barrier),
-        complete: () => undefined,
-        abort: () => undefined,
-      },
-      onFailureLimit: () => undefined,
-      onFenced: () => undefined,
-      onChange: () => undefined,
-      openSavepointStore: (url) => new MemoryStore({ url, objects: target }),
+    const { elsewhere, coordinator, seen, deploy, ackAll, objects, term } = await setup({
+      intervalMs: 60_000,
     })
-    await one.deploy(1)
-    coordinator.start({ ...plan, attempt: '1.1' })
-    const asked = coordinator.request({ triggerId: 't', type: 'savepoint', path: 's3://backups/mine' })
-    const barrier = one.seen.triggers[0]!
-    for (const [vertex, subtask] of SUBTASKS) {
-      const key = stateFileKey(barrier.directory, vertex, subtask, '1.1')
-      await one.store.create(key, new Uint8Array(8))
-      const chain: StateFile[] = [{ key, sizeBytes: 8, sha256: 'x', writtenBy: 1, mode: 'full' }]
-      const times = { alignmentMs: 0, syncMs: 0, asyncMs: 0, uploadMs: 0 }
-      const state = { subtask, keyGroups: [0, 1] as [number, number], chain }
-      coordinator.onAck({
-        vertex,
-        subtask,
-        attempt: '1.1',
-        epoch: 1,
-        checkpointId: 1,
-        uids: [],
-        state,
-        sizeBytes: 8,
-        deltaBytes: 8,
-        ...times,
-      })
-    }
-    await one.clock.advance(0)
-    expect(await asked).toMatchObject({ path: 's3://backups/mine' })
-    expect(target.list('').map((o) => o.key)).toContain('manifest.json')
-    expect(target.list('')).toHaveLength(4)
-    expect(one.objects.list('savepoints/')).toEqual([])
+    await deploy(1)
+    const path = 's3://backups/mine'
+    const asked = coordinator.request({ triggerId: 't', kind: 'savepoint', path })
+    await ackAll(seen.triggers[0]!)
+    expect(await asked).toMatchObject({ path })
+    expect(elsewhere.list('').map((o) => o.key)).toEqual([
+      'count-0-1.1-1.state',
+      'count-1-1.1-1.state',
+      'manifest.json',
+      'source-0-1.1-1.state',
+    ])
+    expect(objects.list('savepoints/')).toEqual([])
+    expect(term.state.savepoints).toMatchObject([{ id: 1, path, attempt: '1.1' }])
+    expect(term.state.savepoints[0]?.manifest).toBeUndefined()
+  })
+
+  test('a stopping savepoint outside the job storage leaves a copy behind, from which the job goes on', async () => {
+    const { elsewhere, coordinator, seen, deploy, ackAll, objects, term } = await setup()
+    await deploy(1)
+    const path = 's3://backups/mine'
+    const asked = coordinator.request({ triggerId: 't', kind: 'savepoint', end: 'Suspended', path })
+    await ackAll(seen.triggers[0]!)
+    expect(await asked).toMatchObject({ path })
+    expect(elsewhere.list('')).toHaveLength(4)
+    expect(objects.list('savepoints/1-1/')).toHaveLength(4)
+    const manifest = 'savepoints/1-1/manifest.json'
+    expect(term.state.restorePoint).toMatchObject({ kind: 'savepoint', path, manifest })
   })
 
   test('a new leader that adopts the attempt tells the tasks of the last record again and builds on it', async () => {
@@ -451,7 +547,7 @@ describe('CheckpointCoordinator', () => {
     await one.ackAll(one.seen.triggers[0]!)
     one.coordinator.close()
     const two = await setup({}, one)
-    two.coordinator.start({ ...plan, attempt: '1.1', highestId: 7 })
+    two.coordinator.start({ ...plan, attempt: '1.1', isRestored: false, highestId: 7 })
     expect(two.seen.completes).toEqual([1])
     expect(two.coordinator.history).toMatchObject([{ id: 1, status: 'COMPLETED', num_subtasks: 3 }])
     await two.clock.advance(1000)
@@ -475,14 +571,14 @@ describe('CheckpointCoordinator', () => {
 
   test('requests are refused while nothing runs, and after close', async () => {
     const { coordinator, deploy, clock, seen } = await setup()
-    await expect(coordinator.request({ triggerId: 't', type: 'checkpoint' })).rejects.toMatchObject({
+    await expect(coordinator.request({ triggerId: 't', kind: 'checkpoint' })).rejects.toMatchObject({
       context: { reason: 'NOT_ALL_REQUIRED_TASKS_RUNNING' },
     })
     await deploy(1)
     coordinator.close()
     await clock.advance(5000)
     expect(seen.triggers).toEqual([])
-    await expect(coordinator.request({ triggerId: 't', type: 'checkpoint' })).rejects.toMatchObject({
+    await expect(coordinator.request({ triggerId: 't', kind: 'checkpoint' })).rejects.toMatchObject({
       context: { reason: 'COORDINATOR_SHUTDOWN' },
     })
   })

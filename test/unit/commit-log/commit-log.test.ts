@@ -1,39 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
-import { logRecordKey, logSnapshotKey } from '#runtime/storage/paths'
 import { type MemoryHooks, MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
-import { checkpointBody, deployBody, hastyClock, JOB, leadLog, openLog } from '#test/kit/commit-log'
+import { logRecordKey, logSnapshotKey } from '#runtime/storage/paths'
+import {
+  append,
+  checkpointBody,
+  closeBody,
+  deployBody,
+  hastyClock,
+  JOB,
+  leadLog,
+  openLog,
+} from '#test/kit/commit-log'
 
-const lost = new WeirError('STO_UNAVAILABLE', 'no answer')
 const code = (expected: string) => expect.objectContaining({ code: expected })
-
-/** Fails the nth, ... operations as told; counts from 1 after `arm`. */
-class Faults implements MemoryHooks {
-  #before: ((operation: string, key: string) => void) | undefined
-  #after: ((operation: string, key: string) => void) | undefined
-  readonly creates: string[] = []
-  before(operation: string, key: string): void {
-    if (operation === 'create') this.creates.push(key)
-    this.#before?.(operation, key)
-  }
-  after(operation: string, key: string): void {
-    this.#after?.(operation, key)
-  }
-  arm(hooks: {
-    before?: (operation: string, key: string) => void
-    after?: (operation: string, key: string) => void
-  }): void {
-    this.#before = hooks.before
-    this.#after = hooks.after
-  }
-}
-
-const failing = (times: number, operation: string) => {
-  let left = times
-  return (op: string): void => {
-    if (op === operation && left-- > 0) throw lost
-  }
-}
+const unavailable = () => new WeirError('STO_UNAVAILABLE', 'no answer')
+const never = () => new Promise<void>(() => undefined)
 
 describe('owner', () => {
   test('the first job to come owns the log, and owns it again after a restart', async () => {
@@ -42,7 +24,7 @@ describe('owner', () => {
     const again = await openLog(store)
     await again.ensureOwner(JOB)
     expect(again.state.owner).toMatchObject(JOB)
-    expect(again.head).toBe(0)
+    expect(again.state.head).toBe(0)
   })
 
   test('another job is refused with both identities named', async () => {
@@ -68,29 +50,32 @@ describe('owner', () => {
 describe('epochs', () => {
   test('grow with every opening and are at least the floor', async () => {
     const store = new MemoryStore()
-    const log = await leadLog(store)
-    expect(log.epoch).toBe(1)
-    expect(await log.openEpoch({ run: 1, leader: 'a', floor: 7 })).toBe(7)
-    expect(await (await openLog(store)).openEpoch({ run: 1, leader: 'b', floor: 2 })).toBe(8)
+    const { log, term } = await leadLog(store)
+    expect(term.epoch).toBe(1)
+    expect((await log.openEpoch({ run: 1, leader: 'a', floor: 7 })).epoch).toBe(7)
+    expect((await (await openLog(store)).openEpoch({ run: 1, leader: 'b', floor: 2 })).epoch).toBe(8)
   })
 
   test('of many candidates at once each gets its own epoch at its own seq, and only the last may append', async () => {
     const objects = new MemoryObjects()
     await (await openLog(new MemoryStore({ objects }))).ensureOwner(JOB)
     const logs = await Promise.all(Array.from({ length: 8 }, () => openLog(new MemoryStore({ objects }))))
-    const epochs = await Promise.all(
+    const terms = await Promise.all(
       logs.map((log, i) => log.openEpoch({ run: 1, leader: `jm-${i}`, floor: 1 })),
     )
+    const epochs = terms.map((t) => t.epoch)
     expect(new Set(epochs).size).toBe(8)
-    const results = await Promise.allSettled(logs.map((log) => log.append(deployBody(`${log.epoch}.1`))))
-    const winners = results.flatMap((r, i) => (r.status === 'fulfilled' ? [epochs[i]] : []))
+    const outcomes = await Promise.all(terms.map((t) => t.append(deployBody(`${t.epoch}.1`))))
+    const winners = outcomes.flatMap((o, i) => (o.kind === 'appended' ? [epochs[i]] : []))
     expect(winners).toEqual([Math.max(...epochs)])
-    for (const r of results) if (r.status === 'rejected') expect(r.reason).toMatchObject({ code: 'FENCED' })
+    for (const outcome of outcomes)
+      if (outcome.kind !== 'appended')
+        expect(outcome).toMatchObject({ kind: 'over', error: { code: 'FENCED' } })
   })
 
   test('a lower run is refused for good', async () => {
     const store = new MemoryStore()
-    await leadLog(store, 'a', 2)
+    await leadLog(store, { run: 2 })
     await expect((await openLog(store)).openEpoch({ run: 1, leader: 'b', floor: 1 })).rejects.toEqual(
       code('FENCED'),
     )
@@ -98,8 +83,8 @@ describe('epochs', () => {
 
   test('a closed run may only be followed by a greater one, or opened by a tool', async () => {
     const store = new MemoryStore()
-    const log = await leadLog(store)
-    await log.append({ kind: 'CLOSE', run: 1, status: 'Finished' })
+    const { term } = await leadLog(store)
+    await append(term, closeBody('Finished'))
     await expect((await openLog(store)).openEpoch({ run: 1, leader: 'b', floor: 1 })).rejects.toThrow(
       /closed as Finished/,
     )
@@ -112,155 +97,81 @@ describe('epochs', () => {
   })
 
   test('an opening whose answer was lost is recognised as own', async () => {
-    const faults = new Faults()
-    const store = new MemoryStore({ hooks: faults })
-    const log = await openLog(store, hastyClock())
+    const hooks: MemoryHooks = {}
+    const store = new MemoryStore({ hooks })
+    const log = await openLog(store, { clock: hastyClock() })
     await log.ensureOwner(JOB)
-    faults.arm({ after: failing(1, 'create') })
-    expect(await log.openEpoch({ run: 1, leader: 'a', floor: 1 })).toBe(1)
-    expect(log.head).toBe(1)
-  })
-})
-
-describe('append', () => {
-  test('a deposed coordinator is fenced at its next append and stays so', async () => {
-    const objects = new MemoryObjects()
-    const old = await leadLog(new MemoryStore({ objects }), 'old')
-    await old.append(deployBody('1.1'))
-    const young = await leadLog(new MemoryStore({ objects }), 'young')
-    const refused = await old.append(checkpointBody(1, 1, '1.1')).catch((e: unknown) => e)
-    expect(refused).toMatchObject({ code: 'FENCED', context: { epoch: 2, ownEpoch: 1 } })
-    await expect(old.append({ kind: 'CLOSE', run: 1, status: 'Failed' })).rejects.toBe(refused)
-    await young.append(deployBody('2.1'))
-    expect((await openLog(new MemoryStore({ objects }))).state.lastCheckpoint).toBeUndefined()
+    let losses = 1
+    hooks.after = (operation) => {
+      if (operation === 'create' && losses-- > 0) throw unavailable()
+    }
+    expect((await log.openEpoch({ run: 1, leader: 'a', floor: 1 })).epoch).toBe(1)
+    expect(log.state.head).toBe(1)
   })
 
-  test('a request that never arrived is repeated at the same seq with the same bytes', async () => {
-    const faults = new Faults()
-    const store = new MemoryStore({ hooks: faults })
-    const log = await leadLog(store, 'a', 1, hastyClock())
-    faults.creates.length = 0
-    faults.arm({ before: failing(3, 'create') })
-    const record = await log.append(deployBody('1.1'))
-    expect(new Set(faults.creates)).toEqual(new Set([logRecordKey(record.seq)]))
-    expect(faults.creates).toHaveLength(4)
-    expect(log.inDoubt).toBeUndefined()
+  test('opening waits out an outage of the store', async () => {
+    const hooks: MemoryHooks = {}
+    const clock = hastyClock()
+    const log = await openLog(new MemoryStore({ hooks }), { clock })
+    await log.ensureOwner(JOB)
+    const recovers = clock.monotonic() + 600_000
+    hooks.before = (operation) => {
+      if (operation === 'create' && clock.monotonic() < recovers) throw unavailable()
+    }
+    expect((await log.openEpoch({ run: 1, leader: 'a', floor: 1 })).epoch).toBe(1)
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(recovers)
   })
 
-  test('an append whose answer was lost succeeds once, although the key exists', async () => {
-    const faults = new Faults()
-    const store = new MemoryStore({ hooks: faults })
-    const log = await leadLog(store, 'a', 1, hastyClock())
-    faults.arm({ after: failing(1, 'create') })
-    const record = await log.append(deployBody('1.1'))
-    expect(record.seq).toBe(2)
-    expect((await openLog(store)).state.deploy?.attempt).toBe('1.1')
+  test.each(['list', 'create'])(
+    'opening ends with its signal although the store does not answer %s, and the log can be led later',
+    async (operation) => {
+      const hooks: MemoryHooks = {}
+      const log = await openLog(new MemoryStore({ hooks }))
+      await log.ensureOwner(JOB)
+      hooks.before = (asked) => (asked === operation ? never() : undefined)
+      const controller = new AbortController()
+      const reason = new WeirError('FENCED', 'the lease is lost')
+      const opening = log.openEpoch({ run: 1, leader: 'a', floor: 1, signal: controller.signal })
+      await new Promise((resolve) => setImmediate(resolve))
+      controller.abort(reason)
+      await expect(opening).rejects.toBe(reason)
+      delete hooks.before
+      expect((await log.openEpoch({ run: 1, leader: 'a', floor: 1 })).epoch).toBe(1)
+    },
+  )
+
+  test('an epoch whose opening was given up and stands in the log all the same is never used', async () => {
+    const hooks: MemoryHooks = {}
+    const store = new MemoryStore({ hooks })
+    const log = await openLog(store)
+    await log.ensureOwner(JOB)
+    const controller = new AbortController()
+    hooks.after = (operation) => {
+      if (operation === 'create') controller.abort(new WeirError('FENCED', 'the lease is lost'))
+    }
+    const { signal } = controller
+    await expect(log.openEpoch({ run: 1, leader: 'a', floor: 1, signal })).rejects.toEqual(code('FENCED'))
+    delete hooks.after
+    expect(store.objects.get(logRecordKey(1))).toBeDefined()
+    expect((await log.openEpoch({ run: 1, leader: 'a', floor: 1 })).epoch).toBe(2)
+    expect((await openLog(store)).state).toEqual(log.state)
   })
 
-  test('after the limit it is in doubt: nothing else may be appended, and settling writes the same bytes', async () => {
-    const faults = new Faults()
-    const objects = new MemoryObjects()
-    const log = await leadLog(new MemoryStore({ objects, hooks: faults }), 'a', 1, hastyClock())
-    await log.append(deployBody('1.1'))
-    faults.arm({
-      before: (op) => {
-        if (op !== 'list') throw lost
-      },
-    })
-    await expect(log.append(checkpointBody(1, 1, '1.1'), { limitMs: 500 })).rejects.toMatchObject({
-      code: 'STO_UNAVAILABLE',
-      context: { inDoubt: true, seq: 3 },
-    })
-    expect(log.inDoubt?.record.body).toMatchObject({ kind: 'CHECKPOINT', id: 1 })
-    await expect(log.append({ kind: 'CLOSE', run: 1, status: 'Failed' })).rejects.toThrow(/in doubt/)
-    faults.arm({})
-    const nonce = log.inDoubt?.record.nonce
-    expect(await log.settle()).toMatchObject({ seq: 3, nonce })
-    expect(log.state.lastCheckpoint?.id).toBe(1)
-    expect(await log.settle()).toBeUndefined()
-  })
-
-  test('an append in doubt that lost to a new epoch settles as fenced', async () => {
-    const faults = new Faults()
-    const objects = new MemoryObjects()
-    const log = await leadLog(new MemoryStore({ objects, hooks: faults }), 'a', 1, hastyClock())
-    faults.arm({
-      before: () => {
-        throw lost
-      },
-    })
-    await expect(log.append(deployBody('1.1'), { limitMs: 500 })).rejects.toEqual(code('STO_UNAVAILABLE'))
-    await leadLog(new MemoryStore({ objects }), 'b')
-    faults.arm({})
-    await expect(log.settle()).rejects.toEqual(code('FENCED'))
-  })
-
-  test("refresh does not take the own record in doubt for somebody else's", async () => {
-    const faults = new Faults()
-    const log = await leadLog(new MemoryStore({ hooks: faults }), 'a', 1, hastyClock())
-    faults.arm({
-      after: (op) => {
-        if (op === 'create') throw lost
-      },
-      before: (op) => {
-        if (op === 'get') throw lost
-      },
-    })
-    await expect(log.append(deployBody('1.1'), { limitMs: 500 })).rejects.toEqual(code('STO_UNAVAILABLE'))
-    faults.arm({})
-    await log.refresh()
-    expect(log.head).toBe(1)
-    expect((await log.settle())?.seq).toBe(2)
-  })
-
-  test('a record in place whose confirmation fails for good is still in doubt', async () => {
-    const faults = new Faults()
-    const log = await leadLog(new MemoryStore({ hooks: faults }), 'a', 1, hastyClock())
-    faults.arm({
-      before: (op) => {
-        if (op === 'list') throw new WeirError('STO_DENIED', 'no permission to list')
-      },
-    })
-    await expect(log.append(deployBody('1.1'))).rejects.toEqual(code('STO_DENIED'))
-    expect(log.inDoubt).toBeDefined()
-    faults.arm({})
-    expect((await log.settle())?.seq).toBe(2)
-  })
-
-  test('a definite refusal of the first try leaves nothing in doubt', async () => {
-    const faults = new Faults()
-    const log = await leadLog(new MemoryStore({ hooks: faults }), 'a', 1, hastyClock())
-    faults.arm({
-      before: () => {
-        throw new WeirError('STO_DENIED', 'key revoked')
-      },
-    })
-    await expect(log.append(deployBody('1.1'))).rejects.toEqual(code('STO_DENIED'))
-    expect(log.inDoubt).toBeUndefined()
-    faults.arm({})
-    expect((await log.append(deployBody('1.1'))).seq).toBe(2)
-  })
-
-  test('what could not be read back is never written', async () => {
-    const store = new MemoryStore()
-    const log = await leadLog(store)
-    await expect(log.append(checkpointBody(1, 1, '1.1'))).rejects.toEqual(code('BUG'))
-    expect((await store.list('log/')).length).toBe(2)
-  })
-
-  test('appends of one process run one after the other', async () => {
-    const log = await leadLog(new MemoryStore())
-    await log.append(deployBody('1.1'))
-    const records = await Promise.all([1, 2, 3].map((id) => log.append(checkpointBody(id, 1, '1.1'))))
-    expect(records.map((r) => r.seq)).toEqual([3, 4, 5])
+  test('of two openings by one process only the later lasts', async () => {
+    const { log, term: first } = await leadLog(new MemoryStore())
+    const opened = await Promise.all(['a', 'b'].map((leader) => log.openEpoch({ run: 1, leader, floor: 1 })))
+    expect(opened.map((t) => t.epoch)).toEqual([2, 3])
+    expect([first, ...opened].map((t) => t.over?.code)).toEqual(['FENCED', 'FENCED', undefined])
+    expect(await opened[0]?.append(deployBody('2.1'))).toMatchObject({ kind: 'over' })
+    expect(await opened[1]?.append(deployBody('3.1'))).toMatchObject({ kind: 'appended' })
   })
 })
 
 describe('reading', () => {
   test('a missing record below the head is named', async () => {
     const store = new MemoryStore()
-    const log = await leadLog(store)
-    await log.append(deployBody('1.1'))
+    const { term } = await leadLog(store)
+    await append(term, deployBody('1.1'))
     await store.delete([logRecordKey(1)])
     const refused = openLog(store)
     await expect(refused).rejects.toEqual(code('STO_CORRUPT'))
@@ -277,80 +188,242 @@ describe('reading', () => {
     await expect(openLog(store)).rejects.toThrow(logRecordKey(1))
   })
 
-  test('refresh sees what others appended and tells a leader that it is over', async () => {
+  test('refresh sees what others appended and ends a term that is over', async () => {
     const objects = new MemoryObjects()
-    const old = await leadLog(new MemoryStore({ objects }), 'old')
-    await leadLog(new MemoryStore({ objects }), 'young')
-    expect((await old.refresh()).epoch).toBe(2)
-    expect(old.fenced?.code).toBe('FENCED')
+    const old = await leadLog(new MemoryStore({ objects }))
+    await leadLog(new MemoryStore({ objects }), { leader: 'young' })
+    expect((await old.log.refresh()).epoch).toBe(2)
+    expect(old.term.over).toMatchObject({ code: 'FENCED', context: { ownEpoch: 1, epoch: 2 } })
+  })
+
+  test('refresh is one request when nothing is new', async () => {
+    const hooks: MemoryHooks = {}
+    const { log } = await leadLog(new MemoryStore({ hooks }))
+    const requests: string[] = []
+    hooks.before = (operation) => void requests.push(operation)
+    await log.refresh()
+    expect(requests).toEqual(['list'])
+  })
+
+  test('a snapshot that goes while it is being read is not missed', async () => {
+    const objects = new MemoryObjects()
+    const { log } = await leadLog(new MemoryStore({ objects }), {
+      compaction: { afterRecords: 1, graceMs: 0 },
+    })
+    const deploy = async (n: number) => {
+      const term = await log.openEpoch({ run: 1, leader: 'a', floor: n })
+      await append(term, deployBody(`${term.epoch}.1`))
+      await term.compactIfDue()
+    }
+    await deploy(1)
+    let moved = false
+    const reader = new MemoryStore({
+      objects,
+      hooks: {
+        before: async (operation) => {
+          if (operation !== 'get' || moved) return
+          moved = true
+          await deploy(2)
+        },
+      },
+    })
+    expect((await openLog(reader)).state).toEqual(log.state)
   })
 })
 
 describe('compaction', () => {
+  const always = (graceMs: number) => ({ compaction: { afterRecords: 1, graceMs } })
+
   test('a reader gets the same state from snapshot and tail as from all records', async () => {
     const store = new MemoryStore()
-    const log = await leadLog(store)
-    await log.append(deployBody('1.1'))
-    for (let id = 1; id <= 5; id++)
-      await log.append(checkpointBody(id, 1, '1.1', { base: id - 1, retires: id > 2 ? [id - 2] : [] }))
-    expect(log.recordsSinceSnapshot).toBe(8)
-    await log.compact()
-    expect(log.recordsSinceSnapshot).toBe(0)
-    await log.append(checkpointBody(6, 1, '1.1', { base: 5 }))
-    const reader = await openLog(store)
-    expect(reader.state).toEqual(log.state)
-    expect(reader.recordsSinceSnapshot).toBe(1)
+    const { term } = await leadLog(store, { compaction: { afterRecords: 8, graceMs: 3_600_000 } })
+    await append(term, deployBody('1.1'))
+    for (let id = 1; id <= 6; id++)
+      await append(term, checkpointBody(id, 1, '1.1', { base: id - 1, retires: id > 2 ? [id - 2] : [] }))
+    await term.compactIfDue()
+    expect((await store.list('log/snap-')).map((o) => o.key)).toEqual([logSnapshotKey(7)])
+    expect((await openLog(store)).state).toEqual(term.state)
   })
 
   test('records are deleted only below a snapshot whose grace has passed', async () => {
     let now = 0
     const objects = new MemoryObjects(() => now)
     const store = new MemoryStore({ objects })
-    const log = await leadLog(store)
-    await log.append(deployBody('1.1'))
-    await log.compact({ graceMs: 1000 })
+    const { term } = await leadLog(store, always(1000))
+    await append(term, deployBody('1.1'))
+    await term.compactIfDue()
     expect((await store.list('log/')).length).toBe(4)
-    await log.append(checkpointBody(1, 1, '1.1'))
     now = 1000
-    await log.compact({ graceMs: 1000 })
+    await append(term, checkpointBody(1, 1, '1.1'))
+    await term.compactIfDue()
     expect((await store.list('log/')).map((o) => o.key)).toEqual([
       logRecordKey(3),
       logSnapshotKey(2),
       logSnapshotKey(3),
     ])
-    expect((await openLog(store)).state).toEqual(log.state)
+    expect((await openLog(store)).state).toEqual(term.state)
   })
 
-  test('a process that slept while its key was freed does not believe its own append', async () => {
+  test('whatever is appended counts: a job that only restarts keeps its log short too', async () => {
+    let now = 0
+    const store = new MemoryStore({ objects: new MemoryObjects(() => now) })
+    const { term } = await leadLog(store, { compaction: { afterRecords: 10, graceMs: 1000 } })
+    for (let n = 1; n <= 500; n++) {
+      now += 100
+      await append(term, deployBody(`1.${n}`))
+      await term.compactIfDue()
+    }
+    expect((await store.list('log/')).length).toBeLessThan(40)
+  })
+
+  test('one runs at a time', async () => {
+    const hooks: MemoryHooks = {}
+    const { term } = await leadLog(new MemoryStore({ hooks }), always(0))
+    const snapshots: string[] = []
+    const gate = Promise.withResolvers<void>()
+    hooks.before = (operation, key) => {
+      if (operation !== 'create' || !key.startsWith('log/snap-')) return
+      snapshots.push(key)
+      return gate.promise
+    }
+    for (let n = 1; n <= 3; n++) await append(term, deployBody(`1.${n}`))
+    expect(snapshots).toEqual([logSnapshotKey(2)])
+    gate.resolve()
+    await term.compactIfDue()
+  })
+
+  test('a failure changes nothing for the append, and a later append makes up for it', async () => {
+    const hooks: MemoryHooks = {}
+    const store = new MemoryStore({ hooks })
+    const { term } = await leadLog(store, always(0))
+    hooks.before = (_, key) => {
+      if (key.startsWith('log/snap-') && !key.endsWith('-')) throw unavailable()
+    }
+    await append(term, deployBody('1.1'))
+    await term.compactIfDue()
+    delete hooks.before
+    expect(await store.list('log/snap-')).toEqual([])
+    await append(term, deployBody('1.2'))
+    await term.compactIfDue()
+    expect(await store.list('log/snap-')).toHaveLength(1)
+  })
+
+  test('snapshots do not pile up where nothing can be deleted', async () => {
+    const hooks: MemoryHooks = {}
+    const store = new MemoryStore({ hooks })
+    const { term } = await leadLog(store, { compaction: { afterRecords: 10, graceMs: 0 } })
+    hooks.before = (operation) => {
+      if (operation === 'delete') throw new WeirError('STO_DENIED', 'no permission to delete')
+    }
+    for (let n = 1; n <= 100; n++) {
+      await append(term, deployBody(`1.${n}`))
+      await term.compactIfDue()
+    }
+    expect((await store.list('log/snap-')).length).toBe(10)
+  })
+
+  test('a leader that slept while its key was freed does not believe its own append', async () => {
     let now = 0
     const objects = new MemoryObjects(() => now)
-    const sleeper = await leadLog(new MemoryStore({ objects }), 'sleeper')
-    const log = await leadLog(new MemoryStore({ objects }), 'awake')
-    await log.compact({ graceMs: 0 })
-    now = 1
-    await log.append(deployBody('2.1'))
-    await log.compact({ graceMs: 0 })
+    const sleeper = await leadLog(new MemoryStore({ objects }), { leader: 'sleeper' })
+    const { term } = await leadLog(new MemoryStore({ objects }), { leader: 'awake', ...always(0) })
+    for (let n = 1; n <= 2; n++) {
+      now++
+      await append(term, deployBody(`2.${n}`))
+      await term.compactIfDue()
+    }
     expect(objects.get(logRecordKey(2))).toBeUndefined()
-    await expect(sleeper.append(deployBody('1.1'))).rejects.toEqual(code('FENCED'))
-    expect((await openLog(new MemoryStore({ objects }))).state).toEqual(log.state)
+    expect(await sleeper.term.append(deployBody('1.1'))).toMatchObject({
+      kind: 'over',
+      error: { code: 'FENCED', message: expect.stringContaining('compacted') as string },
+    })
+    expect(sleeper.log.state.deploy).toBeUndefined()
+    expect((await openLog(new MemoryStore({ objects }))).state).toEqual(term.state)
+  })
+
+  test('a leader that slept finds the snapshot at its very seq too', async () => {
+    const objects = new MemoryObjects()
+    const sleeper = await leadLog(new MemoryStore({ objects }), { leader: 'sleeper' })
+    const { term } = await leadLog(new MemoryStore({ objects }), { leader: 'awake' })
+    const young = new MemoryStore({ objects })
+    await young.create(logSnapshotKey(2), Buffer.from(JSON.stringify(term.state)))
+    await young.delete([logRecordKey(2)])
+    expect(await sleeper.term.append(deployBody('1.1'))).toMatchObject({ kind: 'over' })
+  })
+
+  describe('a reader is not deceived by a record that a process which slept put into a freed place', () => {
+    /**
+     * Three epochs; the leader of the first sleeps at seq 2. `deceive`: a snapshot comes, deletion
+     * gets as far as seq 2, and the sleeper wakes and takes that place: a sequence that could be.
+     */
+    async function sleepers() {
+      const objects = new MemoryObjects()
+      const sleeper = await leadLog(new MemoryStore({ objects }), { leader: 'sleeper' })
+      const hooks: MemoryHooks = {}
+      const reader = await openLog(new MemoryStore({ objects, hooks }))
+      await leadLog(new MemoryStore({ objects }), { leader: 'awake' })
+      const { term } = await leadLog(new MemoryStore({ objects }), { leader: 'awake' })
+      const deceive = async () => {
+        const store = new MemoryStore({ objects })
+        await store.create(logSnapshotKey(3), Buffer.from(JSON.stringify(term.state)))
+        await store.delete([0, 1, 2].map(logRecordKey))
+        await sleeper.term.append(deployBody('1.1'))
+        expect(objects.get(logRecordKey(2))).toBeDefined()
+      }
+      /** Once, ahead of the reader's next operation of this kind. */
+      const deceiveAhead = (operation: string) => {
+        hooks.before = (asked) => {
+          if (asked !== operation) return
+          delete hooks.before
+          return deceive()
+        }
+      }
+      return { objects, reader, term, deceive, deceiveAhead, hooks }
+    }
+
+    test('who goes on after it', async () => {
+      const { reader, term, deceive } = await sleepers()
+      await deceive()
+      expect(await reader.refresh()).toEqual(term.state)
+    })
+
+    test('who goes on while it happens', async () => {
+      const { reader, term, deceiveAhead } = await sleepers()
+      deceiveAhead('get')
+      expect(await reader.refresh()).toEqual(term.state)
+    })
+
+    test('who begins while it happens', async () => {
+      const { objects, term, deceive } = await sleepers()
+      // Snapshot 1 holds OWNER and EPOCH_OPEN 1; seq 2 is the first record behind it.
+      const begun = { ...term.state, head: 1, epoch: 1, leader: 'sleeper' }
+      await new MemoryStore({ objects }).create(logSnapshotKey(1), Buffer.from(JSON.stringify(begun)))
+      let gets = 0
+      const hooks: MemoryHooks = {
+        before: (operation) => (operation === 'get' && ++gets === 2 ? deceive() : undefined),
+      }
+      expect((await openLog(new MemoryStore({ objects, hooks }))).state).toEqual(term.state)
+    })
   })
 
   test('a candidate that slept through a compaction opens its epoch above everything', async () => {
     const objects = new MemoryObjects(() => 0)
     await (await openLog(new MemoryStore({ objects }))).ensureOwner(JOB)
     const sleeper = await openLog(new MemoryStore({ objects }))
-    const log = await leadLog(new MemoryStore({ objects }), 'awake')
-    await log.compact({ graceMs: 0 })
+    const { term } = await leadLog(new MemoryStore({ objects }), { leader: 'awake', ...always(0) })
+    await append(term, deployBody('1.1'))
+    await term.compactIfDue()
     expect(objects.get(logRecordKey(1))).toBeUndefined()
-    expect(await sleeper.openEpoch({ run: 1, leader: 'sleeper', floor: 1 })).toBe(2)
-    expect(sleeper.head).toBe(2)
+    expect((await sleeper.openEpoch({ run: 1, leader: 'sleeper', floor: 1 })).epoch).toBe(2)
+    expect(sleeper.state.head).toBe(3)
   })
 
   test('a damaged snapshot is named', async () => {
     const store = new MemoryStore()
-    const log = await leadLog(store)
-    await log.compact()
-    store.objects.overwrite(logSnapshotKey(1), Buffer.from('{}'))
-    await expect(openLog(store)).rejects.toThrow(logSnapshotKey(1))
+    const { term } = await leadLog(store, always(0))
+    await append(term, deployBody('1.1'))
+    await term.compactIfDue()
+    store.objects.overwrite(logSnapshotKey(2), Buffer.from('{}'))
+    await expect(openLog(store)).rejects.toThrow(logSnapshotKey(2))
   })
 })

@@ -2,13 +2,12 @@ import { describe, expect, test } from 'vitest'
 import {
   emptyLog,
   foldRecord,
-  lastAttempt,
   type LogState,
   nextAttempt,
   withoutRetirements,
 } from '#runtime/commit-log/log-state'
 import type { LogBody, LogRecord } from '#runtime/contract/checkpoint-records'
-import { checkpointBody, deployBody, JOB, savepointBody } from '#test/kit/commit-log'
+import { checkpointBody, closeBody, deployBody, JOB, savepointBody } from '#test/kit/commit-log'
 
 /** Folds bodies as one leader after the other would have written them. */
 function fold(...bodies: LogBody[]): LogState {
@@ -21,7 +20,7 @@ function fold(...bodies: LogBody[]): LogState {
 
 const owner: LogBody = { kind: 'OWNER', ...JOB }
 const open = (epoch: number, run = 1): LogBody => ({ kind: 'EPOCH_OPEN', epoch, run, leader: `jm-${epoch}` })
-const close: LogBody = { kind: 'CLOSE', run: 1, status: 'Suspended' }
+const close = closeBody('Suspended')
 const started = [owner, open(1), deployBody('1.1')]
 
 describe('restore point', () => {
@@ -37,11 +36,11 @@ describe('restore point', () => {
     })
   })
   test('is not moved by a savepoint, unless it stops the job', () => {
-    const state = fold(...started, checkpointBody(1, 1, '1.1'), savepointBody(2, false))
+    const state = fold(...started, checkpointBody(1, 1, '1.1'), savepointBody(2))
     expect(state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
     expect(state.savepoints.map((s) => s.id)).toEqual([2])
     expect(
-      fold(...started, checkpointBody(1, 1, '1.1'), savepointBody(2, true), close).restorePoint,
+      fold(...started, checkpointBody(1, 1, '1.1'), savepointBody(2, 'Suspended'), close).restorePoint,
     ).toMatchObject({
       kind: 'savepoint',
       path: 'file:///savepoints/2',
@@ -54,7 +53,7 @@ describe('restore point', () => {
     const state = fold(...started, checkpointBody(1, 1, '1.1'), checkpointBody(2, 1, '1.1'), open(2), back)
     expect(state.restorePoint).toMatchObject({ id: 1 })
     expect(state.highestId).toBe(2)
-    expect(lastAttempt(state)).toBe('2.1')
+    expect(state.deploy?.attempt).toBe('2.1')
   })
 })
 
@@ -79,6 +78,28 @@ describe('retained checkpoints', () => {
     })
     expect(state.retained.map((c) => c.id)).toEqual([2])
     expect(state.retirements[0]?.files).toEqual(['chk/9-1/x.state'])
+  })
+})
+
+describe('a run that is to end', () => {
+  const drained = checkpointBody(1, 1, '1.1', { end: 'Drained' })
+
+  test('is named with how and with which checkpoint or savepoint, until CLOSE', () => {
+    expect(fold(...started, drained).ending).toEqual({ status: 'Drained', id: 1 })
+    expect(fold(...started, savepointBody(3, 'Suspended')).ending).toEqual({ status: 'Suspended', id: 3 })
+    expect(fold(...started, drained, closeBody('Drained')).ending).toBeUndefined()
+  })
+  test('is still to end under a new epoch of the same run, and forgotten with a new run', () => {
+    expect(fold(...started, drained, open(2)).ending).toEqual({ status: 'Drained', id: 1 })
+    expect(fold(...started, drained, open(2, 2)).ending).toBeUndefined()
+  })
+  test('CLOSE remembers up to where every sink has committed, and never less', () => {
+    const closed = fold(...started, drained, { ...closeBody('Drained'), committedUpTo: 1 })
+    expect(closed.committedUpTo).toBe(1)
+    const next = [open(2, 2), deployBody('2.1', { run: 2 }), closeBody('Canceled', 2)]
+    expect(
+      fold(...started, drained, { ...closeBody('Drained'), committedUpTo: 1 }, ...next).committedUpTo,
+    ).toBe(1)
   })
 })
 
@@ -109,7 +130,7 @@ describe('impossible sequences', () => {
     ['a checkpoint of another attempt', [...started, deployBody('1.2'), cp(1)], /of attempt 1.1/],
     ['an id used twice', [...started, cp(1), cp(1)], /id 1 was used before/],
     ['an id that falls', [...started, cp(5), cp(4)], /not above 5/],
-    ['the id of a savepoint', [...started, savepointBody(1, false), cp(1)], /id 1 was used before/],
+    ['the id of a savepoint', [...started, savepointBody(1), cp(1)], /id 1 was used before/],
     ['a base that is not retained', [...started, cp(2, { base: 1 })], /based on checkpoint 1/],
     ['retiring what is not retained', [...started, cp(2, { retires: [1] })], /retires checkpoint 1/],
     [
@@ -119,8 +140,17 @@ describe('impossible sequences', () => {
     ],
     ['committing above its own id', [...started, cp(1, { committedUpTo: 2 })], /commits up to 2/],
     ['a checkpoint after CLOSE', [...started, close, cp(1)], /run 1 was closed/],
-    ['a stopping savepoint behind a checkpoint', [...started, cp(3), savepointBody(2, true)], /not above 3/],
-    ['closing another run', [...started, { kind: 'CLOSE', run: 2, status: 'Failed' }], /closes run 2/],
+    [
+      'a checkpoint behind the one that the run ends with',
+      [...started, cp(1, { end: 'Finished' }), cp(2)],
+      /ends with 1/,
+    ],
+    [
+      'a stopping savepoint behind a checkpoint',
+      [...started, cp(3), savepointBody(2, 'Suspended')],
+      /not above 3/,
+    ],
+    ['closing another run', [...started, closeBody('Failed', 2)], /closes run 2/],
   ]
   test.each(rows)('%s is refused, naming the seq', (_, bodies, why) => {
     const attempt = (): LogState => fold(...bodies)

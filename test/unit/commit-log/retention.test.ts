@@ -1,232 +1,101 @@
 import { describe, expect, test } from 'vitest'
-import { silentLogger } from '#runtime/base/logger'
-import {
-  fileKeys,
-  readManifest,
-  sha256Of,
-  verifyCheckpoint,
-  writeManifest,
-} from '#runtime/commit-log/manifest-io'
-import type { LogBody, Manifest, StateFile } from '#runtime/contract/checkpoint-records'
-import { RetiredFiles } from '#runtime/commit-log/retired-files'
-import { chooseRetired } from '#runtime/commit-log/retention'
-import type { CommitLog } from '#runtime/commit-log/commit-log'
-import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
-import { manifestKey, stateFileKey } from '#runtime/storage/paths'
-import { checkpointBody, deployBody, JOB, leadLog, savepointBody } from '#test/kit/commit-log'
+import type { LogState } from '#runtime/commit-log/log-state'
+import { chooseRetired, findOrphans, keptManifests } from '#runtime/commit-log/retention'
+import type { LogBody } from '#runtime/contract/checkpoint-records'
+import { MemoryStore } from '#runtime/storage/memory-store'
+import { append, checkpointBody, deployBody, leadLog, savepointBody } from '#test/kit/commit-log'
 
-const bytesOf = (id: number): Uint8Array => Buffer.from(`state of ${id}`)
-const fileOf = (id: number, epoch = 1): StateFile => ({
-  key: stateFileKey(`chk/${id}-${epoch}`, 'count', 0, '1.1'),
-  sizeBytes: bytesOf(id).byteLength,
-  sha256: sha256Of(bytesOf(id)),
-  writtenBy: id,
-  mode: 'full',
-})
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+const started: LogBody[] = [deployBody('1.1'), ...[1, 2, 3].map((id) => checkpointBody(id, 1, '1.1'))]
 
-function manifestOf(id: number, chain: StateFile[], more: Partial<Manifest> = {}): Manifest {
-  const subtasks = [{ subtask: 0, keyGroups: [0, 128] as [number, number], chain }]
-  return {
-    v: 1,
-    type: 'checkpoint',
-    id,
-    epoch: 1,
-    attempt: '1.1',
-    job: { namespace: JOB.namespace, name: JOB.name, uid: JOB.uid },
-    createdAt: 0,
-    planHash: 'plan',
-    maxParallelism: 128,
-    base: 0,
-    vertices: [{ vertex: 'count', uids: ['count'], parallelism: 1, subtasks }],
-    sizeBytes: chain.reduce((n, f) => n + f.sizeBytes, 0),
-    ...more,
-  }
+async function stateAfter(...bodies: LogBody[]): Promise<LogState> {
+  const { term } = await leadLog(new MemoryStore())
+  for (const body of bodies) await append(term, body)
+  return term.state
 }
-
-/** Completes checkpoint `id`: one new file, and those of `reuses`. */
-async function complete(
-  store: MemoryStore,
-  log: CommitLog,
-  id: number,
-  reuses: number[],
-  retires: number[],
-): Promise<void> {
-  await store.create(fileOf(id).key as string, bytesOf(id))
-  const { key, sha256 } = await writeManifest(
-    store,
-    manifestOf(id, [...reuses.map((r) => fileOf(r)), fileOf(id)]),
-  )
-  await log.append(checkpointBody(id, log.epoch, '1.1', { manifest: key, sha256, retires }))
-}
-
-describe('manifests', () => {
-  test('are written once, to the directory of their checkpoint, and read back', async () => {
-    const store = new MemoryStore()
-    const manifest = manifestOf(3, [fileOf(3)])
-    const written = await writeManifest(store, manifest)
-    expect(written.key).toBe('chk/3-1/manifest.json')
-    expect(await writeManifest(store, manifest)).toEqual(written)
-    expect(await readManifest(store, written.key, written.sha256)).toEqual(manifest)
-    expect(fileKeys(manifest)).toEqual(['chk/3-1/count-0-1.1.state'])
-    await expect(writeManifest(store, { ...manifest, createdAt: 1 })).rejects.toMatchObject({
-      code: 'STO_EXISTS',
-    })
-  })
-  test('of savepoints go to their own directory', async () => {
-    const store = new MemoryStore()
-    expect((await writeManifest(store, manifestOf(3, [], { type: 'savepoint' }))).key).toBe(
-      'savepoints/3-1/manifest.json',
-    )
-    expect(
-      (await writeManifest(store, manifestOf(3, [], { type: 'savepoint' }), { directory: '' })).key,
-    ).toBe('manifest.json')
-  })
-  test('that are damaged or missing are named', async () => {
-    const store = new MemoryStore()
-    const { key, sha256 } = await writeManifest(store, manifestOf(1, []))
-    await expect(readManifest(store, 'chk/2-1/manifest.json')).rejects.toMatchObject({ code: 'STO_MISSING' })
-    store.objects.overwrite(key, Buffer.from('{}'))
-    await expect(readManifest(store, key, sha256)).rejects.toThrow(/chk\/1-1\/manifest.json is damaged/)
-    await expect(readManifest(store, key)).rejects.toMatchObject({ code: 'STO_CORRUPT' })
-  })
-})
-
-test('verifyCheckpoint names every file that is missing, cut or changed', async () => {
-  const store = new MemoryStore()
-  for (const id of [1, 2, 3]) await store.create(fileOf(id).key as string, bytesOf(id))
-  const inline = Buffer.from('inline')
-  const { key: _, ...rest } = fileOf(5)
-  const inlined: StateFile = {
-    ...rest,
-    inline: inline.toString('base64'),
-    sizeBytes: inline.byteLength,
-    sha256: sha256Of(inline),
-  }
-  store.objects.overwrite(fileOf(2).key as string, Buffer.from('state of x'))
-  store.objects.overwrite(fileOf(3).key as string, Buffer.from('state'))
-  const checks = []
-  for await (const check of verifyCheckpoint(
-    store,
-    manifestOf(5, [fileOf(1), fileOf(2), fileOf(3), fileOf(4), inlined]),
-  ))
-    checks.push(check)
-  expect(checks.map((c) => c.problem)).toEqual([
-    undefined,
-    'wrong hash',
-    'wrong length',
-    'missing',
-    undefined,
-  ])
-  expect(checks[1]).toMatchObject({
-    vertex: 'count',
-    subtask: 0,
-    url: 'memory://store/chk/2-1/count-0-1.1.state',
-  })
-})
 
 describe('chooseRetired', () => {
-  const started: LogBody[] = [deployBody('1.1'), ...[1, 2, 3].map((id) => checkpointBody(id, 1, '1.1'))]
-  const stateAfter = async (...bodies: LogBody[]) => {
-    const log = await leadLog(new MemoryStore())
-    for (const body of bodies) await log.append(body)
-    return log.state
-  }
   test('keeps the newest, counting the one that completes', async () => {
     const state = await stateAfter(...started)
-    expect(chooseRetired(state, { retain: 3, bases: [], now: 0 })).toEqual([1])
-    expect(chooseRetired(state, { retain: 1, bases: [], now: 0 })).toEqual([1, 2, 3])
-    expect(chooseRetired(state, { retain: 9, bases: [], now: 0 })).toEqual([])
+    expect(chooseRetired(state, { retain: 3, now: 0 })).toEqual([1])
+    expect(chooseRetired(state, { retain: 1, now: 0 })).toEqual([1, 2, 3])
+    expect(chooseRetired(state, { retain: 9, now: 0 })).toEqual([])
   })
-  test('keeps bases in use and pinned ones beyond that', async () => {
+  test('keeps pinned ones beyond that', async () => {
     const state = await stateAfter(...started, { kind: 'PIN', ids: [1], by: 'fork', until: 500 })
-    expect(chooseRetired(state, { retain: 1, bases: [3], now: 499 })).toEqual([2])
-    expect(chooseRetired(state, { retain: 1, bases: [3], now: 500 })).toEqual([1, 2])
+    expect(chooseRetired(state, { retain: 1, now: 499 })).toEqual([2, 3])
+    expect(chooseRetired(state, { retain: 1, now: 500 })).toEqual([1, 2, 3])
   })
 })
 
-describe('retired files', () => {
-  const setup = async () => {
-    let now = 0
-    const objects = new MemoryObjects(() => now)
-    const store = new MemoryStore({ objects })
-    const log = await leadLog(store)
-    await log.append(deployBody('1.1'))
-    const clock = { now: () => now, monotonic: () => now, after: () => ({ cancel: () => undefined }) }
-    const retired = new RetiredFiles({ store, log, clock, logger: silentLogger, graceMs: 1000 })
-    const files = async (): Promise<string[]> => (await store.list('chk/')).map((o) => o.key)
-    return { store, log, retired, files, objects, at: (time: number) => void (now = time) }
-  }
-
-  test('stay for the grace, then go unless a retained manifest refers to them', async () => {
-    const { store, log, retired, files, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await complete(store, log, 2, [], [])
-    await complete(store, log, 3, [1], [1, 2])
-    expect(await retired.sweep()).toBe(0)
-    at(999)
-    expect(await retired.sweep()).toBe(0)
-    at(1000)
-    expect(await retired.sweep()).toBe(3)
-    expect(await files()).toEqual([fileOf(1).key, 'chk/3-1/count-0-1.1.state', 'chk/3-1/manifest.json'])
-    expect(log.state.retirements).toEqual([])
-    await complete(store, log, 4, [], [3])
-    await retired.sweep()
-    at(5000)
-    await retired.sweep()
-    expect(await files()).toEqual(['chk/4-1/count-0-1.1.state', 'chk/4-1/manifest.json'])
+describe('keptManifests', () => {
+  test('are those of the retained checkpoints, each once however many share it', async () => {
+    const shared = { manifest: 'chk/2-1/manifest.json', sha256: 'aa'.repeat(32) }
+    const state = await stateAfter(
+      deployBody('1.1'),
+      checkpointBody(1, 1, '1.1'),
+      checkpointBody(2, 1, '1.1', { ...shared, base: 1 }),
+      checkpointBody(3, 1, '1.1', { ...shared, base: 2, retires: [1] }),
+    )
+    expect(keptManifests(state)).toEqual([shared])
   })
-
-  test('a new leader finishes what the old one logged', async () => {
-    const { store, log, files, retired, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await complete(store, log, 2, [], [1])
-    const next = await leadLog(store, 'jm-b')
-    const clock = { now: () => 0, monotonic: () => 0, after: () => ({ cancel: () => undefined }) }
-    expect(
-      await new RetiredFiles({ store, log: next, clock, logger: silentLogger, graceMs: 0 }).sweep(),
-    ).toBe(2)
-    expect(await files()).toEqual(['chk/2-1/count-0-1.1.state', 'chk/2-1/manifest.json'])
-    await retired.sweep()
-    at(1000)
-    expect(await retired.sweep()).toBe(0)
+  test("hold the job's own copy of a savepoint as long as it is the restore point", async () => {
+    const copy = { manifest: 'savepoints/4-1/manifest.json' }
+    const state = await stateAfter(...started, { ...savepointBody(4, 'Suspended'), ...copy } as LogBody)
+    expect(keptManifests(state).map((m) => m.manifest)).toContain(copy.manifest)
   })
+})
 
-  test('nothing is deleted while a retained manifest cannot be read', async () => {
-    const { store, log, files, retired, objects, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await complete(store, log, 2, [1], [1])
-    const before = await files()
-    objects.overwrite(manifestKey('chk/2-1'), Buffer.from('{}'))
-    await retired.sweep()
-    at(1000)
-    await expect(retired.sweep()).rejects.toMatchObject({ code: 'STO_CORRUPT' })
-    expect(await files()).toEqual(before)
+describe('findOrphans', () => {
+  const found = (state: LogState, keys: readonly string[], ageMs: number, reached: readonly string[] = []) =>
+    findOrphans(
+      keys.map((key) => ({ key, sizeBytes: 1, modifiedAt: 0 })),
+      { state, storeUrl: 'memory://store', reached: new Set(reached), now: ageMs },
+    )
+
+  test('what a failed checkpoint left is one when a newer one has completed and it is an hour old', async () => {
+    const state = await stateAfter(...started, checkpointBody(6, 1, '1.1'))
+    const left = ['chk/5-1/count-0-1.1.state', 'chk/5-1/manifest.json']
+    expect(found(state, left, HOUR)).toEqual(left)
+    expect(found(state, left, HOUR - 1)).toEqual([])
+    expect(found(state, left, HOUR, [left[0] as string])).toEqual([left[1]])
   })
-
-  test('orphans of older epochs are found, and deleted only when asked', async () => {
-    const { store, log, retired, files, at } = await setup()
-    await complete(store, log, 1, [], [])
-    await store.create('chk/2-1/count-0-1.1.state', bytesOf(2))
-    const dryRun = { dryRun: true, minAgeMs: 100 }
-    at(100)
-    expect(await retired.sweepOrphans(dryRun)).toEqual([])
-    await log.openEpoch({ run: 1, leader: 'jm-b', floor: 1 })
-    expect(await retired.sweepOrphans({ ...dryRun, minAgeMs: 101 })).toEqual([])
-    expect(await retired.sweepOrphans(dryRun)).toEqual(['chk/2-1/count-0-1.1.state'])
-    expect(await files()).toHaveLength(3)
-    await retired.sweepOrphans({ ...dryRun, dryRun: false })
-    expect(await files()).toHaveLength(2)
+  test('what may still complete is none: ids above the newest, and epochs above the open one', async () => {
+    const state = await stateAfter(...started)
+    expect(found(state, ['chk/3-1/x.state', 'chk/4-1/x.state', 'chk/1-2/x.state'], 9 * DAY)).toEqual([])
   })
-
-  test('the manifest of a stopping savepoint stays while it is the restore point', async () => {
-    const { store, log, retired, files, at } = await setup()
-    await complete(store, log, 1, [], [])
-    const { key } = await writeManifest(store, manifestOf(2, [fileOf(1)]))
-    await log.append({ ...savepointBody(2, true), manifest: key } as LogBody)
-    await log.append({ kind: 'RETIRE', ids: [1], files: [] })
-    await retired.sweep()
-    at(1000)
-    await retired.sweep()
-    expect(await files()).toEqual([fileOf(1).key, key])
+  test('of older epochs every id is one', async () => {
+    const state = { ...(await stateAfter(...started)), epoch: 2 }
+    expect(found(state, ['chk/9-1/x.state'], HOUR)).toEqual(['chk/9-1/x.state'])
+  })
+  test('files of a failed savepoint are, a day old, when there is no manifest beside them', async () => {
+    const state = await stateAfter(...started)
+    const left = ['savepoints/2-1/count-0-1.1-2.state', 'savepoints/2-1/count-0-1.1-2.lists']
+    expect(found(state, left, DAY)).toEqual(left)
+    expect(found(state, left, DAY - 1)).toEqual([])
+    expect(found(state, [...left, 'savepoints/2-1/manifest.json'], DAY)).toEqual([])
+  })
+  test("nothing of a user's is: other names, directories below, savepoints that the log names", async () => {
+    const own = { ...savepointBody(2), path: 'memory://store/savepoints/2-1' } as LogBody
+    const state = await stateAfter(deployBody('1.1'), own, checkpointBody(3, 1, '1.1'))
+    const keys = [
+      'savepoints/2-1/count-0-1.1-2.state',
+      'savepoints/1-1/notes.txt',
+      'savepoints/1-1/count-0-1.1-2024.state',
+      'savepoints/1-1/before-upgrade/count-0-1.1-1.state',
+      'savepoints/before-upgrade/count-0-1.1-1.state',
+      'mine/1-1/count-0-1.1-1.state',
+    ]
+    expect(found(state, keys, 9 * DAY)).toEqual([])
+  })
+  test('the copy of a stopping savepoint that lies elsewhere is, once the job has gone on from it', async () => {
+    const manifest = 'savepoints/4-1/manifest.json'
+    const copy = [manifest, 'savepoints/4-1/count-0-1.1-4.state']
+    const stopped = await stateAfter(...started, { ...savepointBody(4, 'Suspended'), manifest } as LogBody)
+    expect(found({ ...stopped, epoch: 2 }, copy, DAY)).toEqual([])
+    const point = { kind: 'checkpoint', id: 5, manifest: 'chk/5-2/manifest.json', sha256: 'x' } as const
+    expect(found({ ...stopped, epoch: 2, restorePoint: point }, copy, DAY)).toEqual(copy)
+    expect(found({ ...stopped, epoch: 2, restorePoint: point }, copy, DAY - 1)).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FileStore } from '#runtime/storage/file-store'
@@ -46,18 +46,41 @@ test('a file where a directory is needed is said clearly', async () => {
   )
 })
 
-test('a root without permission is STO_DENIED and says what to do', async () => {
-  await mkdir(root, { mode: 0o500 })
-  // Permissions do not bind root: act as nobody.
+/** Permissions do not bind root: acts as nobody there. */
+async function asNobody(work: () => Promise<void>): Promise<void> {
   const isRoot = process.geteuid?.() === 0
-  if (isRoot) process.seteuid?.(65_534)
+  if (isRoot) process.seteuid?.(NOBODY)
   try {
-    const refused = new FileStore(join(root, 'job')).create('a', Buffer.from('a'))
-    await expect(refused).rejects.toMatchObject({ code: 'STO_DENIED' })
-    await expect(refused).rejects.toThrow(/permission denied. Give this user read and write access/)
+    await work()
   } finally {
     if (isRoot) process.seteuid?.(0)
   }
+}
+const NOBODY = 65_534
+
+test('a root without permission is STO_DENIED and says what to do', async () => {
+  await mkdir(root, { mode: 0o500 })
+  await asNobody(async () => {
+    const refused = new FileStore(join(root, 'job')).create('a', Buffer.from('a'))
+    await expect(refused).rejects.toMatchObject({ code: 'STO_DENIED' })
+    await expect(refused).rejects.toThrow(/permission denied. Give this user read and write access/)
+  })
+})
+
+test('an object that is there but could not be synced is no refusal: its outcome is unknown', async () => {
+  await chmod(directory.path, 0o755)
+  for (const path of [root, join(root, 'log')]) await mkdir(path)
+  if (process.geteuid?.() === 0)
+    for (const path of [root, join(root, 'log')]) await chown(path, NOBODY, NOBODY)
+  await chmod(join(root, 'log'), 0o300)
+  await asNobody(async () => {
+    const store = new FileStore(root)
+    await expect(store.create('log/1.json', Buffer.from('a'))).rejects.toMatchObject({
+      code: 'STO_UNAVAILABLE',
+    })
+    expect(Buffer.from(await store.get('log/1.json')).toString()).toBe('a')
+  })
+  await chmod(join(root, 'log'), 0o700)
 })
 
 test('an empty or absent root lists nothing', async () => {

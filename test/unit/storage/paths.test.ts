@@ -8,7 +8,6 @@ import {
   logRecordKey,
   logSnapshotKey,
   manifestKey,
-  moduleKey,
   parseCheckpointKey,
   parseLogKey,
   savepointDirectory,
@@ -45,9 +44,18 @@ describe('names', () => {
     )
   })
   test('state files of different subtasks never share a key', () => {
-    expect(stateFileKey('chk/1-1', 'a-1', 2, '1.1')).toBe('chk/1-1/a-1-2-1.1.state')
-    expect(stateFileKey('d', 'a', 1, '2.1')).not.toBe(stateFileKey('d', 'a-1', 2, '1'))
+    const key = (vertex: string, subtask: number, attempt: string) =>
+      stateFileKey('chk/1-1', { vertex, subtask, attempt, part: 'state' })
+    expect(key('a-1', 2, '1.1')).toBe('chk/1-1/a-1-2-1.1.state')
+    expect(key('a', 1, '2.1')).not.toBe(key('a-1', 2, '1'))
   })
+})
+
+test('files of several tries of a savepoint at one place never share a key', () => {
+  const key = (savepointId: number) =>
+    stateFileKey('', { vertex: 'count', subtask: 0, attempt: '1.1', part: 'lists', savepointId })
+  expect(key(4)).toBe('count-0-1.1-4.lists')
+  expect(key(4)).not.toBe(key(5))
 })
 
 test('no key is the directory of another', () => {
@@ -57,9 +65,8 @@ test('no key is the directory of another', () => {
     logRecordKey(2),
     logSnapshotKey(1),
     manifestKey(dir),
-    stateFileKey(dir, 'lines', 0, '2.1'),
+    stateFileKey(dir, { vertex: 'lines', subtask: 0, attempt: '2.1', part: 'state' }),
     manifestKey(savepointDirectory(5, 2)),
-    moduleKey('ab'.repeat(32)),
   ]
   for (const key of keys) {
     assertKey(key)
