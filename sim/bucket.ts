@@ -2,6 +2,9 @@ import { WeirError } from '#runtime/base/errors'
 import type { Bucket, BucketObject } from '#runtime/storage/bucket'
 import type { Caller } from './caller.ts'
 
+/** Small, so that some transactions are uploaded in parts. */
+const PART_BYTES = 400
+
 interface Upload {
   readonly key: string
   readonly parts: Map<number, Uint8Array>
@@ -50,6 +53,7 @@ export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
     etag: undefined,
   })
   return {
+    partBytes: PART_BYTES,
     url,
     list: (prefix) =>
       call(() =>

@@ -14,6 +14,7 @@ import type { Surroundings } from './surroundings.ts'
 import { SimThreads } from './threads.ts'
 import {
   CHECKPOINT,
+  INLINE_BYTES,
   JOB_MANAGER_TIMING,
   LEASE_TTL_MS,
   ORPHAN_MS,
@@ -192,6 +193,7 @@ export class SimDeployment {
       random: world.random.fork().next,
       logger,
       timing: TASK_MANAGER_TIMING,
+      inlineBytes: INLINE_BYTES,
     })
     void taskManager.open()
     return {

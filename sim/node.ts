@@ -26,6 +26,9 @@ export class SimNode {
   process: Process | undefined
   life = 0
   #pauses = 0
+  /** Time that passed without this process's clock (a machine that was suspended). */
+  #lostMs = 0
+  #frozenUntil = 0
   readonly #onEnd: (() => void)[] = []
   readonly #timers = new Set<() => boolean>()
   readonly #held: { readonly life: number; readonly run: () => void }[] = []
@@ -55,6 +58,8 @@ export class SimNode {
   start(): void {
     this.life++
     this.#pauses = 0
+    this.#lostMs = 0
+    this.#frozenUntil = 0
     this.#timers.clear()
     this.#held.length = 0
     this.world.tell(this.name, `starts (life ${this.life})`)
@@ -106,6 +111,29 @@ export class SimNode {
     })
   }
 
+  /**
+   * The whole machine is suspended: as a pause, but the process's monotonic clock stands still too,
+   * so that it does not notice. Its wall clock jumps.
+   */
+  freeze(ms: number): void {
+    if (!this.alive || this.frozenMs > 0) return
+    this.world.tell(this.name, `is suspended for ${ms} ms`)
+    this.#pauses++
+    this.#frozenUntil = this.world.clock.monotonic() + ms
+    const { life } = this
+    this.world.clock.after(ms, () => {
+      if (life !== this.life) return
+      this.#pauses--
+      this.#lostMs += ms
+      this.#release()
+    })
+  }
+
+  /** For how long it will be suspended yet. */
+  get frozenMs(): number {
+    return Math.max(0, this.#frozenUntil - this.world.clock.monotonic())
+  }
+
   deliver(life: number, run: () => void): void {
     if (life !== this.life || !this.alive) return
     this.#held.push({ life, run })
@@ -124,21 +152,28 @@ export class SimNode {
   /** The clock as this life of the process sees it; `isLive` ends a part of it (a thread). */
   clock(isLive: () => boolean = () => true): Clock {
     const { world, life } = this
+    const monotonic = (): number => world.clock.monotonic() - this.#lostMs
     const after = (delayMs: number, run: () => void): Timer => {
       let live = true
+      const due = monotonic() + delayMs
       const pending = (): boolean => isLive()
       this.#timers.add(pending)
       const done = (): void => {
         live = false
         this.#timers.delete(pending)
       }
-      const timer = world.clock.after(delayMs, () =>
-        this.deliver(life, () => {
-          if (!live) return
-          done()
-          if (isLive()) run()
-        }),
-      )
+      const fire = (): void => {
+        if (!live) return
+        const earlyMs = due - monotonic()
+        if (earlyMs > 1e-6) return wait(earlyMs)
+        done()
+        if (isLive()) run()
+      }
+      let timer: Timer
+      const wait = (ms: number): void => {
+        timer = world.clock.after(ms, () => this.deliver(life, fire))
+      }
+      wait(delayMs)
       return {
         cancel: () => {
           done()
@@ -148,7 +183,7 @@ export class SimNode {
     }
     return {
       now: () => world.clock.now(),
-      monotonic: () => world.clock.monotonic(),
+      monotonic,
       after,
       soon: (run) => void after(0, run),
     }

@@ -228,7 +228,9 @@ export class JobRecord {
     }
     const manifest = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest
     const files = manifest.vertices.flatMap((v) =>
-      v.subtasks.flatMap((s) => s.chain.flatMap((f) => f.key ?? [])),
+      v.subtasks.flatMap((s) =>
+        [...s.chain, ...(s.lists === undefined ? [] : [s.lists])].flatMap((f) => f.key ?? []),
+      ),
     )
     for (const file of files)
       if (this.#objects.get(`${this.#root}/${file}`) === undefined)

@@ -15,10 +15,24 @@ export interface ObjectEvents {
 /** blocked: no answer. full: nothing can be written. denied: the credentials are refused. */
 export type StoreTrouble = 'blocked' | 'full' | 'denied'
 
-/** Asked before each request; what it answers happens to that request. */
-export type RequestFate = 'normal' | 'lost' | 'answerLost' | 'late' | 'senderDies'
+/**
+ * Asked before each request; what it answers happens to that request. failed, failedDone: the server
+ * answers with an error at once, without or with having done it. held: it is sent when its sender,
+ * which is suspended now, goes on.
+ */
+export type RequestFate =
+  | 'normal'
+  | 'lost'
+  | 'answerLost'
+  | 'late'
+  | 'senderDies'
+  | 'failed'
+  | 'failedDone'
+  | 'held'
 
 const SCHEME = 's3://sim/'
+/** Its clock is its own: in a run of some seconds, hours pass for it. */
+const STORE_MS_PER_MS = 2000
 /** Time without an answer after which a request is given up by its sender. */
 const DEADLINE_MS = 400
 
@@ -38,7 +52,7 @@ export class SimObjects {
 
   create(key: string, bytes: Uint8Array): 'created' | 'exists' {
     if (this.#objects.has(key)) return 'exists'
-    this.#objects.set(key, { bytes, modifiedAt: this.#world.clock.now() })
+    this.#objects.set(key, { bytes, modifiedAt: this.#world.clock.now() * STORE_MS_PER_MS })
     this.events?.onCreated(key, bytes)
     return 'created'
   }
@@ -148,7 +162,9 @@ export class SimStore implements CheckpointStore {
     const { world, life } = this.#node
     const what = `${operation} ${keyUrl(this.url, key)}`
     const { promise, resolve, reject } = Promise.withResolvers<T>()
-    const deadline = world.clock.after(DEADLINE_MS, () =>
+    const fate = this.#fate(operation, key, bytes)
+    const heldMs = fate === 'held' ? this.#node.frozenMs : 0
+    const deadline = world.clock.after(heldMs + DEADLINE_MS, () =>
       this.#node.deliver(life, () =>
         reject(new WeirError('STO_UNAVAILABLE', `Cannot ${what}: no answer within ${DEADLINE_MS} ms.`)),
       ),
@@ -164,13 +180,14 @@ export class SimStore implements CheckpointStore {
       answer(() => reject(refusal))
       return promise
     }
-    const fate = this.#fate(operation, key, bytes)
     if (fate === 'lost') return promise
+    const fails = fate === 'failed' || fate === 'failedDone'
+    const failure = (): void => reject(new WeirError('STO_UNAVAILABLE', `Cannot ${what}: 503, try again.`))
     const there = fate === 'late' ? this.#random.between(50, 1500) : 0.3 + this.#random.next() * 3
-    world.clock.after(there, () => {
-      const settle = this.#carryOut(effect, resolve, reject)
+    world.clock.after(heldMs + there, () => {
+      const settle = fate === 'failed' ? failure : this.#carryOut(effect, resolve, reject)
       if (fate === 'senderDies') this.#node.kill()
-      else if (fate !== 'answerLost') answer(settle)
+      else if (fate !== 'answerLost') answer(fails ? failure : settle)
     })
     return promise
   }

@@ -129,7 +129,10 @@ export class CommitLog {
         const epoch = Math.max(this.#state.epoch + 1, options.floor)
         const { run, leader } = options
         const record = this.#record({ kind: 'EPOCH_OPEN', epoch, run, leader }, epoch)
-        if (!this.#accepts(record, await this.#writer.write(record, options))) continue
+        if (!this.#accepts(record, await this.#writer.write(record, options))) {
+          this.#options.logger.info({ epoch, seq: record.seq }, 'another was faster, reading on')
+          continue
+        }
         this.#options.logger.info({ epoch, seq: record.seq, run, leader }, 'epoch opened')
         this.#term = new Term(epoch, this.#termLog(), this.#options.logger)
         return this.#term

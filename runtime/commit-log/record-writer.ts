@@ -94,34 +94,49 @@ export class RecordWriter {
    * @throws {WeirError} STO_DENIED, STO_UNSAFE; STO_CORRUPT when what stands there cannot be read
    */
   async write(record: LogRecord, options: WriteOptions = {}): Promise<WriteOutcome> {
-    const { clock, random, store } = this.#options
+    const { clock, random, logger } = this.#options
     const { signal } = options
     const bytes = encodeJson(record)
     const since = clock.now()
-    const sent = { mayExist: false }
+    const sent = { mayExist: false, inDoubt: false }
     for (let tries = 1; ; tries++) {
       signal?.throwIfAborted()
       try {
         const stored = await abortable(this.#place(record.seq, bytes, sent, options), signal)
-        if (Buffer.compare(stored, bytes) !== 0)
-          return { kind: 'other', record: decodeRecord(store, record.seq, stored) }
-        const newer = await abortable(newestSnapshotAbove(store, record.seq - 1, options), signal)
-        return newer === undefined ? { kind: 'own' } : { kind: 'freed' }
+        const outcome = await this.#outcome(record, { stored, bytes, options })
+        if (sent.inDoubt) {
+          const { kind } = record.body
+          logger.info({ seq: record.seq, kind, tries, outcome: outcome.kind }, 'log append certain')
+        }
+        return outcome
       } catch (error) {
         signal?.throwIfAborted()
         if (isFinal(error, sent.mayExist)) throw error
         sent.mayExist = true
+        sent.inDoubt = true
         this.#note(record, { since, tries, error, options })
         await sleep(clock, backoffDelay(BACKOFF, tries, random()), signal)
       }
     }
   }
 
+  /** What stands at the record's place is certain: what does that mean? */
+  async #outcome(
+    record: LogRecord,
+    { stored, bytes, options }: { stored: Uint8Array; bytes: Uint8Array; options: WriteOptions },
+  ): Promise<WriteOutcome> {
+    const { store } = this.#options
+    if (Buffer.compare(stored, bytes) !== 0)
+      return { kind: 'other', record: decodeRecord(store, record.seq, stored) }
+    const newer = await abortable(newestSnapshotAbove(store, record.seq - 1, options), options.signal)
+    return newer === undefined ? { kind: 'own' } : { kind: 'freed' }
+  }
+
   /** Creates the object; gives the bytes that stand at its key as soon as any certainly do. */
   async #place(
     seq: number,
     bytes: Uint8Array,
-    sent: { mayExist: boolean },
+    sent: { mayExist: boolean; inDoubt: boolean },
     call: CallOptions,
   ): Promise<Uint8Array> {
     const { store } = this.#options
@@ -132,6 +147,7 @@ export class RecordWriter {
     } catch (error) {
       if (isFinal(error, sent.mayExist)) throw error
       sent.mayExist = true
+      sent.inDoubt = true
       return await store.get(key, call).catch(() => Promise.reject(error as Error))
     }
     sent.mayExist = true

@@ -91,7 +91,13 @@ export class Term {
 
   /** Ends the term, first reason first. Gives the reason that counts. */
   end(reason: WeirError): WeirError {
-    if (!this.#ended.signal.aborted) this.#ended.abort(reason)
+    if (!this.#ended.signal.aborted) {
+      if (this.#inDoubt !== undefined) {
+        const { kind, seq } = this.#inDoubt
+        this.#logger.warn({ seq, kind, epoch: this.epoch }, 'term over with a record in doubt')
+      }
+      this.#ended.abort(reason)
+    }
     return this.over as WeirError
   }
 

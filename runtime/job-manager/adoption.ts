@@ -66,7 +66,7 @@ export function decideAdoption({
       highestCheckpointId: Math.max(0, ...reports.map((r) => r.highestCheckpointId)),
     }
   const slots = answers.reduce((sum, a) => sum + a.slots, 0)
-  return slots < expectedSlots
-    ? { kind: 'wait' }
-    : { kind: 'deploy', why: `subtasks of attempt ${deploy.attempt} are gone` }
+  if (slots < expectedSlots) return { kind: 'wait' }
+  const left = `${placed.size} of ${planned.length} subtasks of attempt ${deploy.attempt}`
+  return { kind: 'deploy', why: placed.size === 0 ? `attempt ${deploy.attempt} is gone` : `only ${left} run` }
 }

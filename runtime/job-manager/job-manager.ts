@@ -8,6 +8,7 @@ import type { Clock, Timer } from '#runtime/base/clock'
 import { messageOf, toErrorData, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { CommitLog } from '#runtime/commit-log/commit-log'
+import { COMPACTION, type CompactionOptions } from '#runtime/commit-log/log-compaction'
 import type { Term } from '#runtime/commit-log/term'
 import type { JobManagerConfig } from '#runtime/contract/process-config'
 import type { JobFacts, SavepointView } from '#runtime/contract/rest'
@@ -36,6 +37,9 @@ export interface JobManagerTiming {
   readonly candidate: CandidateTiming
   readonly job: JobTiming
   readonly registry: RegistryTiming
+  readonly compaction: CompactionOptions
+  /** From the record that retires files to their deletion. */
+  readonly deleteGraceMs: number
 }
 
 export interface JobManagerOptions {
@@ -227,12 +231,15 @@ export class JobManager {
 
   /** Plan, store and log are there, and the log is read to its head. */
   async #prepared(): Promise<void> {
-    const { config, stores, clock, random, logger } = this.#options
+    const { config, stores, clock, random, logger, timing } = this.#options
     const { signal } = this.#abort
     this.#planned ??= await this.#options.plan()
     if (this.#log !== undefined) return void (await this.#log.refresh({ signal }))
     await this.#options.probe()
-    const log = await CommitLog.open({ store: stores.own, clock, random, logger }, { signal })
+    const log = await CommitLog.open(
+      { store: stores.own, clock, random, logger, compaction: timing?.compaction ?? COMPACTION },
+      { signal },
+    )
     await log.ensureOwner(config.job, { signal })
     this.#log = log
   }
@@ -306,7 +313,7 @@ export class JobManager {
       clock,
       random,
       logger: logger.child({ epoch: term.epoch }),
-      ...(timing === undefined ? {} : { timing: timing.job }),
+      ...(timing === undefined ? {} : { timing: timing.job, deleteGraceMs: timing.deleteGraceMs }),
       onChange,
       onClosed: (state) => this.#dispatch({ type: 'RunClosed', state }),
       onOver: (error) => {

@@ -47,6 +47,8 @@ export interface JobMasterOptions {
   readonly random: () => number
   readonly logger: Logger
   readonly timing?: JobTiming
+  /** From the record that retires files to their deletion; absent: the coordinator's default. */
+  readonly deleteGraceMs?: number
   onChange(): void
   /** The run has ended; the log says how. */
   onClosed(status: CloseStatus): void
@@ -332,7 +334,7 @@ export class JobMaster implements RegistryEvents {
   // --- The coordinator --------------------------------------------------------------------------
 
   #createCoordinator(): CheckpointCoordinator {
-    const { clock, random, logger, stores, term, config, onChange } = this.#options
+    const { clock, random, logger, stores, term, config, deleteGraceMs, onChange } = this.#options
     const { epoch } = term
     return new CheckpointCoordinator({
       clock,
@@ -348,6 +350,7 @@ export class JobMaster implements RegistryEvents {
         abort: (attempt, checkpointId) => this.#toAttempt({ type: 'abort', epoch, attempt, checkpointId }),
       },
       openSavepointStore: (url) => stores.at(url),
+      ...(deleteGraceMs === undefined ? {} : { deleteGraceMs }),
       onFailureLimit: (error) => this.#dispatch({ type: 'FailureLimit', error: toErrorData(error) }),
       onFenced: (error) => this.#dispatch({ type: 'TermOver', error }),
       onChange,

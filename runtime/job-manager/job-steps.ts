@@ -54,7 +54,8 @@ export function findPlaces({ settings, state }: At) {
 }
 
 /** Deploys where there are slots; else waits for them. */
-export function deployOrWait(at: At): Transition {
+/** `why`: in words, for the message. */
+export function deployOrWait(at: At, why?: string): Transition {
   const { settings, state, moment } = at
   const members = available(state)
   const places = findPlaces(at)
@@ -62,7 +63,7 @@ export function deployOrWait(at: At): Transition {
     const have = members.reduce((sum, m) => sum + m.slots, 0)
     const wanted = slotsWanted(settings.plan)
     const text = `waiting for slots: ${wanted} wanted, ${have} registered by ${members.length} TaskManager(s)`
-    return enter(at, { kind: 'WaitingForSlots' }, text)
+    return enter(at, { kind: 'WaitingForSlots' }, why === undefined ? text : `${text} (${why})`)
   }
   const choice = chooseRestore(moment.log, settings.run, settings.restore)
   const attempt = newAttempt(nextAttempt(moment.log, settings.epoch), places, members)
@@ -79,7 +80,7 @@ export function deployOrWait(at: At): Transition {
     deployed: new Set(),
     progress: new Map(),
   }
-  const message = 'deploying: looking at the restore point'
+  const message = `deploying${why === undefined ? '' : ` (${why})`}: looking at the restore point`
   return enter(counted, deploying, message, { type: 'verify', deployment, choice })
 }
 

@@ -11,6 +11,8 @@
  *    completion of it as if there were an object: only `head` says whether there is.
  */
 export interface Bucket {
+  /** All parts of an upload but the last have at least this size. */
+  readonly partBytes: number
   /** `s3://bucket/key`, for people. */
   url(key: string): string
   /**
@@ -32,7 +34,7 @@ export interface Bucket {
   /** Idempotent. */
   remove(key: string): Promise<void>
   startUpload(key: string): Promise<BucketUpload>
-  /** Repeatable: the last one of a number counts. Parts but the last have at least 5 MiB. */
+  /** Repeatable: the last one of a number counts. */
   uploadPart(upload: BucketUpload, number: number, bytes: Uint8Array): Promise<UploadedPart>
   /**
    * Makes the object, or replaces it. `missing`: the server does not know the upload (any more); it

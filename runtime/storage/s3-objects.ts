@@ -37,6 +37,8 @@ export interface S3ObjectsOptions {
 
 /** The objects of an S3 bucket. */
 export class S3Objects implements Bucket {
+  /** S3 asks for at least 5 MiB. */
+  readonly partBytes = 8 * MIB
   readonly #bucket: string
   readonly #clock: Clock
   readonly #client: S3Client

@@ -39,6 +39,8 @@ export interface ExecutionOptions {
   readonly logger: Logger
   readonly logLevel: LogLevel
   readonly threads: SlotThreads
+  /** See StateUploader. */
+  readonly inlineBytes?: number | undefined
   /** A thread that has not been deployed to yet. */
   takeThread(): SlotThread
   /** Metrics worth sending before the next heartbeat. */
@@ -94,7 +96,7 @@ export class Execution {
   #canceled: Promise<void> | undefined
 
   constructor(options: ExecutionOptions) {
-    const { deployment, taskManager, stores, clock, random } = options
+    const { deployment, taskManager, stores, clock, random, inlineBytes } = options
     this.#options = options
     this.attempt = deployment.attempt
     this.#own = deployment.places.filter((p) => p.taskManager === taskManager)
@@ -102,7 +104,14 @@ export class Execution {
     this.#state = { kind: 'Deploying', missing: new Set([LINKS, ...this.#slots.map(slotPart)]) }
     this.#deployedAt = clock.monotonic()
     const { signal } = this.#abort
-    this.#uploader = new StateUploader({ store: stores.own, attempt: this.attempt, clock, random, signal })
+    this.#uploader = new StateUploader({
+      store: stores.own,
+      attempt: this.attempt,
+      clock,
+      random,
+      signal,
+      inlineBytes,
+    })
   }
 
   get slotsUsed(): number {

@@ -30,6 +30,8 @@ export interface StateUploaderOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly signal: AbortSignal
+  /** Default INLINE_BYTES. */
+  readonly inlineBytes?: number | undefined
 }
 
 type Snapshot = Extract<FromSlot, { type: 'snapshot' }>
@@ -114,7 +116,8 @@ export class StateUploader {
   async #store({ barrier, subtask }: Snapshot, bytes: Uint8Array, made: NewFile): Promise<StateFile> {
     const { part, mode } = made
     const file = { sizeBytes: bytes.byteLength, sha256: sha256Of(bytes), writtenBy: barrier.id, mode }
-    if (bytes.byteLength <= INLINE_BYTES) return { ...file, inline: Buffer.from(bytes).toString('base64') }
+    const { inlineBytes = INLINE_BYTES } = this.#options
+    if (bytes.byteLength <= inlineBytes) return { ...file, inline: Buffer.from(bytes).toString('base64') }
     const { attempt } = this.#options
     if (barrier.kind === 'checkpoint') {
       const key = stateFileKey(barrier.directory, { ...subtask, attempt, part })

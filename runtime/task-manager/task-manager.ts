@@ -41,6 +41,8 @@ export interface TaskManagerOptions {
   readonly random: () => number
   readonly logger: Logger
   readonly timing?: TaskManagerTiming
+  /** Files up to this size lie in the manifest; see StateUploader. */
+  readonly inlineBytes?: number
 }
 
 export class TaskManager {
@@ -184,6 +186,7 @@ export class TaskManager {
       logger: logger.child({ attempt }),
       logLevel: config.logLevel,
       threads,
+      inlineBytes: this.#options.inlineBytes,
       takeThread: () => this.#idleThreads.pop() ?? threads.start(),
       metricsChanged: () => this.#sendHeartbeat(),
       send: (message) => this.#owner?.send(message),

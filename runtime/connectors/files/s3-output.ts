@@ -5,9 +5,6 @@ import type { Bucket, BucketUpload, UploadedPart } from '#runtime/storage/bucket
 import type { Output, OutputFile, OutputNames, S3Committable } from './output.ts'
 import { retryIo } from './retry-io.ts'
 
-/** S3 asks for at least 5 MiB in all parts but the last. */
-const PART_BYTES = 8 * 1024 * 1024
-
 export interface S3Place {
   readonly name: string
   /** '' or ends in "/". */
@@ -80,7 +77,7 @@ class S3OutputFile implements OutputFile {
     this.#buffered.push(bytes)
     this.#bufferedBytes += bytes.length
     this.#sizeBytes += bytes.length
-    if (this.#bufferedBytes >= PART_BYTES) await this.#uploadPart()
+    if (this.#bufferedBytes >= this.#place.bucket.partBytes) await this.#uploadPart()
   }
 
   async finish(): Promise<S3Committable> {

@@ -19,7 +19,11 @@ function lookOn(at: At<Looking>, answers: Looking['answers'], limitPassed = fals
   const isEnding = ending !== undefined
   const decision = decideAdoption({ plan, run: ownRun, deploy, isEnding, expectedSlots, answers: answered })
   if (decision.kind === 'wait' && !limitPassed) return stay({ ...state, phase: { ...at.phase, answers } })
-  if (decision.kind !== 'adopt') return raiseStops(deployOrWait(at))
+  if (decision.kind !== 'adopt') {
+    const why =
+      decision.kind === 'deploy' ? decision.why : 'not every TaskManager has said in time what it runs'
+    return raiseStops(deployOrWait(at, why))
+  }
   const attempt = newAttempt(decision.attempt, decision.places, state.members)
   return isEnding ? adoptToEnd(at, attempt, ending) : adopt(at, attempt, decision.highestCheckpointId)
 }

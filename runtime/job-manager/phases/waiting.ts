@@ -7,8 +7,8 @@ import { STRAYS } from './executing.ts'
 
 export const WAITING: Handlers<PhaseOf<'WaitingForSlots'>> = {
   ...STRAYS,
-  Registered: deployOrWait,
-  Lost: deployOrWait,
-  Leaving: deployOrWait,
+  Registered: (at) => deployOrWait(at),
+  Lost: (at) => deployOrWait(at),
+  Leaving: (at) => deployOrWait(at),
   StopRequested: (at, { stop }) => stopIdle(at, stop),
 }
