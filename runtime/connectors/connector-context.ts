@@ -2,7 +2,10 @@ import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
 
-/** What a source or sink knows of the subtask that it serves. Its callbacks run on the task's thread. */
+/**
+ * What a source or sink knows of the subtask that it serves. Its callbacks run on the task's
+ * thread.
+ */
 export interface ConnectorContext {
   readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
   /** Of the operator that the connector belongs to. */

@@ -6,9 +6,9 @@
  *
  * A transaction is what one subtask writes between two barriers of one attempt. Its id
  * (TransactionId) is never used a second time, and whoever knows it can find what is stored for it.
- * What `prepare` returns (the committable) goes into the checkpoint, as JSON-like data, and must say
- * everything that `commit` needs: commit may be called by another process, on another machine, in
- * another version of the job, even in another job.
+ * What `prepare` returns (the committable) goes into the checkpoint, as JSON-like data, and must
+ * say everything that `commit` needs: commit may be called by another process, on another machine,
+ * in another version of the job, even in another job.
  *
  * Life of a writer, one per subtask and attempt:
  *   createWriter
@@ -60,8 +60,8 @@
  *   - those that a savepoint in the log holds: one of the same attempt with an id above `after`
  *     holds the transaction, because the first barrier after `after` prepared it. So a completed
  *     savepoint stays restorable whatever becomes of its job.
- *   Rejecting with a WeirError of retry 'backoff' has it called again, within a limit; anything else
- *   fails the job.
+ *   Rejecting with a WeirError of retry 'backoff' has it called again, within a limit; anything
+ *   else fails the job.
  */
 import type { ConnectorContext } from './connector-context.ts'
 

@@ -4,7 +4,7 @@ import { PassThroughOperator } from './pass-through.ts'
 import { RUNNING_TABLE } from './reduce.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
-/** Running aggregate of a key: emits `emit(key, result)` for each record. One look-up a record. */
+/** Running aggregate per key: emits `emit(key, result)` for each record. One look-up per record. */
 export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   readonly #keyOf: (value: T) => K
   readonly #aggregator: Aggregator<T, A, R>

@@ -6,7 +6,7 @@ import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
 /**
- * Gives records their event time and makes watermarks, once a batch. Watermarks from above are
+ * Gives records their event time and makes watermarks, once per batch. Watermarks from above are
  * replaced, except the last one. Keeps no state: after a restore the watermark begins again with
  * the first records, and operators that remember theirs do not go back.
  */
@@ -40,7 +40,8 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
     if (!Number.isFinite(timestamp))
       throw new WeirError(
         'USR_FAILED',
-        `assignTimestamps got ${String(timestamp)} for ${preview(value)}. Expected milliseconds since the epoch, such as date.getTime().`,
+        `assignTimestamps got ${String(timestamp)} for ${preview(value)}. ` +
+          'Expected milliseconds since the epoch, such as date.getTime().',
       )
     this.#isIdle = false
     this.#generator.onTimestamp(timestamp)

@@ -2,11 +2,11 @@ import type { StateTable } from '#runtime/state/keyed-state'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
-/** Table of running values of a key. Part of the stored format. */
+/** Table of running values per key. Part of the stored format. */
 export const RUNNING_TABLE = 'running'
 
 /**
- * Running reduction of a key: emits the reduced value for each record. The first record of a key is
+ * Running reduction per key: emits the reduced value for each record. The first record of a key is
  * its first value.
  */
 export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {

@@ -9,8 +9,11 @@ import {
 } from './restored-transactions.ts'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
-/** How long an outside system that does not answer is asked again while a restore waits for it. */
-const RESTORE_LIMIT_MS = 60_000
+/**
+ * How long an outside system that does not answer is asked again while a restore waits for it. Less
+ * than a deployment may be without progress, so that the error says which system it was.
+ */
+const RESTORE_LIMIT_MS = 30_000
 
 /**
  * Two-phase commit around a SinkWriter, by the contract in connectors/sink.ts.
@@ -20,8 +23,8 @@ const RESTORE_LIMIT_MS = 60_000
  *    point that this job continues holds it. Commits run one at a time, oldest first.
  * I3 The pending list is a union state: on restore every subtask sees all of it, commits its share,
  *    and one of them removes what is dangling.
- * I4 A failure that may pass is met in one place only: here while restoring; in the slot, by calling
- *    again, for permits; in the writer for prepare.
+ * I4 A failure that may pass is met in one place only: here while restoring; in the slot, by
+ *    calling again, for permits; in the writer for prepare.
  */
 export class SinkOperator<T, C> implements StreamOperator<T, never> {
   readonly #sink: Sink<T, C>
@@ -129,6 +132,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
       const what = `commit of what checkpoint ${pending.checkpointId} holds`
       const outcome = await this.#untilAnswered(what, () => this.#commitIfThere(pending))
       if (outcome !== 'committed') skipped.push(pending)
+      this.#context.progress()
     }
     if (skipped.length > 0) this.#warn(skipped)
   }

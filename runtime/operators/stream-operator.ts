@@ -51,6 +51,10 @@ export interface OperatorContext<O = any> extends ConnectorContext {
   readonly restoredFrom: number
   /** What the restored state is to this job. */
   readonly lineage: Lineage
+  /**
+   * While opening: a wait of its own has ended, so that who watches the deployment goes on waiting.
+   */
+  progress(): void
   /** What the log knows of earlier transactions. */
   readonly sinks: SinkHistory
   readonly out: Receiver<O>

@@ -143,7 +143,8 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   }
 
   /**
-   * The next watermark at which this pane's next window fires for a key, or the pane can be dropped.
+   * The next watermark at which this pane's next window fires for a key, or the pane can be
+   * dropped.
    */
   #dueOf(pane: number): number {
     const { windows, allowedLatenessMs } = this.#options

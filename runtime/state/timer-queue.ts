@@ -10,8 +10,8 @@ export interface DueTimer<K = unknown> {
 }
 
 /**
- * The timers of a key as stored: one unnamed timer is its time, others are [time, name] in the order
- * they were set.
+ * The timers of a key as stored: one unnamed timer is its time, others are [time, name] in the
+ * order they were set.
  */
 type StoredTimers = number | readonly (readonly [time: number, name: string])[]
 
@@ -24,8 +24,8 @@ const SPARE_ENTRIES = 64
  * I1 For each stored timer the heap has an entry. An entry without a stored timer is stale
  *    (deleted) and skipped when it comes up.
  * I2 At most one timer per (key, time, name).
- * I3 Timers that are due although their time is still to come for others (event time differs between
- *    key groups for a while) are also in `#overdue`.
+ * I3 Timers that are due although their time is still to come for others (event time differs
+ *    between key groups for a while) are also in `#overdue`.
  */
 export class TimerQueue<K> {
   readonly #table: StateTable<K, StoredTimers>
@@ -52,8 +52,8 @@ export class TimerQueue<K> {
   }
 
   /**
-   * Sets a timer of the current key; setting it again changes nothing. `isOverdue`: it fires with the
-   * next call of `fire`, whatever time that has come to.
+   * Sets a timer of the current key; setting it again changes nothing. `isOverdue`: it fires with
+   * the next call of `fire`, whatever time that has come to.
    */
   set(time: number, name: string, isOverdue = false): void {
     if (typeof time !== 'number' || Number.isNaN(time))

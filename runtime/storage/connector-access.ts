@@ -5,7 +5,9 @@ import type { Bucket } from './bucket.ts'
 import { nodeDisk, type Disk } from './disk.ts'
 import { S3Objects } from './s3-objects.ts'
 
-/** What the connectors of a job may reach outside of it. They never see how, nor with which keys. */
+/**
+ * What the connectors of a job may reach outside of it. They never see how, nor with which keys.
+ */
 export interface ConnectorAccess {
   readonly disk: Disk
   /** @throws {WeirError} CFG_INVALID when the job has no S3 settings. */

@@ -190,7 +190,9 @@ const SYSTEM_CODES: Readonly<Record<string, Classified>> = {
   EDQUOT: { code: 'STO_UNAVAILABLE', advice: 'no space is left. Free some, or raise the quota' },
 }
 
-/** Runs `work`; what it throws becomes the error that Weir shows. `missing`: what ENOENT is about. */
+/**
+ * Runs `work`; what it throws becomes the error that Weir shows. `missing`: what ENOENT is about.
+ */
 async function classified<T>(what: string, path: string, work: () => Promise<T>, missing = path): Promise<T> {
   try {
     return await work()

@@ -227,7 +227,9 @@ export class S3Objects implements Bucket {
     )
   }
 
-  /** Its upload is completed once, whatever the answer: a copy that is repeated begins a new one. */
+  /**
+   * Its upload is completed once, whatever the answer: a copy that is repeated begins a new one.
+   */
   async #copyInParts(from: Pick<BucketObject, 'key' | 'sizeBytes'>, to: string): Promise<void> {
     const upload = await this.startUpload(to)
     try {

@@ -15,9 +15,12 @@ import type { KeyedStateBackend } from '#runtime/state/keyed-state'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import { discard, TeeReceiver, type EdgeOutput } from './partitioned-output.ts'
 
-/** What a chain needs to know of the slot that runs it. */
+/** What a chain needs to know of its place, and of the slot that runs it. */
 export interface ChainEnvironment {
   readonly job: JobIdentity
+  readonly subtask: number
+  readonly parallelism: number
+  readonly restore: SubtaskRestore
   readonly attempt: string
   readonly maxParallelism: number
   readonly clock: Clock
@@ -26,6 +29,8 @@ export interface ChainEnvironment {
   readonly access: ConnectorAccess
   readonly lineage: Lineage
   readonly sinks: SinkHistory
+  /** While opening: a step is done. */
+  progress(): void
   wake(): void
   fail(error: unknown): void
 }
@@ -53,6 +58,9 @@ export interface ChainedOperator {
  */
 export class OperatorChain {
   readonly operators: readonly ChainedOperator[]
+  /** Operators that may ask for a pause; most chains have none. */
+  readonly #holders: readonly StreamOperator[]
+  readonly #batchers: readonly StreamOperator[]
   readonly #outputsOf: (index: number) => readonly EdgeOutput[]
 
   constructor(
@@ -72,10 +80,6 @@ export class OperatorChain {
     this.#holders = this.operators.map((o) => o.operator).filter((o) => o.isBusy !== undefined)
   }
 
-  /** Operators that may ask for a pause; most chains have none. */
-  readonly #holders: readonly StreamOperator[]
-  readonly #batchers: readonly StreamOperator[]
-
   get head(): StreamOperator {
     return (this.operators[0] as ChainedOperator).operator
   }
@@ -84,18 +88,13 @@ export class OperatorChain {
    * Opens the last operator first, so that whatever an operator emits while opening finds the next
    * one ready.
    */
-  async open(
-    subtask: number,
-    parallelism: number,
-    environment: ChainEnvironment,
-    restore: SubtaskRestore,
-  ): Promise<void> {
+  async open(environment: ChainEnvironment): Promise<void> {
     for (let i = this.operators.length - 1; i >= 0; i--) {
       const chained = this.operators[i] as ChainedOperator
       try {
-        await chained.operator.open(this.#context(i, subtask, parallelism, environment, restore))
+        await chained.operator.open(this.#context(i, environment))
       } catch (cause) {
-        throw userCodeError({ uid: chained.uid, subtask }, cause)
+        throw userCodeError({ uid: chained.uid, subtask: environment.subtask }, cause)
       }
     }
   }
@@ -121,16 +120,10 @@ export class OperatorChain {
     for (const { operator } of this.operators) await operator.close?.()
   }
 
-  #context(
-    index: number,
-    subtask: number,
-    parallelism: number,
-    environment: ChainEnvironment,
-    restore: SubtaskRestore,
-  ): OperatorContext {
+  #context(index: number, environment: ChainEnvironment): OperatorContext {
     const chained = this.operators[index] as ChainedOperator
     const { uid } = chained
-    const { maxParallelism } = environment
+    const { subtask, parallelism, maxParallelism, restore } = environment
     return {
       job: environment.job,
       uid,
@@ -161,6 +154,7 @@ export class OperatorChain {
         chained.lists.push({ name, mode, snapshot })
         return { restored: restore.list(uid, name, subtask, parallelism) as readonly T[] }
       },
+      progress: environment.progress,
       wake: environment.wake,
       fail: (error) => environment.fail(userCodeError({ uid, subtask }, error)),
       clock: environment.clock,
@@ -175,10 +169,7 @@ export class OperatorChain {
     const targets: Receiver[] = [...this.#outputsOf(index)]
     const next = this.operators[index + 1]
     if (next !== undefined) targets.unshift(next.operator)
-    return targets.length === 0
-      ? discard
-      : targets.length === 1
-        ? (targets[0] as Receiver)
-        : new TeeReceiver(targets)
+    if (targets.length > 1) return new TeeReceiver(targets)
+    return targets[0] ?? discard
   }
 }

@@ -51,7 +51,7 @@ export type ToSlot =
   | { readonly type: 'close' }
 
 export type FromSlot =
-  /** An operator has restored its state and is open; `ready` when all are. */
+  /** A task has restored its state and is open, or has come a step nearer; `ready` when all are. */
   | { readonly type: 'opened' }
   | { readonly type: 'ready' }
   | { readonly type: 'closed' }

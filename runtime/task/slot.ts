@@ -214,6 +214,9 @@ export class Slot implements TaskEvents {
     )
     const environment: ChainEnvironment = {
       job,
+      subtask: ref.subtask,
+      parallelism: instance.vertex.parallelism,
+      restore: new SubtaskRestore(restore[key]),
       attempt: deployment.attempt,
       maxParallelism,
       clock: this.#options.clock,
@@ -222,6 +225,7 @@ export class Slot implements TaskEvents {
       access: this.#options.access,
       lineage,
       sinks: deployment.sinks,
+      progress: () => this.#options.post({ type: 'opened' }),
       wake: () => this.wake(),
       fail: (error) => this.#fail(error, ref),
     }
@@ -236,7 +240,7 @@ export class Slot implements TaskEvents {
       monotonic,
       this,
     )
-    await chain.open(ref.subtask, instance.vertex.parallelism, environment, new SubtaskRestore(restore[key]))
+    await chain.open(environment)
     return task
   }
 

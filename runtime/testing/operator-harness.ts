@@ -8,7 +8,7 @@ import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
 import type { PollResult } from '#runtime/element/receiver'
 import type { OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
-import type { KeyedSnapshot } from '#runtime/state/keyed-state'
+import type { KeyedSnapshot, StateFileReader } from '#runtime/state/keyed-state'
 import { encodeListSection, readListState, redistribute } from '#runtime/state/list-state'
 import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
 import { SystemAccess, type ConnectorAccess } from '#runtime/storage/connector-access'
@@ -187,28 +187,10 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   }
 
   #context(states: readonly HarnessState[]): OperatorContext<O> {
-    const { uid, subtask, parallelism, maxParallelism } = this.#place()
+    const { uid, subtask, parallelism } = this.#place()
     const { clock = new TestClock(), attempt = '1.1', jobUid = 'job-uid' } = this.#options
-    const files = states.map((state) => ({ state, reader: openStateFile(state.file) }))
-    const openKeyed = (): HeapBackend => {
-      const backend = new HeapBackend({
-        uid,
-        keyGroups: keyGroupRange(subtask, parallelism, maxParallelism),
-        maxParallelism,
-        monotonic: () => clock.monotonic(),
-      })
-      for (const { reader } of files) backend.restore(reader, uid)
-      this.#keyed = backend
-      return backend
-    }
-    const restoredItems = (name: string, mode: 'split' | 'union'): readonly unknown[] => {
-      const perOld: unknown[][] = Array.from({ length: states[0]?.parallelism ?? 0 }, () => [])
-      for (const { state, reader } of files)
-        perOld[state.subtask] = readListState(reader, uid, name)?.items ?? []
-      if (mode === 'union') return perOld.flat()
-      return (perOld.length === parallelism ? perOld : redistribute(perOld, parallelism))[subtask] ?? []
-    }
-    const keyed = () => this.#keyed ?? openKeyed()
+    const restored = new RestoredState(states, uid)
+    const keyed = (): HeapBackend => (this.#keyed ??= this.#openKeyed(restored, clock))
     const out: Receiver<O> = {
       onRecord: (value, timestamp) => void this.output.push({ value, timestamp }),
       onWatermark: (watermark) => void this.watermarks.push(watermark),
@@ -223,6 +205,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       restoredFrom: states[0]?.checkpointId ?? 0,
       lineage: this.#options.lineage ?? 'succession',
       sinks: this.#options.sinks ?? { committedUpTo: 0, savepoints: [] },
+      progress: () => undefined,
       out,
       get keyed() {
         return keyed()
@@ -233,7 +216,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
         snapshot: (id: number) => readonly T[] | Promise<readonly T[]>,
       ) => {
         this.#lists.push({ name, mode, snapshot })
-        return { restored: restoredItems(name, mode) as readonly T[] }
+        return { restored: restored.items(name, mode, this.#place()) as readonly T[] }
       },
       wake: () => this.#wake(),
       fail: (error) => {
@@ -246,6 +229,47 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       access: this.#options.access ?? new SystemAccess(undefined, clock),
       counters: this.counters,
     }
+  }
+
+  #openKeyed(restored: RestoredState, clock: Clock): HeapBackend {
+    const { uid, subtask, parallelism, maxParallelism } = this.#place()
+    const backend = new HeapBackend({
+      uid,
+      keyGroups: keyGroupRange(subtask, parallelism, maxParallelism),
+      maxParallelism,
+      monotonic: () => clock.monotonic(),
+    })
+    restored.into(backend)
+    return backend
+  }
+}
+
+/** The states that an operator is opened from. */
+class RestoredState {
+  readonly #uid: string
+  readonly #files: readonly { readonly state: HarnessState; readonly reader: StateFileReader }[]
+
+  constructor(states: readonly HarnessState[], uid: string) {
+    this.#uid = uid
+    this.#files = states.map((state) => ({ state, reader: openStateFile(state.file) }))
+  }
+
+  into(backend: HeapBackend): void {
+    for (const { reader } of this.#files) backend.restore(reader, this.#uid)
+  }
+
+  /** Of a list state, for one subtask. */
+  items(
+    name: string,
+    mode: 'split' | 'union',
+    { subtask, parallelism }: { readonly subtask: number; readonly parallelism: number },
+  ): readonly unknown[] {
+    const oldParallelism = this.#files[0]?.state.parallelism ?? 0
+    const perOld: unknown[][] = Array.from({ length: oldParallelism }, () => [])
+    for (const { state, reader } of this.#files)
+      perOld[state.subtask] = readListState(reader, this.#uid, name)?.items ?? []
+    if (mode === 'union') return perOld.flat()
+    return (perOld.length === parallelism ? perOld : redistribute(perOld, parallelism))[subtask] ?? []
   }
 }
 

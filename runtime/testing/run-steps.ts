@@ -1,5 +1,5 @@
 import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
-import { OperatorHarness, type Emitted, type HarnessOptions } from './operator-harness.ts'
+import { OperatorHarness, type Emitted, type HarnessOptions, type HarnessState } from './operator-harness.ts'
 
 /** One call on an operator. */
 export type Step<I> = { readonly send: I; readonly at?: number } | { readonly watermark: number }
@@ -33,20 +33,29 @@ export async function runSteps<I, O>(
   }
   const state = await first.snapshot(1)
   await first.close()
-  const parallelism = cut.rescaleTo ?? 1
+  const rest = await runRestored<I, O>(create, steps.slice(after), state, cut)
+  return [...first.output, ...rest]
+}
+
+async function runRestored<I, O>(
+  create: HarnessOptions<I, O>['create'],
+  steps: readonly Step<I>[],
+  state: HarnessState,
+  cut: Cut<I>,
+): Promise<Emitted<O>[]> {
+  const { rescaleTo: parallelism = 1 } = cut
   const subtasks = await Promise.all(
     Array.from({ length: parallelism }, (_, subtask) =>
       OperatorHarness.open({ create, subtask, parallelism, attempt: '1.2' }, [state]),
     ),
   )
-  const output = [...first.output]
-  for (const step of steps.slice(after)) {
+  const output: Emitted<O>[] = []
+  for (const step of steps)
     for (const [i, harness] of subtasks.entries()) {
       const before = harness.output.length
       if ('watermark' in step || ownerOf(step.send, cut, parallelism) === i) apply(harness, step)
       output.push(...harness.output.slice(before))
     }
-  }
   for (const harness of subtasks) await harness.close()
   return output
 }

@@ -10,7 +10,7 @@ import { instantiate } from '#runtime/graph/instantiate'
 import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { SystemAccess } from '#runtime/storage/connector-access'
 import { Slot } from '#runtime/task/slot'
-import type { FromSlot } from '#runtime/task/slot-messages'
+import type { FromSlot, SlotAssignment } from '#runtime/task/slot-messages'
 
 export interface SingleSlotOptions {
   readonly args?: Readonly<Record<string, unknown>>
@@ -32,35 +32,69 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
   const subtasks = plan.vertices.flatMap((v) =>
     Array.from({ length: v.parallelism }, (_, subtask) => ({ vertex: v.id, subtask })),
   )
-  const counts = { finished: 0, snapshots: 0, committed: 0 }
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const onMessage = (message: FromSlot): void => {
+  const deployment = {
+    attempt: '1.1',
+    planHash: plan.hash,
+    plan,
+    parallelism,
+    module: { ...module, args, sha256: createHash('sha256').update(module.source).digest('hex') },
+    places: subtasks.map((ref) => ({ ...ref, taskManager: TASK_MANAGER, slot: 0 })),
+    dataAddresses: {},
+    sinks: { committedUpTo: 0, savepoints: [] },
+  }
+  const steps = new LastSteps(subtasks.length)
+  const slot = slotOf(deployment, (message) => steps.onMessage(message, slot))
+  try {
+    await slot.open()
+    slot.start()
+    await steps.done
+  } finally {
+    await slot.close()
+  }
+}
+
+/** All subtasks finish, then all take the checkpoint, then all commit. */
+class LastSteps {
+  readonly #count: number
+  readonly #done = Promise.withResolvers<void>()
+  readonly #seen = { finished: 0, snapshot: 0, committed: 0 }
+
+  constructor(count: number) {
+    this.#count = count
+  }
+
+  /** @throws {WeirError} what the job failed with */
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  onMessage(message: FromSlot, slot: Slot): void {
     switch (message.type) {
       case 'finished':
-        if (++counts.finished === subtasks.length) slot.trigger(barrier)
-        break
       case 'snapshot':
-        if (++counts.snapshots === subtasks.length) slot.complete({ checkpointId: CHECKPOINT, epoch: 1 })
-        break
       case 'committed':
-        if (++counts.committed === subtasks.length) resolve()
-        break
+        if (++this.#seen[message.type] === this.#count) this.#next(message.type, slot)
+        return
       case 'failed':
       case 'snapshotFailed':
-        reject(fromErrorData(message.error))
-        break
+        return this.#done.reject(fromErrorData(message.error))
       case 'parcel':
-        reject(new WeirError('BUG', 'A single slot sent something to another one.'))
-        break
-      case 'opened':
-      case 'ready':
-      case 'closed':
-      case 'firstRecord':
-      case 'metrics':
-        break
+        return this.#done.reject(new WeirError('BUG', 'A single slot sent something to another one.'))
+      default:
+        // Tells how far the slot has come, which is nobody's concern here.
+        return
     }
   }
-  const slot = new Slot({
+
+  #next(reached: 'finished' | 'snapshot' | 'committed', slot: Slot): void {
+    if (reached === 'finished') slot.trigger(barrier)
+    else if (reached === 'snapshot') slot.complete({ checkpointId: CHECKPOINT, epoch: 1 })
+    else this.#done.resolve()
+  }
+}
+
+function slotOf(deployment: SlotAssignment['deployment'], post: (message: FromSlot) => void): Slot {
+  return new Slot({
     assignment: {
       job: { cluster: 'test', namespace: 'default', name: 'test', uid: 'test' },
       taskManager: TASK_MANAGER,
@@ -68,34 +102,18 @@ export async function runBounded(module: JobModule, options: SingleSlotOptions =
       logLevel: 'Error',
       s3: undefined,
       lineage: 'succession',
-      deployment: {
-        attempt: '1.1',
-        planHash: plan.hash,
-        plan,
-        parallelism,
-        module: { ...module, args, sha256: createHash('sha256').update(module.source).digest('hex') },
-        places: subtasks.map((ref) => ({ ...ref, taskManager: TASK_MANAGER, slot: 0 })),
-        dataAddresses: {},
-        sinks: { committedUpTo: 0, savepoints: [] },
-      },
+      deployment,
       restore: {},
       siblings: new Map(),
     },
     clock: systemClock,
     random: () => 0.5,
     logger: silentLogger,
-    post: onMessage,
+    post,
     instantiate,
     encode: (content) => encodeStateFile(content, { compress: true }),
     access: new SystemAccess(undefined, systemClock),
   })
-  try {
-    await slot.open()
-    slot.start()
-    await promise
-  } finally {
-    await slot.close()
-  }
 }
 
 const barrier: Barrier = {

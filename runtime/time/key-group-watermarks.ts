@@ -7,11 +7,11 @@ export interface KeyGroupWatermark extends KeyGroupRange {
 }
 
 /**
- * How far event time has come for each key group of a subtask. While the subtask runs it is the same
- * for all; but two subtasks may have come to different times at one barrier (where idle inputs wake
- * up, the merged watermark depends on the order between inputs), and after a change of parallelism
- * one subtask has key groups of both. Each group then keeps the time of its old owner until the
- * others have caught up: what was complete stays complete, what was late stays late.
+ * How far event time has come for each key group of a subtask. While the subtask runs it is the
+ * same for all; but two subtasks may have come to different times at one barrier (where idle inputs
+ * wake up, the merged watermark depends on the order between inputs), and after a change of
+ * parallelism one subtask has key groups of both. Each group then keeps the time of its old owner
+ * until the others have caught up: what was complete stays complete, what was late stays late.
  * I1 The watermark of a group never goes back, and is never below what `advance` was told last.
  * I2 Once all groups have the same, they stay together.
  */

@@ -3,14 +3,14 @@ import { parseDuration } from '#runtime/base/units'
 import { MIN_WATERMARK } from '#runtime/element/receiver'
 
 /**
- * How event time is told from the timestamps of records. Plain data: the same object serves all
+ * How event time follows from the timestamps of records. Plain data: the same object serves all
  * subtasks.
  */
 export interface WatermarkStrategy {
   /** How far a record may lag behind the newest one without being late, in milliseconds. */
   readonly boundMs: number
   /**
-   * Without records for so long (processing time) an input no longer holds back event time;
+   * Processing time without records after which an input no longer holds back event time;
    * undefined: it always does.
    */
   readonly idleAfterMs: number | undefined
@@ -72,8 +72,8 @@ export class WatermarkGenerator {
   }
 
   /**
-   * Whether no record has come for `idleAfter`, by a monotonic clock. Called per batch and when
-   * `idleAt` has passed.
+   * Whether no record has come for `idleAfter`, by a monotonic clock. Called per batch, and a few
+   * times a second without any.
    */
   isIdle(monotonicMs: number): boolean {
     if (this.#idleAfterMs === undefined) return false
@@ -83,12 +83,5 @@ export class WatermarkGenerator {
       return false
     }
     return monotonicMs - this.#lastNewsAt >= this.#idleAfterMs
-  }
-
-  /** When to ask `isIdle` again if nothing comes; undefined: never. */
-  get idleAt(): number | undefined {
-    return this.#idleAfterMs === undefined || this.#lastNewsAt === undefined
-      ? undefined
-      : this.#lastNewsAt + this.#idleAfterMs
   }
 }

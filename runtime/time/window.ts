@@ -1,16 +1,17 @@
-import { WeirError } from '#runtime/base/errors'
-import { parseDuration } from '#runtime/base/units'
-
 /**
  * Windows are arithmetic: no clock, no state. A window is [start, end) in milliseconds since the
  * epoch; starts are `offset` plus whole multiples of the slide, also before the epoch. Records are
- * counted once, in panes of gcd(size, slide); a window is `panesPerWindow` panes in a row, merged
- * when it fires.
+ * counted once, in panes of gcd(size, slide); a window is size / pane panes in a row, merged when
+ * it fires.
  *
  * `sliding({ size: '10s', slide: '4s' })`: panes of 2 s; a record at 5.0 s lies in pane [4, 6) and
  * in the windows [-4, 6), [0, 10) and [4, 14). A tumbling window is one whose slide is its size:
  * one pane.
  */
+import { WeirError } from '#runtime/base/errors'
+import { parseDuration } from '#runtime/base/units'
+
+/** A stretch of event time, in milliseconds since the epoch. */
 export interface Window {
   /** Inclusive. */
   readonly start: number
@@ -64,7 +65,6 @@ export class SlidingWindows {
   /** In [0, slideMs). */
   readonly offsetMs: number
   readonly paneMs: number
-  readonly panesPerWindow: number
 
   constructor(kind: 'tumbling' | 'sliding', sizeMs: number, slideMs: number, offsetMs: number) {
     if (sizeMs <= 0 || slideMs <= 0)
@@ -75,14 +75,14 @@ export class SlidingWindows {
     if (slideMs > sizeMs)
       throw new WeirError(
         'CFG_INVALID',
-        `Window of size ${sizeMs} ms and slide ${slideMs} ms: records between windows would be in none. Expected slide <= size.`,
+        `Window of size ${sizeMs} ms and slide ${slideMs} ms: records between windows would be in none. ` +
+          'Expected slide <= size.',
       )
     this.kind = kind
     this.sizeMs = sizeMs
     this.slideMs = slideMs
     this.offsetMs = modulo(offsetMs, slideMs)
     this.paneMs = gcd(sizeMs, slideMs)
-    this.panesPerWindow = sizeMs / this.paneMs
   }
 
   /** Start of the pane that holds `timestamp`. */
@@ -112,16 +112,6 @@ export class SlidingWindows {
    */
   windowEndsOfPane(paneStart: number): number[] {
     return this.windowsOf(paneStart).map((w) => w.end)
-  }
-
-  /** Starts of the panes of the window that ends at `windowEnd`, ascending. */
-  panesOfWindow(windowEnd: number): number[] {
-    return Array.from({ length: this.panesPerWindow }, (_, i) => windowEnd - this.sizeMs + i * this.paneMs)
-  }
-
-  /** The end of the first window to end after `timestamp`. */
-  firstEndAfter(timestamp: number): number {
-    return timestamp - modulo(timestamp - this.offsetMs - this.sizeMs, this.slideMs) + this.slideMs
   }
 
   /**

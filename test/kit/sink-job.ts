@@ -29,15 +29,13 @@ export interface StartOptions {
   readonly from?: Point
   /** What `from` is to this job. Default: succession. */
   readonly lineage?: Lineage
-  /** Default: what the job's own log says. */
-  readonly committedUpTo?: number
 }
 
 /**
  * A source of numbers and a sink, with all that a job's log decides about the sink: the real
  * operator in as many subtasks as are asked for, snapshots that may be completed or not, permits
- * that are repeated until they are honoured, attempts that end as a killed process does. Record n is
- * 2 ** n, so that what comes out shows what came in.
+ * that are repeated until they are honoured, attempts that end as a killed process does. Record n
+ * is 2 ** n, so that what comes out shows what came in.
  */
 export class SinkJob {
   readonly uid: string
@@ -61,45 +59,31 @@ export class SinkJob {
     return this.#position
   }
 
-  get checkpointed(): Point | undefined {
-    return this.#checkpoint
-  }
-
-  /** Transactions that were skipped since the start of the attempt. */
-  get skipped(): number {
-    return this.#subtasks.reduce((sum, { counters }) => sum + counters.skippedCommits, 0)
-  }
-
   /** Deploys an attempt. */
   async start(options: StartOptions = {}): Promise<void> {
     const { parallelism = 1, from = this.#checkpoint, lineage = 'succession' } = options
-    const attempt = `${++this.#attempts}.1`
     const { sink, access, interfere = () => undefined } = this.#options
+    const { id = 0, position = 0, states = [] } = from ?? {}
     this.#access = new SteppedAccess(access, interfere)
     this.#subtasks = []
-    this.#position = from?.position ?? 0
-    this.#highestId = Math.max(this.#highestId, from?.id ?? 0)
+    this.#position = position
+    this.#highestId = Math.max(this.#highestId, id)
+    const attempt = {
+      create: () => new SinkOperator<number, unknown>(sink()),
+      uid: 'out',
+      jobUid: this.uid,
+      attempt: `${++this.#attempts}.1`,
+      parallelism,
+      lineage,
+      clock: hurriedClock(),
+      access: this.#access,
+      sinks: {
+        committedUpTo: this.#committedUpTo,
+        savepoints: this.savepoints.map((savepoint) => ({ id: savepoint.id, attempt: savepoint.attempt })),
+      },
+    }
     for (let subtask = 0; subtask < parallelism; subtask++)
-      this.#subtasks.push(
-        await OperatorHarness.open<number, never>(
-          {
-            create: () => new SinkOperator(sink()),
-            uid: 'out',
-            jobUid: this.uid,
-            subtask,
-            parallelism,
-            attempt,
-            lineage,
-            clock: hurriedClock(),
-            access: this.#access,
-            sinks: {
-              committedUpTo: options.committedUpTo ?? this.#committedUpTo,
-              savepoints: this.savepoints.map(({ id, attempt: of }) => ({ id, attempt: of })),
-            },
-          },
-          from?.states ?? [],
-        ),
-      )
+      this.#subtasks.push(await OperatorHarness.open<number, never>({ ...attempt, subtask }, states))
   }
 
   /** The next records of the source, dealt out to the subtasks. */

@@ -132,6 +132,9 @@ const LIBRARIES: readonly (readonly [name: string, place: RegExp])[] = [
   ['@kubernetes/client-node', /^(operator|cli)\//],
   ['ioredis', /^runtime\/election\//],
   ['@aws-sdk/client-s3', /^runtime\/storage\//],
+  // Connectors reach files and buckets through the ports of their context.
+  ['node:fs', /^(?!runtime\/connectors\/)/],
+  ['node:fs/promises', /^(?!runtime\/connectors\/)/],
   ['fastify', /^(runtime\/job-manager|operator\/server)\//],
   ['commander', /^cli\//],
   ['prom-client', /^(runtime\/job-manager|operator\/server)\//],

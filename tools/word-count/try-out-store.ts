@@ -45,8 +45,8 @@ export class TryOutStore implements AsyncDisposable {
   }
 
   /**
-   * Copies what is new below `prefix` into `directory` and gives the paths of those files. What a
-   * committing sink has published never changes:
+   * Copies what is new below `prefix` into `directory` and gives the paths of those files; names
+   * that begin with a dot are not published. What a committing sink has published never changes:
    * @throws {Error} naming an object whose content differs from what it was.
    */
   async download(prefix: string, directory: string): Promise<string[]> {
@@ -78,7 +78,8 @@ export class TryOutStore implements AsyncDisposable {
         }),
       )
       for (const { Key, ETag } of page.Contents ?? [])
-        if (Key !== undefined && !Key.endsWith('/')) found.push({ key: Key, etag: ETag ?? '' })
+        if (Key !== undefined && !Key.endsWith('/') && !Key.includes('/.'))
+          found.push({ key: Key, etag: ETag ?? '' })
       token = page.NextContinuationToken
     } while (token !== undefined)
     return found

@@ -69,7 +69,7 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   async #list(): Promise<void> {
     this.#listing = true
     this.#isDue = false
-    const { clock, logger } = this.#context
+    const { clock } = this.#context
     const isNew = (path: string) => !this.#seen.has(path)
     try {
       const found = await (this.#watchMs === undefined
@@ -81,11 +81,7 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
       this.#complete = this.#watchMs === undefined
     } catch (error) {
       if (this.#closing.signal.aborted) return
-      if (this.#watchMs === undefined || (error instanceof WeirError && error.code === 'STO_DENIED'))
-        return this.#context.fail(error)
-      // What is watched may come later.
-      if (!(error instanceof WeirError && error.code === 'STO_MISSING'))
-        logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')
+      if (!this.#mayPass(error)) return this.#context.fail(error)
     } finally {
       this.#listing = false
     }
@@ -97,5 +93,13 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
       })
     }
     this.#context.wake()
+  }
+  /** While watching, what is looked for may come later, and so may a store that does not answer. */
+  #mayPass(error: unknown): boolean {
+    const code = error instanceof WeirError ? error.code : undefined
+    if (this.#watchMs === undefined || code === 'STO_DENIED') return false
+    if (code !== 'STO_MISSING')
+      this.#context.logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')
+    return true
   }
 }

@@ -23,32 +23,30 @@ export interface FilePattern {
 export function parseFilePattern(what: string, text: unknown): FilePattern {
   if (typeof text !== 'string' || text === '') throw invalid(what, text)
   const s3 = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text)
-  if (s3 === null && /^[a-z][a-z0-9+.-]*:\/\//i.test(text) && !text.startsWith('file:///'))
-    throw invalid(what, text)
-  const bucket = s3?.[1]
-  const path = s3 === null ? text.replace(/^file:\/\//, '') : (s3[2] ?? '').replace(/^\/+/, '')
+  if (s3?.[1] !== undefined) {
+    const { fixed, isGlob } = fixedPart((s3[2] ?? '').replace(/^\/+/, ''))
+    return { text, bucket: s3[1], base: fixed, isGlob }
+  }
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text) && !text.startsWith('file:///')) throw invalid(what, text)
+  const path = text.replace(/^file:\/\//, '')
+  const { fixed, isGlob } = fixedPart(path)
+  const root = path.startsWith('/') ? '/' : '.'
+  return { text: path, bucket: undefined, base: fixed === '' ? root : fixed, isGlob }
+}
+
+/** The path up to its first segment with a glob character, without trailing slash. */
+function fixedPart(path: string): { readonly fixed: string; readonly isGlob: boolean } {
   const segments = path.split('/')
   const globAt = segments.findIndex((s) => /[*?[\]{}]/.test(s))
   const fixed = (globAt === -1 ? segments : segments.slice(0, globAt)).join('/').replace(/\/+$/, '')
-  const base = fixed === '' && bucket === undefined ? (path.startsWith('/') ? '/' : '.') : fixed
-  return { text: bucket === undefined ? path : text, bucket, base, isGlob: globAt !== -1 }
+  return { fixed, isGlob: globAt !== -1 }
 }
 
 /**
  * Whether `path` (a local path or a key, beginning with the base) is one of the pattern's files.
  */
 export function matchesPattern(pattern: FilePattern, path: string): boolean {
-  const { base } = pattern
-  const inside =
-    base === '' || base === '.'
-      ? path
-      : base === '/'
-        ? path.slice(1)
-        : path === base
-          ? ''
-          : path.startsWith(`${base}/`)
-            ? path.slice(base.length + 1)
-            : undefined
+  const inside = insideOf(pattern.base, path)
   if (inside === undefined || inside.split('/').some((segment) => segment.startsWith('.'))) return false
   if (!pattern.isGlob) return true
   return posix.matchesGlob(
@@ -59,9 +57,18 @@ export function matchesPattern(pattern: FilePattern, path: string): boolean {
   )
 }
 
+/** What follows the base in a path; undefined: the path does not begin with it. */
+function insideOf(base: string, path: string): string | undefined {
+  if (base === '' || base === '.') return path
+  if (base === '/') return path.slice(1)
+  if (path === base) return ''
+  return path.startsWith(`${base}/`) ? path.slice(base.length + 1) : undefined
+}
+
 function invalid(what: string, text: unknown): WeirError {
   return new WeirError(
     'CFG_GRAPH',
-    `${what}: ${JSON.stringify(text) ?? typeof text} is not a path. Expected a file, a directory, or a glob such as "in/**/*.md", local or on S3 ("s3://bucket/prefix/").`,
+    `${what}: ${JSON.stringify(text) ?? typeof text} is not a path. ` +
+      'Expected a file, a directory, or a glob such as "in/**/*.md", local or on S3 ("s3://bucket/prefix/").',
   )
 }

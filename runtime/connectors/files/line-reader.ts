@@ -1,4 +1,4 @@
-import { WeirError } from '#runtime/base/errors'
+import { messageOf, WeirError } from '#runtime/base/errors'
 import type { SourceContext, SplitReader } from '#runtime/connectors/source'
 import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
 import type { PollResult } from '#runtime/element/receiver'
@@ -70,10 +70,7 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
       try {
         record = parse(line)
       } catch (error) {
-        this.#bad(
-          `${cursor.split.path}, line at byte ${at}: ${error instanceof Error ? error.message : String(error)}`,
-          error,
-        )
+        this.#bad(`${cursor.split.path}, line at byte ${at}: ${messageOf(error)}`, error)
         continue
       }
       if (record !== undefined) out.onRecord(record, NO_TIMESTAMP)
@@ -91,7 +88,8 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
     if (onBadLine === 'fail')
       throw new WeirError(
         'USR_FAILED',
-        `Cannot read ${what}. Correct the file, or read with onBadLine: 'skip' to count such lines and go on.`,
+        `Cannot read ${what}. ` +
+          "Correct the file, or read with onBadLine: 'skip' to count such lines and go on.",
         { cause },
       )
     context.counters.badRecords++

@@ -45,9 +45,9 @@ async function whereItWent({ hidden, final, marker }: LocalCommittable, disk: Di
   if ((await disk.stat(marker)) !== undefined) return 'consumed'
   throw new WeirError(
     'CKP_COMMIT_LOST',
-    `A completed checkpoint holds output that is gone: neither ${hidden} nor ${final} exists, nor ${marker}, ` +
-      'so this is not the directory that it was written to, but one of the same path on another machine, ' +
-      'or one that was made anew. Mount the same directory on every machine, put the files back, ' +
-      'or restore from an older savepoint.',
+    `A completed checkpoint holds output that is gone: neither ${hidden} nor ${final} exists, ` +
+      `nor ${marker}, so this is not the directory that it was written to, ` +
+      'but one of the same path on another machine, or one that was made anew. ' +
+      'Mount the same directory on every machine, put the files back, or restore from an older savepoint.',
   )
 }

@@ -8,15 +8,16 @@ const UNFINISHED = '.inprogress'
 const MARKER = '.marker'
 
 /**
- * Files of a directory: written under a hidden name (`.weir-<id>-<transaction>.inprogress`), synced,
- * and renamed at commit (local-commit.ts). The first subtask of a sink to write there also leaves
- * the marker of the directory, `.weir-<id>-<attempt>-<subtask>.marker`, which stays.
+ * Files of a directory: written under a hidden name (`.weir-<id>-<transaction>.inprogress`),
+ * synced, and renamed at commit (local-commit.ts). The first subtask of a sink to write there also
+ * leaves the marker of the directory, `.weir-<id>-<attempt>-<subtask>.marker`, which stays.
  */
 export class LocalOutput implements Output {
   readonly #directory: string
   readonly #names: OutputNames
   readonly #disk: Disk
-  #marker: string | undefined
+  /** The newest look for the marker: one transaction begins while others are being prepared. */
+  #marked: Promise<string | undefined> = Promise.resolve(undefined)
 
   constructor(directory: string, names: OutputNames, disk: Disk) {
     this.#directory = directory
@@ -29,7 +30,7 @@ export class LocalOutput implements Output {
     const hidden = path(`${this.#hiddenStart}${this.#names.stem(transaction)}${UNFINISHED}`)
     return new LocalOutputFile(hidden, path(this.#names.final(transaction)), this.#disk, {
       directory: this.#directory,
-      markDirectory: async () => (this.#marker = await this.#markDirectory(transaction)),
+      markDirectory: () => this.#markDirectory(transaction),
     })
   }
 
@@ -58,12 +59,23 @@ export class LocalOutput implements Output {
     }
   }
 
+  #markDirectory(transaction: TransactionId): Promise<string> {
+    const marked = this.#marked
+      .catch(() => undefined)
+      .then((known) => this.#findOrMakeMarker(known, transaction))
+    this.#marked = marked
+    return marked
+  }
+
   /**
    * Path of the directory's marker; directory and marker are made when there is none. Two subtasks
    * may make a marker each: both stay.
    */
-  async #markDirectory({ job, sink, attempt, subtask }: TransactionId): Promise<string> {
-    if (this.#marker !== undefined && (await this.#disk.stat(this.#marker)) !== undefined) return this.#marker
+  async #findOrMakeMarker(
+    known: string | undefined,
+    { job, sink, attempt, subtask }: TransactionId,
+  ): Promise<string> {
+    if (known !== undefined && (await this.#disk.stat(known)) !== undefined) return known
     await this.#disk.makeDirectory(this.#directory)
     const found = (await this.#hiddenNames()).filter((name) => name.endsWith(MARKER)).sort()[0]
     if (found !== undefined) return join(this.#directory, found)

@@ -107,7 +107,9 @@ class S3OutputFile implements OutputFile {
     this.#parts.push(await this.#retry('upload to', () => bucket.uploadPart(upload, number, bytes)))
   }
 
-  /** Whatever is answered, and however often it had to be asked: the object says whether it worked. */
+  /**
+   * Whatever is answered, and however often it had to be asked: the object says whether it worked.
+   */
   async #complete(upload: BucketUpload): Promise<void> {
     const { bucket } = this.#place
     await this.#retry('complete', () => bucket.completeUpload(upload, this.#parts))

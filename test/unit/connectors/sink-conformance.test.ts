@@ -99,7 +99,10 @@ sinkConformance('print', {
       sink: () => print<number>(),
       access,
       visible: () => Promise.resolve(new Map([['printed', printed()]])),
-      [Symbol.asyncDispose]: () => Promise.resolve(void write.mockRestore()),
+      [Symbol.asyncDispose]() {
+        write.mockRestore()
+        return Promise.resolve()
+      },
     })
   },
 })

@@ -14,9 +14,10 @@ const moduleOf = async (name: string): Promise<JobModule> => ({
   source: await readFile(join(root, name), 'utf8'),
 })
 
-/** Records in the files of a directory. */
+/** Records in the committed files of a directory. */
 async function recordsIn(directory: string): Promise<any[]> {
-  const texts = await Promise.all((await readdir(directory)).map((n) => readFile(join(directory, n), 'utf8')))
+  const names = (await readdir(directory)).filter((name) => !name.startsWith('.'))
+  const texts = await Promise.all(names.map((n) => readFile(join(directory, n), 'utf8')))
   return texts.flatMap((t) => t.split('\n').filter((l) => l !== '')).map((l) => JSON.parse(l) as unknown)
 }
 

@@ -67,4 +67,13 @@ describe('WatermarkMerger', () => {
     expect(merger.onWatermark(0, 5)).toBe(5)
     expect(merger.onWatermark(0, MAX_WATERMARK)).toBe(MAX_WATERMARK)
   })
+
+  test('where an idle channel wakes up behind the others, the order between channels counts', () => {
+    const [wokeLate, wokeEarly] = [new WatermarkMerger(2), new WatermarkMerger(2)]
+    for (const merger of [wokeLate, wokeEarly]) merger.onIdle(0)
+    wokeLate.onWatermark(1, 100)
+    for (const merger of [wokeLate, wokeEarly]) merger.onWatermark(0, 50)
+    wokeEarly.onWatermark(1, 100)
+    expect([wokeLate.current, wokeEarly.current]).toEqual([100, 50])
+  })
 })

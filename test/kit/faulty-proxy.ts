@@ -1,0 +1,100 @@
+import {
+  createServer,
+  request as send,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+
+export interface ProxiedRequest {
+  /** From 0, in the order of arrival. */
+  readonly index: number
+  readonly method: string
+  /** Path and query. */
+  readonly url: string
+}
+
+/**
+ * `unavailable`: the proxy answers 503. `silence`: nobody ever answers. `kill-before`, `-during`,
+ * `-after`: the server is killed before it gets the request, when it has it, or when it has
+ * answered; the client's connection breaks.
+ */
+export type Verdict = 'forward' | 'unavailable' | 'silence' | 'kill-before' | 'kill-during' | 'kill-after'
+
+export interface FaultyProxyOptions {
+  /** `http://127.0.0.1:port` of the server. */
+  readonly target: string
+  /** Kills the server and starts it again. */
+  readonly kill: () => Promise<void>
+}
+
+/** Stands in front of an HTTP server and decides what becomes of each request. */
+export class FaultyProxy implements AsyncDisposable {
+  readonly requests: ProxiedRequest[] = []
+  decide: (request: ProxiedRequest) => Verdict | Promise<Verdict> = () => 'forward'
+  readonly #options: FaultyProxyOptions
+  readonly #server: Server
+
+  private constructor(options: FaultyProxyOptions) {
+    this.#options = options
+    this.#server = createServer((request, response) => void this.#serve(request, response))
+  }
+
+  static async start(options: FaultyProxyOptions): Promise<FaultyProxy> {
+    const proxy = new FaultyProxy(options)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = 'GET', url = '/' } = incoming
+    const proxied = { index: this.requests.length, method, url }
+    this.requests.push(proxied)
+    const body = Buffer.concat(await incoming.toArray())
+    const verdict = await this.decide(proxied)
+    if (verdict === 'silence') return
+    if (verdict === 'unavailable') {
+      response.writeHead(503, { 'content-type': 'application/xml' })
+      response.end('<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>')
+      return
+    }
+    if (verdict === 'kill-before') return this.#kill(response)
+    const answer = this.#forward(incoming, body)
+    if (verdict === 'kill-during') return this.#kill(response)
+    const answered = await answer
+    if (verdict === 'kill-after') return this.#kill(response)
+    if (answered === undefined) return void response.destroy()
+    response.writeHead(answered.status, answered.headers)
+    response.end(answered.body)
+  }
+
+  async #kill(response: ServerResponse): Promise<void> {
+    await this.#options.kill()
+    response.destroy()
+  }
+
+  /** With the client's headers as they are: they are signed. Undefined: the connection broke. */
+  async #forward({ method, url, headers }: IncomingMessage, body: Buffer) {
+    try {
+      const upstream = send(`${this.#options.target}${url}`, { method, headers, agent: false })
+      upstream.end(body)
+      const [answer] = (await once(upstream, 'response')) as [IncomingMessage]
+      const { statusCode: status = 500, headers: answered } = answer
+      return { status, headers: answered, body: Buffer.concat(await answer.toArray()) }
+    } catch {
+      return undefined
+    }
+  }
+}
