@@ -2,6 +2,8 @@ import { WeirError } from '#runtime/base/errors'
 import type { Bucket, BucketObject } from '#runtime/storage/bucket'
 import type { Caller } from './caller.ts'
 
+/** Uploads that a server loses when it goes away in the middle of completing them. */
+const LOST_UPLOAD = 0.05
 /** Small, so that some transactions are uploaded in parts. */
 const PART_BYTES = 400
 
@@ -15,6 +17,8 @@ export class SimBucketObjects {
   readonly name: string
   readonly objects = new Map<string, Uint8Array>()
   readonly uploads = new Map<string, Upload>()
+  /** Uploads that a crash of the server has taken, and that it says were completed. */
+  readonly lost = new Set<string>()
   readonly #copiedFrom = new Map<string, string>()
   #uploads = 0
 
@@ -45,6 +49,7 @@ export class SimBucketObjects {
 /** A bucket as one thread of a simulated process reaches it. */
 export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
   const { objects, uploads, name } = bucket
+  const { world, random } = caller
   const call = <T>(effect: () => T): Promise<T> => caller.call('bucket', effect)
   const url = (key: string): string => `s3://${name}/${key}`
   const describe = (key: string, bytes: Uint8Array): BucketObject => ({
@@ -92,8 +97,14 @@ export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
     completeUpload: ({ uploadId }, parts) =>
       call(() => {
         const upload = uploads.get(uploadId)
+        if (bucket.lost.has(uploadId)) return 'completed'
         if (upload === undefined) return 'missing'
         uploads.delete(uploadId)
+        if (world.faulty && random.chance(LOST_UPLOAD)) {
+          world.coverage.reach('upload lost')
+          bucket.lost.add(uploadId)
+          throw new WeirError('STO_UNAVAILABLE', `Cannot complete ${url(upload.key)}: the server went away.`)
+        }
         objects.set(
           upload.key,
           Buffer.concat(parts.map((p) => upload.parts.get(p.number) ?? new Uint8Array(0))),

@@ -24,21 +24,21 @@ export class Caller {
   readonly node: SimNode
   readonly #life: number
   readonly #isLive: () => boolean
-  readonly #random: Random
+  readonly random: Random
 
   constructor(node: SimNode, isLive: () => boolean) {
     this.world = node.world
     this.node = node
     this.#life = node.life
     this.#isLive = isLive
-    this.#random = node.world.random.fork()
+    this.random = node.world.random.fork()
   }
 
   call<T>(service: Service, effect: () => T): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const { ms, slow, lost } = PACE[service]
     const { faulty, clock } = this.world
-    const random = this.#random
+    const { random } = this
     const isTroubled = this.world.isTroubled(service)
     const isLost = isTroubled || (faulty && random.chance(lost))
     const there = faulty && random.chance(slow) ? random.between(20, 600) : ms * (0.2 + random.next())

@@ -47,6 +47,7 @@ export class SimDeployment {
   readonly taskManagers: readonly SimNode[]
   readonly #around: Surroundings
   readonly #running = new Map<SimNode, JobManager>()
+  readonly #threads = new Map<SimNode, SimThreads>()
   readonly #planned: PlannedJob
   /** The operator takes it away; nothing of it is started again. */
   isRetired = false
@@ -79,6 +80,10 @@ export class SimDeployment {
 
   start(): void {
     for (const node of this.nodes) node.start()
+  }
+
+  hangSlot(node: SimNode): void {
+    if (node.alive) this.#threads.get(node)?.hangOne()
   }
 
   /** SIGTERM to all. */
@@ -173,6 +178,7 @@ export class SimDeployment {
       watch: this.#around.slotWatch,
       output: this.#around.output,
     })
+    this.#threads.set(node, threads)
     const taskManager = new TaskManager({
       config: taskManagerConfig.parse({
         job,

@@ -1,4 +1,5 @@
 import type { SimNode } from './node.ts'
+import { layPlot } from './plots.ts'
 import type { Random } from './random.ts'
 import type { RequestFate, StoreTrouble } from './store.ts'
 import type { Simulation } from './simulation.ts'
@@ -34,7 +35,7 @@ const PLACES: readonly (readonly [place: string, most: number])[] = [
   ['slot snapshot', 20],
 ]
 
-const FATES: readonly RequestFate[] = ['lost', 'answerLost', 'late', 'senderDies']
+const FATES: readonly RequestFate[] = ['lost', 'answerLost', 'late', 'senderDies', 'failed', 'failedDone']
 
 /**
  * Faults of one run until `untilMs`: a few traps at places where they do the most harm, and a
@@ -43,7 +44,8 @@ const FATES: readonly RequestFate[] = ['lost', 'answerLost', 'late', 'senderDies
 export function injectFaults(sim: Simulation, untilMs: number): void {
   const random = sim.world.random.fork()
   const actions = new Actions(sim, random)
-  for (let i = random.between(0, 4); i > 0; i--) layTrap(sim, random, actions)
+  if (random.chance(0.6)) layPlot(sim, random)
+  for (let i = random.between(0, 3); i > 0; i--) layTrap(sim, random, actions)
   // Some runs are calm, some stormy.
   const everyMs = random.pick([80, 160, 300, 700, 2000, 1e9])
   const next = (): void => {
@@ -116,6 +118,8 @@ class Actions {
         network.block(at, peer, ms)
       },
       () => network.cutOne(),
+      (at) => other(at).freeze(ms),
+      (at) => this.#sim.hangSlot(taskManager(at)),
       (at) => weather.set(at, trouble, ms),
       (at) => weather.set(jobManager(at), trouble, ms),
       () => weather.set(undefined, trouble, ms),

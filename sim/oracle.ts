@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { LogRecord, Manifest, RestorePoint } from '#runtime/contract/checkpoint-records'
 import { parseLogKey } from '#runtime/storage/paths'
@@ -53,6 +54,10 @@ export class Oracle implements ObjectEvents {
     const log = parseLogKey(rest)
     if (log?.kind === 'record') this.job(root).onFreed(log.seq)
     else this.job(root).onFileDeleted(rest)
+    for (const job of this.#jobs.values())
+      for (const { id, path } of job.savepoints)
+        if (`s3://sim/${key}`.startsWith(`${path}/`))
+          this.#world.violate('I7', `${key} of savepoint ${id} was deleted`)
   }
 
   toSlot(node: SimNode, { job, deployment, taskManager, slot }: SlotAssignment, message: ToSlot): void {
@@ -93,6 +98,8 @@ export class JobRecord {
   readonly #completedUnder = new Set<string>()
   readonly #aborted = new Set<string>()
   readonly #retained = new Map<number, ReadonlySet<string>>()
+  /** Of the restore point, where it lies in the job's own root. */
+  #pointFiles: ReadonlySet<string> = new Set()
   /** What the next deployment has to restore from. */
   newest: RestorePoint = { kind: 'empty' }
   /** What the runs were asked to restore, by run. */
@@ -111,7 +118,7 @@ export class JobRecord {
 
   onLogKey(seq: number, bytes: Uint8Array): void {
     // A late request of somebody deposed may win a key that compaction freed: nobody reads it.
-    if (this.#freed.has(seq)) return
+    if (this.#freed.has(seq)) return this.#world.coverage.reach('record in a freed place')
     const record = JSON.parse(Buffer.from(bytes).toString('utf8')) as LogRecord
     this.#world.tell('log', `${this.#root} ${seq} epoch ${record.epoch} ${textOf(record)}`)
     if (seq !== this.#head + 1 || record.seq !== seq)
@@ -128,6 +135,7 @@ export class JobRecord {
   onFileDeleted(key: string): void {
     for (const [id, files] of this.#retained)
       if (files.has(key)) this.#violate('I7', `${key} of retained checkpoint ${id} was deleted`)
+    if (this.#pointFiles.has(key)) this.#violate('I7', `${key} of the restore point was deleted`)
   }
 
   onPermit(id: number): void {
@@ -154,6 +162,7 @@ export class JobRecord {
         this.#onCompleted(epoch, body, true)
         this.#retained.set(body.id, this.#filesOf(body.id, body.manifest))
         this.newest = { kind: 'checkpoint', id: body.id, manifest: body.manifest, sha256: body.sha256 }
+        this.#pointFiles = this.#retained.get(body.id) ?? new Set()
         this.counts.checkpoints++
         return
       case 'SAVEPOINT':
@@ -196,6 +205,7 @@ export class JobRecord {
         'I3',
         `attempt ${body.attempt} restores ${textOfPoint(body.restoreFrom)}, newest is ${textOfPoint(this.newest)}`,
       )
+    if (!isSame(body.restoreFrom, this.newest)) this.#pointFiles = new Set()
     this.newest = body.restoreFrom
   }
 
@@ -218,6 +228,7 @@ export class JobRecord {
       lineage: 'succession',
       committedUpTo: 0,
     }
+    this.#pointFiles = body.manifest === undefined ? new Set() : this.#filesOf(body.id, body.manifest)
   }
 
   #filesOf(id: number, key: string): ReadonlySet<string> {
@@ -227,15 +238,18 @@ export class JobRecord {
       return new Set()
     }
     const manifest = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest
+    // Files of a savepoint lie beside its manifest.
+    const directory = manifest.type === 'savepoint' ? `${dirname(key)}/` : ''
     const files = manifest.vertices.flatMap((v) =>
       v.subtasks.flatMap((s) =>
         [...s.chain, ...(s.lists === undefined ? [] : [s.lists])].flatMap((f) => f.key ?? []),
       ),
     )
-    for (const file of files)
+    const keys = files.map((file) => directory + file)
+    for (const file of keys)
       if (this.#objects.get(`${this.#root}/${file}`) === undefined)
         this.#violate('I7', `checkpoint ${id} was completed without ${file}`)
-    return new Set([key, ...files])
+    return new Set([key, ...keys])
   }
 
   #violate(invariant: string, text: string): void {

@@ -102,6 +102,8 @@ class Stage {
   readonly #random: Random
   readonly #outputs: Readonly<Record<SinkUid, OutputKind>>
   #asked = 0
+  /** Of the last run. */
+  #parallelism: number | undefined
 
   constructor(sim: Simulation) {
     this.sim = sim
@@ -124,7 +126,9 @@ class Stage {
     const parallelism = random.pick([1, 2, 2, 2, 3])
     const slots = random.pick([1, 1, 2])
     const taskManagers = Math.ceil(parallelism / slots) + (random.chance(0.3) ? 1 : 0)
-    if (run > 1 || restore !== undefined) this.sim.world.coverage.reach('rescaled')
+    const before = this.#parallelism
+    if (before !== undefined && before !== parallelism) this.sim.world.coverage.reach('rescaled')
+    this.#parallelism = parallelism
     return this.sim.deploy({
       name,
       job: { cluster: 'sim', namespace: 'sim', name, uid: name },

@@ -8,7 +8,7 @@ import { injectFaults } from './faults.ts'
 import { errorOf, simLogger, type LogLine } from './logger.ts'
 import { SimNetwork } from './network.ts'
 import type { SimNode } from './node.ts'
-import { rareStateOf } from './observer.ts'
+import { Observer } from './observer.ts'
 import { Oracle } from './oracle.ts'
 import { Output } from './output.ts'
 import type { RareState } from './rare-states.ts'
@@ -52,6 +52,7 @@ export class Simulation implements Surroundings {
   readonly traps = new Traps()
   readonly slotWatch: SlotWatch
   readonly #deployments: SimDeployment[] = []
+  readonly #observers = new Map<SimNode, { readonly life: number; readonly observer: Observer }>()
   scenario = ''
 
   constructor(options: SimulationOptions) {
@@ -72,7 +73,9 @@ export class Simulation implements Surroundings {
     }
     this.weather.fateOf = (node, operation, key, bytes) => {
       if (operation !== 'create' || bytes === undefined || !isLogRecord(key)) return 'normal'
-      return this.traps.pass(`append ${kindOf(bytes)}`, node) ?? 'normal'
+      const text = Buffer.from(bytes).toString('latin1')
+      const ending = /"end":"/.test(text) ? this.traps.pass('append ENDING', node) : undefined
+      return ending ?? this.traps.pass(`append ${kindOf(text)}`, node) ?? 'normal'
     }
     this.network.onFrame = (from, to, frame) => this.#onFrame(from, to, frame)
   }
@@ -155,6 +158,11 @@ export class Simulation implements Surroundings {
     if (node.alive && !node.isPaused) await node.terminate()
   }
 
+  /** One of its slots with tasks never does anything again. */
+  hangSlot(node: SimNode): void {
+    for (const deployment of this.#deployments) deployment.hangSlot(node)
+  }
+
   /** Another candidate holds the lease for a moment. */
   loseLease(): void {
     for (const { options } of this.#deployments) this.redis.giveAway(options.job.uid)
@@ -193,13 +201,20 @@ export class Simulation implements Surroundings {
       if (count > 0) world.violate('leak', `${node.name} ended and left ${count} ${what}`)
   }
 
+  #observerOf(node: SimNode): Observer {
+    const known = this.#observers.get(node)
+    if (known !== undefined && known.life === node.life) return known.observer
+    const observer = new Observer()
+    this.#observers.set(node, { life: node.life, observer })
+    return observer
+  }
+
   #onLine(node: SimNode, line: LogLine): void {
     const { world } = this
     const error = errorOf(line)
     world.tell(node.name, textOf(line, error?.message))
     if (error?.code === 'BUG') world.violate('BUG', `${node.name}: ${line.message}: ${error.message}`)
-    const state = rareStateOf(line)
-    if (state !== undefined) world.coverage.reach(state)
+    for (const state of this.#observerOf(node).read(line)) world.coverage.reach(state)
     if (line.message === 'job phase') this.traps.pass(`phase ${String(line.fields['phase'])}`, node)
     if (line.message === 'candidate') this.traps.pass(`candidate ${String(line.fields['to'])}`, node)
   }
@@ -229,9 +244,7 @@ function typeOf(frame: Uint8Array): string {
 
 const isLogRecord = (key: string): boolean => parseLogKey(key)?.kind === 'record'
 
-function kindOf(bytes: Uint8Array): string {
-  return /"kind":"([A-Z_]+)"/.exec(Buffer.from(bytes).toString('latin1'))?.[1] ?? '?'
-}
+const kindOf = (record: string): string => /"kind":"([A-Z_]+)"/.exec(record)?.[1] ?? '?'
 
 function textOf({ message, fields, level }: LogLine, error: string | undefined): string {
   const shown = Object.entries(fields).flatMap(([name, value]) =>

@@ -35,18 +35,31 @@ const CLOSE_LIMIT_MS = 200
 /** Slots of a simulated TaskManager: the product's own, on the process's virtual time. */
 export class SimThreads implements SlotThreads {
   readonly #options: SimThreadsOptions
-  /** Started and not ended. */
-  alive = 0
+  readonly #threads = new Set<SimThread>()
 
   constructor(options: SimThreadsOptions) {
     this.#options = options
   }
 
   start(): SlotThread {
-    this.alive++
-    return new SimThread(this.#options, () => {
-      this.alive--
-    })
+    const thread: SimThread = new SimThread(this.#options, () => this.#threads.delete(thread))
+    this.#threads.add(thread)
+    return thread
+  }
+
+  /** Started and not ended. */
+  get alive(): number {
+    return this.#threads.size
+  }
+
+  /** A thread that has tasks never does anything again: an endless loop in a user's function. */
+  hangOne(): void {
+    const { node } = this.#options
+    const busy = [...this.#threads].filter((thread) => thread.isDeployed)
+    if (busy.length === 0) return
+    node.world.tell(node.name, 'one of its slots hangs from now on')
+    node.world.coverage.reach('slot hung')
+    node.world.random.pick(busy).hang()
   }
 
   connect(slots: readonly number[]): ReadonlyMap<number, ReadonlyMap<number, SlotPort>> {
@@ -68,14 +81,16 @@ class SimThread implements SlotThread {
   #assignment: SlotAssignment | undefined
   #listener: ((message: FromSlot) => void) | undefined
   #live = true
+  #hangs = false
 
   constructor(options: SimThreadsOptions, onEnd: () => void) {
     const { node, logger, job, output } = options
-    const caller = new Caller(node, () => this.#live)
+    const runs = (): boolean => this.#live && !this.#hangs
+    const caller = new Caller(node, runs)
     this.#options = options
     this.#onEnd = onEnd
     this.#entry = new SlotEntry({
-      clock: node.clock(() => this.#live),
+      clock: node.clock(runs),
       random: node.world.random.fork().next,
       loggerOf: () => logger,
       post: (message) => this.#post(message),
@@ -84,6 +99,14 @@ class SimThread implements SlotThread {
       accessOf: () => output.accessOf(caller),
       encode: (content) => encodeStateFile(content, { compress: false }),
     })
+  }
+
+  get isDeployed(): boolean {
+    return this.#live && this.#assignment !== undefined
+  }
+
+  hang(): void {
+    this.#hangs = true
   }
 
   deploy(assignment: SlotAssignment, listener: (message: FromSlot) => void): void {
@@ -95,6 +118,7 @@ class SimThread implements SlotThread {
   send(message: ToSlot): void {
     const { node, watch } = this.#options
     this.#cross(() => {
+      if (this.#hangs) return
       if (this.#assignment !== undefined) watch.toSlot(node, this.#assignment, message)
       this.#entry.handle(message)
     })

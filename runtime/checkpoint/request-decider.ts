@@ -7,7 +7,10 @@
  * I3 A periodic one waits until `minPauseMs` after the last completion of any checkpoint.
  * I4 However late it is served, one crossing of the interval gives one trigger; missed crossings
  *    are not made up for.
- * I5 Nothing is triggered behind a stop or final request that was triggered, unless it failed.
+ * I5 Requests cannot keep the periodic one away, nor with it restore points, commits of sinks and
+ *    the count of failures: when its crossing has passed, it goes second at the latest, without the
+ *    pause. Only what ends the attempt goes before it always.
+ * I6 Nothing is triggered behind a stop or final request that was triggered, unless it failed.
  */
 export interface DeciderOptions {
   readonly intervalMs: number
@@ -28,6 +31,8 @@ export interface DeciderState<R extends QueuedRequest = QueuedRequest> {
   readonly dueAt: number | undefined
   readonly completedAt: number | undefined
   readonly inFlight: 'none' | 'some' | 'last'
+  /** The one triggered last was asked for. */
+  readonly servedRequest: boolean
   /** The last one completed: nothing more in this attempt. */
   readonly ended: boolean
 }
@@ -38,7 +43,14 @@ export type Decision<R extends QueuedRequest> =
   | { readonly action: 'wait'; readonly at: number | undefined }
 
 export function initialDecider<R extends QueuedRequest>(): DeciderState<R> {
-  return { queue: [], dueAt: undefined, completedAt: undefined, inFlight: 'none', ended: false }
+  return {
+    queue: [],
+    dueAt: undefined,
+    completedAt: undefined,
+    inFlight: 'none',
+    servedRequest: false,
+    ended: false,
+  }
 }
 
 /** All subtasks of a new attempt run. */
@@ -90,20 +102,24 @@ export function decide<R extends QueuedRequest>(
 ): Decision<R> {
   if (state.dueAt === undefined || state.inFlight !== 'none' || state.ended)
     return { action: 'wait', at: undefined }
+  const { dueAt, servedRequest, completedAt = -Infinity } = state
   const [request, ...queue] = state.queue
-  if (request !== undefined) {
-    return {
-      action: 'trigger',
-      request,
-      state: { ...state, queue, inFlight: request.last ? 'last' : 'some' },
-    }
+  const isTurnOfPeriodic = servedRequest && now >= dueAt
+  if (request !== undefined && (request.last || !isTurnOfPeriodic)) {
+    const inFlight = request.last ? 'last' : 'some'
+    return { action: 'trigger', request, state: { ...state, queue, inFlight, servedRequest: true } }
   }
-  const earliest = Math.max(state.dueAt, (state.completedAt ?? -Infinity) + options.minPauseMs)
+  const earliest = request === undefined ? Math.max(dueAt, completedAt + options.minPauseMs) : dueAt
   if (now < earliest) return { action: 'wait', at: earliest }
   return {
     action: 'trigger',
     request: undefined,
-    state: { ...state, inFlight: 'some', dueAt: crossingAfter(state.dueAt, now, options) },
+    state: {
+      ...state,
+      inFlight: 'some',
+      servedRequest: false,
+      dueAt: crossingAfter(dueAt, now, options),
+    },
   }
 }
 

@@ -61,14 +61,29 @@ describe('decide()', () => {
   })
 
   test('manual requests go ahead of the periodic one, in order, without the minimum pause', () => {
-    let state = onFinished(triggered(started(), 1000), 2000, true)
+    let state = onFinished(triggered(started(), 1000), 1900, true)
     state = offer(offer(state, request('a'), options).state, request('b'), options).state
-    const first = decide(state, 2000, options)
+    const first = decide(state, 1900, options)
     expect(first).toMatchObject({ action: 'trigger', request: request('a') })
-    state = onFinished(triggered(state, 2000), 2001, true)
-    expect(decide(state, 2001, options)).toMatchObject({ action: 'trigger', request: request('b') })
-    state = onFinished(triggered(state, 2001), 2002, true)
-    expect(decide(state, 2002, options)).toEqual({ action: 'wait', at: 2202 })
+    state = onFinished(triggered(state, 1900), 1901, true)
+    expect(decide(state, 1901, options)).toMatchObject({ action: 'trigger', request: request('b') })
+    state = onFinished(triggered(state, 1901), 1902, true)
+    expect(decide(state, 1902, options)).toEqual({ action: 'wait', at: 2102 })
+  })
+
+  test('requests without end do not keep the periodic one away, nor does the periodic one a stop', () => {
+    let state = offer(started(), request('0'), options).state
+    const triggers: (string | undefined)[] = []
+    for (let now = 500; now <= 3500; now += 500) {
+      const decision = decide(state, now, options)
+      if (decision.action !== 'trigger') throw new Error(`nothing at ${now}`)
+      triggers.push(decision.request?.triggerId)
+      state = offer(onFinished(decision.state, now + 499, true), request(String(now)), options).state
+    }
+    expect(triggers).toEqual(['0', undefined, '500', undefined, '1000', undefined, '1500'])
+    expect(decide(state, 4000, options)).toMatchObject({ action: 'trigger', request: undefined })
+    const stopping = { ...state, queue: [request('stop', true)] }
+    expect(decide(stopping, 4000, options)).toMatchObject({ request: { triggerId: 'stop' } })
   })
 
   test('a full queue refuses', () => {

@@ -1,0 +1,149 @@
+import type { SimNode } from './node.ts'
+import type { Random } from './random.ts'
+import type { Simulation } from './simulation.ts'
+import type { RequestFate } from './store.ts'
+import type { Trap } from './traps.ts'
+
+/**
+ * Faults that belong together and lead to states that chance alone hardly ever reaches: what, where,
+ * and how long, with the rest left to chance.
+ */
+export function layPlot(sim: Simulation, random: Random): void {
+  for (const trap of random.pick(PLOTS)(sim, random)) sim.traps.lay(trap)
+}
+
+type Plot = (sim: Simulation, random: Random) => readonly Trap[]
+
+const RECORDS: readonly (readonly [place: string, most: number])[] = [
+  ['append EPOCH_OPEN', 2],
+  ['append DEPLOY', 3],
+  ['append CHECKPOINT', 6],
+  ['append SAVEPOINT', 1],
+  ['append ENDING', 1],
+  ['append CLOSE', 1],
+]
+
+const PLOTS: readonly Plot[] = [
+  // A leader is suspended with a record under way, and goes on as if it led.
+  (_, random) => record(random, { fate: 'held', spring: (at) => at.freeze(random.between(400, 3500)) }),
+  // The same while the election is lost: somebody else takes the place.
+  (sim, random) =>
+    record(random, {
+      fate: random.pick<RequestFate>(['failed', 'failedDone', 'lost', 'answerLost']),
+      spring: (at) => {
+        sim.loseLease()
+        sim.weather.set(at, 'blocked', random.between(20, 400))
+      },
+    }),
+  // The outcome of a record stays open for a while.
+  (sim, random) =>
+    record(random, {
+      fate: random.pick<RequestFate>(['failed', 'failedDone']),
+      spring: (at) => sim.weather.set(at, 'blocked', random.between(50, 2000)),
+    }),
+  // Credentials run out with a record under way.
+  (sim, random) =>
+    record(random, { spring: (at) => sim.weather.set(at, 'denied', random.between(50, 1500)) }),
+  // Somebody opens an epoch a moment before.
+  (sim, random) => [
+    { place: 'append EPOCH_OPEN', nth: 1, fate: 'late', spring: () => void sim.redis.flush() },
+    { place: 'candidate Opening', nth: 2, spring: (at) => at.freeze(random.between(100, 900)) },
+  ],
+  // A checkpoint is decided while an attempt fails.
+  (sim, random) => [
+    {
+      place: 'append CHECKPOINT',
+      nth: random.between(1, 6),
+      fate: 'late',
+      spring: () => random.pick(sim.taskManagers).kill(),
+    },
+  ],
+  // The end is in the log, and then somebody who should carry it out is gone.
+  (sim, random) => [
+    {
+      place: 'append ENDING',
+      nth: 1,
+      fate: random.pick<RequestFate>(['normal', 'late', 'senderDies']),
+      spring: () => sim.world.clock.after(random.between(0, 40), () => killOneOrTwo(sim, random)),
+    },
+  ],
+  // A new leader finds a part of the tasks.
+  (sim, random) => [
+    {
+      place: 'phase Running',
+      nth: random.between(1, 2),
+      spring: (at) =>
+        sim.world.clock.after(random.between(50, 600), () => {
+          at.kill()
+          random.pick(sim.taskManagers).kill()
+        }),
+    },
+  ],
+  // Tasks cannot write, or take too long to.
+  (sim, random) => [
+    {
+      place: 'slot snapshot',
+      nth: random.between(1, 20),
+      spring: (at) =>
+        sim.weather.set(at, random.pick(['denied', 'blocked', 'full']), random.between(100, 2500)),
+    },
+  ],
+  // A restore hangs.
+  (sim, random) => [
+    {
+      place: 'send deploy',
+      nth: random.between(1, 4),
+      spring: () => {
+        const at = random.pick(sim.taskManagers)
+        if (random.chance(0.5)) sim.weather.set(at, 'blocked', random.between(1500, 3500))
+        else sim.world.clock.after(random.between(0, 20), () => sim.hangSlot(at))
+      },
+    },
+  ],
+  // The last commits hang.
+  (sim, random) => [
+    {
+      place: 'phase Stopping',
+      nth: 1,
+      spring: () => {
+        for (const service of ['bucket', 'external', 'disk'] as const)
+          sim.world.trouble(service, random.between(800, 4000))
+      },
+    },
+  ],
+  // A function of the user never returns.
+  (sim, random) => [{ place: 'slot start', nth: random.between(1, 6), spring: (at) => sim.hangSlot(at) }],
+  // TaskManagers lose all JobManagers for longer than they wait for one.
+  (sim, random) => [
+    {
+      place: 'phase Running',
+      nth: 1,
+      spring: () => {
+        for (const taskManager of sim.taskManagers)
+          for (const jobManager of sim.jobManagers)
+            sim.network.block(taskManager, jobManager, random.between(1500, 3500))
+      },
+    },
+  ],
+  // A TaskManager is told to go while there is room elsewhere.
+  (sim, random) => [
+    {
+      place: 'send ack',
+      nth: random.between(1, 20),
+      spring: (at) => void sim.world.clock.after(0, () => void sim.replace(at)),
+    },
+  ],
+]
+
+function record(random: Random, trap: Pick<Trap, 'fate' | 'spring'>): Trap[] {
+  const [place, most] = random.pick(RECORDS)
+  return [{ place, nth: random.between(1, most), ...trap }]
+}
+
+function killOneOrTwo(sim: Simulation, random: Random): void {
+  const kill = (among: readonly SimNode[]): void => {
+    if (among.length > 0) random.pick(among).kill()
+  }
+  kill(sim.taskManagers)
+  if (random.chance(0.5)) kill(sim.jobManagers)
+}
