@@ -267,6 +267,14 @@ function requireRetained(state: LogState, record: LogRecord, ids: readonly numbe
     )
 }
 
+/**
+ * Whether savepoint `id` is in the log. Older ones than the state remembers count as if they were.
+ */
+export function mayBeLogged({ savepoints }: LogState, id: number): boolean {
+  if (savepoints.some((s) => s.id === id)) return true
+  return savepoints.length >= KEPT && id < (savepoints[0]?.id ?? 0)
+}
+
 const isSavepoint = (state: LogState, id: number): boolean => state.savepoints.some((s) => s.id === id)
 const stopId = (state: LogState): number => state.savepoints.findLast((s) => s.end !== undefined)?.id ?? 0
 

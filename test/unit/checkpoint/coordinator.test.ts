@@ -8,7 +8,7 @@ import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore, type MemoryHooks } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
 import { VirtualClock } from '#sim/virtual-clock'
-import { subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
+import { manifestOf, subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
 import { append, deployBody, JOB, leadLog } from '#test/kit/commit-log'
 
 const plan = {
@@ -446,6 +446,85 @@ describe('CheckpointCoordinator', () => {
     const again = coordinator.request({ triggerId: 't', kind: 'savepoint' })
     await ackAll(seen.triggers[1]!)
     expect(await again).toMatchObject({ id: 2 })
+  })
+
+  describe.each([
+    ['inside the job storage', 'savepoints/mine', 'memory://job/savepoints/mine'],
+    ['elsewhere', 's3://backups/mine', 's3://backups/mine'],
+  ])('a savepoint %s', (_, path, url) => {
+    const request = (triggerId: string) => ({ triggerId, kind: 'savepoint' as const, path })
+    const at = (it: Awaited<ReturnType<typeof setup>>) =>
+      path.startsWith('s3:') ? it.elsewhere.list('') : it.objects.list('savepoints/mine/')
+    const names = (it: Awaited<ReturnType<typeof setup>>) =>
+      at(it).map((o) => o.key.replace('savepoints/mine/', ''))
+
+    test('that failed with its manifest written can be tried again at the same place, and nothing of it is left', async () => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const failed = it.coordinator.request(request('t'))
+      it.hooks.before = (operation, key) => {
+        if (operation === 'create' && key.startsWith('log/')) throw new WeirError('STO_DENIED', 'read only')
+      }
+      await it.ackAll(it.seen.triggers[0]!)
+      await expect(failed).rejects.toThrow('read only')
+      expect(names(it)).toContain('manifest.json')
+      delete it.hooks.before
+      const again = it.coordinator.request(request('t'))
+      await it.ackAll(it.seen.triggers[1]!)
+      expect(await again).toMatchObject({ id: 2, path: url })
+      expect(names(it)).toEqual([
+        'count-0-1.1-2.state',
+        'count-1-1.1-2.state',
+        'manifest.json',
+        'source-0-1.1-2.state',
+      ])
+    })
+
+    test('that failed while its files were written can be tried again at the same place', async () => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const failed = it.coordinator.request(request('t'))
+      await it.ack(it.seen.triggers[0]!, 'count', 0)
+      await it.clock.advance(5000)
+      await expect(failed).rejects.toMatchObject({ context: { reason: 'CHECKPOINT_EXPIRED' } })
+      const again = it.coordinator.request(request('t'))
+      await it.ackAll(it.seen.triggers[1]!)
+      expect(await again).toMatchObject({ id: 2, path: url })
+    })
+
+    test('that is in the log is not overwritten by another at the same place', async () => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const first = it.coordinator.request(request('a'))
+      await it.ackAll(it.seen.triggers[0]!)
+      await first
+      const before = at(it)
+      const second = it.coordinator.request(request('b'))
+      await it.ackAll(it.seen.triggers[1]!)
+      await expect(second).rejects.toThrow(
+        /mine\/manifest.json is that of savepoint 1 of job default\/word-count.*another path/,
+      )
+      expect(at(it)).toEqual(expect.arrayContaining(before))
+      if (path.startsWith('s3:')) expect(at(it)).toEqual(before)
+      expect(it.term.state.savepoints.map((s) => s.id)).toEqual([1])
+    })
+
+    test.each([
+      ['a savepoint of another job', { job: { namespace: 'default', name: 'other', uid: 'uid-9' } }],
+      ['a checkpoint', { type: 'checkpoint' as const }],
+    ])('does not overwrite %s', async (what, change) => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const of = { id: 9, epoch: 1, attempt: '1.1', base: 0, kind: 'savepoint' } as const
+      const bytes = Buffer.from(JSON.stringify(manifestOf(of, change)))
+      if (path.startsWith('s3:')) it.elsewhere.create('manifest.json', bytes)
+      else it.objects.create('savepoints/mine/manifest.json', bytes)
+      const asked = it.coordinator.request(request('t'))
+      await it.ackAll(it.seen.triggers[0]!)
+      await expect(asked).rejects.toThrow(new RegExp(`is that of ${what.split(' ')[1]} 9 of job`))
+      expect(names(it)).toContain('manifest.json')
+      expect(it.term.state.savepoints).toEqual([])
+    })
   })
 
   test('stop with savepoint commits, becomes the restore point, and nothing is triggered behind it', async () => {
