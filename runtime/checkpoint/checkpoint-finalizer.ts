@@ -7,8 +7,9 @@ import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl, manifestDirectory, manifestKey } from '#runtime/storage/paths'
 import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
+import type { CheckpointPins } from './checkpoint-pins.ts'
 import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
-import type { CoordinatorTerm } from './coordinator.ts'
+import type { CoordinatorTerm } from './coordinator-options.ts'
 import type { CheckpointInFlight } from './coordinator-state.ts'
 import { fileKeys, readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
 import type { LogRecordOf, Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
@@ -27,6 +28,7 @@ export interface CheckpointFinalizerOptions {
   readonly term: CoordinatorTerm
   readonly job: JobIdentity
   readonly options: CheckpointOptions
+  readonly pins: Pick<CheckpointPins, 'asked'>
   openSavepointStore?(url: string): CheckpointStore
   readonly deleteGraceMs?: number
 }
@@ -183,7 +185,7 @@ export class CheckpointFinalizer {
     manifest: Manifest,
     written: WrittenManifest,
   ): CompletionBody {
-    const { term, options, clock } = this.#deps
+    const { term, options, clock, pins } = this.#deps
     if (checkpoint.base !== 0 && base?.id !== checkpoint.base)
       throw new WeirError(
         'BUG',
@@ -200,7 +202,7 @@ export class CheckpointFinalizer {
       sizeBytes: manifest.sizeBytes,
       deltaBytes: deltaBytes(manifest),
       committedUpTo: checkpoint.id,
-      retires: chooseRetired(term.state, { retain: options.retain, now: clock.now() }),
+      retires: chooseRetired(term.state, { retain: options.retain, now: clock.now(), asked: pins.asked }),
       ...endOf(request),
       stats: {
         durationMs: Math.round(entry.durationMs),

@@ -99,6 +99,13 @@ export class CheckpointEntry {
   }
 }
 
+export interface CheckpointFailure {
+  readonly id: number
+  readonly at: number
+  readonly reason: FailureReason
+  readonly message: string
+}
+
 /** Newest first, at most 100; begins with what the log knows of earlier leaders' checkpoints. */
 export class CheckpointHistory {
   #entries: (() => CheckpointDetails)[]
@@ -106,6 +113,8 @@ export class CheckpointHistory {
   #failed = 0
   #total: number
   #restored = 0
+  #consecutiveFailures = 0
+  #lastFailure: CheckpointFailure | undefined
 
   constructor(
     logged: readonly CompletedCheckpoint[],
@@ -124,13 +133,29 @@ export class CheckpointHistory {
     this.#entries = [() => entry.details(), ...this.#entries].slice(0, KEPT)
   }
 
-  countRestored(): void {
-    this.#restored++
+  /** Failures of the attempt before say nothing about this one. */
+  attemptStarted(isRestored: boolean): void {
+    this.#consecutiveFailures = 0
+    if (isRestored) this.#restored++
   }
 
-  countEnded(completed: boolean): void {
-    if (completed) this.#completed++
-    else this.#failed++
+  countCompleted(): void {
+    this.#completed++
+    this.#consecutiveFailures = 0
+  }
+
+  /** `counts`: towards the failures in a row that are tolerated. */
+  countFailed(failure: CheckpointFailure, counts: boolean): void {
+    this.#failed++
+    this.#lastFailure = failure
+    if (counts) this.#consecutiveFailures++
+  }
+
+  get consecutiveFailures(): number {
+    return this.#consecutiveFailures
+  }
+  get lastFailure(): CheckpointFailure | undefined {
+    return this.#lastFailure
   }
 
   get list(): CheckpointDetails[] {

@@ -661,4 +661,98 @@ describe('CheckpointCoordinator', () => {
       context: { reason: 'COORDINATOR_SHUTDOWN' },
     })
   })
+
+  describe('a pin', () => {
+    const HOUR = 3_600_000
+    async function completed(checkpoints: number) {
+      const it = await setup({ retain: 2 })
+      await it.deploy(1)
+      const complete = async (times = 1) => {
+        for (let i = 0; i < times; i++) {
+          await it.clock.advance(1000)
+          await it.ackAll(it.seen.triggers.at(-1)!)
+        }
+      }
+      await complete(checkpoints)
+      const pin = (ids: number[], by = 'fork', forMs = HOUR) =>
+        it.coordinator.pin({ ids, by, untilMs: it.clock.now() + forMs })
+      const retained = () => it.term.state.retained.map((c) => c.id)
+      return { ...it, complete, pin, retained }
+    }
+
+    test('keeps a checkpoint with its files until it runs out; then the next checkpoint retires it', async () => {
+      const { complete, pin, retained, objects, clock } = await completed(2)
+      expect(await pin([1], 'fork', 10_000)).toMatchObject({ kind: 'PIN', ids: [1], by: 'fork' })
+      await complete(4)
+      expect(retained()).toEqual([1, 5, 6])
+      expect(objects.list('chk/1-1/')).toHaveLength(4)
+      await complete(7)
+      await clock.advance(60)
+      expect(retained()).toEqual([12, 13])
+      expect(objects.list('chk/1-1/')).toEqual([])
+    })
+
+    test('of the same holder replaces the one before, and one of nothing gives it up', async () => {
+      const { complete, pin, retained, term } = await completed(2)
+      await pin([1], 'a')
+      await pin([1], 'b')
+      await pin([2], 'a')
+      expect(term.state.pins.map(({ by, ids }) => [by, ids])).toEqual([
+        ['b', [1]],
+        ['a', [2]],
+      ])
+      await pin([], 'b')
+      await complete(2)
+      expect(retained()).toEqual([2, 3, 4])
+    })
+
+    test('of what is not retained is refused, and says what is', async () => {
+      const { pin, term, store } = await completed(4)
+      const before = (await store.list('log/')).length
+      await expect(pin([1, 4])).rejects.toMatchObject({ code: 'CKP_RESTORE', context: { missing: [1] } })
+      await expect(pin([1, 4])).rejects.toThrow('Cannot pin checkpoint 1: retained are 3, 4.')
+      expect([term.state.pins, (await store.list('log/')).length]).toEqual([[], before])
+    })
+
+    test.each([
+      ['nobody', { ids: [2], by: '', untilMs: Number.MAX_SAFE_INTEGER }],
+      ['the past', { ids: [2], by: 'fork', untilMs: 1 }],
+    ])('for %s is refused', async (_, request) => {
+      const { coordinator } = await completed(2)
+      await expect(coordinator.pin(request)).rejects.toMatchObject({ code: 'CFG_INVALID' })
+    })
+
+    test('that is on its way into the log counts for a checkpoint that completes meanwhile', async () => {
+      const { complete, pin, retained, hooks } = await completed(2)
+      const gate = Promise.withResolvers<void>()
+      hooks.before = (operation, key) =>
+        operation === 'create' && key.startsWith('log/') ? gate.promise : undefined
+      const pinned = pin([1])
+      await complete()
+      gate.resolve()
+      await pinned
+      await complete()
+      expect(retained()).toContain(1)
+    })
+
+    test('that comes when the record which retires its checkpoint is on its way is refused', async () => {
+      const { complete, pin, retained, hooks, clock } = await completed(2)
+      const gate = Promise.withResolvers<void>()
+      hooks.before = (operation, key) =>
+        operation === 'create' && key.startsWith('log/') ? gate.promise : undefined
+      await complete()
+      const pinned = pin([1])
+      const refused = expect(pinned).rejects.toThrow('Cannot pin checkpoint 1: retained are 2, 3.')
+      gate.resolve()
+      await clock.advance(0)
+      await refused
+      expect(retained()).toEqual([2, 3])
+    })
+
+    test('by a leader that is deposed is refused', async () => {
+      const one = await completed(2)
+      await setup({}, one)
+      await expect(one.pin([1])).rejects.toMatchObject({ code: 'FENCED' })
+    })
+  })
 })
