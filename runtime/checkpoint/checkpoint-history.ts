@@ -10,6 +10,8 @@ import type { FailureReason } from '#runtime/contract/failure-reasons'
 import type { CompletedCheckpoint } from '#runtime/commit-log/log-state'
 
 const KEPT = 100
+/** What is shown of a subtask that has not acknowledged. */
+const NOTHING = { alignmentMs: 0, syncMs: 0, asyncMs: 0, uploadMs: 0, sizeBytes: 0 }
 
 /**
  * What a person wants to know of one checkpoint, filled in while it runs. Times are wall clock
@@ -86,15 +88,16 @@ export class CheckpointEntry {
   #subtask(key: string): SubtaskCheckpointView {
     const slash = key.lastIndexOf('/')
     const acked = this.acks.get(key)
+    const { alignmentMs, syncMs, asyncMs, uploadMs, sizeBytes } = acked?.ack ?? NOTHING
     return {
       vertex: key.slice(0, slash),
       subtask: Number(key.slice(slash + 1)),
       ack_timestamp: acked?.at,
-      alignment_ms: acked?.ack.alignmentMs ?? 0,
-      sync_ms: acked?.ack.syncMs ?? 0,
-      async_ms: acked?.ack.asyncMs ?? 0,
-      upload_ms: acked?.ack.uploadMs ?? 0,
-      state_size: acked?.ack.sizeBytes ?? 0,
+      alignment_ms: alignmentMs,
+      sync_ms: syncMs,
+      async_ms: asyncMs,
+      upload_ms: uploadMs,
+      state_size: sizeBytes,
     }
   }
 }

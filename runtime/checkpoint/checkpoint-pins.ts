@@ -1,6 +1,6 @@
 /**
- * Pins: checkpoints of this job that somebody else reads for a while, such as a job that starts as a
- * fork of it.
+ * Pins: checkpoints of this job that somebody else reads for a while, such as a job that starts as
+ * a fork of it.
  *
  * P1 From the moment that a pin is asked for, nothing that it names is retired: the record of a
  *    checkpoint that completes meanwhile is made with that in mind. Where it was made before, the

@@ -9,6 +9,8 @@
  *    are not made up for.
  * I5 Nothing is triggered behind a stop or final request that was triggered, unless it failed.
  */
+
+/** Durations in milliseconds. */
 export interface DeciderOptions {
   readonly intervalMs: number
   readonly minPauseMs: number
