@@ -131,8 +131,10 @@ export class CommitLog {
         const record = this.#record({ kind: 'EPOCH_OPEN', epoch, run, leader }, epoch)
         if (!this.#accepts(record, await this.#writer.write(record, options))) continue
         this.#options.logger.info({ epoch, seq: record.seq, run, leader }, 'epoch opened')
-        this.#term = new Term(epoch, this.#termLog(), this.#options.logger)
-        return this.#term
+        const term = new Term(epoch, this.#termLog(), this.#options.logger)
+        this.#term = term
+        void term.compactIfDue()
+        return term
       }
     })
   }
