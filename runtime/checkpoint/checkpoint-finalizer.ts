@@ -1,20 +1,22 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '#runtime/base/clock'
-import { invariant, WeirError } from '#runtime/base/errors'
+import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl, manifestDirectory, manifestKey } from '#runtime/storage/paths'
 import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
+import type { CheckpointPins } from './checkpoint-pins.ts'
 import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
-import type { CoordinatorTerm } from './coordinator.ts'
+import type { CoordinatorTerm } from './coordinator-options.ts'
 import type { CheckpointInFlight } from './coordinator-state.ts'
 import { fileKeys, readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
 import type { LogRecordOf, Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import { chooseRetired } from '#runtime/commit-log/retention'
-import { copySavepointFiles, type SavepointPlace } from './savepoint-place.ts'
+import type { SavepointPlace } from './savepoint-place.ts'
+import { SavepointWriter } from './savepoint-writer.ts'
 
 export type CompletionBody = LogRecordOf<'CHECKPOINT'> | LogRecordOf<'SAVEPOINT'>
 
@@ -26,6 +28,7 @@ export interface CheckpointFinalizerOptions {
   readonly term: CoordinatorTerm
   readonly job: JobIdentity
   readonly options: CheckpointOptions
+  readonly pins: Pick<CheckpointPins, 'asked'>
   openSavepointStore?(url: string): CheckpointStore
   readonly deleteGraceMs?: number
 }
@@ -58,11 +61,13 @@ export interface FinalizedCheckpoint {
 export class CheckpointFinalizer {
   readonly #deps: CheckpointFinalizerOptions
   readonly #retired: RetiredFiles
+  readonly #savepoints: SavepointWriter
   readonly #abort = new AbortController()
 
   constructor(deps: CheckpointFinalizerOptions) {
     const { store, term: log, clock, logger, deleteGraceMs: graceMs } = deps
     this.#deps = deps
+    this.#savepoints = new SavepointWriter({ ...deps, signal: this.#abort.signal })
     this.#retired = new RetiredFiles({
       store,
       log,
@@ -80,6 +85,7 @@ export class CheckpointFinalizer {
     const { checkpoint, plan, place, entry, request } = acked
     const { job, clock, term, store } = this.#deps
     const isSavepoint = checkpoint.kind === 'savepoint'
+    const ends = request?.end !== undefined
     const acks = new Map([...entry.acks].map(([key, { ack }]) => [key, ack]))
     const manifest = assembleManifest(
       plan,
@@ -97,10 +103,9 @@ export class CheckpointFinalizer {
     const corrupt = findForeignFile(manifest, { directory: place.directory, base: acked.base, retired })
     if (corrupt !== undefined) return { corrupt }
     const written = isSavepoint
-      ? await this.#writeSavepoint(acked, manifest)
-      : (this.#unchanged(acked, manifest) ?? (await this.#write(store, manifest, place.directory)))
+      ? await this.#savepoints.write(manifest, place, ends)
+      : (this.#unchanged(acked, manifest) ?? (await this.#write(manifest, place.directory)))
     const { id, epoch } = checkpoint
-    const ends = request?.end !== undefined
     const delta = deltaBytes(manifest)
     return {
       manifest,
@@ -172,56 +177,8 @@ export class CheckpointFinalizer {
     this.#retired.close()
   }
 
-  async #writeSavepoint(
-    { place, checkpoint, request }: AckedCheckpoint,
-    manifest: Manifest,
-  ): Promise<WrittenManifest> {
-    const { store, openSavepointStore } = this.#deps
-    const own =
-      place.copyTo === undefined || request?.end !== undefined
-        ? await this.#writeOver(store, manifest, place.directory)
-        : undefined
-    if (place.copyTo === undefined) return own as WrittenManifest
-    invariant(
-      openSavepointStore !== undefined,
-      `savepoint ${checkpoint.id} goes to ${place.copyTo} without a store for it`,
-    )
-    const target = openSavepointStore(place.copyTo)
-    try {
-      await copySavepointFiles({ store, directory: place.directory }, manifest, target, this.#deps)
-      return await this.#writeOver(target, manifest, '')
-    } finally {
-      await target.close()
-    }
-  }
-
-  /**
-   * Writes the manifest of a savepoint. What an earlier try of this job left at the same place is
-   * replaced: without a record it is not a savepoint.
-   */
-  async #writeOver(store: CheckpointStore, manifest: Manifest, directory: string): Promise<WrittenManifest> {
-    try {
-      return await this.#write(store, manifest, directory)
-    } catch (error) {
-      if (!(error instanceof WeirError) || error.code !== 'STO_EXISTS') throw error
-      const key = manifestKey(directory)
-      const { id, job } = await readManifest(store, key)
-      const { savepoints } = this.#deps.term.state
-      if (job.uid !== manifest.job.uid || savepoints.some((s) => s.id === id))
-        throw new WeirError(
-          'STO_EXISTS',
-          `${keyUrl(store.url, directory)} holds savepoint ${id} of job ${job.namespace}/${job.name}. ` +
-            'A savepoint is never overwritten: give another path.',
-          { cause: error },
-        )
-      this.#deps.logger.info({ checkpointId: manifest.id, leftBy: id }, 'failed savepoint replaced')
-      await store.delete([key])
-      return this.#write(store, manifest, directory)
-    }
-  }
-
-  #write(store: CheckpointStore, manifest: Manifest, directory: string): Promise<WrittenManifest> {
-    const { clock, random } = this.#deps
+  #write(manifest: Manifest, directory: string): Promise<WrittenManifest> {
+    const { store, clock, random } = this.#deps
     const { signal } = this.#abort
     return writeManifest(store, manifest, { directory, clock, random, signal })
   }
@@ -231,7 +188,7 @@ export class CheckpointFinalizer {
     manifest: Manifest,
     written: WrittenManifest,
   ): CompletionBody {
-    const { term, options, clock } = this.#deps
+    const { term, options, clock, pins } = this.#deps
     if (checkpoint.base !== 0 && base?.id !== checkpoint.base)
       throw new WeirError(
         'BUG',
@@ -248,7 +205,7 @@ export class CheckpointFinalizer {
       sizeBytes: manifest.sizeBytes,
       deltaBytes: deltaBytes(manifest),
       committedUpTo: checkpoint.id,
-      retires: chooseRetired(term.state, { retain: options.retain, now: clock.now() }),
+      retires: chooseRetired(term.state, { retain: options.retain, now: clock.now(), asked: pins.asked }),
       ...endOf(request),
       stats: {
         durationMs: Math.round(entry.durationMs),

@@ -10,6 +10,8 @@ import type { FailureReason } from '#runtime/contract/failure-reasons'
 import type { CompletedCheckpoint } from '#runtime/commit-log/log-state'
 
 const KEPT = 100
+/** What is shown of a subtask that has not acknowledged. */
+const NOTHING = { alignmentMs: 0, syncMs: 0, asyncMs: 0, uploadMs: 0, sizeBytes: 0 }
 
 /**
  * What a person wants to know of one checkpoint, filled in while it runs. Times are wall clock
@@ -86,17 +88,25 @@ export class CheckpointEntry {
   #subtask(key: string): SubtaskCheckpointView {
     const slash = key.lastIndexOf('/')
     const acked = this.acks.get(key)
+    const { alignmentMs, syncMs, asyncMs, uploadMs, sizeBytes } = acked?.ack ?? NOTHING
     return {
       vertex: key.slice(0, slash),
       subtask: Number(key.slice(slash + 1)),
       ack_timestamp: acked?.at,
-      alignment_ms: acked?.ack.alignmentMs ?? 0,
-      sync_ms: acked?.ack.syncMs ?? 0,
-      async_ms: acked?.ack.asyncMs ?? 0,
-      upload_ms: acked?.ack.uploadMs ?? 0,
-      state_size: acked?.ack.sizeBytes ?? 0,
+      alignment_ms: alignmentMs,
+      sync_ms: syncMs,
+      async_ms: asyncMs,
+      upload_ms: uploadMs,
+      state_size: sizeBytes,
     }
   }
+}
+
+export interface CheckpointFailure {
+  readonly id: number
+  readonly at: number
+  readonly reason: FailureReason
+  readonly message: string
 }
 
 /** Newest first, at most 100; begins with what the log knows of earlier leaders' checkpoints. */
@@ -106,6 +116,8 @@ export class CheckpointHistory {
   #failed = 0
   #total: number
   #restored = 0
+  #consecutiveFailures = 0
+  #lastFailure: CheckpointFailure | undefined
 
   constructor(
     logged: readonly CompletedCheckpoint[],
@@ -124,13 +136,29 @@ export class CheckpointHistory {
     this.#entries = [() => entry.details(), ...this.#entries].slice(0, KEPT)
   }
 
-  countRestored(): void {
-    this.#restored++
+  /** Failures of the attempt before say nothing about this one. */
+  attemptStarted(isRestored: boolean): void {
+    this.#consecutiveFailures = 0
+    if (isRestored) this.#restored++
   }
 
-  countEnded(completed: boolean): void {
-    if (completed) this.#completed++
-    else this.#failed++
+  countCompleted(): void {
+    this.#completed++
+    this.#consecutiveFailures = 0
+  }
+
+  /** `counts`: towards the failures in a row that are tolerated. */
+  countFailed(failure: CheckpointFailure, counts: boolean): void {
+    this.#failed++
+    this.#lastFailure = failure
+    if (counts) this.#consecutiveFailures++
+  }
+
+  get consecutiveFailures(): number {
+    return this.#consecutiveFailures
+  }
+  get lastFailure(): CheckpointFailure | undefined {
+    return this.#lastFailure
   }
 
   get list(): CheckpointDetails[] {

@@ -123,8 +123,7 @@ export class CheckpointRequests {
 const tooMany = () =>
   new WeirError(
     'CKP_DECLINED',
-    `No checkpoint was taken: ${FAILURE_REASONS.TOO_MANY_CHECKPOINT_REQUESTS.text}, ${MAX_QUEUED} wait already. Ask again later.`,
-    {
-      context: { reason: 'TOO_MANY_CHECKPOINT_REQUESTS' },
-    },
+    `No checkpoint was taken: ${FAILURE_REASONS.TOO_MANY_CHECKPOINT_REQUESTS.text}, ` +
+      `${MAX_QUEUED} wait already. Ask again later.`,
+    { context: { reason: 'TOO_MANY_CHECKPOINT_REQUESTS' } },
   )

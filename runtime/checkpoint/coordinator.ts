@@ -11,21 +11,19 @@
  * I4 A barrier's base is the last completed checkpoint of the same attempt, whose files no
  *    retirement can touch before the next completion.
  */
-import type { Clock, Timer } from '#runtime/base/clock'
+import type { Timer } from '#runtime/base/clock'
 import { invariant, messageOf, WeirError } from '#runtime/base/errors'
-import type { Logger } from '#runtime/base/logger'
-import type { Term } from '#runtime/commit-log/term'
-import type { Manifest } from '#runtime/contract/checkpoint-records'
+import type { LogRecordOf, Manifest } from '#runtime/contract/checkpoint-records'
 import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
-import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runtime/contract/rest'
-import type { Barrier, CommitPermit, SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
-import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { checkpointDirectory, keyUrl, manifestDirectory } from '#runtime/storage/paths'
-import { subtaskKeys, type AttemptPlan } from './checkpoint-assembly.ts'
+import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
+import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
+import { subtaskKeys } from './checkpoint-assembly.ts'
 import { CheckpointFinalizer, type FinalizedCheckpoint } from './checkpoint-finalizer.ts'
-import { CheckpointEntry, CheckpointHistory } from './checkpoint-history.ts'
+import { CheckpointEntry, CheckpointHistory, type CheckpointFailure } from './checkpoint-history.ts'
+import { CheckpointPins, type PinRequest } from './checkpoint-pins.ts'
 import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
+import type { CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
 import {
   IDLE,
   inFlight,
@@ -36,73 +34,16 @@ import {
   type CoordinatorEvent,
   type CoordinatorState,
 } from './coordinator-state.ts'
-import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
+import { barrierOf, placeOf, type Flight } from './flight.ts'
+import { pathRefusal } from './savepoint-place.ts'
 
-export type { CheckpointRequest, CheckpointResult }
-
-/** An attempt all of whose subtasks run. */
-export interface StartedAttempt extends AttemptPlan {
-  /** It began from a checkpoint or savepoint; only counted. */
-  readonly isRestored: boolean
-  /** Greatest checkpoint id that an adopted attempt has seen; 0 for others. */
-  readonly highestId: number
-}
-
-/** What the coordinator uses of its term. */
-export type CoordinatorTerm = Pick<Term, 'epoch' | 'state' | 'over' | 'append' | 'forgetRetirements'>
-
-/** Commands to the tasks of an attempt. They may get lost; they must not throw. */
-export interface CheckpointCommands {
-  trigger(attempt: string, barrier: Barrier): void
-  complete(attempt: string, permit: CommitPermit): void
-  abort(attempt: string, checkpointId: number): void
-}
-
-export interface CheckpointCoordinatorOptions {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly logger: Logger
-  readonly store: CheckpointStore
-  readonly term: CoordinatorTerm
-  readonly job: JobIdentity
-  readonly options: CheckpointOptions
-  readonly send: CheckpointCommands
-  /**
-   * More counted failures in a row than are tolerated; the JobManager restarts the job. Called once
-   * per excess failure.
-   */
-  onFailureLimit(error: WeirError): void
-  /** The term is over: nothing will be triggered any more. Called once. */
-  onFenced(error: WeirError): void
-  /** Something in the views changed. */
-  onChange(): void
-  /** For savepoints outside the job's storage; absent: such paths are refused. */
-  openSavepointStore?(url: string): CheckpointStore
-  /** Time between logging a retirement and deleting its files. Default 60 s. */
-  readonly deleteGraceMs?: number
-}
-
-export interface CheckpointFailure {
-  readonly id: number
-  readonly at: number
-  readonly reason: FailureReason
-  readonly message: string
-}
-
-/** Everything about the one in flight that the state function need not know. */
-interface Flight {
-  readonly checkpoint: CheckpointInFlight
-  readonly plan: StartedAttempt
-  readonly request: CheckpointRequest | undefined
-  readonly place: SavepointPlace
-  readonly entry: CheckpointEntry
-  readonly expiry: Timer
-}
+export type { CheckpointRequest, CheckpointResult, PinRequest }
 
 export class CheckpointCoordinator {
   readonly #deps: CheckpointCoordinatorOptions
   readonly #requests: CheckpointRequests
   readonly #history: CheckpointHistory
+  readonly #pins: CheckpointPins
   readonly #finalizer: CheckpointFinalizer
   #state: CoordinatorState = IDLE
   #flight: Flight | undefined
@@ -110,8 +51,6 @@ export class CheckpointCoordinator {
   /** Last completed checkpoint of the running attempt. */
   #base: Manifest | undefined
   #highestId = 0
-  #consecutiveFailures = 0
-  #lastFailure: CheckpointFailure | undefined
   #nextTrigger: Timer | undefined
   #settled: (() => void)[] = []
   #closed = false
@@ -122,7 +61,8 @@ export class CheckpointCoordinator {
     this.#history = new CheckpointHistory(deps.term.state.retained, ({ manifest }) =>
       keyUrl(deps.store.url, manifestDirectory(manifest)),
     )
-    this.#finalizer = new CheckpointFinalizer(deps)
+    this.#pins = new CheckpointPins(deps)
+    this.#finalizer = new CheckpointFinalizer({ ...deps, pins: this.#pins })
   }
 
   get phase(): CheckpointPhase {
@@ -139,10 +79,10 @@ export class CheckpointCoordinator {
     return this.#history.counts
   }
   get consecutiveFailures(): number {
-    return this.#consecutiveFailures
+    return this.#history.consecutiveFailures
   }
   get lastFailure(): CheckpointFailure | undefined {
-    return this.#lastFailure
+    return this.#history.lastFailure
   }
   details(id: number): CheckpointDetails | undefined {
     return this.#history.find(id)
@@ -164,9 +104,8 @@ export class CheckpointCoordinator {
     )
     this.#attempt = attempt
     this.#base = undefined
-    this.#consecutiveFailures = 0
     this.#highestId = Math.max(this.#highestId, attempt.highestId)
-    if (attempt.isRestored) this.#history.countRestored()
+    this.#history.attemptStarted(attempt.isRestored)
     this.#requests.started(this.#now())
     this.#repeatPermit(attempt)
     void this.#readBase(attempt)
@@ -212,16 +151,15 @@ export class CheckpointCoordinator {
   /** Why a savepoint cannot be written to `path`, whatever the job does. */
   savepointRefusal(path: string | undefined): WeirError | undefined {
     const { store, openSavepointStore } = this.#deps
-    try {
-      const { copyTo } = placeSavepoint(path, store.url, 1, 1)
-      if (copyTo === undefined || openSavepointStore !== undefined) return undefined
-      return new WeirError(
-        'CFG_INVALID',
-        `Savepoint path ${copyTo} is outside the job's storage ${store.url}.`,
-      )
-    } catch (error) {
-      return error as WeirError
-    }
+    return pathRefusal(path, store.url, openSavepointStore !== undefined)
+  }
+
+  /**
+   * Keeps retained checkpoints from being retired, so that somebody else may read them.
+   * @throws {WeirError} as CheckpointPins.pin
+   */
+  pin(request: PinRequest): Promise<LogRecordOf<'PIN'>> {
+    return this.#pins.pin(request)
   }
 
   onAck(ack: SubtaskAck): void {
@@ -302,7 +240,7 @@ export class CheckpointCoordinator {
     const kind = request?.kind ?? 'checkpoint'
     const base = kind === 'savepoint' ? 0 : (this.#base?.id ?? 0)
     const checkpoint: CheckpointInFlight = { attempt: plan.attempt, epoch: term.epoch, id, base, kind }
-    const place = this.#placeOf(checkpoint, request)
+    const place = placeOf(checkpoint, request, this.#deps.store.url)
     const subtasks = subtaskKeys(plan)
     const entry = new CheckpointEntry(checkpoint, subtasks, clock)
     this.#history.add(entry)
@@ -312,19 +250,10 @@ export class CheckpointCoordinator {
     this.#dispatch({ type: 'CheckpointRequest', checkpoint, subtasks })
   }
 
-  #placeOf({ id, epoch, kind }: CheckpointInFlight, request: CheckpointRequest | undefined): SavepointPlace {
-    if (kind === 'savepoint') return placeSavepoint(request?.path, this.#deps.store.url, id, epoch)
-    const directory = checkpointDirectory(id, epoch)
-    return { directory, url: keyUrl(this.#deps.store.url, directory) }
-  }
-
   #sendTriggers(): void {
-    const { checkpoint, place, request } = this.#current()
-    const { epoch, id, base, kind, attempt } = checkpoint
-    const { directory } = place
-    const drain = request?.end === 'Drained'
-    const stop = drain || request?.end === 'Suspended'
-    this.#deps.send.trigger(attempt, { epoch, id, base, kind, directory, stop, drain })
+    const flight = this.#current()
+    const { id, attempt } = flight.checkpoint
+    this.#deps.send.trigger(attempt, barrierOf(flight))
     this.#dispatch({ type: 'TriggersSent', id })
   }
 
@@ -367,8 +296,7 @@ export class CheckpointCoordinator {
     const { checkpoint, entry, request, plan } = flight
     const { manifest, result, commits } = finalized
     entry.complete(result.path)
-    this.#history.countEnded(true)
-    this.#consecutiveFailures = 0
+    this.#history.countCompleted()
     if (checkpoint.kind === 'checkpoint' && this.#attempt === plan) this.#base = manifest
     const { id, epoch, kind } = checkpoint
     const { sizeBytes, deltaBytes } = result
@@ -391,25 +319,25 @@ export class CheckpointCoordinator {
     const text = `${kind} ${id} did not complete: ${message} (${reason})`
     const error = new WeirError('CKP_DECLINED', text, { context: { checkpointId: id, reason } })
     flight.entry.fail(reason, message)
-    this.#history.countEnded(false)
-    this.#lastFailure = { id, at: this.#deps.clock.now(), reason, message }
+    // A savepoint is somebody's wish: that it failed says nothing about the job's ability to
+    // recover.
+    const counts = FAILURE_REASONS[reason].counts && kind === 'checkpoint'
+    this.#history.countFailed({ id, at: this.#deps.clock.now(), reason, message }, counts)
     this.#deps.logger.warn({ checkpointId: id, kind, reason, failure: message }, 'checkpoint not completed')
     if (notify) this.#deps.send.abort(attempt, id)
     this.#leave(flight, false)
     if (flight.request !== undefined) this.#requests.reject(flight.request, error)
-    // A savepoint is somebody's wish: that it failed says nothing about the job's ability to
-    // recover.
-    if (FAILURE_REASONS[reason].counts && kind === 'checkpoint') this.#countFailure(error)
+    if (counts) this.#checkFailureLimit(error)
     this.#decide()
   }
 
-  #countFailure(error: WeirError): void {
-    this.#consecutiveFailures++
+  #checkFailureLimit(error: WeirError): void {
     const { tolerableFailures } = this.#deps.options
-    if (this.#consecutiveFailures <= tolerableFailures) return
-    const counts = `${this.#consecutiveFailures} checkpoints in a row failed, ${tolerableFailures} are tolerated`
+    const { consecutiveFailures } = this.#history
+    if (consecutiveFailures <= tolerableFailures) return
+    const text = `${consecutiveFailures} checkpoints in a row failed, ${tolerableFailures} are tolerated`
     this.#deps.onFailureLimit(
-      new WeirError('CKP_DECLINED', `${counts}. Last: ${error.message}`, {
+      new WeirError('CKP_DECLINED', `${text}. Last: ${error.message}`, {
         cause: error,
         context: error.context,
         retry: 'restart-job',

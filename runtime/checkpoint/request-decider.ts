@@ -12,6 +12,8 @@
  *    pause. Only what ends the attempt goes before it always.
  * I6 Nothing is triggered behind a stop or final request that was triggered, unless it failed.
  */
+
+/** Durations in milliseconds. */
 export interface DeciderOptions {
   readonly intervalMs: number
   readonly minPauseMs: number

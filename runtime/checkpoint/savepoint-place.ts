@@ -50,6 +50,24 @@ export function placeSavepoint(
   return { directory, url: keyUrl(storeUrl, directory) }
 }
 
+/**
+ * Why no savepoint can be written to `path`, whatever the job does; undefined when one can.
+ * `elsewhere`: places outside the job's storage can be reached.
+ */
+export function pathRefusal(
+  path: string | undefined,
+  storeUrl: string,
+  elsewhere: boolean,
+): WeirError | undefined {
+  try {
+    const { copyTo } = placeSavepoint(path, storeUrl, 1, 1)
+    if (copyTo === undefined || elsewhere) return undefined
+    return new WeirError('CFG_INVALID', `Savepoint path ${copyTo} is outside the job's storage ${storeUrl}.`)
+  } catch (error) {
+    return error as WeirError
+  }
+}
+
 function keyWithin(url: string, storeUrl: string): string | undefined {
   const inner = parse(url)
   const outer = tryParse(storeUrl)

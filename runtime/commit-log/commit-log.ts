@@ -134,8 +134,10 @@ export class CommitLog {
           continue
         }
         this.#options.logger.info({ epoch, seq: record.seq, run, leader }, 'epoch opened')
-        this.#term = new Term(epoch, this.#termLog(), this.#options.logger)
-        return this.#term
+        const term = new Term(epoch, this.#termLog(), this.#options.logger)
+        this.#term = term
+        void term.compactIfDue()
+        return term
       }
     })
   }

@@ -5,8 +5,8 @@
  *   states.
  * 2 Find the newest snapshot older than the grace (both times by the store's clock).
  * 3 Delete snapshots below it, then records at or below it, oldest first, so that what is left is
- *   always a snapshot and a dense tail. A process that sleeps longer than the grace finds a snapshot
- *   above its seq and believes nothing (CommitLog L3).
+ *   always a snapshot and a dense tail. A process that sleeps longer than the grace finds a
+ *   snapshot above its seq and believes nothing (CommitLog L3).
  */
 import type { CallOptions, CheckpointStore } from '#runtime/storage/checkpoint-store'
 import {

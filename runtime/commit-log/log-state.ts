@@ -108,7 +108,6 @@ export function foldRecord(state: LogState, record: LogRecord): LogState {
   const { body } = record
   checkOrder(state, record)
   const next = { ...state, head: record.seq }
-  const mark = { seq: record.seq, at: record.at }
   switch (body.kind) {
     case 'OWNER':
       return { ...next, owner: body }
@@ -123,21 +122,11 @@ export function foldRecord(state: LogState, record: LogRecord): LogState {
     case 'RETIRE':
       return foldRetire(next, record, body)
     case 'PIN':
-      requireRetained(state, record, body.ids, 'pins')
-      return {
-        ...next,
-        pins: [...state.pins.filter((p) => p.until > record.at && p.by !== body.by), { ...body, ...mark }],
-      }
+      return foldPin(next, record, body)
     case 'CLAIM':
       return { ...next, claims: [...state.claims.filter((c) => c !== body.savepoint), body.savepoint] }
     case 'CLOSE':
-      if (body.run !== state.run)
-        throw impossible(record, `it closes run ${body.run}, the log is at run ${state.run}`)
-      return {
-        ...withoutEnding(next),
-        closed: { ...body, ...mark },
-        committedUpTo: Math.max(state.committedUpTo, body.committedUpTo),
-      }
+      return foldClose(next, record, body)
     default:
       return assertNever(body)
   }
@@ -189,22 +178,7 @@ function foldDeploy(next: LogState, record: LogRecord, body: LogRecordOf<'DEPLOY
 }
 
 function foldCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CHECKPOINT'>): LogState {
-  if (body.epoch !== record.epoch)
-    throw impossible(record, `checkpoint ${body.id} is of epoch ${body.epoch}, not ${record.epoch}`)
-  if (body.attempt !== next.deploy?.attempt)
-    throw impossible(
-      record,
-      `checkpoint ${body.id} is of attempt ${body.attempt}, deployed is ${next.deploy?.attempt ?? 'none'}`,
-    )
-  const last = Math.max(next.lastCheckpoint?.id ?? 0, stopId(next))
-  if (body.id <= last || isSavepoint(next, body.id))
-    throw impossible(record, `id ${body.id} was used before or is not above ${last}`)
-  if (body.committedUpTo > body.id)
-    throw impossible(record, `it commits up to ${body.committedUpTo}, above its own id ${body.id}`)
-  if (next.ending !== undefined)
-    throw impossible(record, `run ${next.run} ends with ${next.ending.id}: nothing is processed after it`)
-  if (body.base !== 0) requireRetained(next, record, [body.base], 'is based on')
-  requireRetained(next, record, body.retires, 'retires')
+  checkCheckpoint(next, record, body)
   const completed = { ...body, seq: record.seq, at: record.at }
   return {
     ...withRetirement(next, record, body.retires, []),
@@ -214,6 +188,29 @@ function foldCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CH
     highestId: Math.max(next.highestId, body.id),
     ...(body.end === undefined ? {} : { ending: { status: body.end, id: body.id } }),
   }
+}
+
+function checkCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CHECKPOINT'>): void {
+  const { id, committedUpTo, base } = body
+  checkOrigin(next, record, body)
+  const last = Math.max(next.lastCheckpoint?.id ?? 0, stopId(next))
+  if (id <= last || isSavepoint(next, id))
+    throw impossible(record, `id ${id} was used before or is not above ${last}`)
+  if (committedUpTo > id)
+    throw impossible(record, `it commits up to ${committedUpTo}, above its own id ${id}`)
+  if (next.ending !== undefined)
+    throw impossible(record, `run ${next.run} ends with ${next.ending.id}: nothing is processed after it`)
+  requireRetained(next, record, base === 0 ? [] : [base], 'is based on')
+  requireRetained(next, record, body.retires, 'retires')
+}
+
+function checkOrigin(next: LogState, record: LogRecord, body: LogRecordOf<'CHECKPOINT'>): void {
+  const { id, epoch, attempt } = body
+  if (epoch !== record.epoch)
+    throw impossible(record, `checkpoint ${id} is of epoch ${epoch}, not ${record.epoch}`)
+  const deployed = next.deploy?.attempt
+  if (deployed === attempt) return
+  throw impossible(record, `checkpoint ${id} is of attempt ${attempt}, deployed is ${deployed ?? 'none'}`)
 }
 
 function foldSavepoint(next: LogState, record: LogRecord, body: LogRecordOf<'SAVEPOINT'>): LogState {
@@ -230,6 +227,23 @@ function foldSavepoint(next: LogState, record: LogRecord, body: LogRecordOf<'SAV
     ...(body.end === undefined
       ? {}
       : { ending: { status: body.end, id: body.id }, restorePoint: savepointPoint(body) }),
+  }
+}
+
+/** One of the same holder replaces the one before; those that have run out go with the next. */
+function foldPin(next: LogState, record: LogRecord, body: LogRecordOf<'PIN'>): LogState {
+  requireRetained(next, record, body.ids, 'pins')
+  const others = next.pins.filter((p) => p.until > record.at && p.by !== body.by)
+  return { ...next, pins: [...others, { ...body, seq: record.seq, at: record.at }] }
+}
+
+function foldClose(next: LogState, record: LogRecord, body: LogRecordOf<'CLOSE'>): LogState {
+  if (body.run !== next.run)
+    throw impossible(record, `it closes run ${body.run}, the log is at run ${next.run}`)
+  return {
+    ...withoutEnding(next),
+    closed: { ...body, seq: record.seq, at: record.at },
+    committedUpTo: Math.max(next.committedUpTo, body.committedUpTo),
   }
 }
 
@@ -263,8 +277,17 @@ function requireRetained(state: LogState, record: LogRecord, ids: readonly numbe
   if (id !== undefined)
     throw impossible(
       record,
-      `it ${verb} checkpoint ${id}, which is not retained (${state.retained.map((c) => c.id).join(', ') || 'none'} are)`,
+      `it ${verb} checkpoint ${id}, which is not retained ` +
+        `(${state.retained.map((c) => c.id).join(', ') || 'none'} are)`,
     )
+}
+
+/**
+ * Whether savepoint `id` is in the log. Older ones than the state remembers count as if they were.
+ */
+export function mayBeLogged({ savepoints }: LogState, id: number): boolean {
+  if (savepoints.some((s) => s.id === id)) return true
+  return savepoints.length >= KEPT && id < (savepoints[0]?.id ?? 0)
 }
 
 const isSavepoint = (state: LogState, id: number): boolean => state.savepoints.some((s) => s.id === id)
@@ -280,7 +303,7 @@ function savepointPoint({ path, sha256, manifest }: LogRecordOf<'SAVEPOINT'>): R
   return { kind: 'savepoint', path, sha256, ...own, lineage: 'succession', committedUpTo: 0 }
 }
 
-export function checkpointPoint(checkpoint: CompletedCheckpoint): RestorePoint {
+function checkpointPoint(checkpoint: CompletedCheckpoint): RestorePoint {
   return { kind: 'checkpoint', id: checkpoint.id, manifest: checkpoint.manifest, sha256: checkpoint.sha256 }
 }
 

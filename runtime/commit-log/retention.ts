@@ -12,6 +12,8 @@ export interface RetentionInput {
   readonly retain: number
   /** Wall clock, against `until` of pins. */
   readonly now: number
+  /** Ids whose pins are on their way into the log. */
+  readonly asked: ReadonlySet<number>
 }
 
 /**
@@ -19,14 +21,14 @@ export interface RetentionInput {
  * more than leaves `retain`. The base of that checkpoint may be among them: what the two share, the
  * newer one keeps.
  */
-export function chooseRetired(state: LogState, { retain, now }: RetentionInput): number[] {
+export function chooseRetired(state: LogState, { retain, now, asked }: RetentionInput): number[] {
   const surplus = state.retained.length + 1 - Math.max(1, retain)
   if (surplus <= 0) return []
   const pinned = new Set(state.pins.filter((p) => p.until > now).flatMap((p) => p.ids))
   return state.retained
     .slice(0, surplus)
     .map((c) => c.id)
-    .filter((id) => !pinned.has(id))
+    .filter((id) => !pinned.has(id) && !asked.has(id))
 }
 
 /** A manifest as a record names it. */

@@ -111,8 +111,8 @@ export class Term {
 
   /**
    * Writes a snapshot of the log when one is due, and deletes what an older one has covered for
-   * longer than the grace. Called after each append; failures are logged, and a later call does the
-   * work.
+   * longer than the grace. Called when the term begins and after each append; failures are logged,
+   * and a later call does the work.
    */
   compactIfDue(): Promise<void> {
     if (this.over !== undefined || (this.#compacting === undefined && !this.#log.isCompactionDue))

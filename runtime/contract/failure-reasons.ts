@@ -3,10 +3,6 @@
  * Flink's CheckpointFailureReason, FLIP-27 era, plus fencing).
  */
 export const FAILURE_REASONS = {
-  MINIMUM_TIME_BETWEEN_CHECKPOINTS: {
-    counts: false,
-    text: 'the minimum pause since the last completion has not passed',
-  },
   TOO_MANY_CONCURRENT_CHECKPOINTS: { counts: false, text: 'another checkpoint is in flight' },
   TOO_MANY_CHECKPOINT_REQUESTS: { counts: false, text: 'the request queue is full' },
   NOT_ALL_REQUIRED_TASKS_RUNNING: { counts: false, text: 'not all tasks are running' },
@@ -16,7 +12,6 @@ export const FAILURE_REASONS = {
   FINALIZE_CHECKPOINT_FAILURE: { counts: true, text: 'the manifest or the log record could not be written' },
   SINK_PREPARE_FAILED: { counts: true, text: 'a sink could not prepare its transaction' },
   CORRUPT_UPLOAD: { counts: true, text: 'a referenced file is neither new nor part of the base' },
-  CHECKPOINT_SUBSUMED: { counts: false, text: 'a newer checkpoint completed first' },
   TASK_FAILURE: { counts: false, text: 'a task failed or was lost' },
   JOB_FAILURE: { counts: false, text: 'the job is restarting or stopping' },
   COORDINATOR_SHUTDOWN: { counts: false, text: 'the coordinator is stopping' },

@@ -1,10 +1,10 @@
-import type { Generation, HeapCell } from './heap-cell.ts'
+import type { TableImage, HeapCell } from './heap-cell.ts'
 
 /** What changed between two freezes. */
 interface Interval {
   readonly stamp: number
   readonly dirty: readonly HeapCell[]
-  readonly dropped: readonly Generation[]
+  readonly dropped: readonly TableImage[]
 }
 
 /** A freeze that later snapshots may build on. */
@@ -18,7 +18,7 @@ export interface Changes {
   readonly mode: 'full' | 'delta'
   readonly baseStamp: number
   readonly changed: readonly (readonly HeapCell[])[]
-  readonly dropped: readonly Generation[]
+  readonly dropped: readonly TableImage[]
 }
 
 const MAX_INTERVALS = 64

@@ -11,21 +11,29 @@ function copyObject(value: object): object {
   if (Array.isArray(value)) return value.map(deepCopy)
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) return copyProperties(value)
+  return copyInstance(value)
+}
+
+function copyInstance(value: object): object {
   if (value instanceof Date) return new Date(value.getTime())
-  if (value instanceof Map) {
-    const copy = new Map<unknown, unknown>()
-    for (const [k, v] of value) copy.set(deepCopy(k), deepCopy(v))
-    return copy
-  }
-  if (value instanceof Set) {
-    const copy = new Set<unknown>()
-    for (const v of value) copy.add(deepCopy(v))
-    return copy
-  }
+  if (value instanceof Map) return copyMap(value)
+  if (value instanceof Set) return copySet(value)
   if (value instanceof ArrayBuffer) return value.slice(0)
   if (ArrayBuffer.isView(value)) return copyView(value)
   if (value instanceof RegExp || value instanceof Error) return value
   return copyProperties(value)
+}
+
+function copyMap(map: ReadonlyMap<unknown, unknown>): Map<unknown, unknown> {
+  const copy = new Map<unknown, unknown>()
+  for (const [k, v] of map) copy.set(deepCopy(k), deepCopy(v))
+  return copy
+}
+
+function copySet(set: ReadonlySet<unknown>): Set<unknown> {
+  const copy = new Set<unknown>()
+  for (const v of set) copy.add(deepCopy(v))
+  return copy
 }
 
 function copyProperties(value: object): object {

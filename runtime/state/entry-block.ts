@@ -1,6 +1,3 @@
-import { WeirError } from '#runtime/base/errors'
-import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
-
 /**
  * One block of keyed entries: removed keys, then keys with values, all of one table, namespace and
  * key group. Removals are applied first. PERSISTED; a new layout gets a new codec id. Little
@@ -18,6 +15,9 @@ import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
  * | 20+a   | u8[b] | keys |
  * | 20+a+b |       | values, to the end |
  */
+import { WeirError } from '#runtime/base/errors'
+import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
+
 const BLOCK_CODEC = 1
 const HEADER_BYTES = 20
 

@@ -1,15 +1,14 @@
+/**
+ * State as user code sees it, always that of the current key. What `get` gives is the stored
+ * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
+ * reference to it beyond the call.
+ */
 import type { Aggregator } from './aggregator.ts'
 import { deepCopy } from './deep-copy.ts'
 import type { StateDescriptors, StateHandles } from './descriptors.ts'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend } from './keyed-state.ts'
 import { stateCells, type StateCells } from './state-cells.ts'
-
-/**
- * State as user code sees it, always that of the current key. What `get` gives is the stored
- * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
- * reference to it beyond the call.
- */
 
 /** `D` is what `get` gives when nothing is stored. */
 export class ValueState<T, D = undefined> {

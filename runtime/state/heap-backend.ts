@@ -2,7 +2,7 @@ import { messageOf, WeirError } from '#runtime/base/errors'
 import { keyGroupOf } from '#runtime/element/key-group'
 import { ChangeHistory } from './change-history.ts'
 import { decodeEntryBlock } from './entry-block.ts'
-import { Generation, type HeapJournal } from './heap-cell.ts'
+import { TableImage, type HeapJournal } from './heap-cell.ts'
 import { decodeDrop, HeapSnapshot } from './heap-snapshot.ts'
 import { HeapTable } from './heap-table.ts'
 import type {
@@ -86,7 +86,7 @@ export class HeapBackend implements KeyedStateBackend {
         keyGroups: this.keyGroups,
         sequence: ++this.#sequence,
         freezeStamp,
-        generations: changes.mode === 'full' ? [...this.#generations()] : [],
+        images: changes.mode === 'full' ? [...this.#images()] : [],
         ...changes,
       },
       monotonic,
@@ -121,7 +121,8 @@ export class HeapBackend implements KeyedStateBackend {
       if (first !== undefined && keyGroupOf(first, this.maxParallelism) !== keyGroup)
         throw new WeirError(
           'CKP_RESTORE',
-          `its keys do not belong to key group ${keyGroup} of ${this.maxParallelism}: maxParallelism has changed`,
+          `its keys do not belong to key group ${keyGroup} of ${this.maxParallelism}: ` +
+            'maxParallelism has changed',
         )
       for (const key of removed) table.load(key, keyGroup, undefined)
       for (let i = 0; i < keys.length; i++) table.load(keys[i], keyGroup, values[i])
@@ -151,15 +152,15 @@ export class HeapBackend implements KeyedStateBackend {
       const { uid, keyGroups, maxParallelism } = this.#options
       table = new HeapTable(
         { uid, keyGroups, maxParallelism, journal: this.#journal },
-        new Generation(name, namespace, bornAt),
+        new TableImage(name, namespace, bornAt),
       )
       byNamespace.set(namespace, table)
     }
     return table
   }
 
-  *#generations(): Generator<Generation> {
+  *#images(): Generator<TableImage> {
     for (const byNamespace of this.#tables.values())
-      for (const table of byNamespace.values()) if (!table.generation.isEmpty) yield table.generation
+      for (const table of byNamespace.values()) if (!table.image.isEmpty) yield table.image
   }
 }

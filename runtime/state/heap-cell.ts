@@ -8,7 +8,7 @@ import type { StateCell } from './keyed-state.ts'
 export interface HeapCell extends StateCell<unknown> {
   readonly key: unknown
   readonly keyGroup: number
-  readonly generation: Generation
+  readonly image: TableImage
   value: unknown
   stamp: number
   swept: number
@@ -16,10 +16,10 @@ export interface HeapCell extends StateCell<unknown> {
 
 /**
  * The entries of a table and namespace from its creation, or last clearing, to its next: dropping
- * is replacing the generation, so it costs nothing, and a snapshot that still sweeps the old one
- * finds it untouched.
+ * is replacing the image, so it costs nothing, and a snapshot that still sweeps the old one finds
+ * it untouched.
  */
-export class Generation {
+export class TableImage {
   readonly table: string
   readonly namespace: number | undefined
   /** Interval in which it was made; 0 when restored. */
@@ -48,8 +48,8 @@ export interface HeapJournal {
   stamp: number
   /** Cells changed in this interval, each once. */
   dirty: HeapCell[]
-  /** Generations dropped in this interval that an earlier snapshot may hold. */
-  dropped: Generation[]
+  /** Images dropped in this interval that an earlier snapshot may hold. */
+  dropped: TableImage[]
   /** The unfinished snapshot. */
   active: CellSaver | undefined
   entryCount: number

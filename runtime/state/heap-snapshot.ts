@@ -2,7 +2,7 @@ import { invariant, messageOf, WeirError } from '#runtime/base/errors'
 import type { KeyGroupRange } from '#runtime/element/key-group'
 import { deepCopy } from './deep-copy.ts'
 import { encodeEntryBlock } from './entry-block.ts'
-import type { CellSaver, Generation, HeapCell } from './heap-cell.ts'
+import type { CellSaver, TableImage, HeapCell } from './heap-cell.ts'
 import type { KeyedSnapshot, StateSection } from './keyed-state.ts'
 
 export interface FrozenState {
@@ -14,17 +14,17 @@ export interface FrozenState {
   readonly baseStamp: number
   /** Last interval that belongs to this snapshot. */
   readonly freezeStamp: number
-  /** Full: generations alive at the freeze. */
-  readonly generations: readonly Generation[]
+  /** Full: images alive at the freeze. */
+  readonly images: readonly TableImage[]
   /** Delta: dirty lists since the base; a cell may be in several. */
   readonly changed: readonly (readonly HeapCell[])[]
-  /** Delta: generations dropped since the base. */
-  readonly dropped: readonly Generation[]
+  /** Delta: images dropped since the base. */
+  readonly dropped: readonly TableImage[]
 }
 
-/** Entries of one generation and key group on their way into blocks. */
+/** Entries of one image and key group on their way into blocks. */
 interface Bucket {
-  readonly generation: Generation
+  readonly image: TableImage
   readonly keyGroup: number
   /** To be read when their turn comes; those saved ahead of it are skipped. */
   readonly cells: HeapCell[]
@@ -52,7 +52,7 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
   readonly #frozen: FrozenState
   readonly #monotonic: () => number
   readonly #onEnd: () => void
-  readonly #buckets = new Map<Generation, Map<number, Bucket>>()
+  readonly #buckets = new Map<TableImage, Map<number, Bucket>>()
   readonly #sections: StateSection[] = []
   #cells: Iterator<HeapCell>
   #pending: Iterator<Bucket> | undefined
@@ -68,8 +68,8 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     this.#frozen = frozen
     this.#monotonic = monotonic
     this.#onEnd = onEnd
-    this.#cells = frozen.mode === 'full' ? allCells(frozen.generations) : changedCells(frozen.changed)
-    for (const generation of frozen.dropped) this.#addDrop(generation)
+    this.#cells = frozen.mode === 'full' ? allCells(frozen.images) : changedCells(frozen.changed)
+    for (const image of frozen.dropped) this.#addDrop(image)
   }
 
   get isEmpty(): boolean {
@@ -122,7 +122,7 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
         this.#state = 'encoding'
         return
       }
-      if (cell.swept === this.sequence || cell.generation.droppedAt <= this.#frozen.freezeStamp) continue
+      if (cell.swept === this.sequence || cell.image.droppedAt <= this.#frozen.freezeStamp) continue
       if (cell.value === undefined) this.save(cell, false)
       else this.#bucketOf(cell).cells.push(cell)
     }
@@ -148,13 +148,16 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     let found = true
     while (found) {
       found = false
-      for (const byGroup of this.#buckets.values())
-        for (const bucket of byGroup.values())
-          while (isWaiting(bucket)) {
-            found = true
-            yield bucket
-          }
+      for (const bucket of this.#allBuckets())
+        while (isWaiting(bucket)) {
+          found = true
+          yield bucket
+        }
     }
+  }
+
+  *#allBuckets(): Generator<Bucket, undefined> {
+    for (const byGroup of this.#buckets.values()) yield* byGroup.values()
   }
 
   #encodeEntries(bucket: Bucket): void {
@@ -172,7 +175,7 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
   }
 
   #addBlock(
-    { generation, keyGroup }: Bucket,
+    { image, keyGroup }: Bucket,
     removed: readonly unknown[],
     keys: readonly unknown[],
     values: readonly unknown[],
@@ -184,7 +187,7 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     } catch (error) {
       throw new WeirError(
         'USR_FAILED',
-        `Cannot snapshot state table ${generation.table} of operator ${uid}: ${messageOf(error)}`,
+        `Cannot snapshot state table ${image.table} of operator ${uid}: ${messageOf(error)}`,
         {
           cause: error,
         },
@@ -192,8 +195,8 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     }
     this.#sections.push({
       uid,
-      table: generation.table,
-      ...(generation.namespace === undefined ? {} : { namespace: generation.namespace }),
+      table: image.table,
+      ...(image.namespace === undefined ? {} : { namespace: image.namespace }),
       keyGroup,
       kind: 'entries',
       entryCount: removed.length + keys.length,
@@ -201,7 +204,7 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     })
   }
 
-  #addDrop({ table, namespace }: Generation): void {
+  #addDrop({ table, namespace }: TableImage): void {
     const { uid, keyGroups } = this.#frozen
     if (this.#sections.some((s) => s.table === table && s.namespace === namespace)) return
     this.#sections.push({
@@ -215,12 +218,12 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     })
   }
 
-  #bucketOf({ generation, keyGroup }: HeapCell): Bucket {
-    let byGroup = this.#buckets.get(generation)
-    if (byGroup === undefined) this.#buckets.set(generation, (byGroup = new Map()))
+  #bucketOf({ image, keyGroup }: HeapCell): Bucket {
+    let byGroup = this.#buckets.get(image)
+    if (byGroup === undefined) this.#buckets.set(image, (byGroup = new Map()))
     let bucket = byGroup.get(keyGroup)
     if (bucket === undefined) {
-      bucket = { generation, keyGroup, cells: [], next: 0, savedKeys: [], savedValues: [], removed: [] }
+      bucket = { image, keyGroup, cells: [], next: 0, savedKeys: [], savedValues: [], removed: [] }
       byGroup.set(keyGroup, bucket)
     }
     return bucket
@@ -240,8 +243,8 @@ function isWaiting(bucket: Bucket): boolean {
   return bucket.next < bucket.cells.length || bucket.savedKeys.length > 0 || bucket.removed.length > 0
 }
 
-function* allCells(generations: readonly Generation[]): Generator<HeapCell, undefined> {
-  for (const { cells, structural } of generations) {
+function* allCells(images: readonly TableImage[]): Generator<HeapCell, undefined> {
+  for (const { cells, structural } of images) {
     yield* cells.values()
     yield* structural.values()
   }

@@ -2,7 +2,7 @@ import { invariant, WeirError } from '#runtime/base/errors'
 import { canonicalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf, type KeyGroupRange } from '#runtime/element/key-group'
 import { deepCopy } from './deep-copy.ts'
-import { Generation, type HeapCell, type HeapJournal } from './heap-cell.ts'
+import { TableImage, type HeapCell, type HeapJournal } from './heap-cell.ts'
 import type { StateCell, StateTable } from './keyed-state.ts'
 
 /** V8 refuses a Map of more than 2^24 entries. */
@@ -27,22 +27,22 @@ export interface HeapTableContext {
 export class HeapTable<K, V> implements StateTable<K, V> {
   readonly #context: HeapTableContext
   readonly #journal: HeapJournal
-  #generation: Generation
+  #image: TableImage
   #size = 0
   #isDetached = false
 
-  constructor(context: HeapTableContext, generation: Generation) {
+  constructor(context: HeapTableContext, image: TableImage) {
     this.#context = context
     this.#journal = context.journal
-    this.#generation = generation
+    this.#image = image
   }
 
   get size(): number {
     return this.#size
   }
 
-  get generation(): Generation {
-    return this.#generation
+  get image(): TableImage {
+    return this.#image
   }
 
   get(key: K): V | undefined {
@@ -59,8 +59,8 @@ export class HeapTable<K, V> implements StateTable<K, V> {
     const cell = this.#find(key)
     if (cell === undefined) return
     if (cell.value !== undefined) this.#write(cell, undefined)
-    if (typeof key === 'object' && key !== null) this.#generation.structural.delete(canonicalKey(key))
-    else this.#generation.cells.delete(key)
+    if (typeof key === 'object' && key !== null) this.#image.structural.delete(canonicalKey(key))
+    else this.#image.cells.delete(key)
   }
 
   cell(key: K): StateCell<V> {
@@ -76,7 +76,7 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   }
 
   *entries(): IterableIterator<[K, V]> {
-    const { cells, structural } = this.#generation
+    const { cells, structural } = this.#image
     for (const map of [cells, structural])
       for (const cell of map.values()) {
         const value = this.#read(cell)
@@ -85,13 +85,13 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   }
 
   clear(): void {
-    const old = this.#generation
+    const old = this.#image
     if (old.isEmpty) return
     old.droppedAt = this.#journal.stamp
     if (old.bornAt < this.#journal.stamp) this.#journal.dropped.push(old)
     this.#journal.entryCount -= this.#size
     this.#size = 0
-    this.#generation = new Generation(old.table, old.namespace, this.#journal.stamp)
+    this.#image = new TableImage(old.table, old.namespace, this.#journal.stamp)
   }
 
   /** Clears and makes the table void: it has left the backend. */
@@ -110,19 +110,19 @@ export class HeapTable<K, V> implements StateTable<K, V> {
 
   /** Removes what a state file says was dropped by the subtask that owned `range`. */
   unload(range: KeyGroupRange): void {
-    for (const [key, cell] of [...this.#generation.cells, ...this.#generation.structural])
+    for (const [key, cell] of [...this.#image.cells, ...this.#image.structural])
       if (cell.keyGroup >= range.from && cell.keyGroup < range.to) {
         this.#count(cell.value, undefined)
         cell.value = undefined
-        this.#generation.cells.delete(key)
-        this.#generation.structural.delete(key as string)
+        this.#image.cells.delete(key)
+        this.#image.structural.delete(key as string)
       }
   }
 
   #find(key: K): HeapCell | undefined {
     return typeof key === 'object' && key !== null
-      ? this.#generation.structural.get(canonicalKey(key))
-      : this.#generation.cells.get(key)
+      ? this.#image.structural.get(canonicalKey(key))
+      : this.#image.cells.get(key)
   }
 
   #read(cell: HeapCell): V | undefined {
@@ -159,37 +159,40 @@ export class HeapTable<K, V> implements StateTable<K, V> {
     const { keyGroups, maxParallelism, uid } = this.#context
     invariant(
       !this.#isDetached,
-      `table ${this.#generation.table} is used after its namespace ${this.#generation.namespace} was dropped`,
+      `table ${this.#image.table} is used after its namespace ${this.#image.namespace} was dropped`,
     )
     const keyGroup = keyGroupOf(key, maxParallelism)
     if (keyGroup < keyGroups.from || keyGroup >= keyGroups.to)
       throw new WeirError(
         'USR_FAILED',
-        `Operator ${uid}: key ${describe(key)} hashes to key group ${keyGroup}, but this subtask owns [${keyGroups.from}, ${keyGroups.to}). ` +
-          'The key function must return the same key each time it is called with a record: no randomness, no clock, no mutated keys.',
+        `Operator ${uid}: key ${describe(key)} hashes to key group ${keyGroup}, ` +
+          `but this subtask owns [${keyGroups.from}, ${keyGroups.to}). ` +
+          'The key function must return the same key each time it is called with a record: ' +
+          'no randomness, no clock, no mutated keys.',
       )
     return this.#make(key, keyGroup)
   }
 
   #make(key: K, keyGroup: number): HeapCell {
-    const generation = this.#generation
-    if (generation.cells.size >= MAX_ENTRIES)
+    const image = this.#image
+    if (image.cells.size >= MAX_ENTRIES)
       throw new WeirError(
         'USR_FAILED',
-        `Operator ${this.#context.uid}: table ${generation.table} holds ${MAX_ENTRIES} keys in one subtask, more than the heap backend can. Raise the parallelism.`,
+        `Operator ${this.#context.uid}: table ${image.table} holds ${MAX_ENTRIES} keys ` +
+          'in one subtask, more than the heap backend can. Raise the parallelism.',
         { retry: 'never' },
       )
     const isStructural = typeof key === 'object' && key !== null
     const cell: HeapCell = {
       key: isStructural ? deepCopy(key) : key,
       keyGroup,
-      generation,
+      image,
       value: undefined,
       stamp: 0,
       swept: this.#journal.active?.sequence ?? 0,
     }
-    if (isStructural) generation.structural.set(canonicalKey(key), cell)
-    else generation.cells.set(key, cell)
+    if (isStructural) image.structural.set(canonicalKey(key), cell)
+    else image.cells.set(key, cell)
     return cell
   }
 }

@@ -1,10 +1,10 @@
-import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
-import type { StateFileReader, StateSection } from './keyed-state.ts'
-
 /**
  * Operator list state: items that belong to a subtask, not to a key. Sections with key group -1;
  * the bytes are one batch (element/batch-codec.ts).
  */
+import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
+import type { StateFileReader, StateSection } from './keyed-state.ts'
+
 export type ListStateMode = 'split' | 'union'
 
 /** @throws {WeirError} USR_FAILED when an item cannot be encoded. */
@@ -25,7 +25,7 @@ export function encodeListSection(
 }
 
 /** The items of one section. @throws {WeirError} STO_CORRUPT */
-export function decodeListSection(bytes: Uint8Array): unknown[] {
+function decodeListSection(bytes: Uint8Array): unknown[] {
   return decodeBatch(bytes).rows
 }
 

@@ -1,9 +1,3 @@
-import { crc32, zstdCompress, zstdDecompressSync, constants } from 'node:zlib'
-import { promisify } from 'node:util'
-import { messageOf, WeirError } from '#runtime/base/errors'
-import type { StateFileReader, StateSection } from './keyed-state.ts'
-import { decodeIndex, encodeIndex, type IndexEntry } from './snapshot-index.ts'
-
 /**
  * A state file: blocks of one subtask's state, an index, a footer. PERSISTED; readers refuse a
  * version they do not know. Little endian.
@@ -15,25 +9,28 @@ import { decodeIndex, encodeIndex, type IndexEntry } from './snapshot-index.ts'
  * | 5      | u8     | mode: 0 full, 1 delta | " |
  * | 6      | u8     | 1 when any block is compressed | " |
  * | 7      | u8     | 0 | " |
- * | 8      | u8[]   | blocks back to back, in index order; plain or one zstd frame each | CRC-32 of the stored bytes, in the index |
+ * | 8      | u8[]   | blocks back to back in index order, plain or a zstd frame | CRC-32 in the index |
  * | s-16-n | u8[n]  | index (snapshot-index.ts) | CRC-32 in the footer |
  * | s-16   | u32    | n, byte length of the index | CRC-32 in the footer |
  * | s-12   | u8[4]  | bytes 4..7 of the header again | CRC-32 in the footer |
  * | s-8    | u32    | CRC-32 of the index and footer bytes 0..7 | itself |
  * | s-4    | u8[4]  | magic "WSF1" | compared |
  *
- * The footer repeats the header, so that a ranged read needs only the end of the file and the
- * blocks it wants.
+ * The footer repeats the header, so that the end of a file says what its blocks are.
  */
-export const STATE_FILE_VERSION = 1
+import { crc32, zstdCompress, zstdDecompressSync, constants } from 'node:zlib'
+import { promisify } from 'node:util'
+import { messageOf, WeirError } from '#runtime/base/errors'
+import type { StateFileReader, StateSection } from './keyed-state.ts'
+import { decodeIndex, encodeIndex, type IndexEntry } from './snapshot-index.ts'
+
+const STATE_FILE_VERSION = 1
 const MAGIC = Buffer.from('WSF1')
 const HEADER_BYTES = 8
 const FOOTER_BYTES = 16
 /** Smaller blocks gain less than a zstd frame and a call cost. */
 const COMPRESS_ABOVE_BYTES = 512
 const COMPRESSIONS_AT_ONCE = 8
-/** First read of the end of a file: most indexes fit. */
-const TAIL_BYTES = 32 * 1024
 const MODES = ['full', 'delta'] as const
 
 const zstd = promisify(zstdCompress)
@@ -109,64 +106,16 @@ function assemble({ mode, sections }: StateFileContent, stored: readonly Uint8Ar
  * naming what is wrong.
  */
 export function openStateFile(bytes: Uint8Array): StateFileReader {
-  const file = asBuffer(bytes)
-  const tail = parseTail(file, file.length)
-  if (!file.subarray(0, 4).equals(MAGIC)) throw corrupt(file.length, 'its first bytes are not "WSF1"')
-  if (!file.subarray(4, HEADER_BYTES).equals(tail.header))
-    throw corrupt(file.length, 'header and footer differ')
-  return reader(tail.mode, tail.entries, file.length, (i) => {
-    const { offset, storedBytes } = tail.entries[i]!
-    return file.subarray(offset, offset + storedBytes)
-  })
-}
-
-/** A state file of which only the parts needed are read. */
-export interface LazyStateFile {
-  readonly mode: 'full' | 'delta'
-  readonly index: StateFileReader['index']
-  /**
-   * Byte ranges [start, end) of the blocks needed to restore key groups [from, to), operator lists
-   * and drops included; neighbours joined, ascending.
-   */
-  ranges(from: number, to: number): readonly { readonly start: number; readonly end: number }[]
-  /** Reads those ranges. The reader's index is cut to the blocks it holds. */
-  load(from: number, to: number): Promise<StateFileReader>
-}
-
-/**
- * `readRange` gives bytes [start, end) of a file of `sizeBytes`. @throws {WeirError} STO_CORRUPT
- * naming what is wrong.
- */
-export async function openStateFileLazily(
-  sizeBytes: number,
-  readRange: (start: number, end: number) => Promise<Uint8Array>,
-): Promise<LazyStateFile> {
-  const read = async (start: number, end: number) => {
-    const bytes = asBuffer(await readRange(start, end))
-    if (bytes.length !== end - start)
-      throw corrupt(sizeBytes, `reading bytes [${start}, ${end}) gave ${bytes.length}`)
-    return bytes
-  }
-  let tailBytes = await read(Math.max(0, sizeBytes - TAIL_BYTES), sizeBytes)
-  const needed = tailSize(tailBytes, sizeBytes)
-  if (needed > tailBytes.length) tailBytes = await read(sizeBytes - needed, sizeBytes)
-  const { mode, entries } = parseTail(tailBytes, sizeBytes)
-  const wanted = (from: number, to: number) =>
-    entries.filter(({ section: s }) => s.kind !== 'entries' || (s.keyGroup >= from && s.keyGroup < to))
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const { mode, entries } = parse(file)
   return {
     mode,
     index: entries.map((e) => e.section),
-    ranges: (from, to) => joinRanges(wanted(from, to)),
-    async load(from, to) {
-      const chosen = wanted(from, to)
-      const parts = await Promise.all(
-        joinRanges(chosen).map(async ({ start, end }) => ({ start, bytes: await read(start, end) })),
-      )
-      return reader(mode, chosen, sizeBytes, (i) => {
-        const { offset, storedBytes } = chosen[i]!
-        const part = parts.findLast((p) => p.start <= offset)!
-        return part.bytes.subarray(offset - part.start, offset - part.start + storedBytes)
-      })
+    bytes(i) {
+      const entry = entries[i]
+      if (entry === undefined)
+        throw new WeirError('BUG', `Block ${i} of a state file with ${entries.length} blocks.`)
+      return readBlock(file, i, entry)
     },
   }
 }
@@ -175,90 +124,67 @@ interface PlacedEntry extends IndexEntry {
   readonly offset: number
 }
 
-function tailSize(tail: Buffer, sizeBytes: number): number {
-  if (sizeBytes < HEADER_BYTES + FOOTER_BYTES || !tail.subarray(-4).equals(MAGIC))
-    throw corrupt(sizeBytes, 'it does not end with a footer; it may be cut off')
-  const size = tail.readUInt32LE(tail.length - FOOTER_BYTES) + FOOTER_BYTES
-  if (size > sizeBytes - HEADER_BYTES)
-    throw corrupt(sizeBytes, `its index of ${size - FOOTER_BYTES} bytes does not fit`)
-  return size
-}
-
-/** `tail`: the last bytes of the file, at least index and footer. */
-function parseTail(
-  tail: Buffer,
-  sizeBytes: number,
-): { mode: 'full' | 'delta'; header: Buffer; entries: PlacedEntry[] } {
-  const size = tailSize(tail, sizeBytes)
-  const index = tail.subarray(tail.length - size, tail.length - FOOTER_BYTES)
-  const footer = tail.subarray(tail.length - FOOTER_BYTES)
+function parse(file: Buffer): { mode: 'full' | 'delta'; entries: PlacedEntry[] } {
+  if (file.length < HEADER_BYTES + FOOTER_BYTES || !file.subarray(-4).equals(MAGIC))
+    throw corrupt(file, 'it does not end with a footer; it may be cut off')
+  const footer = file.subarray(-FOOTER_BYTES)
+  const indexBytes = footer.readUInt32LE(0)
+  const indexAt = file.length - FOOTER_BYTES - indexBytes
+  if (indexAt < HEADER_BYTES) throw corrupt(file, `its index of ${indexBytes} bytes does not fit`)
+  const index = file.subarray(indexAt, indexAt + indexBytes)
   if (footer.readUInt32LE(8) !== crc32(footer.subarray(0, 8), crc32(index)))
-    throw corrupt(sizeBytes, 'the checksum of its index does not match')
-  const header = footer.subarray(4, 8)
-  if (header[0] !== STATE_FILE_VERSION)
+    throw corrupt(file, 'the checksum of its index does not match')
+  const mode = checkHeader(file, footer.subarray(4, 8))
+  const entries = placed(decodeIndex(index))
+  const last = entries.at(-1)
+  const end = last === undefined ? HEADER_BYTES : last.offset + last.storedBytes
+  if (end !== indexAt) throw corrupt(file, `its blocks end at ${end}, its index begins at ${indexAt}`)
+  return { mode, entries }
+}
+
+/** `repeated`: what the footer says that the header is. */
+function checkHeader(file: Buffer, repeated: Buffer): 'full' | 'delta' {
+  if (repeated[0] !== STATE_FILE_VERSION)
     throw corrupt(
-      sizeBytes,
-      `it has format version ${header[0]}, this version of Weir reads ${STATE_FILE_VERSION}`,
+      file,
+      `it has format version ${repeated[0]}, this version of Weir reads ${STATE_FILE_VERSION}`,
     )
-  const mode = MODES[header[1]!]
-  if (mode === undefined) throw corrupt(sizeBytes, `it has unknown mode ${header[1]}`)
+  const mode = MODES[repeated[1]!]
+  if (mode === undefined) throw corrupt(file, `it has unknown mode ${repeated[1]}`)
+  if (!file.subarray(0, 4).equals(MAGIC)) throw corrupt(file, 'its first bytes are not "WSF1"')
+  if (!file.subarray(4, HEADER_BYTES).equals(repeated)) throw corrupt(file, 'header and footer differ')
+  return mode
+}
+
+function placed(index: readonly IndexEntry[]): PlacedEntry[] {
   let offset = HEADER_BYTES
-  const entries: PlacedEntry[] = []
-  for (const entry of decodeIndex(index)) {
-    entries.push({ ...entry, offset })
+  return index.map((entry) => {
+    const at = offset
     offset += entry.storedBytes
-  }
-  if (offset !== sizeBytes - size)
-    throw corrupt(sizeBytes, `its blocks end at ${offset}, its index begins at ${sizeBytes - size}`)
-  return { mode, header, entries }
+    return { ...entry, offset: at }
+  })
 }
 
-function reader(
-  mode: 'full' | 'delta',
-  entries: readonly IndexEntry[],
-  sizeBytes: number,
-  stored: (i: number) => Buffer,
-): StateFileReader {
-  return {
-    mode,
-    index: entries.map((e) => e.section),
-    bytes(i) {
-      const entry = entries[i]
-      if (entry === undefined)
-        throw new WeirError('BUG', `Block ${i} of a state file with ${entries.length} blocks.`)
-      const bytes = stored(i)
-      const { uid, table, keyGroup } = entry.section
-      const name = `block ${i} (operator ${uid}, table ${table}, key group ${keyGroup})`
-      if (crc32(bytes) !== entry.crc) throw corrupt(sizeBytes, `the checksum of ${name} does not match`)
-      return entry.isCompressed ? decompress(bytes, entry.rawBytes, sizeBytes, name) : bytes
-    },
-  }
+function readBlock(file: Buffer, i: number, { section, offset, ...entry }: PlacedEntry): Buffer {
+  const { uid, table, keyGroup } = section
+  const name = `block ${i} (operator ${uid}, table ${table}, key group ${keyGroup})`
+  const stored = file.subarray(offset, offset + entry.storedBytes)
+  if (crc32(stored) !== entry.crc) throw corrupt(file, `the checksum of ${name} does not match`)
+  if (!entry.isCompressed) return stored
+  const { rawBytes } = entry
+  const raw = decompress(file, stored, rawBytes, name)
+  if (raw.length === rawBytes) return raw
+  throw corrupt(file, `${name} does not decompress to ${rawBytes} bytes`)
 }
 
-function decompress(bytes: Buffer, rawBytes: number, sizeBytes: number, name: string): Buffer {
+function decompress(file: Buffer, stored: Buffer, rawBytes: number, name: string): Buffer {
   try {
-    const raw = zstdDecompressSync(bytes, { maxOutputLength: Math.max(rawBytes, 1) })
-    if (raw.length === rawBytes) return raw
+    return zstdDecompressSync(stored, { maxOutputLength: Math.max(rawBytes, 1) })
   } catch (error) {
-    throw corrupt(sizeBytes, `${name} cannot be decompressed: ${messageOf(error)}`, error)
+    throw corrupt(file, `${name} cannot be decompressed: ${messageOf(error)}`, error)
   }
-  throw corrupt(sizeBytes, `${name} does not decompress to ${rawBytes} bytes`)
 }
 
-function joinRanges(entries: readonly PlacedEntry[]): { start: number; end: number }[] {
-  const ranges: { start: number; end: number }[] = []
-  for (const { offset, storedBytes } of entries) {
-    const last = ranges.at(-1)
-    if (last?.end === offset) last.end = offset + storedBytes
-    else ranges.push({ start: offset, end: offset + storedBytes })
-  }
-  return ranges
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-}
-
-function corrupt(sizeBytes: number, why: string, cause?: unknown): WeirError {
-  return new WeirError('STO_CORRUPT', `Cannot read a state file of ${sizeBytes} bytes: ${why}.`, { cause })
+function corrupt(file: Buffer, why: string, cause?: unknown): WeirError {
+  return new WeirError('STO_CORRUPT', `Cannot read a state file of ${file.length} bytes: ${why}.`, { cause })
 }

@@ -1,8 +1,3 @@
-import * as z from 'zod'
-import { messageOf, WeirError } from '#runtime/base/errors'
-import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
-import type { StateSection } from './keyed-state.ts'
-
 /**
  * The index of a state file: one entry a block, in the blocks' order. PERSISTED: a batch
  * (element/batch-codec.ts) of one row, an object of columns of equal length.
@@ -19,6 +14,11 @@ import type { StateSection } from './keyed-state.ts'
  * | zstd | 1 when the block is one zstd frame |
  * | crc | CRC-32 of the stored bytes |
  */
+import * as z from 'zod'
+import { messageOf, WeirError } from '#runtime/base/errors'
+import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
+import type { StateSection } from './keyed-state.ts'
+
 const KINDS = [
   'entries',
   'list-split',

@@ -13,7 +13,7 @@ export interface StateCells<V> {
   remove(): void
 }
 
-export class PlainCells<V> implements StateCells<V> {
+class PlainCells<V> implements StateCells<V> {
   readonly #table: StateTable<unknown, V>
   readonly #context: KeyedContext
 
@@ -49,7 +49,7 @@ const SWEPT_PER_WRITE = 2
  * it is written again. An expired entry is never seen; it is removed when read, or by a sweep that
  * goes along with writes.
  */
-export class ExpiringCells<V> implements StateCells<V> {
+class ExpiringCells<V> implements StateCells<V> {
   readonly #values: StateTable<unknown, V>
   readonly #expiries: StateTable<unknown, number>
   readonly #context: KeyedContext

@@ -1,7 +1,7 @@
 import { backoffDelay } from '#runtime/base/backoff'
 import { type Clock, sleep } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
-import type { CheckpointStore } from './checkpoint-store.ts'
+import type { CallOptions, CheckpointStore } from './checkpoint-store.ts'
 import { keyUrl } from './paths.ts'
 
 export interface CreateExactOptions {
@@ -26,23 +26,37 @@ export async function createExact(
   bytes: Uint8Array,
   options: CreateExactOptions,
 ): Promise<void> {
-  const start = options.clock.monotonic()
-  const call = options.signal === undefined ? {} : { signal: options.signal }
+  const { clock, random, limitMs = 60_000, signal } = options
+  const call = signal === undefined ? {} : { signal }
+  const start = clock.monotonic()
   for (let tries = 1; ; tries++) {
     try {
-      if ((await store.create(key, bytes, call)) === 'created') return
-      const stored = await store.get(key, call)
-      if (Buffer.compare(stored, bytes) === 0) return
-      throw new WeirError(
-        'STO_EXISTS',
-        `Cannot create ${keyUrl(store.url, key)}: it exists with other contents (${stored.byteLength} bytes, ${bytes.byteLength} to write).`,
-      )
+      return await createOrCompare(store, key, bytes, call)
     } catch (error) {
-      if (!(error instanceof WeirError) || (error.code !== 'STO_UNAVAILABLE' && error.code !== 'STO_MISSING'))
-        throw error
-      const delay = backoffDelay(BACKOFF, tries, options.random())
-      if (options.clock.monotonic() - start + delay > (options.limitMs ?? 60_000)) throw error
-      await sleep(options.clock, delay, options.signal)
+      if (!mayPass(error)) throw error
+      const delay = backoffDelay(BACKOFF, tries, random())
+      if (clock.monotonic() - start + delay > limitMs) throw error
+      await sleep(clock, delay, signal)
     }
   }
 }
+
+async function createOrCompare(
+  store: CheckpointStore,
+  key: string,
+  bytes: Uint8Array,
+  call: CallOptions,
+): Promise<void> {
+  if ((await store.create(key, bytes, call)) === 'created') return
+  const stored = await store.get(key, call)
+  if (Buffer.compare(stored, bytes) === 0) return
+  throw new WeirError(
+    'STO_EXISTS',
+    `Cannot create ${keyUrl(store.url, key)}: it exists with other contents ` +
+      `(${stored.byteLength} bytes, ${bytes.byteLength} to write).`,
+  )
+}
+
+/** STO_MISSING: what stood there went between `exists` and the read. */
+const mayPass = (error: unknown): boolean =>
+  error instanceof WeirError && (error.code === 'STO_UNAVAILABLE' || error.code === 'STO_MISSING')

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { link, mkdir, open, opendir, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { systemCode, messageOf, WeirError } from '#runtime/base/errors'
+import { systemCode, messageOf, WeirError, type ErrorCode } from '#runtime/base/errors'
 import type { CallOptions, CheckpointStore, ListOptions, StoredObject } from './checkpoint-store.ts'
 import { assertKey, assertPrefix, keyUrl, missing } from './paths.ts'
 
@@ -197,52 +197,53 @@ export class FileStore implements CheckpointStore {
   #classify(error: unknown, verb: string, key: string): unknown {
     if (error instanceof WeirError) return error
     const code = systemCode(error)
-    const where = keyUrl(this.url, key)
+    if (code === 'ENOENT') return missing(this.url, key, error)
+    const attempt = `Cannot ${verb} ${keyUrl(this.url, key)}`
+    const kind = KINDS.find(({ codes }) => code !== undefined && codes.includes(code))
     const options = { cause: error, context: { key, code } }
-    switch (code) {
-      case 'ENOENT':
-        return missing(this.url, key, error)
-      case 'EACCES':
-        return new WeirError(
-          'STO_DENIED',
-          `Cannot ${verb} ${where}: permission denied. Give this user read and write access to ${this.#root}.`,
-          options,
-        )
-      case 'EROFS':
-        return new WeirError(
-          'STO_DENIED',
-          `Cannot ${verb} ${where}: the file system is read-only. Mount ${this.#root} writable.`,
-          options,
-        )
-      case 'ENOSPC':
-      case 'EDQUOT':
-        return new WeirError(
-          'STO_UNAVAILABLE',
-          `Cannot ${verb} ${where}: no space left for ${this.#root}. Free space or raise the quota.`,
-          options,
-        )
-      case 'EPERM':
-      case 'ENOTSUP':
-      case 'EXDEV':
-      case 'ENOSYS':
-        return new WeirError(
-          'STO_UNSAFE',
-          `Cannot ${verb} ${where}: the file system refused a hard link (${code}), so objects cannot be created exactly once. Use another file system.`,
-          options,
-        )
-      case 'ENOTDIR':
-      case 'EISDIR':
-      case 'EEXIST':
-        return new WeirError(
-          'STO_CORRUPT',
-          `Cannot ${verb} ${where}: a file and a directory want the same name (${code}). Expected a directory that only Weir writes to.`,
-          options,
-        )
-      default:
-        return new WeirError('STO_UNAVAILABLE', `Cannot ${verb} ${where}: ${messageOf(error)}.`, options)
-    }
+    if (kind === undefined)
+      return new WeirError('STO_UNAVAILABLE', `${attempt}: ${messageOf(error)}.`, options)
+    return new WeirError(kind.code, `${attempt}: ${kind.text(this.#root, code ?? '')}`, options)
   }
 }
+
+interface Kind {
+  readonly codes: readonly string[]
+  readonly code: ErrorCode
+  readonly text: (root: string, code: string) => string
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    codes: ['EACCES'],
+    code: 'STO_DENIED',
+    text: (root) => `permission denied. Give this user read and write access to ${root}.`,
+  },
+  {
+    codes: ['EROFS'],
+    code: 'STO_DENIED',
+    text: (root) => `the file system is read-only. Mount ${root} writable.`,
+  },
+  {
+    codes: ['ENOSPC', 'EDQUOT'],
+    code: 'STO_UNAVAILABLE',
+    text: (root) => `no space left for ${root}. Free space or raise the quota.`,
+  },
+  {
+    codes: ['EPERM', 'ENOTSUP', 'EXDEV', 'ENOSYS'],
+    code: 'STO_UNSAFE',
+    text: (_, code) =>
+      `the file system refused a hard link (${code}), so objects cannot be created exactly once. ` +
+      'Use another file system.',
+  },
+  {
+    codes: ['ENOTDIR', 'EISDIR', 'EEXIST'],
+    code: 'STO_CORRUPT',
+    text: (_, code) =>
+      `a file and a directory want the same name (${code}). ` +
+      'Expected a directory that only Weir writes to.',
+  },
+]
 
 function ignore(...codes: string[]): (error: unknown) => undefined {
   return (error) => {

@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto'
-import { invariant, WeirError } from '#runtime/base/errors'
-
 /**
  * The one place that builds and reads keys of the checkpoint store. Layout below a job's root
  * `<prefix>/<namespace>/<name>/<uid>`:
@@ -18,6 +15,9 @@ import { invariant, WeirError } from '#runtime/base/errors'
  * I2 Keys consist of segments that match SEGMENT; other characters of user-given names are escaped,
  *    so that different names give different keys.
  */
+import { createHash } from 'node:crypto'
+import { invariant, WeirError } from '#runtime/base/errors'
+
 const SEGMENT = /^[A-Za-z0-9_=-][A-Za-z0-9._=-]*$/
 const SEQ_DIGITS = 20
 const MAX_NAME = 100

@@ -53,5 +53,7 @@ async function tolerant(create: Promise<'created' | 'exists'>): Promise<'created
 const unsafe = (store: CheckpointStore, what: string): WeirError =>
   new WeirError(
     'STO_UNSAFE',
-    `${store.url} cannot hold checkpoints safely: ${what}. Weir needs a store with atomic conditional create (S3 If-None-Match: *, or a file system with hard links).`,
+    `${store.url} cannot hold checkpoints safely: ${what}. ` +
+      'Weir needs a store with atomic conditional create ' +
+      '(S3 If-None-Match: *, or a file system with hard links).',
   )

@@ -83,23 +83,22 @@ async function versionOf(directory: string): Promise<string> {
 }
 
 async function readCredentials(directory: string): Promise<FileCredentials> {
-  const read = async (name: string, required: boolean): Promise<string> => {
-    try {
-      return (await readFile(join(directory, name), 'utf8')).trim()
-    } catch (error) {
-      if (!required && systemCode(error) === 'ENOENT') return ''
-      throw new WeirError(
-        'STO_DENIED',
-        `Cannot read the S3 credential ${join(directory, name)}: ${messageOf(error)}. Expected files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.`,
-        { cause: error },
-      )
-    }
+  const paths = FILES.map((name) => join(directory, name))
+  const read = await Promise.allSettled(paths.map((path) => readFile(path, 'utf8')))
+  // All of them are waited for, so that the same files are named whichever read fails first.
+  const missing = read.flatMap((it, i) => (it.status === 'rejected' && isNeeded(i, it.reason) ? [i] : []))
+  if (missing.length > 0) {
+    const cause: unknown = (read[missing[0] as number] as PromiseRejectedResult).reason
+    throw new WeirError(
+      'STO_DENIED',
+      `Cannot read the S3 credentials ${missing.map((i) => paths[i]).join(' and ')}: ${messageOf(cause)}. ` +
+        'Expected files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
+      { cause },
+    )
   }
-  const [accessKeyId, secretAccessKey, sessionToken] = await Promise.all([
-    read(FILES[0], true),
-    read(FILES[1], true),
-    read(FILES[2], false),
-  ])
+  const [accessKeyId = '', secretAccessKey = '', sessionToken = ''] = read.map((it) =>
+    it.status === 'fulfilled' ? it.value.trim() : '',
+  )
   return {
     accessKeyId,
     secretAccessKey,
@@ -107,3 +106,7 @@ async function readCredentials(directory: string): Promise<FileCredentials> {
     expiration: new Date(0),
   }
 }
+
+/** Temporary credentials have a session token, others none. */
+const isNeeded = (file: number, error: unknown): boolean =>
+  FILES[file] !== 'AWS_SESSION_TOKEN' || systemCode(error) !== 'ENOENT'

@@ -1,4 +1,4 @@
-import { messageOf, systemCode, WeirError } from '#runtime/base/errors'
+import { messageOf, systemCode, WeirError, type ErrorCode } from '#runtime/base/errors'
 
 /** What an S3 error says, by code and HTTP status; never by message. */
 export interface S3Failure {
@@ -30,38 +30,51 @@ const DENIED = new Set([
   'NoSuchBucket',
 ])
 
+interface Kind {
+  readonly code: ErrorCode
+  readonly is: (failure: S3Failure) => boolean
+  /** `attempt`: such as `create s3://bucket/key`. */
+  readonly text: (attempt: string, detail: string) => string
+}
+
+/** The first that fits; STO_UNAVAILABLE when none does. */
+const KINDS: readonly Kind[] = [
+  {
+    code: 'STO_CORRUPT',
+    is: ({ name }) => name === 'ExistingObjectIsDirectory' || name === 'ObjectParentIsFile',
+    text: (attempt, detail) =>
+      `Cannot ${attempt}: a file and a directory want the same name (${detail}). ` +
+      'Expected a prefix that only Weir writes to.',
+  },
+  {
+    code: 'STO_UNSAFE',
+    is: ({ name, status }) => status === 501 || name === 'NotImplemented',
+    text: (attempt, detail) =>
+      `Cannot ${attempt}: the server does not know this request (${detail}). ` +
+      'Weir needs conditional create (If-None-Match).',
+  },
+  {
+    code: 'STO_DENIED',
+    is: ({ name, status }) => DENIED.has(name) || status === 401 || status === 403,
+    text: (attempt, detail) =>
+      `Cannot ${attempt}: ${detail}. Check bucket, region, credentials and their permissions.`,
+  },
+]
+
 /**
  * Turns a failed request for `url` into the error that Weir shows. @param what such as "create".
  */
 export function classifyS3Error(error: unknown, what: string, url: string): WeirError {
   if (error instanceof WeirError) return error
-  const { name, status } = s3Failure(error)
-  const detail = `${name}${status === undefined ? '' : `, HTTP ${status}`}: ${messageOf(error)}`
+  const failure = s3Failure(error)
+  const { name, status } = failure
   const options = { cause: error, context: { url, name, status } }
   if (name === 'NoSuchKey' || (name === 'NotFound' && status === 404))
     return new WeirError('STO_MISSING', `${url} does not exist.`, options)
-  if (name === 'ExistingObjectIsDirectory' || name === 'ObjectParentIsFile')
-    return new WeirError(
-      'STO_CORRUPT',
-      `Cannot ${what} ${url}: a file and a directory want the same name (${detail}). Expected a prefix that only Weir writes to.`,
-      options,
-    )
-  if (status === 501 || name === 'NotImplemented')
-    return new WeirError(
-      'STO_UNSAFE',
-      `Cannot ${what} ${url}: the server does not know this request (${detail}). Weir needs conditional create (If-None-Match).`,
-      options,
-    )
-  if (DENIED.has(name) || status === 401 || status === 403)
-    return new WeirError(
-      'STO_DENIED',
-      `Cannot ${what} ${url}: ${detail}. Check bucket, region, credentials and their permissions.`,
-      options,
-    )
+  const detail = `${name}${status === undefined ? '' : `, HTTP ${status}`}: ${messageOf(error)}`
+  const kind = KINDS.find(({ is }) => is(failure))
+  if (kind !== undefined) return new WeirError(kind.code, kind.text(`${what} ${url}`, detail), options)
   const system = systemCode(error)
-  return new WeirError(
-    'STO_UNAVAILABLE',
-    `Cannot ${what} ${url}: ${system !== undefined && system !== name ? `${system}, ` : ''}${detail}.`,
-    options,
-  )
+  const prefix = system === undefined || system === name ? '' : `${system}, `
+  return new WeirError('STO_UNAVAILABLE', `Cannot ${what} ${url}: ${prefix}${detail}.`, options)
 }

@@ -2,6 +2,8 @@ import {
   DeleteObjectsCommand,
   GetObjectCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandInput,
+  type _Object as ListedObject,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
@@ -101,34 +103,30 @@ export class S3Store implements CheckpointStore {
     assertPrefix(prefix)
     const { startAfter, limit = Infinity } = options
     const objects: StoredObject[] = []
-    const strip = this.#root === '' ? 0 : this.#root.length + 1
-    let token: string | undefined
-    do {
-      if (objects.length >= limit) break
+    let place: Pick<ListObjectsV2CommandInput, 'StartAfter' | 'ContinuationToken'> =
+      startAfter === undefined ? {} : { StartAfter: joinKey(this.#root, startAfter) }
+    while (objects.length < limit) {
+      const request = new ListObjectsV2Command({
+        Bucket: this.#bucket,
+        Prefix: this.#root === '' ? prefix : `${this.#root}/${prefix}`,
+        MaxKeys: Math.min(1000, limit - objects.length),
+        ...place,
+      })
       const page = await this.#repeatable('list', prefix, options, (abortSignal) =>
-        this.#client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#bucket,
-            Prefix: this.#root === '' ? prefix : `${this.#root}/${prefix}`,
-            MaxKeys: Math.min(1000, limit - objects.length),
-            ...(startAfter === undefined || token !== undefined
-              ? {}
-              : { StartAfter: joinKey(this.#root, startAfter) }),
-            ...(token === undefined ? {} : { ContinuationToken: token }),
-          }),
-          { abortSignal },
-        ),
+        this.#client.send(request, { abortSignal }),
       )
-      for (const o of page.Contents ?? [])
-        if (o.Key !== undefined && !o.Key.endsWith('/'))
-          objects.push({
-            key: o.Key.slice(strip),
-            sizeBytes: o.Size ?? 0,
-            modifiedAt: o.LastModified?.getTime() ?? 0,
-          })
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined
-    } while (token !== undefined)
+      objects.push(...(page.Contents ?? []).flatMap((object) => this.#stored(object)))
+      if (page.IsTruncated !== true || page.NextContinuationToken === undefined) break
+      place = { ContinuationToken: page.NextContinuationToken }
+    }
     return objects
+  }
+
+  /** Directory markers (keys that end in "/") are not objects of Weir's. */
+  #stored({ Key, Size = 0, LastModified }: ListedObject): StoredObject[] {
+    if (Key === undefined || Key.endsWith('/')) return []
+    const strip = this.#root === '' ? 0 : this.#root.length + 1
+    return [{ key: Key.slice(strip), sizeBytes: Size, modifiedAt: LastModified?.getTime() ?? 0 }]
   }
 
   async delete(keys: readonly string[], options: CallOptions = {}): Promise<void> {
@@ -176,7 +174,8 @@ export class S3Store implements CheckpointStore {
       if (response.ContentLength !== undefined && response.ContentLength !== bytes.byteLength)
         throw new WeirError(
           'STO_UNAVAILABLE',
-          `Reading ${keyUrl(this.url, key)} ended after ${bytes.byteLength} of ${response.ContentLength} bytes.`,
+          `Reading ${keyUrl(this.url, key)} ended after ${bytes.byteLength} ` +
+            `of ${response.ContentLength} bytes.`,
         )
       return bytes
     })

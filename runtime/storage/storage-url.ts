@@ -44,7 +44,8 @@ export function openStoreAt(url: string, access: S3Access | undefined): Checkpoi
   if (access === undefined)
     throw new WeirError(
       'CFG_INVALID',
-      `Cannot open ${url}: the job has no S3 settings. Give it S3 storage or the block s3 with region and credentials.`,
+      `Cannot open ${url}: the job has no S3 settings. ` +
+        'Give it S3 storage or the block s3 with region and credentials.',
     )
   return openStore({ type: 's3', bucket: parsed.bucket, root: parsed.key, access })
 }

@@ -146,7 +146,7 @@ class Job {
       base: base?.id ?? 0,
       manifest: written.manifest,
       sha256: written.sha256,
-      retires: chooseRetired(state, { retain, now: this.clock.now() }),
+      retires: chooseRetired(state, { retain, now: this.clock.now(), asked: new Set() }),
     })
     await append(term, body)
     this.#base = { id, files }

@@ -8,7 +8,7 @@ import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore, type MemoryHooks } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
 import { VirtualClock } from '#sim/virtual-clock'
-import { subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
+import { manifestOf, subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
 import { append, deployBody, JOB, leadLog } from '#test/kit/commit-log'
 
 const plan = {
@@ -448,6 +448,85 @@ describe('CheckpointCoordinator', () => {
     expect(await again).toMatchObject({ id: 2 })
   })
 
+  describe.each([
+    ['inside the job storage', 'savepoints/mine', 'memory://job/savepoints/mine'],
+    ['elsewhere', 's3://backups/mine', 's3://backups/mine'],
+  ])('a savepoint %s', (_, path, url) => {
+    const request = (triggerId: string) => ({ triggerId, kind: 'savepoint' as const, path })
+    const at = (it: Awaited<ReturnType<typeof setup>>) =>
+      path.startsWith('s3:') ? it.elsewhere.list('') : it.objects.list('savepoints/mine/')
+    const names = (it: Awaited<ReturnType<typeof setup>>) =>
+      at(it).map((o) => o.key.replace('savepoints/mine/', ''))
+
+    test('that failed with its manifest written can be tried again at the same place, and nothing of it is left', async () => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const failed = it.coordinator.request(request('t'))
+      it.hooks.before = (operation, key) => {
+        if (operation === 'create' && key.startsWith('log/')) throw new WeirError('STO_DENIED', 'read only')
+      }
+      await it.ackAll(it.seen.triggers[0]!)
+      await expect(failed).rejects.toThrow('read only')
+      expect(names(it)).toContain('manifest.json')
+      delete it.hooks.before
+      const again = it.coordinator.request(request('t'))
+      await it.ackAll(it.seen.triggers[1]!)
+      expect(await again).toMatchObject({ id: 2, path: url })
+      expect(names(it)).toEqual([
+        'count-0-1.1-2.state',
+        'count-1-1.1-2.state',
+        'manifest.json',
+        'source-0-1.1-2.state',
+      ])
+    })
+
+    test('that failed while its files were written can be tried again at the same place', async () => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const failed = it.coordinator.request(request('t'))
+      await it.ack(it.seen.triggers[0]!, 'count', 0)
+      await it.clock.advance(5000)
+      await expect(failed).rejects.toMatchObject({ context: { reason: 'CHECKPOINT_EXPIRED' } })
+      const again = it.coordinator.request(request('t'))
+      await it.ackAll(it.seen.triggers[1]!)
+      expect(await again).toMatchObject({ id: 2, path: url })
+    })
+
+    test('that is in the log is not overwritten by another at the same place', async () => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const first = it.coordinator.request(request('a'))
+      await it.ackAll(it.seen.triggers[0]!)
+      await first
+      const before = at(it)
+      const second = it.coordinator.request(request('b'))
+      await it.ackAll(it.seen.triggers[1]!)
+      await expect(second).rejects.toThrow(
+        /mine\/manifest.json is that of savepoint 1 of job default\/word-count.*another path/,
+      )
+      expect(at(it)).toEqual(expect.arrayContaining(before))
+      if (path.startsWith('s3:')) expect(at(it)).toEqual(before)
+      expect(it.term.state.savepoints.map((s) => s.id)).toEqual([1])
+    })
+
+    test.each([
+      ['a savepoint of another job', { job: { namespace: 'default', name: 'other', uid: 'uid-9' } }],
+      ['a checkpoint', { type: 'checkpoint' as const }],
+    ])('does not overwrite %s', async (what, change) => {
+      const it = await setup({ intervalMs: 60_000 })
+      await it.deploy(1)
+      const of = { id: 9, epoch: 1, attempt: '1.1', base: 0, kind: 'savepoint' } as const
+      const bytes = Buffer.from(JSON.stringify(manifestOf(of, change)))
+      if (path.startsWith('s3:')) it.elsewhere.create('manifest.json', bytes)
+      else it.objects.create('savepoints/mine/manifest.json', bytes)
+      const asked = it.coordinator.request(request('t'))
+      await it.ackAll(it.seen.triggers[0]!)
+      await expect(asked).rejects.toThrow(new RegExp(`is that of ${what.split(' ')[1]} 9 of job`))
+      expect(names(it)).toContain('manifest.json')
+      expect(it.term.state.savepoints).toEqual([])
+    })
+  })
+
   test('stop with savepoint commits, becomes the restore point, and nothing is triggered behind it', async () => {
     const { clock, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
@@ -580,6 +659,99 @@ describe('CheckpointCoordinator', () => {
     expect(seen.triggers).toEqual([])
     await expect(coordinator.request({ triggerId: 't', kind: 'checkpoint' })).rejects.toMatchObject({
       context: { reason: 'COORDINATOR_SHUTDOWN' },
+    })
+  })
+
+  describe('a pin', () => {
+    const HOUR = 3_600_000
+    async function completed(checkpoints: number) {
+      const it = await setup({ retain: 2 })
+      await it.deploy(1)
+      const complete = async (times = 1) => {
+        for (let i = 0; i < times; i++) {
+          await it.clock.advance(1000)
+          await it.ackAll(it.seen.triggers.at(-1)!)
+        }
+      }
+      await complete(checkpoints)
+      const pin = (ids: number[], by = 'fork', forMs = HOUR) =>
+        it.coordinator.pin({ ids, by, untilMs: it.clock.now() + forMs })
+      const retained = () => it.term.state.retained.map((c) => c.id)
+      return { ...it, complete, pin, retained }
+    }
+
+    test('keeps a checkpoint with its files until it runs out; then the next checkpoint retires it', async () => {
+      const { complete, pin, retained, objects, clock } = await completed(2)
+      expect(await pin([1], 'fork', 10_000)).toMatchObject({ kind: 'PIN', ids: [1], by: 'fork' })
+      await complete(4)
+      expect(retained()).toEqual([1, 5, 6])
+      expect(objects.list('chk/1-1/')).toHaveLength(4)
+      await complete(7)
+      await clock.advance(60)
+      expect(retained()).toEqual([12, 13])
+      expect(objects.list('chk/1-1/')).toEqual([])
+    })
+
+    test('of the same holder replaces the one before, and one of nothing gives it up', async () => {
+      const { complete, pin, retained, term } = await completed(2)
+      await pin([1], 'a')
+      await pin([1], 'b')
+      await pin([2], 'a')
+      expect(term.state.pins.map(({ by, ids }) => [by, ids])).toEqual([
+        ['b', [1]],
+        ['a', [2]],
+      ])
+      await pin([], 'b')
+      await complete(2)
+      expect(retained()).toEqual([2, 3, 4])
+    })
+
+    test('of what is not retained is refused, and says what is', async () => {
+      const { pin, term, store } = await completed(4)
+      const before = (await store.list('log/')).length
+      await expect(pin([1, 4])).rejects.toMatchObject({ code: 'CKP_RESTORE', context: { missing: [1] } })
+      await expect(pin([1, 4])).rejects.toThrow('Cannot pin checkpoint 1: retained are 3, 4.')
+      expect([term.state.pins, (await store.list('log/')).length]).toEqual([[], before])
+    })
+
+    test.each([
+      ['nobody', { ids: [2], by: '', untilMs: Number.MAX_SAFE_INTEGER }],
+      ['the past', { ids: [2], by: 'fork', untilMs: 1 }],
+    ])('for %s is refused', async (_, request) => {
+      const { coordinator } = await completed(2)
+      await expect(coordinator.pin(request)).rejects.toMatchObject({ code: 'CFG_INVALID' })
+    })
+
+    test('that is on its way into the log counts for a checkpoint that completes meanwhile', async () => {
+      const { complete, pin, retained, hooks } = await completed(2)
+      const gate = Promise.withResolvers<void>()
+      hooks.before = (operation, key) =>
+        operation === 'create' && key.startsWith('log/') ? gate.promise : undefined
+      const pinned = pin([1])
+      await complete()
+      gate.resolve()
+      await pinned
+      await complete()
+      expect(retained()).toContain(1)
+    })
+
+    test('that comes when the record which retires its checkpoint is on its way is refused', async () => {
+      const { complete, pin, retained, hooks, clock } = await completed(2)
+      const gate = Promise.withResolvers<void>()
+      hooks.before = (operation, key) =>
+        operation === 'create' && key.startsWith('log/') ? gate.promise : undefined
+      await complete()
+      const pinned = pin([1]).catch((error: unknown) => error)
+      gate.resolve()
+      await clock.advance(0)
+      expect(await pinned).toMatchObject({ message: 'Cannot pin checkpoint 1: retained are 2, 3.' })
+      expect(retained()).toEqual([2, 3])
+    })
+
+    test('by a leader that is deposed is refused', async () => {
+      const one = await completed(2)
+      await setup({}, one)
+      await expect(one.pin([1])).rejects.toMatchObject({ code: 'FENCED' })
     })
   })
 })

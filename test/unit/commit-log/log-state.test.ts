@@ -3,6 +3,7 @@ import {
   emptyLog,
   foldRecord,
   type LogState,
+  mayBeLogged,
   nextAttempt,
   withoutRetirements,
 } from '#runtime/commit-log/log-state'
@@ -114,6 +115,15 @@ test('pins replace those of the same holder', () => {
   expect(
     fold(...started, checkpointBody(1, 1, '1.1'), pin(5000), pin(6000)).pins.map((p) => p.until),
   ).toEqual([6000])
+})
+
+test('a savepoint that the state does not remember any more may be in the log', () => {
+  const all = Array.from({ length: 1002 }, (_, i) => savepointBody(i + 1))
+  const few = fold(...started, ...all.slice(1, 3))
+  expect([1, 2, 3, 4].map((id) => mayBeLogged(few, id))).toEqual([false, true, true, false])
+  const many = fold(...started, ...all)
+  expect(many.savepoints).toHaveLength(1000)
+  expect([1, 2, 3, 1002, 1003].map((id) => mayBeLogged(many, id))).toEqual([true, true, true, true, false])
 })
 
 describe('impossible sequences', () => {

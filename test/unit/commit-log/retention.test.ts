@@ -18,14 +18,14 @@ async function stateAfter(...bodies: LogBody[]): Promise<LogState> {
 describe('chooseRetired', () => {
   test('keeps the newest, counting the one that completes', async () => {
     const state = await stateAfter(...started)
-    expect(chooseRetired(state, { retain: 3, now: 0 })).toEqual([1])
-    expect(chooseRetired(state, { retain: 1, now: 0 })).toEqual([1, 2, 3])
-    expect(chooseRetired(state, { retain: 9, now: 0 })).toEqual([])
+    expect(chooseRetired(state, { retain: 3, now: 0, asked: new Set() })).toEqual([1])
+    expect(chooseRetired(state, { retain: 1, now: 0, asked: new Set() })).toEqual([1, 2, 3])
+    expect(chooseRetired(state, { retain: 9, now: 0, asked: new Set() })).toEqual([])
   })
   test('keeps pinned ones beyond that', async () => {
     const state = await stateAfter(...started, { kind: 'PIN', ids: [1], by: 'fork', until: 500 })
-    expect(chooseRetired(state, { retain: 1, now: 499 })).toEqual([2, 3])
-    expect(chooseRetired(state, { retain: 1, now: 500 })).toEqual([1, 2, 3])
+    expect(chooseRetired(state, { retain: 1, now: 499, asked: new Set() })).toEqual([2, 3])
+    expect(chooseRetired(state, { retain: 1, now: 500, asked: new Set() })).toEqual([1, 2, 3])
   })
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { encodeListSection } from '#runtime/state/list-state'
 import type { StateFileReader, StateSection } from '#runtime/state/keyed-state'
-import { encodeStateFile, openStateFile, openStateFileLazily } from '#runtime/state/snapshot-format'
+import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
 
 const block = (keyGroup: number, bytes: Uint8Array, more: Partial<StateSection> = {}): StateSection => ({
   uid: 'count',
@@ -84,45 +84,5 @@ describe('openStateFile()', () => {
     expect(() => openStateFile(bytes).bytes(1)).toThrow(
       'the checksum of block 1 (operator count, table running, key group 0) does not match',
     )
-  })
-})
-
-describe('openStateFileLazily()', () => {
-  const openCounted = async (bytes: Uint8Array) => {
-    const reads: string[] = []
-    const file = await openStateFileLazily(bytes.length, (start, end) => {
-      reads.push(`${start}-${end}`)
-      return Promise.resolve(bytes.subarray(start, end))
-    })
-    return { file, reads }
-  }
-
-  test('reads only the ranges of the wanted key groups, with lists and drops', async () => {
-    const { file, reads } = await openCounted(
-      encodeStateFile({ mode: 'full', sections }, { compress: false }),
-    )
-    const part = await file.load(2, 4)
-    expect(everything(part)).toEqual([expected[0], expected[3], expected[4]])
-    expect(file.ranges(2, 4)).toHaveLength(2)
-    expect(reads).toHaveLength(3)
-    expect(everything(await file.load(0, 128))).toEqual(expected)
-    expect(file.ranges(0, 128)).toHaveLength(1)
-  })
-
-  test('reads an index larger than its first guess', async () => {
-    const many = Array.from({ length: 3000 }, (_, i) => block(i, Buffer.from(`group ${i}`)))
-    const { file, reads } = await openCounted(
-      encodeStateFile({ mode: 'full', sections: many }, { compress: false }),
-    )
-    expect(file.index).toHaveLength(3000)
-    expect(reads).toHaveLength(2)
-    expect(Buffer.from((await file.load(2999, 3000)).bytes(0)).toString()).toBe('group 2999')
-  })
-
-  test('notices a short read and a damaged block', async () => {
-    const bytes = encodeStateFile({ mode: 'full', sections }, { compress: false })
-    await expect(openStateFileLazily(bytes.length + 1, () => Promise.resolve(bytes))).rejects.toThrow(corrupt)
-    const { file } = await openCounted(Uint8Array.from(bytes).fill(0, 8, 12))
-    await expect(file.load(0, 1).then((part) => part.bytes(1))).rejects.toThrow(corrupt)
   })
 })
