@@ -1,6 +1,9 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { World } from './world.ts'
 
+/** Time does not pass in smaller steps: sums of fractions would never get there. */
+const SHORTEST_MS = 0.001
+
 /** What runs in a simulated process. A new one is made at each start. */
 export interface Process {
   /** SIGTERM: ends in an orderly way. */
@@ -165,13 +168,13 @@ export class SimNode {
       const fire = (): void => {
         if (!live) return
         const earlyMs = due - monotonic()
-        if (earlyMs > 1e-6) return wait(earlyMs)
+        if (earlyMs > SHORTEST_MS) return wait(earlyMs)
         done()
         if (isLive()) run()
       }
       let timer: Timer
       const wait = (ms: number): void => {
-        timer = world.clock.after(ms, () => this.deliver(life, fire))
+        timer = world.clock.after(ms > 0 ? Math.max(ms, SHORTEST_MS) : 0, () => this.deliver(life, fire))
       }
       wait(delayMs)
       return {
