@@ -1,4 +1,4 @@
-import type { PodTemplate } from '#operator/api/v1alpha1/stream-job'
+import type { PodTemplate } from '#operator/api/v1alpha1/pods'
 import type { Component } from './labels.ts'
 
 /**

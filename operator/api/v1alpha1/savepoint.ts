@@ -1,6 +1,6 @@
 import * as z from 'zod'
+import { API_VERSION } from '#operator/api/group'
 import { conditions, duration, immutable, objectMeta, objectRef, time, withRules } from '#operator/api/schema'
-import { API_VERSION } from './stream-job.ts'
 
 const s3Url = (what: string) =>
   withRules(

@@ -3,6 +3,7 @@ import { systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { Controller, DONE, requeueAfter, type Outcome } from '#operator/controller/controller'
+import type { Key } from '#operator/kube/store'
 import { WorkQueue } from '#operator/controller/workqueue'
 import { VirtualClock } from '#sim/virtual-clock'
 
@@ -83,7 +84,7 @@ describe('Controller', () => {
     reconcile: (call: number) => Promise<Outcome> | Outcome,
     calls: number,
   ): Promise<string[]> {
-    const q = new WorkQueue({
+    const q = new WorkQueue<Key>({
       clock: systemClock,
       random: () => 0.5,
       backoff: { initialMs: 1, maxMs: 5, multiplier: 2, jitter: 0 },

@@ -7,11 +7,13 @@ import {
 } from '#operator/api/v1alpha1/savepoint'
 import { decideSavepoint, type SavepointPlan } from '#operator/savepoint/decide'
 import type { ObservedSavepoint } from '#operator/savepoint/observed'
+import { type FactsView, NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { savepointStatus } from '#operator/savepoint/status'
 import { JOB } from '../fixtures.ts'
 import { facts, NOW } from '../stream-job/observed.ts'
 
-const LEADER = { pod: 'a', address: { host: 'h', port: 1, token: 't' } }
+const LEADER = { pod: 'a', address: { url: 'http://h:1', token: 't' } }
+const LED: FactsView = { ...NOTHING_KNOWN, leader: LEADER, hasAnswered: true }
 const STARTED = { phase: 'InProgress', startedAt: new Date(NOW - 2000).toISOString() } as const
 const TRIGGER = 'savepoint-abcdefgh-uid-0'
 
@@ -34,7 +36,7 @@ function observed(
     madeFor: undefined,
     madeFromUid: undefined,
     job: { uid: JOB.uid, phase: 'Running', storageUrl: 's3://shared/root' },
-    facts: { facts: facts(), leader: LEADER, answered: true, leaderlessMs: 0 },
+    facts: { ...LED, facts: facts() },
     ...over,
   }
 }
@@ -42,17 +44,15 @@ const withOperation = (status: SavepointStatus, operation: Partial<OperationView
   observed({
     status,
     facts: {
+      ...LED,
       facts: facts({
         operations: [
           { triggerId: TRIGGER, type: 'savepoint', status: 'InProgress', startedAt: NOW, ...operation },
         ],
       }),
-      leader: LEADER,
-      answered: true,
-      leaderlessMs: 0,
     },
   })
-const noFacts = { facts: undefined, leader: undefined, answered: true, leaderlessMs: 9000 }
+const noFacts: FactsView = { ...NOTHING_KNOWN, hasAnswered: true, leaderlessMs: 9000 }
 const told = (p: SavepointPlan) => [p.status.phase, p.reason]
 
 describe('decideSavepoint()', () => {
@@ -117,14 +117,14 @@ describe('decideSavepoint()', () => {
     expect(schema.safeParse(status).error).toBeUndefined()
   })
 
-  test('tries again under another name and at another place after a failure', () => {
+  test('makes another attempt under another name and at another place after a failure', () => {
     const error = { code: 'STO_UNAVAILABLE', message: 'slow down', retry: 'backoff', context: {} } as const
     const failed = decideSavepoint(withOperation(STARTED, { status: 'Failed', error }))
     expect([...told(failed), failed.status.failures, failed.message]).toEqual([
       'Pending',
       'Retrying',
       1,
-      'Try 1 failed: slow down',
+      'Attempt 1 failed: slow down',
     ])
     expect(told(decideSavepoint(observed({ status: failed.status })))).toEqual(['Pending', 'Retrying'])
     const again = decideSavepoint(observed({ status: failed.status, now: NOW + 60_000 }))
@@ -146,7 +146,7 @@ describe('decideSavepoint()', () => {
     ])
   })
 
-  test('asks again when the leader does not know it, and counts a try as failed when that lasts', () => {
+  test('asks again when the leader does not know it, and counts an attempt as failed when that lasts', () => {
     expect(decideSavepoint(observed({ status: STARTED })).request?.triggerId).toBe(TRIGGER)
     expect(told(decideSavepoint(observed({ status: STARTED, now: NOW + 60_000 })))).toEqual([
       'Pending',

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { decide } from '#operator/stream-job/decide'
 import { checkpointRefreshIn, streamJobStatus } from '#operator/stream-job/status'
-import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import {
   blocked,
   facts,
@@ -102,11 +103,37 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
     expect(ready(statusOf(withRun({ outcome: 'Failed', outcomeMessage: 'boom' })))?.message).toBe('boom')
   })
 
+  test('a job whose JobManagers cannot lead is not taken for failed, and says what hinders them', () => {
+    const obstacle = {
+      code: 'STO_DENIED',
+      message: 'The store refused the credentials.',
+      retry: 'never',
+      context: {},
+    } as const
+    const refused: Modifier = (o) => ({ ...o, facts: { ...o.facts, obstacle } })
+    const first = statusOf(withoutLeader(5000), withStatus({ phase: 'Starting' }), refused)
+    expect([first.phase, ready(first)?.reason]).toEqual(['Starting', 'Starting'])
+    expect(ready(first)?.message).toBe('Waiting for a JobManager to lead. The store refused the credentials.')
+    const later = statusOf(withoutLeader(60_000), refused)
+    expect([later.phase, ready(later)?.reason]).toEqual(['Restarting', 'NoLeader'])
+    expect(ready(later)?.message).toContain('The store refused the credentials.')
+  })
+
+  test('while a run is being stopped the status says why, also before it can be asked', () => {
+    expect(ready(statusOf(withHash('h2'), withoutLeader(1000)))).toMatchObject({
+      reason: 'Stopping',
+      message: 'The spec has changed; waiting for a JobManager that leads.',
+    })
+    expect(ready(statusOf(withHash('h2'), withoutLeader(1000), podProblem))?.message).toContain(
+      'no such image',
+    )
+  })
+
   test('a restarted operator does not call a job not ready before it has heard of it', () => {
     const before = statusOf()
     const unheard: Modifier = (o) => ({
       ...o,
-      facts: { facts: undefined, leader: undefined, answered: false, leaderlessMs: 100 },
+      facts: { ...NOTHING_KNOWN, leaderlessMs: 100 },
     })
     expect(summary(statusOf(withStatus(before), unheard))).toEqual(summary(before))
     expect(statusOf(withStatus(before), unheard).phase).toBe('Running')
