@@ -22,7 +22,7 @@ Exit codes:
 
 const EXAMPLES = `
 Examples:
-  weir run job.ts --arg input=data/ --arg output=out/    run a job here, on two task managers
+  weir run job.ts --arg input=data/ --arg output=out/    run a job here, on two TaskManagers
   weir run job.yaml                                      the same manifest that kubectl apply takes
   weir savepoint word-count                              of a local job
   kubectl weir status word-count                         of a StreamJob on a cluster (or: weir status stj/word-count)`

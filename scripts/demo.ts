@@ -73,7 +73,7 @@ async function countWords(bytes: number): Promise<DemoRun> {
   console.log(
     `word count over ${text.files} files, ${formatBytes(text.bytes)}: READMEs, change logs and licences from node_modules, ${text.rounds} times over`,
   )
-  console.log('2 task managers x 2 slots as processes of this machine, a checkpoint each second\n')
+  console.log('2 TaskManagers x 2 slots as processes of this machine, a checkpoint each second\n')
   return await runWordCount({ module: join(root, 'examples', 'word-count.ts'), input, output, stateDir, say })
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { collect, type OutputOptions, positiveInteger, withOutput } from '#cli/command-options'
 import type { CliContext } from '#cli/context'
 
-export interface PlanOptions extends OutputOptions {
+interface PlanOptions extends OutputOptions {
   readonly arg?: readonly string[]
   readonly parallelism?: number
   readonly from?: string

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
-import { TARGET, withTarget } from '#cli/command-options'
+import { type OutputOptions, TARGET, withTarget } from '#cli/command-options'
 import { type CliContext, targetOf } from '#cli/context'
-import type { OutputOptions } from '#cli/command-options'
 import type { TargetOptions } from '#cli/target'
 
-export interface RestoreCommandOptions extends TargetOptions, OutputOptions {
+interface RestoreOptions extends TargetOptions, OutputOptions {
   readonly allowNonRestoredState?: boolean
 }
 
@@ -18,7 +17,7 @@ export function registerRestore(program: Command, cli: CliContext): void {
     .argument('<job>', TARGET)
     .argument('<savepoint>', 'directory or URL of a savepoint, or svp/NAME for a Savepoint object')
     .option('--allow-non-restored-state', 'drop state that no operator takes over')
-    .action(async (name: string, savepoint: string, options: RestoreCommandOptions) => {
+    .action(async (name: string, savepoint: string, options: RestoreOptions) => {
       const target = await targetOf(cli, name, options)
       if (target.kind === 'cluster') {
         const { restoreOnCluster } = await import('#cli/cluster/restore')

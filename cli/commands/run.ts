@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { collect, durationMs, type OutputOptions, positiveInteger, withOutput } from '#cli/command-options'
 import type { CliContext } from '#cli/context'
 
-export interface RunOptions extends OutputOptions {
+interface RunOptions extends OutputOptions {
   readonly arg?: readonly string[]
   readonly taskManagers?: number
   readonly slots?: number

@@ -3,7 +3,7 @@ import { durationMs, type OutputOptions, TARGET, withTarget } from '#cli/command
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
 
-export interface SavepointOptions extends TargetOptions, OutputOptions {
+interface SavepointOptions extends TargetOptions, OutputOptions {
   readonly path?: string
   readonly name?: string
   readonly timeout: number

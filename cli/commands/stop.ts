@@ -3,7 +3,7 @@ import { durationMs, type OutputOptions, TARGET, withTarget } from '#cli/command
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
 
-export interface StopOptions extends TargetOptions, OutputOptions {
+interface StopOptions extends TargetOptions, OutputOptions {
   /** true: a savepoint in its default place; a string: where. */
   readonly savepoint?: boolean | string
   readonly drain?: boolean

@@ -7,9 +7,8 @@ import { formatPlan } from '#runtime/graph/plan-text'
 import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
 import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
-import type { PlanOptions } from '#cli/commands/plan'
 import type { Output } from '#cli/output'
-import { readLocalJob } from './job-file.ts'
+import { type JobFileOptions, readLocalJob } from './job-file.ts'
 import type { LocalJob } from './local-job.ts'
 import { environmentS3 } from './storage-path.ts'
 
@@ -20,7 +19,7 @@ import { environmentS3 } from './storage-path.ts'
 export async function showPlan(
   output: Output,
   file: string,
-  options: PlanOptions,
+  options: JobFileOptions,
   cwd: string,
 ): Promise<void> {
   const job = await readLocalJob(file, options, cwd)

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { LocalCluster } from '#cli/local/local-cluster'
-import { processLine } from '#cli/local/run-in-foreground'
+import { lostLine } from '#cli/local/run-view'
 import { eventLines, recoveryMs, recoveryParts } from '#cli/progress/event-lines'
 import type { RecoveryView } from '#runtime/contract/rest'
 import { committedFiles } from '#tools/word-count/committed-output'
@@ -65,10 +65,7 @@ export async function runWordCount({
   const checkpointMs: number[] = []
   let killed = false
   let before = cluster.facts()
-  cluster.events.on('process', (event) => {
-    const line = processLine(event)
-    if (line !== undefined) say(line)
-  })
+  cluster.events.on('lost', (name, exit) => say(lostLine(name, exit)))
   cluster.events.on('facts', (facts) => {
     for (const line of eventLines(before, facts)) say(line)
     const { last, completed } = facts.checkpoint
@@ -76,7 +73,7 @@ export async function runWordCount({
     before = facts
     if (killed || facts.state !== 'Running' || completed < CHECKPOINTS_BEFORE_KILL) return
     killed = true
-    say('kill -9 of task manager tm-2')
+    say('kill -9 of TaskManager tm-2')
     cluster.killTaskManager(1)
   })
   const limit = setTimeout(() => void cluster.kill(), WHOLE_RUN_MS)

@@ -67,13 +67,27 @@ describe('restorePatch()', () => {
 
 const job: StreamJobObject = {
   metadata: { name: 'wc', namespace: 'shop', generation: 3 },
-  spec: { taskManager: { replicas: 2 } },
+  spec: { job: { inline: 'export default 1' }, taskManager: { replicas: 2 } },
   status: {
     observedGeneration: 3,
     phase: 'Running',
     replicas: 2,
-    conditions: [{ type: 'Ready', status: 'True', reason: 'Running', message: 'all is well' }],
-    lastCheckpoint: { id: 7, completedAt: '2026-01-01T00:00:00Z', sizeBytes: 2048, duration: '18ms' },
+    conditions: [
+      {
+        type: 'Ready',
+        status: 'True',
+        reason: 'Running',
+        message: 'all is well',
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      },
+    ],
+    lastCheckpoint: {
+      id: 7,
+      completedAt: '2026-01-01T00:00:00Z',
+      path: 's3://b/chk/7-1',
+      sizeBytes: 2048,
+      duration: '18ms',
+    },
   },
 }
 
@@ -93,7 +107,7 @@ describe('statusText()', () => {
     expect(text).toMatch(/^last checkpoint: +7, 30s ago: 2.0 KiB in 18ms$/m)
   })
   test('says so when the operator has not seen the object', () => {
-    expect(statusText({ metadata: { name: 'new' }, spec: {} }, 0)).toContain(
+    expect(statusText({ metadata: { name: 'new' }, spec: job.spec }, 0)).toContain(
       'the operator has not seen it yet',
     )
   })

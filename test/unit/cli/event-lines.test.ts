@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { JobFacts } from '#runtime/contract/rest'
-import { eventLines, hasEnded, recoveryMs } from '#cli/progress/event-lines'
+import { eventLines, recoveryMs } from '#cli/progress/event-lines'
 
 const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   version: '0.1.0',
   job: { namespace: 'default', name: 'j', uid: 'u' },
   run: 1,
   leading: true,
-  leader: 'job-manager',
+  leader: 'jm-1',
   epoch: 1,
   attempt: '1.1',
   state: 'Running',
@@ -46,7 +46,7 @@ describe('eventLines()', () => {
   test('says that the job runs, and from what', () => {
     const waiting = facts({ state: 'WaitingForSlots' })
     expect(eventLines(waiting, facts({ restoredFrom: 'file:///x/chk/7-2/manifest.json' }))).toEqual([
-      'running: parallelism 4 on 2 task managers, restored from checkpoint 7',
+      'running: parallelism 4 on 2 TaskManagers, restored from checkpoint 7',
     ])
   })
   test('tells each newly completed checkpoint once', () => {
@@ -107,8 +107,16 @@ describe('eventLines()', () => {
       error: { code: 'USR_FAILED', message: 'boom in words', retry: 'never', context: {} },
     })
     expect(eventLines(facts(), now)).toEqual(['failed: boom in words'])
-    expect(hasEnded(now)).toBe(true)
-    expect(hasEnded(facts())).toBe(false)
+  })
+  test('tells what keeps a job from running, once', () => {
+    const error = { code: 'STO_DENIED', message: 'no access', retry: 'never', context: {} } as const
+    const waiting = facts({ state: 'Created', message: 'no access', error })
+    expect(eventLines(facts({ state: 'Created' }), waiting)).toEqual(['no access'])
+    expect(eventLines(waiting, waiting)).toEqual([])
+    const deploying = facts({ state: 'Deploying', message: 'cannot read the restore point', error })
+    expect(eventLines(facts({ state: 'WaitingForSlots' }), deploying)).toEqual([
+      'cannot read the restore point: no access',
+    ])
   })
   test('tells a savepoint when it has completed', () => {
     const operation = {

@@ -1,32 +1,19 @@
 import { expect, test } from 'vitest'
-import type { Clock } from '#runtime/base/clock'
+import { TestClock } from '#runtime/testing/test-clock'
 import { Recoveries } from '#runtime/job-manager/recoveries'
 
-class TestClock implements Clock {
-  time = 1000
-  now(): number {
-    return this.time
-  }
-  monotonic(): number {
-    return this.time
-  }
-  after() {
-    return { cancel: () => {} }
-  }
-}
-
 test('a recovery shows the milliseconds of each phase, and a second failure on the way extends the same one', () => {
-  const clock = new TestClock()
+  const clock = new TestClock(1000)
   const recoveries = new Recoveries(clock)
-  recoveries.begin('tm-1 was lost', 5, 0)
-  clock.time += 20
+  recoveries.begin('tm-1 was lost', { detectMs: 5 })
+  clock.advance(20)
   recoveries.deploying(7)
-  recoveries.begin('tm-2 was lost', 0, 0)
-  clock.time += 100
+  recoveries.begin('tm-2 was lost', { detectMs: 0 })
+  clock.advance(100)
   recoveries.running()
   expect(recoveries.views).toHaveLength(1)
   expect(recoveries.views[0]?.firstRecordMs).toBeUndefined()
-  clock.time += 3
+  clock.advance(3)
   recoveries.firstRecord()
   expect(recoveries.views).toEqual([
     {
@@ -43,14 +30,14 @@ test('a recovery shows the milliseconds of each phase, and a second failure on t
 })
 
 test('the first deployment of a job is not a recovery, and the last ten are kept', () => {
-  const clock = new TestClock()
+  const clock = new TestClock(1000)
   const recoveries = new Recoveries(clock)
   recoveries.deploying(undefined)
   recoveries.running()
   recoveries.firstRecord()
   expect(recoveries.views).toEqual([])
   for (let i = 0; i < 12; i++) {
-    recoveries.begin(`failure ${i}`, 0, 0)
+    recoveries.begin(`failure ${i}`, { detectMs: 0 })
     recoveries.deploying(i)
     recoveries.running()
     recoveries.firstRecord()

@@ -5,9 +5,9 @@ import { silentLogger } from '#runtime/base/logger'
 import { Controller, DONE, requeueAfter, type Outcome } from '#operator/controller/controller'
 import type { Key } from '#operator/kube/store'
 import { WorkQueue } from '#operator/controller/workqueue'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 
-const queue = (clock = new VirtualClock()) => ({
+const queue = (clock = new TestClock()) => ({
   clock,
   queue: new WorkQueue({
     clock,
@@ -48,7 +48,7 @@ describe('WorkQueue', () => {
     q.addAfter('a', 100)
     q.addAfter('a', 10)
     q.addAfter('a', 50)
-    await clock.advance(10)
+    clock.advance(10)
     expect(q.depth).toBe(1)
   })
 
@@ -57,7 +57,7 @@ describe('WorkQueue', () => {
     q.addAfter('a', 100)
     q.add('a')
     q.done((await q.take())!)
-    await clock.advance(1000)
+    clock.advance(1000)
     expect(q.depth).toBe(0)
   })
 
