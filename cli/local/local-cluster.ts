@@ -225,8 +225,9 @@ export class LocalCluster {
   #take(facts: JobFacts): void {
     this.#facts = facts
     this.#hasRun ||= facts.state === 'Running'
-    this.events.emit('facts', facts)
     const outcome = outcomeOf(facts, this.#hasRun)
+    // Facts of a job that would wait for a person are left out: it ends with their error instead.
+    if (outcome === undefined || isFinal(facts.state)) this.events.emit('facts', facts)
     if (outcome !== undefined) void this.#end(outcome)
   }
 

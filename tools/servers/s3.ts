@@ -30,9 +30,10 @@ export interface S3Server extends AsyncDisposable {
   kill(): Promise<void>
   /**
    * Ends in an orderly way and starts again on the same port with the same objects. (Killed while
-   * it completes an upload, versitygw 1.8.0 can lose the upload.)
+   * it completes an upload, versitygw 1.8.0 can lose the upload.) With another secret key it
+   * refuses whoever has the one of the start.
    */
-  restart(): Promise<void>
+  restart(options?: { readonly secretKey: string }): Promise<void>
 }
 
 /**
@@ -95,8 +96,9 @@ export async function startS3(): Promise<S3Server> {
       },
       stop,
       kill: () => server.end('SIGKILL'),
-      async restart() {
+      async restart(options = { secretKey }) {
         await server.end('SIGTERM')
+        env.ROOT_SECRET_KEY = options.secretKey
         await server.start()
       },
       [Symbol.asyncDispose]: stop,
