@@ -26,13 +26,11 @@ export function statusText(job: StreamJobObject, now: number): string {
 
 function headText(job: StreamJobObject, now: number): string {
   const { metadata, spec, status = {} } = job
-  const ready = conditionOf(job, 'Ready')
-  const stalled = conditionOf(job, 'Stalled')
   return fields([
     ['job', `${metadata.namespace ?? 'default'}/${metadata.name}`],
     ['phase', status.phase ?? 'the operator has not seen it yet'],
-    ['ready', ready && sentence(ready)],
-    ['stalled', stalled?.status === 'True' ? sentence(stalled) : undefined],
+    ['ready', sentence(conditionOf(job, 'Ready'))],
+    ['stalled', stalledSentence(job)],
     ['wanted', spec.state ?? 'Running'],
     ['run', status.runId && `${status.runId}, attempt ${status.attempt ?? '-'}`],
     ['task managers', taskManagersText(job)],
@@ -71,8 +69,14 @@ const recoveriesText = (recoveries: NonNullable<StreamJobStatus['recoveries']>, 
     ]),
   )
 
-const sentence = ({ status, reason, message }: Condition): string =>
-  [status, reason, message].filter((part) => part !== '').join(', ')
+const sentence = (condition: Condition | undefined): string | undefined =>
+  condition &&
+  [condition.status, condition.reason, condition.message].filter((part) => part !== '').join(', ')
+
+function stalledSentence(job: StreamJobObject): string | undefined {
+  const stalled = conditionOf(job, 'Stalled')
+  return stalled?.status === 'True' ? sentence(stalled) : undefined
+}
 
 export const ageOf = (time: string | undefined, now: number): string =>
   time === undefined ? '-' : formatAge(now - Date.parse(time))

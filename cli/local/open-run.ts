@@ -66,8 +66,7 @@ async function prepareRun(
   const record = isNew ? newRecord(job, previous, now) : previous
   refuseOther(state, record, job)
   const log = isNew ? undefined : await readJobLog(state, record)
-  const hasActed = job.restoreKey !== undefined && job.restoreKey === record.restoreKey
-  const restore = hasActed ? undefined : job.restore
+  const restore = restoreToApply(job, record)
   if (restore === undefined) refuseFinished(job.name, log)
   const run = Math.max(record.run, log?.run ?? 0) + 1
   const current: LocalRecord = {
@@ -81,6 +80,12 @@ async function prepareRun(
   if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
   state.write(current)
   return { state, record: current, run, log, restore }
+}
+
+/** A restore block that stays in a manifest acts once. */
+function restoreToApply({ restore, restoreKey }: LocalJob, record: LocalRecord): RestoreOptions | undefined {
+  const hasActed = restoreKey !== undefined && restoreKey === record.restoreKey
+  return hasActed ? undefined : restore
 }
 
 function refuseOther(state: StateDir, record: LocalRecord, job: LocalJob): void {

@@ -1,5 +1,5 @@
 import { formatBytes } from '#runtime/base/units'
-import { isFinal, type JobFacts, type RecoveryView } from '#runtime/contract/rest'
+import { type FinalState, isFinal, type JobFacts, type RecoveryView } from '#runtime/contract/rest'
 
 /**
  * What is worth a line between two readings of a job's facts, oldest first. The facts are levels:
@@ -68,20 +68,20 @@ function errorLines(before: JobFacts | undefined, { error, message, state }: Job
 }
 
 function entered(before: JobFacts | undefined, now: JobFacts): string[] {
-  switch (now.state) {
-    case 'Running':
-      return now.restarts > 0 && before !== undefined ? [] : [runningLine(now)]
+  if (isFinal(now.state)) return [endLine(now.state, now)]
+  const isKnown = now.restarts > 0 && before !== undefined
+  return now.state === 'Running' && !isKnown ? [runningLine(now)] : []
+}
+
+function endLine(state: FinalState, { error, message, checkpoint: { last } }: JobFacts): string {
+  switch (state) {
     case 'Failed':
-      return [`failed: ${now.error?.message ?? now.message}`]
+      return `failed: ${error?.message ?? message}`
     case 'Finished':
-      return ['finished: every input is read, every output committed']
+      return 'finished: every input is read, every output committed'
     case 'Suspended':
-    case 'Drained': {
-      const { last } = now.checkpoint
-      return [`${now.state.toLowerCase()}${last === undefined ? '' : ` with checkpoint ${last.id}`}`]
-    }
-    default:
-      return []
+    case 'Drained':
+      return `${state.toLowerCase()}${last === undefined ? '' : ` with checkpoint ${last.id}`}`
   }
 }
 

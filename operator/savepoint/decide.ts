@@ -112,30 +112,36 @@ function isRunning({ facts: { facts }, job }: ObservedSavepoint): boolean {
 function inProgress(o: ObservedSavepoint): SavepointPlan {
   const operation = o.facts.facts?.operations.find((op) => op.triggerId === triggerIdOf(o))
   if (operation?.status === 'Completed') return completed(o, operation)
-  const sinceMs = o.now - Date.parse(o.status.startedAt ?? '')
-  const failure = failureOf(o, operation, sinceMs)
-  if (failure !== undefined) return failed(o, failure)
-  const path = targetPath(o)
-  const isUnasked = operation === undefined && o.facts.facts?.state === 'Running'
+  if (operation?.status === 'Failed') return failed(o, reasonOf(operation))
+  const loss = lossOf(o, operation, o.now - Date.parse(o.status.startedAt ?? ''))
+  if (loss !== undefined) return failed(o, loss)
   return {
     status: o.status,
     reason: 'InProgress',
     message: 'The savepoint is being taken.',
     requeueAfterMs: WAIT_MS,
-    ...(isUnasked && path !== undefined ? { request: { triggerId: triggerIdOf(o), path } } : {}),
+    ...(operation === undefined ? askAgain(o) : {}),
   }
 }
 
-/** Why the attempt under way has failed; undefined while it may still complete. */
-function failureOf(
-  o: ObservedSavepoint,
+/** A leader that does not know the attempt is asked once more. */
+function askAgain(o: ObservedSavepoint): Pick<SavepointPlan, 'request'> {
+  const path = targetPath(o)
+  const canAsk = o.facts.facts?.state === 'Running' && path !== undefined
+  return canAsk ? { request: { triggerId: triggerIdOf(o), path } } : {}
+}
+
+const reasonOf = ({ error }: OperationView): string => error?.message ?? 'the JobManager gave no reason'
+
+/** Why nothing is to be expected of the attempt under way; undefined while it may still complete. */
+function lossOf(
+  { job, spec, facts: { facts } }: ObservedSavepoint,
   operation: OperationView | undefined,
   sinceMs: number,
 ): string | undefined {
-  if (operation?.status === 'Failed') return operation.error?.message ?? 'the JobManager gave no reason'
-  if (o.job === undefined) return `StreamJob ${o.spec.streamJobRef?.name} was deleted meanwhile`
-  if (!(sinceMs <= parseDuration(o.spec.timeout))) return `it was not complete within ${o.spec.timeout}`
-  const isLost = operation === undefined && o.facts.facts !== undefined && sinceMs > LOST_AFTER_MS
+  if (job === undefined) return `StreamJob ${spec.streamJobRef?.name} was deleted meanwhile`
+  if (!(sinceMs <= parseDuration(spec.timeout))) return `it was not complete within ${spec.timeout}`
+  const isLost = operation === undefined && facts !== undefined && sinceMs > LOST_AFTER_MS
   return isLost ? 'the JobManager that was asked for it is gone' : undefined
 }
 

@@ -90,19 +90,26 @@ function notStarting(where: string, { state }: ContainerStatus): PodProblem[] {
   return CONFIG.has(reason) ? [{ reason: 'ContainerConfigInvalid', message: text }] : []
 }
 
-function ending(where: string, { state, lastState, restartCount = 0 }: ContainerStatus): PodProblem[] {
-  const ended = state?.terminated ?? lastState?.terminated
-  if (ended === undefined) return []
-  const isFailing = state?.waiting?.reason === 'CrashLoopBackOff' || state?.terminated !== undefined
+function ending(where: string, container: ContainerStatus): PodProblem[] {
+  const { restartCount = 0 } = container
+  const ended = lastEnd(container)
+  const isFailing = isEnding(container)
   const restarts = `(${restartCount} restarts)`
-  if (ended.reason === 'OOMKilled' && (isFailing || restartCount > 0)) {
+  if (ended?.reason === 'OOMKilled' && (isFailing || restartCount > 0)) {
     const what = `${where} was killed because it used more memory than its limit ${restarts}.`
     return [{ reason: 'OutOfMemory', message: `${what} Raise resources.limits.memory.` }]
   }
-  if (!isFailing || ended.exitCode === 0) return []
+  if (ended === undefined || !isFailing || ended.exitCode === 0) return []
   const message = `${where} ended with code ${ended.exitCode} ${restarts}: ${lastLines(ended.message)}`
   return [{ reason: 'ContainerFailing', message }]
 }
+
+const lastEnd = ({ state, lastState }: ContainerStatus): ContainerState['terminated'] =>
+  state?.terminated ?? lastState?.terminated
+
+/** It does not run now, and not because it has never started. */
+const isEnding = ({ state }: ContainerStatus): boolean =>
+  state?.waiting?.reason === 'CrashLoopBackOff' || state?.terminated !== undefined
 
 /** The end of what the container said, where the error is. */
 function lastLines(text: string | undefined): string {

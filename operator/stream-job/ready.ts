@@ -44,22 +44,27 @@ function summary({ o, plan, facts, problem }: View): Summary {
   return running(o, facts)
 }
 
+/** What is said of an ended run that left no message. */
+const ENDED: Readonly<Record<RunOutcome, string>> = {
+  Finished: 'All sources have ended.',
+  Drained: 'The job was drained.',
+  Failed: 'The job failed.',
+  Suspended: 'The job is suspended.',
+  Superseded: 'The job is suspended.',
+}
+
 function ended(o: Observed, outcome: RunOutcome, said: string): Summary {
+  const message = said || ENDED[outcome]
   switch (outcome) {
     case 'Finished':
     case 'Drained':
-      return {
-        status: 'True',
-        reason: outcome,
-        message: said || (outcome === 'Finished' ? 'All sources have ended.' : 'The job was drained.'),
-        isComplete: true,
-      }
+      return { status: 'True', reason: outcome, message, isComplete: true }
     case 'Failed':
-      return { ...notReady('JobFailed', said || 'The job failed.'), isStalled: true }
+      return { ...notReady('JobFailed', message), isStalled: true }
     case 'Suspended':
     case 'Superseded':
       return o.spec.state === 'Suspended'
-        ? { status: 'True', reason: 'Suspended', message: said || 'The job is suspended.' }
+        ? { status: 'True', reason: 'Suspended', message }
         : notReady('Starting', 'The next run is being made.')
   }
 }

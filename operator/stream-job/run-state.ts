@@ -60,15 +60,8 @@ function wantsRunToDrain({ status: { run } }: Observed): boolean {
 
 function wantsRunToRun(o: Observed): boolean {
   const { run } = o.status
-  switch (run?.outcome) {
-    case undefined:
-    case 'Finished':
-      return isChanged(o)
-    case 'Suspended':
-    case 'Superseded':
-    case 'Drained':
-      return true
-    case 'Failed':
-      return isChanged(o) || o.generation > (run?.generation ?? 0)
-  }
+  if (run?.outcome === undefined || run.outcome === 'Finished') return isChanged(o)
+  // A failed job runs again once anything of its spec is touched.
+  if (run.outcome === 'Failed') return isChanged(o) || o.generation > run.generation
+  return true
 }

@@ -33,54 +33,50 @@ const podProblem: Modifier = (o) => ({
 })
 
 describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
-  const rows: readonly [string, readonly Modifier[], string, readonly boolean[], string][] = [
-    ['running', [], 'Running', [true, false, false, false], 'Running'],
-    ['never ran', [neverRan], 'Starting', [false, true, false, false], 'Starting'],
-    ['blocked', [neverRan, blocked('h')], 'StorageMissing', [false, false, true, false], 'Starting'],
+  /** What it is, how it came, [reason of Ready, phase], [Ready, Reconciling, Stalled, Complete]. */
+  const rows: readonly [string, readonly Modifier[], readonly [string, string], readonly boolean[]][] = [
+    ['running', [], ['Running', 'Running'], [true, false, false, false]],
+    ['never ran', [neverRan], ['Starting', 'Starting'], [false, true, false, false]],
+    ['blocked', [neverRan, blocked('h')], ['StorageMissing', 'Starting'], [false, false, true, false]],
     [
       'waiting for slots',
       [withFacts({ state: 'WaitingForSlots' }), withStatus({ phase: 'Starting' })],
-      'WaitingForSlots',
+      ['WaitingForSlots', 'Starting'],
       [false, true, false, false],
-      'Starting',
     ],
     [
       'restarting',
       [withFacts({ state: 'Restarting', restarts: 1 })],
-      'Restarting',
+      ['Restarting', 'Restarting'],
       [false, true, false, false],
-      'Restarting',
     ],
-    ['no leader', [withoutLeader(5000)], 'NoLeader', [false, true, false, false], 'Restarting'],
+    ['no leader', [withoutLeader(5000)], ['NoLeader', 'Restarting'], [false, true, false, false]],
     [
       'image not found',
       [withoutLeader(5000), withStatus({ phase: 'Starting' }), podProblem],
-      'ImagePullFailed',
+      ['ImagePullFailed', 'Starting'],
       [false, true, false, false],
-      'Starting',
     ],
-    ['upgrading', [withHash('h2')], 'Stopping', [false, true, false, false], 'Upgrading'],
-    ['suspending', [withSpec({ state: 'Suspended' })], 'Stopping', [false, true, false, false], 'Running'],
+    ['upgrading', [withHash('h2')], ['Stopping', 'Upgrading'], [false, true, false, false]],
+    ['suspending', [withSpec({ state: 'Suspended' })], ['Stopping', 'Running'], [false, true, false, false]],
     [
       'suspended',
       [withSpec({ state: 'Suspended' }), withRun({ outcome: 'Suspended' })],
-      'Suspended',
+      ['Suspended', 'Suspended'],
       [true, false, false, false],
-      'Suspended',
     ],
-    ['finished', [withRun({ outcome: 'Finished' })], 'Finished', [true, false, false, true], 'Finished'],
+    ['finished', [withRun({ outcome: 'Finished' })], ['Finished', 'Finished'], [true, false, false, true]],
     [
       'drained',
       [withSpec({ state: 'Drained' }), withRun({ outcome: 'Drained' })],
-      'Drained',
+      ['Drained', 'Drained'],
       [true, false, false, true],
-      'Drained',
     ],
-    ['failed', [withRun({ outcome: 'Failed' })], 'JobFailed', [false, false, true, false], 'Failed'],
+    ['failed', [withRun({ outcome: 'Failed' })], ['JobFailed', 'Failed'], [false, false, true, false]],
   ]
   test.each(rows)(
     '%s',
-    (_what, modifiers, reason, [isReady, isReconciling, isStalled, isComplete], phase) => {
+    (_what, modifiers, [reason, phase], [isReady, isReconciling, isStalled, isComplete]) => {
       const status = statusOf(...modifiers)
       expect(summary(status)).toMatchObject({
         Ready: isReady,
