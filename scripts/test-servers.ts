@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '#runtime/base/errors'
 import { VERSITYGW } from '#tools/servers/s3'
-import { parseSource } from '#test/kit/source-file'
+import { parseSource } from '#tools/source-file'
 import { aptTool, goTool } from '#tools/servers/tools'
 import { root } from './root.ts'
 

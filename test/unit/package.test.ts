@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
-import { repositoryRoot, sourceFiles } from '#test/kit/source-file'
+import { repositoryRoot, sourceFiles } from '#tools/source-file'
 
 interface PackageJson {
   readonly name: string

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-export const repositoryRoot: string = fileURLToPath(new URL('../..', import.meta.url))
+export const repositoryRoot: string = fileURLToPath(new URL('..', import.meta.url))
 
 export interface Import {
   /** As written: `./x.ts`, `#runtime/base/errors`, `pino`. */
