@@ -25,7 +25,8 @@ Examples:
   weir run job.ts --arg input=data/ --arg output=out/    run a job here, on two TaskManagers
   weir run job.yaml                                      the same manifest that kubectl apply takes
   weir savepoint word-count                              of a local job
-  kubectl weir status word-count                         of a StreamJob on a cluster (or: weir status stj/word-count)`
+  kubectl weir status word-count                         of a StreamJob on a cluster
+  weir status stj/word-count                             the same`
 
 /**
  * The command tree. Commands import what they need only when they run, so that --help stays fast.

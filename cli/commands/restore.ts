@@ -11,8 +11,10 @@ export function registerRestore(program: Command, cli: CliContext): void {
   withTarget(program.command('restore'))
     .summary('go back to a savepoint')
     .description(
-      'Go back to a savepoint. A local job must be stopped; it is run in the foreground from the savepoint, with the file and arguments of its last run.\n' +
-        'Of a StreamJob, spec.restore is set and spec.state is Running: the operator starts the job from it, once.',
+      'Go back to a savepoint. A local job must be stopped; it is run in the foreground from there, ' +
+        'with the file and arguments of its last run.\n' +
+        'Of a StreamJob, spec.restore is set and spec.state is Running: ' +
+        'the operator starts the job from it, once.',
     )
     .argument('<job>', TARGET)
     .argument('<savepoint>', 'directory or URL of a savepoint, or svp/NAME for a Savepoint object')

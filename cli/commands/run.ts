@@ -19,7 +19,8 @@ export function registerRun(program: Command, cli: CliContext): void {
   withOutput(program.command('run'))
     .summary('run a job on this machine')
     .description(
-      'Run a job module or a StreamJob manifest on this machine: a JobManager and TaskManagers as processes, files for checkpoints.\n' +
+      'Run a job module or a StreamJob manifest on this machine: ' +
+        'a JobManager and TaskManagers as processes, files for checkpoints.\n' +
         'Ctrl-C stops it with a checkpoint; the same command resumes it where it was.',
     )
     .argument('<file>', 'job module (.ts, .js) or StreamJob manifest (.yaml, .yml, .json)')

@@ -14,7 +14,8 @@ export function registerStop(program: Command, cli: CliContext): void {
   withTarget(program.command('stop'))
     .summary('stop a job so that it can be resumed')
     .description(
-      'Stop a running job with a checkpoint, or with a savepoint, and wait for it. Nothing is lost: the job can be resumed.\n' +
+      'Stop a running job with a checkpoint, or with a savepoint, and wait for it. ' +
+        'Nothing is lost: the job can be resumed.\n' +
         'On a cluster spec.state is set to Suspended (or Drained); set it to Running to resume.',
     )
     .argument('[job]', `${TARGET}; default: the only local job here`)

@@ -12,9 +12,10 @@ export interface JobOutcome {
 }
 
 /**
- * How the job ends by these facts; undefined while it continues. A JobManager keeps up what a
+ * How the job ends by these facts; undefined while it continues. A JobManager waits for what a
  * rotated credential may mend. Here somebody is looking: a job that has never run ends with the
- * error that keeps it from running. One that has run before continues, and its error is shown. Pure.
+ * error that keeps it from running. One that has run before continues, and its error is shown.
+ * Pure.
  */
 export function outcomeOf(facts: JobFacts, hasRun: boolean): JobOutcome | undefined {
   const { state, error, message } = facts

@@ -1,5 +1,6 @@
 import { formatBytes } from '#runtime/base/units'
 import { type FinalState, isFinal, type JobFacts, type RecoveryView } from '#runtime/contract/rest'
+import { plural } from './facts-text.ts'
 
 /**
  * What is worth a line between two readings of a job's facts, oldest first. The facts are levels:
@@ -126,5 +127,3 @@ export const recoveryParts = (r: RecoveryView): string =>
     .filter(([what, ms]) => ms > 0 || what === 'restore')
     .map(([what, ms]) => `${what} ${Math.round(ms)}`)
     .join(', ')
-
-export const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

@@ -139,7 +139,8 @@ export function streamJobDefinition(): Json {
     plural: 'streamjobs',
     shortName: 'stj',
     description:
-      'A stream-processing job: a JobManager and TaskManagers that run it exactly once, with checkpoints in an S3-compatible store.',
+      'A stream-processing job: a JobManager and TaskManagers that run it exactly once, ' +
+      'with checkpoints in an S3-compatible store.',
     spec: toStructural(streamJobSpec, 'What the user wants.'),
     status: toStructural(streamJobStatus, 'What the operator sees; written by the operator only.'),
     rules: z.globalRegistry.get(streamJob)?.['x-kubernetes-validations'],
@@ -188,7 +189,8 @@ export function savepointDefinition(): Json {
     plural: 'savepoints',
     shortName: 'svp',
     description:
-      'A consistent copy of the state of a StreamJob that belongs to the user: taken from a running job, or one that exists already.',
+      'A consistent copy of the state of a StreamJob that belongs to the user: ' +
+      'taken from a running job, or one that exists already.',
     spec: toStructural(savepointSpec, 'What the user wants.'),
     status: toStructural(savepointStatus, 'What the operator sees; written by the operator only.'),
     rules: undefined,

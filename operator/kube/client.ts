@@ -262,8 +262,9 @@ function limitOf({ signal, timeoutMs = REQUEST_TIMEOUT_MS }: Request): AbortSign
 }
 
 function unanswered(request: Request, cause: unknown): KubeApiError {
-  const why = cause instanceof Error && cause.name === 'TimeoutError' ? 'no answer in time' : messageOf(cause)
-  return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, {
+  const isLate = cause instanceof Error && cause.name === 'TimeoutError'
+  const why = isLate ? `within ${request.timeoutMs ?? REQUEST_TIMEOUT_MS} ms` : `: ${messageOf(cause)}`
+  return new KubeApiError(`${request.method} ${request.path} got no answer${isLate ? ' ' : ''}${why}`, {
     status: 0,
     reason: 'Unreachable',
     cause,

@@ -10,8 +10,8 @@
  *
  * I1 A Savepoint never changes a StreamJob and never waits for one to be deletable: it has no
  *    finalizer, its files stay.
- * I2 Each attempt has its own trigger id, so that asking twice takes one savepoint and a late answer
- *    to an older attempt changes nothing.
+ * I2 Each attempt has its own trigger id, so that asking twice takes one savepoint and a late
+ *    answer to an older attempt changes nothing.
  */
 import { compact } from '#operator/api/compact'
 import { parseDuration } from '#runtime/base/units'
@@ -133,7 +133,7 @@ function askAgain(o: ObservedSavepoint): Pick<SavepointPlan, 'request'> {
 
 const reasonOf = ({ error }: OperationView): string => error?.message ?? 'the JobManager gave no reason'
 
-/** Why nothing is to be expected of the attempt under way; undefined while it may still complete. */
+/** Why nothing is to be expected of the attempt any more; undefined while it may still complete. */
 function lossOf(
   { job, spec, facts: { facts } }: ObservedSavepoint,
   operation: OperationView | undefined,
@@ -181,7 +181,8 @@ function lastMessage(o: ObservedSavepoint): string {
 }
 
 /**
- * Attempts are spaced from the start of the one before, so that a restarted operator keeps the pace.
+ * Attempts are spaced from the start of the one before, so that a restarted operator keeps the
+ * pace.
  */
 function retryWaitMs(o: ObservedSavepoint): number {
   const failures = failuresOf(o)

@@ -5,8 +5,8 @@
  *   1 noteOutcome the job says that its run has ended     -> write the outcome
  *   2 stopRun     the run has to end (spec.state, new run) -> ask it to stop, wait until it has,
  *                 give up after a limit
- *   3 beginRun    no run is under way and one is wanted    -> write the number of the next run, then
- *                 make its objects
+ *   3 beginRun    no run is under way and one is wanted    -> write the number of the next run,
+ *                 then make its objects
  *   4 keepRun     a run is under way                       -> its objects exist and have the wanted
  *                 size
  *   5 releaseRun  the run has ended                        -> its pods are gone

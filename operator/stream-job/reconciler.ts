@@ -76,8 +76,8 @@ export class StreamJobReconciler {
   }
 
   /**
-   * The StreamJob goes: what this process holds for it goes too, and nothing else is to do. There is
-   * no finalizer, so that a deletion never waits for the operator, a job, a bucket or Redis: the
+   * The StreamJob goes: what this process holds for it goes too, and nothing else is to do. There
+   * is no finalizer, so that a deletion never waits for the operator, a job, a bucket or Redis: the
    * API server's garbage collector removes the owned objects, pods stop on SIGTERM, checkpoints and
    * Savepoints stay.
    */

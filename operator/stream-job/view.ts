@@ -31,6 +31,6 @@ const isUnchanged = (o: Observed): boolean =>
   o.status.observedGeneration === o.generation &&
   findCondition(o.status.conditions, 'Ready')?.status === 'True'
 
-/** The run was seen running before, as far as the status says. */
+/** The status says that the run was running before. */
 export const wasRunning = ({ status: { phase } }: Observed): boolean =>
   phase === 'Running' || phase === 'Restarting'

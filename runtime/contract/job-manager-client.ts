@@ -42,8 +42,9 @@ const ANSWER_MS = 10_000
 const SILENCE_MS = 15_000
 
 /**
- * All methods reject with the WeirError that the JobManager answers, its code kept; with NET_REFUSED
- * when it answers something else that is no success; with NET_LOST when it does not answer in time.
+ * All methods reject with the WeirError that the JobManager answers, its code kept; with
+ * NET_REFUSED when it answers something else that is no success; with NET_LOST when it does not
+ * answer in time.
  */
 export class JobManagerClient {
   readonly #address: JobManagerAddress
@@ -135,7 +136,7 @@ export class JobManagerClient {
   }
 }
 
-/** The error that an answer `{code, message}` tells; what else came instead is quoted. */
+/** The error in an answer `{code, message}`; anything else that came instead is quoted. */
 function refusal(what: string, status: number, answer: string): WeirError {
   const { code, message } = parseRefusal(answer)
   const context = { status }

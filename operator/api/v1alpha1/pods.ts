@@ -48,17 +48,21 @@ export const podTemplate = z
           .max(32)
           .optional()
           .describe(
-            'Merged by name over the containers job-manager and task-manager; other names are added as they are.',
+            'Merged by name over the containers job-manager and task-manager; ' +
+              'other names are added as they are.',
           ),
         initContainers: z.array(named).max(32).optional().describe('Added to every pod.'),
         volumes: z.array(named).max(64).optional().describe('Added to every pod.'),
       })
       .optional()
       .describe(
-        'A PodSpec as in a Deployment: nodeSelector, tolerations, affinity, volumes, securityContext and so on.',
+        'A PodSpec as in a Deployment: ' +
+          'nodeSelector, tolerations, affinity, volumes, securityContext and so on.',
       ),
   })
   .describe(
-    'Changes to all pods of the job, merged over what the operator builds: maps by key, containers and volumes by name, other lists replaced. It is checked when the pods are made (reason PodTemplateInvalid).',
+    'Changes to all pods of the job, merged over what the operator builds: ' +
+      'maps by key, containers and volumes by name, other lists replaced. ' +
+      'It is checked when the pods are made (reason PodTemplateInvalid).',
   )
 export type PodTemplate = z.infer<typeof podTemplate>

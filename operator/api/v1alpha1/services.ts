@@ -35,7 +35,9 @@ export const s3 = withRules(
     credentialsSecretRef: objectRef('Secret')
       .optional()
       .describe(
-        'A Secret with keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN. It is mounted as files and read again when it changes. Default: the identity of the pods (serviceAccountName).',
+        'A Secret with keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN. ' +
+          'It is mounted as files and read again when it changes. ' +
+          'Default: the identity of the pods (serviceAccountName).',
       ),
     caConfigMapKeyRef: keyRef('ConfigMap', 'ca.crt')
       .optional()

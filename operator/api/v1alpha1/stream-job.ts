@@ -46,7 +46,8 @@ const job = withRules(
       .record(z.string(), z.unknown())
       .prefault({})
       .describe(
-        'Arguments of the job, checked by the schema that the job declares. Not for secrets: they are readable to whoever reads the object.',
+        'Arguments of the job, checked by the schema that the job declares. ' +
+          'Not for secrets: they are readable to whoever reads the object.',
       ),
   }),
   {
@@ -61,7 +62,8 @@ const checkpoint = withRules(
     interval: duration(10)
       .default('10s')
       .describe(
-        'Time between checkpoints. Shorter: less to replay after a failure, more requests to the store.',
+        'Time between checkpoints. A late trigger counts once: missed intervals are skipped. ' +
+          'Shorter: less to replay after a failure, more requests to the store.',
       ),
     timeout: duration(10).default('5m').describe('A checkpoint that is not complete within it is given up.'),
     minPause: duration()
@@ -89,23 +91,31 @@ const restart = withRules(
       .enum(['ExponentialDelay', 'FailureRate'])
       .default('ExponentialDelay')
       .describe(
-        'ExponentialDelay: the delay doubles with every failure. FailureRate: a fixed delay, and a limit of failures in a window.',
+        'ExponentialDelay: the delay grows by half with every failure. ' +
+          'FailureRate: a fixed delay, and a limit of failures in a window.',
       ),
     delay: duration()
       .default('1s')
-      .describe('Delay before the first restart; for FailureRate before every restart.'),
+      .describe(
+        'Delay before the first restart; for FailureRate before every restart. ' +
+          'The first process that is lost in a window is replaced at once.',
+      ),
     maxDelay: duration().default('1m').describe('Cap of the exponential delay.'),
     window: duration(1)
       .default('10m')
       .describe(
-        'FailureRate: time in which failures are counted. ExponentialDelay: time without a failure after which the delay starts over.',
+        'FailureRate: time in which failures are counted. ' +
+          'ExponentialDelay: time without a failure after which the delay starts over.',
       ),
     maxAttempts: z
       .int()
       .min(0)
       .max(1_000_000)
       .optional()
-      .describe('Restarts (in a window for FailureRate) until the job is Failed. Default: no limit.'),
+      .describe(
+        'Restarts (in a window for FailureRate) until the job is Failed. ' +
+          'Default: no limit for ExponentialDelay, 5 for FailureRate.',
+      ),
   }),
   {
     cel: '!has(self.delay) || !has(self.maxDelay) || duration(self.delay) <= duration(self.maxDelay)',
@@ -127,7 +137,8 @@ const restore = withRules(
     })
       .optional()
       .describe(
-        'Start from the savepoint in this directory, or from the checkpoint with this manifest.json; an s3:// URL.',
+        'Start from the savepoint in this directory, or from the checkpoint with this manifest.json; ' +
+          'an s3:// URL.',
       ),
     empty: z.literal(true).optional().describe('Start without state and from the beginning of the sources.'),
     allowNonRestoredState: z
@@ -156,7 +167,8 @@ export const streamJobSpec = withRules(
       .max(1024)
       .optional()
       .describe(
-        "Image of all pods. Default: the operator's; it is written to status.image once for every run, so that an upgrade of the operator restarts no job.",
+        "Image of all pods. Default: the operator's; it is written to status.image once for every run, " +
+          'so that an upgrade of the operator restarts no job.',
       ),
     imagePullPolicy: z
       .enum(['Always', 'IfNotPresent', 'Never'])
@@ -168,7 +180,8 @@ export const streamJobSpec = withRules(
     serviceAccountName: objectName()
       .optional()
       .describe(
-        'Service account of all pods, for example to give them access to a bucket. Default: one made by the operator. Its API token is never mounted.',
+        'Service account of all pods, for example to give them access to a bucket. ' +
+          'Default: one made by the operator. Its API token is never mounted.',
       ),
     env: listMap(envVar, 'name', 256)
       .optional()
@@ -182,7 +195,9 @@ export const streamJobSpec = withRules(
       .enum(['Running', 'Suspended', 'Drained'])
       .default('Running')
       .describe(
-        'Suspended: stopped with a checkpoint (or a savepoint, see upgrade.mode), continues where it was when set to Running again. Drained: event time is brought to its end, all windows fire, and the job is complete.',
+        'Suspended: stopped with a checkpoint (or a savepoint, see upgrade.mode), ' +
+          'continues where it was when set to Running again. ' +
+          'Drained: event time is brought to its end, all windows fire, and the job is complete.',
       ),
     parallelism: z
       .int()
@@ -190,12 +205,14 @@ export const streamJobSpec = withRules(
       .max(32_768)
       .optional()
       .describe(
-        'Default parallelism of operators. Leave it out to use all slots (taskManager.replicas times taskManager.slots), as autoscaling needs.',
+        'Default parallelism of operators. Leave it out to use all slots ' +
+          '(taskManager.replicas times taskManager.slots), as autoscaling needs.',
       ),
     maxParallelism: withRules(z.int().min(1).max(32_768), immutable('maxParallelism'))
       .default(128)
       .describe(
-        'Number of key groups, the limit of parallelism for ever. More: finer balance, a little more overhead.',
+        'Number of key groups: the most parallelism that the job can ever have. ' +
+          'More: finer balance, a little more overhead.',
       ),
     storage: z
       .strictObject({
@@ -214,7 +231,8 @@ export const streamJobSpec = withRules(
           .enum(['LastCheckpoint', 'Savepoint'])
           .default('LastCheckpoint')
           .describe(
-            'State taken when a run is stopped on purpose. Savepoint: a Savepoint object appears in the namespace and is yours to keep.',
+            'State taken when a run is stopped on purpose. ' +
+              'Savepoint: a Savepoint object appears in the namespace and is yours to keep.',
           ),
       })
       .prefault({})
@@ -222,7 +240,8 @@ export const streamJobSpec = withRules(
     restore: restore
       .optional()
       .describe(
-        'Another starting point than the latest checkpoint. It acts once for every change of this block, so that it may stay in the manifest.',
+        'Another starting point than the latest checkpoint. ' +
+          'It acts once for every change of this block, so that it may stay in the manifest.',
       ),
     jobManager: z
       .strictObject({
@@ -255,7 +274,8 @@ export const streamJobSpec = withRules(
         resources: resources()
           .optional()
           .describe(
-            "Resources of a TaskManager. The heap of its slots follows limits.memory. Default: the operator's.",
+            'Resources of a TaskManager. The heap of its slots follows limits.memory. ' +
+              "Default: the operator's.",
           ),
       })
       .prefault({})
@@ -264,7 +284,7 @@ export const streamJobSpec = withRules(
     logLevel: z
       .enum(['Trace', 'Debug', 'Info', 'Warn', 'Error'])
       .default('Info')
-      .describe('Least level of log lines. A change begins a new run.'),
+      .describe('Lines below this level are not written. A change begins a new run.'),
   }),
   {
     cel: '!has(self.parallelism) || !has(self.maxParallelism) || self.parallelism <= self.maxParallelism',
@@ -295,8 +315,11 @@ export const streamJob = withRules(
     status: streamJobStatus.optional().describe('What the operator sees; written by the operator only.'),
   }),
   {
-    cel: `size(self.metadata.name) <= ${JOB_NAME_MAX} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')`,
-    message: `the name of a StreamJob must begin with a letter, have only lower-case letters, digits and "-", and at most ${JOB_NAME_MAX} characters`,
+    cel:
+      `size(self.metadata.name) <= ${JOB_NAME_MAX} && ` + `self.metadata.name.matches('${JOB_NAME.source}')`,
+    message:
+      'the name of a StreamJob must begin with a letter, ' +
+      `have only lower-case letters, digits and "-", and at most ${JOB_NAME_MAX} characters`,
     holds: (o) => o.metadata.name.length <= JOB_NAME_MAX && JOB_NAME.test(o.metadata.name),
   },
 )
