@@ -87,7 +87,7 @@ export const operatorConfig = z.strictObject({
       enabled: z
         .boolean()
         .default(true)
-        .describe('Elect one of several replicas. Off: this process acts at once.'),
+        .describe('Elect one of several replicas. False: this process acts without asking.'),
       name: z
         .string()
         .min(1)

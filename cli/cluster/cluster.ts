@@ -12,7 +12,7 @@ import type { SavepointObject, StreamJobObject } from './objects.ts'
  */
 export interface Cluster {
   readonly namespace: string
-  /** @throws {CliError} not found */
+  /** @throws {CliError} when it does not exist */
   job(name: string): Promise<StreamJobObject>
   jobs(options: { readonly allNamespaces: boolean }): Promise<StreamJobObject[]>
   /** JSON merge patch: null removes a member. */

@@ -26,8 +26,9 @@ const MODULES: readonly string[] = ['.ts', '.mts', '.js', '.mjs']
 const MANIFESTS: readonly string[] = ['.yaml', '.yml', '.json']
 
 /**
- * The job that a file and the options of `weir run` describe: options stand over the manifest, the
- * manifest over the defaults. @throws {CliError | WeirError} bad input
+ * The job that a file and the options of `weir run` describe: options win over the manifest, the
+ * manifest over the defaults.
+ * @throws {CliError | WeirError} bad input
  */
 export async function readLocalJob(file: string, options: JobFileOptions, cwd: string): Promise<LocalJob> {
   const path = resolve(cwd, file)

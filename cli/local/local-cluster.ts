@@ -70,7 +70,7 @@ export class LocalCluster {
 
   /**
    * Takes the state directory and starts every process; resolves once the JobManager listens. What
-   * happens later is told by `events` and `ended`.
+   * happens later is in `events` and `ended`.
    * @throws {CliError | WeirError} when the directory is in use or the job in it has finished, or
    *   when the JobManager cannot start.
    */
@@ -92,7 +92,7 @@ export class LocalCluster {
   get run(): OpenedRun {
     return this.#run
   }
-  /** The newest facts; undefined until the JobManager has told any. */
+  /** The newest facts; undefined until the JobManager has answered. */
   facts(): JobFacts | undefined {
     return this.#facts
   }

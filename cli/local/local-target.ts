@@ -16,7 +16,7 @@ export interface LocalTarget {
   readonly client: JobManagerClient | undefined
 }
 
-/** @throws {CliError} not found */
+/** @throws {CliError} when there is no such job here */
 export function openLocal(target: Extract<Target, { kind: 'local' }>): LocalTarget {
   const state = new StateDir(target.stateDir)
   const record = state.read()
@@ -37,7 +37,7 @@ export function openLocal(target: Extract<Target, { kind: 'local' }>): LocalTarg
   }
 }
 
-/** @throws {CliError} not running */
+/** @throws {CliError} when the job does not run */
 export function requireRunning(target: LocalTarget): JobManagerClient {
   if (target.client !== undefined) return target.client
   throw new CliError(EXIT.notFound, `${target.name} is not running.`, {

@@ -13,8 +13,8 @@ import type { LocalJob } from './local-job.ts'
 import { environmentS3 } from './storage-path.ts'
 
 /**
- * `weir plan`: the plan, and with --from what of the savepoint's state it takes over. @throws
- * {WeirError} when the job or the restore is not valid
+ * `weir plan`: the plan, and with --from what of the savepoint's state it takes over.
+ * @throws {WeirError} when the job or the restore is not valid
  */
 export async function showPlan(
   output: Output,
@@ -43,8 +43,8 @@ export async function showPlan(
 }
 
 /**
- * Builds the plan as the JobManager will, in a thread with a time limit. @throws {WeirError}
- * CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+ * Builds the plan as the JobManager will, in a thread with a time limit.
+ * @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
  */
 export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
   const { plan } = await planJob({

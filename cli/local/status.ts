@@ -82,7 +82,7 @@ function stoppedText(
 }
 
 const STOPPED: Readonly<Record<Extract<LocalStanding, { kind: 'stopped' }>['state'], string>> = {
-  New: 'not running: it has never got as far as its first deployment',
+  New: 'not running: it has never been deployed',
   Interrupted: 'not running: its last run was interrupted',
   Finished: 'finished: every input is read, every output committed',
   Suspended: 'suspended',

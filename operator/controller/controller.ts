@@ -77,11 +77,12 @@ export class Controller {
         return
       }
       const delayMs = queue.retry(key, error instanceof KubeApiError ? error.retryAfterMs : undefined)
-      // Somebody else wrote the object in between: the newer version is on its way and nothing is
-      // wrong.
+      // Somebody else has written the object meanwhile: the newer version is on its way, and nothing
+      // is wrong.
       if (isConflict(error))
         logger.debug({ delayMs, durationMs: report('conflict') }, 'object changed meanwhile')
-      else logger.warn({ err: error, delayMs, durationMs: report('error') }, 'reconcile failed, trying again')
+      else
+        logger.warn({ err: error, delayMs, durationMs: report('error') }, 'reconcile failed, to be repeated')
     }
   }
 }

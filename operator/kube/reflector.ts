@@ -1,6 +1,5 @@
 /**
- * Keeps a store equal to the API server: list (in pages), then watch from the list's version, for
- * ever.
+ * Keeps a store equal to the API server: list (in pages), then watch from the list's version on.
  *
  * I1 A stream that ends or breaks is opened again at the last version seen, which bookmarks keep
  *    fresh; nothing is listed again for it.

@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
-import { repositoryRoot } from '#tools/source-file'
+import { repositoryRoot } from '#tools/repository-root'
 import { tempDir } from '#tools/servers/temp-dir'
 import { type ProgramResult, runProgram } from '../../scripts/program.ts'
 

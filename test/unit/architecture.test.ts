@@ -85,9 +85,9 @@ describe('architecture', () => {
     ).toEqual([])
   })
   test('the command line imports neither tools, scripts, tests nor benchmarks', () => {
-    expect(
-      violations(inside('cli'), (_, it) => /^(tools|scripts|test|bench)\//.test(it.path ?? '')),
-    ).toEqual([])
+    expect(violations(inside('cli'), (_, it) => /^(tools|scripts|test|bench)\//.test(it.path ?? ''))).toEqual(
+      [],
+    )
   })
   test('commands import what carries them out, never the other way', () => {
     const callees = inside('cli').filter((file) => /^cli\/(local|cluster|progress)\//.test(file.path))
@@ -266,9 +266,7 @@ const violations = (
   isWrong: (file: SourceFile, it: Import) => boolean,
 ): string[] =>
   of.flatMap((file) =>
-    file.imports
-      .filter((it) => isWrong(file, it))
-      .map((it) => `${file.path} imports ${it.specifier}`),
+    file.imports.filter((it) => isWrong(file, it)).map((it) => `${file.path} imports ${it.specifier}`),
   )
 
 const withoutTexts = (code: string): string => code.replaceAll(/'(?:[^'\\\n]|\\.)*'/g, "''")

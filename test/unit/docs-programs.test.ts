@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule } from '#runtime/graph/load-module'
-import { repositoryRoot } from '#tools/source-file'
+import { repositoryRoot } from '#tools/repository-root'
 
 /** Complete programs in the pages: blocks of TypeScript that define a job. */
 const programs = ['README.md', 'docs/writing-jobs.md'].flatMap((page) =>

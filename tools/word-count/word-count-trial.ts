@@ -78,8 +78,8 @@ function viewText(view: StreamJobView): string {
 
 /**
  * A word count on a cluster that is disturbed while it runs: its own namespace (under restricted
- * pod security), its own input and output on the try-out S3 server, and the comparison of everything
- * that was published with an independent count.
+ * pod security), its own input and output on the try-out S3 server, and the comparison of
+ * everything that was published with an independent count.
  */
 export class WordCountTrial implements AsyncDisposable {
   readonly cluster: Cluster
