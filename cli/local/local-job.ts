@@ -32,8 +32,8 @@ export interface LocalJob {
 
 /**
  * What every laptop can take: two TaskManagers with two slots each, a checkpoint every second. A
- * module that keeps failing ends with its error after a few attempts, because somebody is looking; a
- * manifest says itself what it wants.
+ * module that keeps failing ends with its error after a few attempts, because somebody is looking;
+ * a manifest says itself what it wants.
  */
 export const LOCAL_DEFAULTS = {
   taskManagers: 2,

@@ -77,8 +77,8 @@ export class Controller {
         return
       }
       const delayMs = queue.retry(key, error instanceof KubeApiError ? error.retryAfterMs : undefined)
-      // Somebody else has written the object meanwhile: the newer version is on its way, and nothing
-      // is wrong.
+      // Somebody else has written the object meanwhile: the newer version is on its way, and
+      // nothing is wrong.
       if (isConflict(error))
         logger.debug({ delayMs, durationMs: report('conflict') }, 'object changed meanwhile')
       else

@@ -12,7 +12,8 @@ const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
 /** Ends by itself after `count` records. */
 const BOUNDED = `import { blackhole, defineJob, generator } from 'weir-stream'
 export default defineJob(({ env, args }) => {
-  env.source('numbers', generator({ count: Number(args.count ?? 1000), make: n => ({ key: 'k' + (n % 10) }), splits: 2 }))
+  const make = n => ({ key: 'k' + (n % 10) })
+  env.source('numbers', generator({ count: Number(args.count ?? 1000), make, splits: 2 }))
     .keyBy(r => r.key).count('counts').sink('out', blackhole())
 })
 `
@@ -26,8 +27,11 @@ export default defineJob(({ env }) => {
 })
 `
 const TYPED = `import { blackhole, defineJob, generator } from 'weir-stream'
-const schema = { '~standard': { version: 1, vendor: 'test', validate: value => typeof value.topic === 'string' && Object.keys(value).length === 1
-  ? { value } : { issues: [{ message: 'expected exactly { topic: text }', path: [] }] } } }
+const problem = { issues: [{ message: 'expected exactly { topic: text }', path: [] }] }
+const isTopic = value => typeof value.topic === 'string' && Object.keys(value).length === 1
+const schema = {
+  '~standard': { version: 1, vendor: 'test', validate: value => isTopic(value) ? { value } : problem },
+}
 export default defineJob({ args: schema }, ({ env }) => {
   env.source('numbers', generator({ count: 10, make: n => n })).sink('out', blackhole())
 })
@@ -181,7 +185,8 @@ describe('mistakes get a sentence and their exit code', () => {
     writeFileSync(join(dir.path, 'notes.txt'), 'text\n')
     writeFileSync(
       join(dir.path, 'bad.yaml'),
-      'apiVersion: weir.dev/v1alpha1\nkind: StreamJob\nmetadata: {name: bad}\nspec:\n  job: {inline: a, module: b}\n  paralelism: 2\n',
+      'apiVersion: weir.dev/v1alpha1\nkind: StreamJob\nmetadata: {name: bad}\n' +
+        'spec:\n  job: {inline: a, module: b}\n  paralelism: 2\n',
     )
     const done = await weir(...args)
     expect(done.stderr).toMatch(message)

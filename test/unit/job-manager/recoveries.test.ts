@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { TestClock } from '#runtime/testing/test-clock'
 import { Recoveries } from '#runtime/job-manager/recoveries'
 
-test('a recovery shows the milliseconds of each phase, and a second failure on the way extends the same one', () => {
+test('a recovery shows the milliseconds of each phase, and a second failure extends the same one', () => {
   const clock = new TestClock(1000)
   const recoveries = new Recoveries(clock)
   recoveries.begin('tm-1 was lost', { detectMs: 5 })

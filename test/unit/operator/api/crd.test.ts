@@ -90,7 +90,7 @@ describe('StreamJob', () => {
     expect(JSON.stringify(definition)).toContain('"specReplicasPath":".spec.taskManager.replicas"')
   })
 
-  test('has a default for every object whose child has a default, so that the API server fills the child', () => {
+  test('has a default for every object whose child has one, so that the API server fills the child', () => {
     const missing: string[] = []
     const spec = (schemaOf(definition)['properties'] as Record<string, Schema>)['spec']!
     for (const name of ['checkpoint', 'restart', 'upgrade', 'jobManager', 'taskManager'])

@@ -321,7 +321,7 @@ describe('keeping a run', () => {
     expect(kinds(plan(pods, withoutLeader(1000)))).toEqual(['ensureRun'])
   })
 
-  test('a missing module blocks nothing while the run of this generation works, and is told otherwise', () => {
+  test('a missing module blocks nothing while the run of this generation works, else it is reported', () => {
     expect(plan(blocked(undefined)).blocker).toBeUndefined()
     expect(plan(blocked(undefined), withoutLeader(1000)).blocker?.reason).toBe('StorageMissing')
     expect(plan(blocked(undefined), withSpec({}, 2)).blocker?.reason).toBe('StorageMissing')
