@@ -15,7 +15,7 @@ import type { CliContext } from './context.ts'
 const EXIT_CODES = `
 Exit codes:
   0    done
-  1    tried and failed: the job failed, a server refused, a checkpoint does not verify
+  1    failed: the job failed, a server refused, a checkpoint does not verify
   2    the command line, a file it names, or a manifest is wrong; nothing was started
   3    the job, savepoint or checkpoint does not exist, or the job is not running
   130  interrupted by Ctrl-C`

@@ -263,8 +263,9 @@ function limitOf({ signal, timeoutMs = REQUEST_TIMEOUT_MS }: Request): AbortSign
 
 function unanswered(request: Request, cause: unknown): KubeApiError {
   const isLate = cause instanceof Error && cause.name === 'TimeoutError'
-  const why = isLate ? `within ${request.timeoutMs ?? REQUEST_TIMEOUT_MS} ms` : `: ${messageOf(cause)}`
-  return new KubeApiError(`${request.method} ${request.path} got no answer${isLate ? ' ' : ''}${why}`, {
+  const limitMs = request.timeoutMs ?? REQUEST_TIMEOUT_MS
+  const why = isLate ? `nothing came within ${limitMs} ms` : messageOf(cause)
+  return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, {
     status: 0,
     reason: 'Unreachable',
     cause,

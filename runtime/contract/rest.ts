@@ -130,7 +130,7 @@ export interface OperationView {
   readonly completedAt?: number
   readonly error?: ErrorData
   readonly maxParallelism?: number
-  /** Of the files of a completed savepoint: FORMAT_VERSION of checkpoint/records.ts. */
+  /** Of the files of a completed savepoint: FORMAT_VERSION of checkpoint-records.ts. */
   readonly formatVersion?: number
 }
 

@@ -51,6 +51,18 @@ describe('the packed package, installed elsewhere', () => {
     expect(await counts(join(dir.path, 'out'))).toEqual(countWords(TEXT))
   })
 
+  test.each([
+    'operator/main',
+    'runtime/bin/job-manager',
+    'runtime/bin/task-manager',
+    'scripts/quickstart-init',
+  ])('%s, an entry of the image, is whole and refuses to start without its configuration', async (entry) => {
+    const path = join(dir.path, 'node_modules/weir-stream/dist', `${entry}.js`)
+    const { code, output } = await run(process.execPath, [path])
+    expect(output).not.toContain('ERR_')
+    expect(code, output).toBe(2)
+  })
+
   test('brings types that a strict project accepts', async () => {
     await writeFile(join(dir.path, 'typed.ts'), JOB)
     const options = {
