@@ -100,7 +100,7 @@ describe('isSettled()', () => {
 })
 
 describe('statusText()', () => {
-  test('is one screen with what the object tells', () => {
+  test('is one screen with what the object says', () => {
     const text = statusText(job, Date.parse('2026-01-01T00:00:30Z'))
     expect(text).toMatch(/^job: +shop\/wc$/m)
     expect(text).toMatch(/^ready: +True, Running, all is well$/m)

@@ -164,7 +164,7 @@ describe('what the facts say', () => {
     })
   })
 
-  test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
+  test('keeps the recoveries that an earlier JobManager reported, newest first', () => {
     const recovery = {
       cause: 'pod lost',
       checkpointId: 4,
@@ -188,7 +188,7 @@ describe('what the facts say', () => {
     ).toHaveLength(2)
   })
 
-  test('failing checkpoints are told with their reason', () => {
+  test('failing checkpoints are shown with their reason', () => {
     const checkpoint = {
       ...facts().checkpoint,
       consecutiveFailures: 2,
