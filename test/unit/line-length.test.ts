@@ -22,7 +22,7 @@ const isComment = (line: string): boolean => /^\s*(\/\/|\/?\*)/.test(line)
 const tooLong = (text: string): number[] =>
   text.split('\n').flatMap((line, index) => {
     const columns = isComment(line) ? COMMENT_COLUMNS : CODE_COLUMNS
-    return [...line].length > columns ? [index + 1] : []
+    return line.length > columns ? [index + 1] : []
   })
 
 test('no line of code has more than 110 columns, no line of a comment more than 100', () => {

@@ -30,7 +30,7 @@ export const savepointSpec = withRules(
     path: s3Url('path')
       .optional()
       .describe(
-        'Directory to write to; an s3:// URL. ' + "Default: savepoints/<name>-<uid> below the job's storage.",
+        "Directory to write to; an s3:// URL. Default: savepoints/<name>-<uid> below the job's storage.",
       ),
     backoffLimit: z
       .int()

@@ -315,8 +315,7 @@ export const streamJob = withRules(
     status: streamJobStatus.optional().describe('What the operator sees; written by the operator only.'),
   }),
   {
-    cel:
-      `size(self.metadata.name) <= ${JOB_NAME_MAX} && ` + `self.metadata.name.matches('${JOB_NAME.source}')`,
+    cel: `size(self.metadata.name) <= ${JOB_NAME_MAX} && self.metadata.name.matches('${JOB_NAME.source}')`,
     message:
       'the name of a StreamJob must begin with a letter, ' +
       `have only lower-case letters, digits and "-", and at most ${JOB_NAME_MAX} characters`,
