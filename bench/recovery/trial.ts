@@ -70,8 +70,13 @@ interface Killed {
 const firstRecord = (stream: FactsStream, { title }: Kill, killed: Killed): Promise<Seen> =>
   stream.first(
     `the first record after: ${title}`,
-    ({ at, facts }) => at > killed.at && recoveryAfter(facts, killed.wall) !== undefined,
+    ({ at, facts }) =>
+      at > killed.at && (recoveryAfter(facts, killed.wall) !== undefined || isAdopted(facts, killed.before)),
   )
+
+/** Another leader has taken the running tasks over: they continue, so no first record is reported. */
+const isAdopted = (now: Seen['facts'], before: Seen['facts']): boolean =>
+  now.state === 'Running' && now.epoch > before.epoch && now.attempt === before.attempt
 
 /** The next checkpoint after the recovery, and the one that ends the trial. */
 async function nextCheckpoints(
