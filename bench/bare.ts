@@ -1,5 +1,5 @@
 /**
- * The jobs without an engine: one function call a record from step to step, state in Maps, no
+ * The jobs without an engine: one function call per record from step to step, state in Maps, no
  * barriers, no timers, no exchange, no metrics. What remains is the user's own work and the
  * generator, so the distance to it is what the engine costs.
  */

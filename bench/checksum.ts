@@ -55,19 +55,23 @@ export const DEFAULT_EVENTS: Readonly<Record<BenchJob, number>> = {
 
 export const knownChecksum = (job: BenchJob, events: number): Checksum | undefined => KNOWN[job][events]
 
+/** A job over a number of events; its output is the same whoever runs it. */
+export interface Workload {
+  readonly job: BenchJob
+  readonly events: number
+}
+
 /**
  * @throws {Error} when two runs over the same events did not put out the same: a measurement of
  *   wrong results is worth nothing
  */
 export function requireEqual(
-  job: BenchJob,
-  events: number,
+  { job, events }: Workload,
   who: string,
   got: Checksum,
   expected: Checksum,
 ): void {
   if (got.count === expected.count && got.sum === expected.sum) return
-  throw new Error(
-    `${job} over ${events} events: ${who} put out ${got.count} records with checksum ${got.sum}, expected ${expected.count} records with checksum ${expected.sum}.`,
-  )
+  const text = ({ count, sum }: Checksum) => `${count} records with checksum ${sum}`
+  throw new Error(`${job} over ${events} events: ${who} put out ${text(got)}, expected ${text(expected)}.`)
 }

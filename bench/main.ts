@@ -13,7 +13,14 @@ import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { runNode } from '../scripts/program.ts'
-import { BENCH_JOBS, type BenchJob, DEFAULT_EVENTS, knownChecksum, requireEqual } from './checksum.ts'
+import {
+  BENCH_JOBS,
+  type BenchJob,
+  DEFAULT_EVENTS,
+  knownChecksum,
+  requireEqual,
+  type Workload,
+} from './checksum.ts'
 import { runEngine } from './engine-run.ts'
 import { runFlink } from './flink-run.ts'
 import { cpuPerEvent, type Measurement } from './measurement.ts'
@@ -44,12 +51,13 @@ async function main(): Promise<void> {
 }
 
 async function runJob(job: BenchJob, { events = DEFAULT_EVENTS[job], runs, flink }: Options): Promise<Row[]> {
+  const work: Workload = { job, events }
   const warmup = Math.floor(events * WARMUP_SHARE)
   const bare: Measurement[] = []
   const weir: Measurement[] = []
   for (let run = 1; run <= runs; run++) {
-    bare.push(checked(job, events, 'the bare loop', await runBareProcess(job, events, warmup), bare[0]))
-    weir.push(checked(job, events, 'Weir', await runEngine(job, events, warmup), bare[0]))
+    bare.push(checked(work, 'the bare loop', await runBareProcess(work, warmup), bare[0]))
+    weir.push(checked(work, 'Weir', await runEngine(job, events, warmup), bare[0]))
     console.log(`${job} run ${run}: bare ${us(bare.at(-1))}, Weir ${us(weir.at(-1))} us CPU per event`)
   }
   const rows: Row[] = [
@@ -58,25 +66,24 @@ async function runJob(job: BenchJob, { events = DEFAULT_EVENTS[job], runs, flink
   ]
   if (flink === undefined) return rows
   const measured = await runFlink(flink, job, events, runs)
-  for (const run of measured) checked(job, events, 'Flink', run, bare[0])
+  for (const run of measured) checked(work, 'Flink', run, bare[0])
   return [...rows, { job, engine: 'Flink', runs: measured }]
 }
 
 const us = (run: Measurement | undefined): string => (run === undefined ? '-' : cpuPerEvent(run).toFixed(3))
 
 function checked(
-  job: BenchJob,
-  events: number,
+  work: Workload,
   who: string,
   run: Measurement,
   reference: Measurement | undefined,
 ): Measurement {
-  const expected = knownChecksum(job, events) ?? reference?.output
-  if (expected !== undefined) requireEqual(job, events, who, run.output, expected)
+  const expected = knownChecksum(work.job, work.events) ?? reference?.output
+  if (expected !== undefined) requireEqual(work, who, run.output, expected)
   return run
 }
 
-async function runBareProcess(job: BenchJob, events: number, warmup: number): Promise<Measurement> {
+async function runBareProcess({ job, events }: Workload, warmup: number): Promise<Measurement> {
   const { code, output } = await runNode(['bench/bare-run.ts', job, String(events), String(warmup)])
   if (code !== 0) throw new Error(`The bare loop of ${job} ended with code ${code}:\n${output}`)
   return JSON.parse(output) as Measurement

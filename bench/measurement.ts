@@ -11,7 +11,7 @@ export interface Measurement extends Usage {
 
 export interface Checkpoints {
   readonly count: number
-  /** Median; Flink tells the mean. */
+  /** Median; of Flink the mean, which is what it reports. */
   readonly typicalMs: number
   readonly maxMs: number
 }

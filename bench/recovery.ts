@@ -3,9 +3,10 @@
  * on this machine. Every run ends with a check of all that was committed: nothing may be lost or
  * repeated.
  *
- *   node bench/recovery.ts [--runs 5] [--kills task-manager,leader,...] [--checkpoints 20] [--json FILE]
+ *   node bench/recovery.ts [--runs 5] [--kills task-manager,leader,...] [--checkpoints 20]
+ *     [--json FILE]
  *
- * "To first record" is measured outside, from the kill to the line of GET /events that tells the
+ * "To first record" is measured outside, from the kill to the line of GET /events that reports the
  * first record; the phases are what the JobManager measured.
  */
 import { execFileSync } from 'node:child_process'
@@ -26,7 +27,8 @@ async function main(): Promise<void> {
   const { runs, kills, checkpoints, json } = parseOptions()
   console.log(machine())
   console.log(
-    `job: ${RATE.toLocaleString('en-US')} records/s, ${KEYS.toLocaleString('en-US')} keys, parallelism ${PARALLELISM}, ${SLOTS} slots a TaskManager, ` +
+    `job: ${RATE.toLocaleString('en-US')} records/s, ${KEYS.toLocaleString('en-US')} keys, ` +
+      `parallelism ${PARALLELISM}, ${SLOTS} slots per TaskManager, ` +
       `a checkpoint each ${CHECKPOINT_INTERVAL_MS} ms into S3\n`,
   )
   await using directory = await tempDir('recovery')
@@ -40,16 +42,17 @@ async function main(): Promise<void> {
     const trials: Trial[] = []
     for (let run = 1; run <= runs; run++) {
       const trial = await runTrial(servers, kill, directory.path, `${kill.name}-${run}`)
-      console.error(
-        `${kill.name} run ${run}: ${trial.firstRecordMs === undefined ? 'tasks go on' : `${Math.round(trial.firstRecordMs)} ms`}, ${trial.records} records right`,
-      )
+      const back =
+        trial.firstRecordMs === undefined ? 'tasks continue' : `${Math.round(trial.firstRecordMs)} ms`
+      console.error(`${kill.name} run ${run}: ${back}, ${trial.records} records right`)
       trials.push(trial)
     }
     results.push({ kill, trials })
   }
   if (steady !== undefined)
     console.log(
-      `checkpoints of the job while nothing happens: ${steady.durationsMs.length}, ${spread(steady.durationsMs)} ms, state ${formatBytes(steady.sizeBytes)}\n`,
+      `checkpoints of the job while nothing happens: ${steady.durationsMs.length}, ` +
+        `${spread(steady.durationsMs)} ms, state ${formatBytes(steady.sizeBytes)}\n`,
     )
   console.log(`${report(results)}\n\nmilliseconds, median (min-max); phases: medians. ${load()}`)
   if (json !== undefined)
@@ -61,7 +64,13 @@ const load = (): string =>
     .map((n) => n.toFixed(1))
     .join(' ')}`
 const machine = (): string =>
-  `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, commit ${commit()}, ${load()}`
+  [
+    cpus()[0]?.model ?? 'unknown CPU',
+    `${cpus().length} cores`,
+    `Node ${process.version}`,
+    `commit ${commit()}`,
+    load(),
+  ].join(', ')
 
 function commit(): string {
   try {

@@ -56,7 +56,10 @@ export function report(rows: readonly Row[]): string {
   return table(HEADER, lines)
 }
 
-const checkpointTimes = (all: readonly Checkpoints[]): string =>
-  `${spreadOf(all.map((it) => it.typicalMs)).median.toFixed(0)} (${Math.max(...all.map((it) => it.maxMs)).toFixed(0)})`
+function checkpointTimes(all: readonly Checkpoints[]): string {
+  const typicalMs = spreadOf(all.map((it) => it.typicalMs)).median
+  const maxMs = Math.max(...all.map((it) => it.maxMs))
+  return `${typicalMs.toFixed(0)} (${maxMs.toFixed(0)})`
+}
 
 const us = (value: number): string => (value < 1 ? value.toFixed(3) : value.toFixed(2))

@@ -1,6 +1,6 @@
 /**
- * A whole number from the command line. @throws {Error} naming the option, what was given and the
- * least that is taken.
+ * A whole number from the command line.
+ * @throws {Error} naming the option, what was given and the least that is taken
  */
 export function wholeNumber(option: string, text: string, least: number): number {
   const n = Number(text)

@@ -4,9 +4,7 @@
  */
 export const EXIT = {
   ok: 0,
-  /**
-   * The work was tried and failed: the job failed, a checkpoint does not verify, a server refused.
-   */
+  /** The work failed: the job failed, a checkpoint does not verify, a server refused. */
   failed: 1,
   /** The command line, a file it names, or a manifest is wrong; nothing was started. */
   badInput: 2,

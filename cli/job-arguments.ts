@@ -15,7 +15,8 @@ export function parseJobArguments(
     const path = at < 0 ? '' : pair.slice(0, at)
     if (path === '' || path.split('.').some((part) => part === '' || part === '__proto__'))
       throw badInput(
-        `Not an argument: ${JSON.stringify(pair)}. Expected key=value, such as --arg input=data/ or --arg limit=10.`,
+        `Not an argument: ${JSON.stringify(pair)}. ` +
+          'Expected key=value, such as --arg input=data/ or --arg limit=10.',
       )
     setMember(args, path.split('.'), jsonOrText(pair.slice(at + 1)))
   }

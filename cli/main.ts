@@ -1,4 +1,8 @@
 #!/usr/bin/env node
+/**
+ * Entry of `weir` and, under the name `kubectl-weir`, of kubectl's plugin: the only file here that
+ * reads process.argv and sets the exit code.
+ */
 import { basename } from 'node:path'
 import type { CommanderError } from 'commander'
 import { printedError } from './cli-error.ts'
@@ -7,10 +11,6 @@ import { EXIT } from './exit-codes.ts'
 import { createOutput, type OutputFormat } from './output.ts'
 import { buildProgram } from './program.ts'
 
-/**
- * Entry of `weir` and, under the name `kubectl-weir`, of kubectl's plugin: the only file here that
- * reads process.argv and sets the exit code.
- */
 const MINIMUM_NODE = 24
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -15,17 +15,18 @@ import type { CliContext } from './context.ts'
 const EXIT_CODES = `
 Exit codes:
   0    done
-  1    tried and failed: the job failed, a server refused, a checkpoint does not verify
+  1    failed: the job failed, a server refused, a checkpoint does not verify
   2    the command line, a file it names, or a manifest is wrong; nothing was started
   3    the job, savepoint or checkpoint does not exist, or the job is not running
   130  interrupted by Ctrl-C`
 
 const EXAMPLES = `
 Examples:
-  weir run job.ts --arg input=data/ --arg output=out/    run a job here, on two task managers
+  weir run job.ts --arg input=data/ --arg output=out/    run a job here, on two TaskManagers
   weir run job.yaml                                      the same manifest that kubectl apply takes
   weir savepoint word-count                              of a local job
-  kubectl weir status word-count                         of a StreamJob on a cluster (or: weir status stj/word-count)`
+  kubectl weir status word-count                         of a StreamJob on a cluster
+  weir status stj/word-count                             the same`
 
 /**
  * The command tree. Commands import what they need only when they run, so that --help stays fast.

@@ -1,13 +1,13 @@
-import { WeirError } from '#runtime/base/errors'
-import * as z from 'zod'
-import { problemsOf } from './api/manifest.ts'
-import { resources } from './api/schema.ts'
-
 /**
  * Configuration of the operator's process: a JSON file, its path in WEIR_OPERATOR_CONFIG.
  * `defaults` fill what a StreamJob leaves out; Secrets are named, never included. Unknown keys are
  * refused, all problems are reported at once.
  */
+import { WeirError } from '#runtime/base/errors'
+import * as z from 'zod'
+import { problemsOf } from './api/manifest.ts'
+import { resources } from './api/schema.ts'
+
 const defaultStorage = z.strictObject({
   s3: z.strictObject({
     bucket: z.string().min(3).describe('Bucket of jobs that name none.'),
@@ -19,7 +19,8 @@ const defaultStorage = z.strictObject({
       .string()
       .optional()
       .describe(
-        "Secret in the operator's namespace; copied into an owned Secret next to each job that uses the default storage.",
+        "Secret in the operator's namespace; " +
+          'copied into an owned Secret next to each job that uses the default storage.',
       ),
     caBundle: z.string().optional().describe('Certificate authority of the endpoint, PEM.'),
   }),
@@ -60,7 +61,7 @@ export const operatorConfig = z.strictObject({
   logLevel: z
     .enum(['Trace', 'Debug', 'Info', 'Warn', 'Error'])
     .default('Info')
-    .describe('Least level of log lines.'),
+    .describe('Lines below this level are not written.'),
   namespace: z
     .string()
     .min(1)
@@ -86,7 +87,7 @@ export const operatorConfig = z.strictObject({
       enabled: z
         .boolean()
         .default(true)
-        .describe('Elect one of several replicas. Off: this process acts at once.'),
+        .describe('Elect one of several replicas. False: this process acts without asking.'),
       name: z
         .string()
         .min(1)
@@ -96,13 +97,13 @@ export const operatorConfig = z.strictObject({
         .int()
         .min(1000)
         .default(15_000)
-        .describe('A leader that has not renewed for so long is replaced.'),
+        .describe('A leader that has not renewed for this long is replaced.'),
       renewDeadlineMs: z
         .int()
         .min(500)
         .default(10_000)
-        .describe('A leader that cannot renew for so long stops.'),
-      retryMs: z.int().min(100).default(2000).describe('Time between tries.'),
+        .describe('A leader that cannot renew for this long stops.'),
+      retryMs: z.int().min(100).default(2000).describe('Time between attempts to take or renew it.'),
     })
     .prefault({}),
   workers: z
@@ -111,7 +112,7 @@ export const operatorConfig = z.strictObject({
     .max(64)
     .default(4)
     .describe('Objects that are reconciled at the same time, per kind.'),
-  resyncMs: z.int().min(1000).default(600_000).describe('Every object is reconciled at least so often.'),
+  resyncMs: z.int().min(1000).default(600_000).describe('Every object is looked at again at this interval.'),
   tokenKeySecret: z
     .string()
     .min(1)

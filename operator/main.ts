@@ -1,3 +1,7 @@
+/**
+ * Process entry `weir-operator`: configuration -> object graph -> run -> exit code. The only file
+ * of the operator that reads the environment and exits.
+ */
 import { readFile } from 'node:fs/promises'
 import os from 'node:os'
 import { systemClock } from '#runtime/base/clock'
@@ -9,10 +13,6 @@ import { parseOperatorConfig } from './config.ts'
 import { authorityOf, KubeClient } from './kube/client.ts'
 import { Operator } from './operator.ts'
 
-/**
- * Process entry `weir-operator`: configuration -> object graph -> run -> exit code. The only file
- * of the operator that reads the environment and exits.
- */
 async function main(): Promise<number> {
   const file = process.env['WEIR_OPERATOR_CONFIG']
   if (file === undefined)

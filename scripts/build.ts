@@ -12,7 +12,7 @@ import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/
 import { join } from 'node:path'
 import { systemCode } from '#runtime/base/errors'
 import { runNode, seconds, tool } from './program.ts'
-import { root } from './root.ts'
+import { repositoryRoot } from '#tools/repository-root'
 
 interface PackageJson {
   readonly name: string
@@ -23,10 +23,10 @@ interface PackageJson {
   readonly exports: Readonly<Record<string, unknown>>
 }
 
-const SHIPPED_IMPORTS = ['#runtime/*', '#operator/*', '#cli/*', '#sim/*']
+const SHIPPED_IMPORTS = ['#runtime/*', '#operator/*', '#cli/*', '#sim/*', '#tools/*']
 const EXECUTABLES = ['cli/main.js']
 const MAX_SWAPS = 5
-const CACHE = join(root, 'node_modules/.cache/weir')
+const CACHE = join(repositoryRoot, 'node_modules/.cache/weir')
 
 async function build(): Promise<void> {
   const started = performance.now()
@@ -36,10 +36,10 @@ async function build(): Promise<void> {
   try {
     const fresh = join(work, 'dist')
     await compile(fresh)
-    const source = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as PackageJson
+    const source = JSON.parse(await readFile(join(repositoryRoot, 'package.json'), 'utf8')) as PackageJson
     await writeFile(join(fresh, 'package.json'), `${JSON.stringify(distPackage(source), null, 2)}\n`)
     for (const path of EXECUTABLES) await makeExecutable(join(fresh, path))
-    await swapIn(fresh, join(root, 'dist'), work)
+    await swapIn(fresh, join(repositoryRoot, 'dist'), work)
   } finally {
     await rm(work, { recursive: true, force: true })
   }

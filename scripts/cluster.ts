@@ -35,11 +35,11 @@ async function main(command: string): Promise<void> {
     case 'down':
       return (await findProvider()).down(progress)
     default:
-      throw new Error(
-        `${command === 'help' || command === '--help' ? '' : `No command ${JSON.stringify(command)}.\n`}${USAGE}`,
-      )
+      throw new Error(isHelp(command) ? USAGE : `No command ${JSON.stringify(command)}.\n${USAGE}`)
   }
 }
+
+const isHelp = (command: string): boolean => command === 'help' || command === '--help'
 
 async function passToKubectl(cluster: Cluster, args: readonly string[]): Promise<void> {
   const { code, stdout, stderr } = await cluster.tryKubectl(args)

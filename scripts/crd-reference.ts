@@ -38,7 +38,9 @@ export function crdReference(yaml: string): string {
   return [
     `# ${kind}`,
     '',
-    `\`weir.dev/${version?.name}\`, short name \`${shortNames.join('`, `')}\`. Made from the schema by \`npm run gen\`; \`kubectl explain ${kind.toLowerCase()}.spec\` says the same.`,
+    `\`weir.dev/${version?.name}\`, short name \`${shortNames.join('`, `')}\`. ` +
+      'Made from the schema by `npm run gen`; ' +
+      `\`kubectl explain ${kind.toLowerCase()}.spec\` says the same.`,
     '',
     ...part('spec'),
     ...part('status'),
@@ -46,10 +48,10 @@ export function crdReference(yaml: string): string {
 }
 
 function table(schema: Schema): string[] {
-  const rows = fieldsOf(schema, '', new Set(schema.required)).map(
-    ({ path, field, isRequired }) =>
-      `| \`${path}\` | ${typeOf(field)} | ${isRequired ? 'required' : defaultOf(field)} | ${cell(field.description ?? '')} |`,
-  )
+  const rows = fieldsOf(schema, '', new Set(schema.required)).map(({ path, field, isRequired }) => {
+    const value = isRequired ? 'required' : defaultOf(field)
+    return `| \`${path}\` | ${typeOf(field)} | ${value} | ${cell(field.description ?? '')} |`
+  })
   return ['| field | type | default | meaning |', '| --- | --- | --- | --- |', ...rows, '']
 }
 

@@ -17,17 +17,17 @@ import { compareCounts } from '#tools/word-count/emitted-counts'
 import { gatherText } from './demo/gather-text.ts'
 import { independentCount, PIPELINE } from '#tools/word-count/independent-count'
 import { type DemoRun, recoveryText, runWordCount } from './demo/word-count-run.ts'
-import { root } from './root.ts'
+import { repositoryRoot } from '#tools/repository-root'
 
 const { values } = parseArgs({
   options: {
     megabytes: { type: 'string', default: '20' },
-    dir: { type: 'string', default: join(root, '.weir', 'demo') },
+    dir: { type: 'string', default: join(repositoryRoot, '.weir', 'demo') },
   },
 })
 /** A machine fast enough to read everything before the kill gets more to read. */
 const GROWTH = 3
-const TRIES = 3
+const ATTEMPTS = 3
 
 const say = (line: string) => console.log(`${clockTime(Date.now())} ${line}`)
 const begun = performance.now()
@@ -40,16 +40,17 @@ const [input, output, stateDir] = [
 
 try {
   let bytes = megabytes(values.megabytes) * 1024 * 1024
-  for (let tries = 1; ; tries++) {
+  for (let attempt = 1; ; attempt++) {
     const run = await countWords(bytes)
     if (run.killed) {
       const isEqual = await compare(run)
       process.exitCode = isEqual ? 0 : 1
       break
     }
-    if (tries === TRIES)
+    if (attempt === ATTEMPTS)
       throw new Error(
-        `Even ${formatBytes(bytes)} were read before two checkpoints. Give more: npm run demo -- --megabytes 1000`,
+        `Even ${formatBytes(bytes)} were read before two checkpoints. ` +
+          'Give more: npm run demo -- --megabytes 1000',
       )
     bytes *= GROWTH
     console.log(`That was over before two checkpoints: again with ${formatBytes(bytes)}.\n`)
@@ -69,12 +70,19 @@ async function countWords(bytes: number): Promise<DemoRun> {
   if (LockFile.holder(join(stateDir, 'lock')) !== undefined)
     throw new Error(`Another demo runs in ${directory}. Wait for it, or choose another directory by --dir.`)
   await rm(directory, { recursive: true, force: true })
-  const text = await gatherText(join(root, 'node_modules'), input, bytes)
+  const text = await gatherText(join(repositoryRoot, 'node_modules'), input, bytes)
   console.log(
-    `word count over ${text.files} files, ${formatBytes(text.bytes)}: READMEs, change logs and licences from node_modules, ${text.rounds} times over`,
+    `word count over ${text.files} files, ${formatBytes(text.bytes)}: ` +
+      `READMEs, change logs and licences from node_modules, ${text.rounds} times over`,
   )
-  console.log('2 task managers x 2 slots as processes of this machine, a checkpoint each second\n')
-  return await runWordCount({ module: join(root, 'examples', 'word-count.ts'), input, output, stateDir, say })
+  console.log('2 TaskManagers x 2 slots as processes of this machine, a checkpoint each second\n')
+  return await runWordCount({
+    module: join(repositoryRoot, 'examples', 'word-count.ts'),
+    input,
+    output,
+    stateDir,
+    say,
+  })
 }
 
 async function compare(run: DemoRun): Promise<boolean> {
@@ -85,14 +93,14 @@ async function compare(run: DemoRun): Promise<boolean> {
   const [expected, emitted] = [await independentCount(input), await readEmitted(files)]
   const { words, total, differences, differing } = compareCounts(emitted, expected)
   if (differing > 0) {
-    console.log(
-      `DIFFERENT in ${differing} points, the first of them:\n  ${differences.join('\n  ')}\nEverything is left in ${directory}.`,
-    )
+    console.log(`DIFFERENT in ${differing} points, the first of them:\n  ${differences.join('\n  ')}`)
+    console.log(`Everything is left in ${directory}.`)
     return false
   }
   const number = (n: number) => n.toLocaleString('en-US')
   console.log(
-    `equal: ${number(total)} words, ${number(words)} different ones; each count of each word was committed exactly once, in ${files.length} files\n`,
+    `equal: ${number(total)} words, ${number(words)} different ones; ` +
+      `each count of each word was committed exactly once, in ${files.length} files\n`,
   )
   const sorted = run.checkpointMs.toSorted((a, b) => a - b)
   const lines: readonly (readonly [string, string])[] = [
@@ -117,9 +125,8 @@ async function compare(run: DemoRun): Promise<boolean> {
   ]
   for (const [what, value] of lines) console.log(`${what.padEnd(14)}${value}`)
   const state = relative(process.cwd(), stateDir) || stateDir
-  console.log(
-    `\nLook around: weir checkpoints list --state-dir ${state}; head ${relative(process.cwd(), files[0] ?? output)}`,
-  )
+  const first = relative(process.cwd(), files[0] ?? output)
+  console.log(`\nLook around: weir checkpoints list --state-dir ${state}; head ${first}`)
   return true
 }
 

@@ -8,9 +8,10 @@ import { join } from 'node:path'
 import { crdReference } from './crd-reference.ts'
 import { errorReference } from './error-reference.ts'
 import { metricReference } from './metric-reference.ts'
-import { root } from './root.ts'
+import { repositoryRoot } from '#tools/repository-root'
 
-const crd = (file: string) => (): string => crdReference(readFileSync(join(root, 'crds', file), 'utf8'))
+const crd = (file: string) => (): string =>
+  crdReference(readFileSync(join(repositoryRoot, 'crds', file), 'utf8'))
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorReference,
   'docs/reference/metrics.md': metricReference,
@@ -20,14 +21,14 @@ const PAGES: Readonly<Record<string, () => string>> = {
 const isCheck = process.argv.includes('--check')
 
 for (const [path, render] of Object.entries(PAGES)) {
-  const current = await readFile(join(root, path), 'utf8').catch(() => undefined)
+  const current = await readFile(join(repositoryRoot, path), 'utf8').catch(() => undefined)
   const wanted = render()
   if (current === wanted) continue
   if (isCheck) {
     console.error(`${path} differs from the code it is made from. Run npm run gen and commit the page.`)
     process.exitCode = 1
   } else {
-    await writeFile(join(root, path), wanted)
+    await writeFile(join(repositoryRoot, path), wanted)
     console.log(`wrote ${path}`)
   }
 }

@@ -8,7 +8,8 @@ export function metricReference(): string {
   return [
     '# Metrics of a JobManager',
     '',
-    'Prometheus text at `/metrics` of the REST port (8081), no token needed. All carry `namespace` and `job`. Gauges; those that end in `_total` only grow while a JobManager leads.',
+    'Prometheus text at `/metrics` of the REST port (8081), no token needed. All carry `namespace` and',
+    '`job`. Gauges; those that end in `_total` only grow while a JobManager leads.',
     'Made from `runtime/contract/metric-names.ts` by `npm run gen`.',
     '',
     '| metric | more labels | meaning |',

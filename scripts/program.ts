@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { root } from './root.ts'
+import { repositoryRoot } from '#tools/repository-root'
 
 export interface ProgramResult {
   /** 128 + signal number is not computed: a program ended by a signal has code 1. */
@@ -32,7 +32,7 @@ export function runProgram(
 ): Promise<ProgramResult> {
   const started = performance.now()
   const child = spawn(file, args, {
-    cwd: options.cwd ?? root,
+    cwd: options.cwd ?? repositoryRoot,
     env: { ...process.env, ...options.env },
     stdio: options.show === true ? 'inherit' : ['ignore', 'pipe', 'pipe'],
   })
@@ -52,6 +52,6 @@ function collect(child: ChildProcess): () => string {
 }
 
 /** Path of a program that a development dependency brings. */
-export const tool = (path: string): string => join(root, 'node_modules', path)
+export const tool = (path: string): string => join(repositoryRoot, 'node_modules', path)
 
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`

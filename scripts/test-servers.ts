@@ -2,24 +2,22 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '#runtime/base/errors'
 import { VERSITYGW } from '#tools/servers/s3'
-import { parseSource } from '#test/kit/source-file'
+import { parseSource } from '#tools/source-file'
 import { aptTool, goTool } from '#tools/servers/tools'
-import { root } from './root.ts'
+import { repositoryRoot } from '#tools/repository-root'
 
-/** A server that some tests run against. The test kit finds or installs it. */
+/** A server that some tests run against. */
 interface TestServer {
   readonly name: string
-  /**
-   * The module of the test kit that starts it; a test file that imports it, directly or not, needs
-   * the server.
-   */
+  /** What starts it; a test file that imports this, directly or not, needs the server. */
   readonly module: string
+  /** Finds or installs it. */
   readonly find: () => Promise<string>
 }
 
-const SERVERS: readonly TestServer[] = [
-  { name: 'Redis', module: 'test/kit/redis', find: () => aptTool('redis-server', 'redis-server') },
-  { name: 'S3 (versitygw)', module: 'test/kit/s3', find: () => goTool(VERSITYGW) },
+export const SERVERS: readonly TestServer[] = [
+  { name: 'Redis', module: 'tools/servers/redis', find: () => aptTool('redis-server', 'redis-server') },
+  { name: 'S3 (versitygw)', module: 'tools/servers/s3', find: () => goTool(VERSITYGW) },
 ]
 
 export interface MissingServer {
@@ -44,17 +42,18 @@ export async function prepareServers(testFiles: readonly string[]): Promise<Miss
 }
 
 /**
- * True when `file` (absolute or relative to the repository) imports `module` through files of
- * test/.
+ * True when `file` (absolute or relative to the repository) imports `module`, directly or through
+ * files of test/ and tools/.
  */
 export function reaches(file: string, module: string, seen: Set<string> = new Set()): boolean {
-  const path = file.startsWith(root) ? file.slice(root.length + 1) : file
-  if (seen.has(path) || !existsSync(join(root, path))) return false
+  const path = file.startsWith(repositoryRoot) ? file.slice(repositoryRoot.length + 1) : file
+  if (seen.has(path) || !existsSync(join(repositoryRoot, path))) return false
   seen.add(path)
-  return parseSource(path, readFileSync(join(root, path), 'utf8')).imports.some(
+  const { imports } = parseSource(path, readFileSync(join(repositoryRoot, path), 'utf8'))
+  return imports.some(
     (it) =>
-      !it.typeOnly &&
-      (it.path === module ||
-        (it.path?.startsWith('test/') === true && reaches(`${it.path}.ts`, module, seen))),
+      !it.typeOnly && (it.path === module || (isOfTests(it.path) && reaches(`${it.path}.ts`, module, seen))),
   )
 }
+
+const isOfTests = (path: string | undefined): boolean => /^(test|tools)\//.test(path ?? '')

@@ -94,8 +94,9 @@ async function listTests(projects: readonly string[], what: 'files' | 'tests'): 
     ])
     if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8')) as ListedTest[]
     console.log(
-      `Cannot list the tests of ${projects.join(', ')} (exit code ${code}); skipped ones are not counted:\n${output.slice(0, 2000)}`,
+      `Cannot list the tests of ${projects.join(', ')} (exit code ${code}); skipped ones are not counted:`,
     )
+    console.log(output.slice(0, 2000))
     return []
   } finally {
     await rm(directory, { recursive: true, force: true })
@@ -113,8 +114,13 @@ const skippedProjects = (listed: readonly ListedTest[]): Skip[] =>
   [...new Set(listed.map((it) => it.projectName))].map((name) => ({
     count: listed.filter((it) => it.projectName === name).length,
     what: `of project ${name}`,
-    remedy: `Run them with: npm test -- --with ${name}${name === 'cluster' ? ' (Linux, root, about ten minutes; or set WEIR_TEST_KUBECONFIG)' : ''}.`,
+    remedy: `Run them with: npm test -- --with ${name}${NEEDS[name] ?? ''}.`,
   }))
+
+/** What a project needs of the machine, where that is much. */
+const NEEDS: Readonly<Record<string, string>> = {
+  cluster: ' (Linux, root, about ten minutes; or set WEIR_TEST_KUBECONFIG)',
+}
 
 const firstMissing = (file: string, missing: readonly MissingServer[]): MissingServer | undefined =>
   missing.find(({ module }) => reaches(file, module))

@@ -1,5 +1,5 @@
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
+import { sleep, systemClock } from '#runtime/base/clock'
+import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import type { JobFacts } from '#runtime/contract/rest'
 
 /** Facts as they came over the wire, with the moment of their arrival on `performance.now()`. */
@@ -8,11 +8,11 @@ export interface Seen {
   readonly facts: JobFacts
 }
 
-const AGAIN_MS = 20
+const RECONNECT_MS = 20
 
 /**
- * Follows GET /events of several JobManagers at once, and dials again what is gone; each line of a
- * leader is kept.
+ * Follows the facts of several JobManagers at once, and connects again to those that are gone; what
+ * a leader says is kept.
  */
 export class FactsStream implements AsyncDisposable {
   readonly #abort = new AbortController()
@@ -21,12 +21,12 @@ export class FactsStream implements AsyncDisposable {
   readonly seen: Seen[] = []
 
   constructor(urls: readonly string[]) {
-    this.#followers = urls.map((url) => this.#follow(url))
+    this.#followers = urls.map((url) => this.#follow(new JobManagerClient({ url }, { clock: systemClock })))
   }
 
   /**
-   * The first line, of those that have come and those to come, that satisfies `condition`. @throws
-   * after `limitMs`, with the last facts
+   * The first facts, of those that have come and those to come, that satisfy `condition`.
+   * @throws after `limitMs`, with the last facts
    */
   async first(what: string, condition: (seen: Seen) => boolean, limitMs = 60_000): Promise<Seen> {
     const end = performance.now() + limitMs
@@ -48,31 +48,28 @@ export class FactsStream implements AsyncDisposable {
   #more(limitMs: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const come = () => resolve(true)
-    const timer = setTimeout(() => resolve(false), limitMs)
+    const timer = systemClock.after(limitMs, () => resolve(false))
     this.#waiters.add(come)
     return promise.finally(() => {
-      clearTimeout(timer)
+      timer.cancel()
       this.#waiters.delete(come)
     })
   }
 
-  async #follow(url: string): Promise<void> {
+  async #follow(client: JobManagerClient): Promise<void> {
     const { signal } = this.#abort
     while (!signal.aborted) {
-      try {
-        const { body } = await fetch(`${url}/events`, { signal })
-        if (body !== null)
-          for await (const line of createInterface({ input: Readable.fromWeb(body as never) }))
-            this.#keep(line)
-      } catch {
-        // The JobManager is not there: that is what is being measured.
-      }
-      if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
+      // A JobManager that is not there is what is being measured.
+      await this.#read(client, signal).catch(() => undefined)
+      await sleep(systemClock, RECONNECT_MS, signal).catch(() => undefined)
     }
   }
 
-  #keep(line: string): void {
-    const facts = JSON.parse(line) as JobFacts
+  async #read(client: JobManagerClient, signal: AbortSignal): Promise<void> {
+    for await (const facts of client.events(signal)) this.#keep(facts)
+  }
+
+  #keep(facts: JobFacts): void {
     if (!facts.leading) return
     this.seen.push({ at: performance.now(), facts })
     for (const wake of this.#waiters) wake()

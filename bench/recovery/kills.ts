@@ -11,7 +11,7 @@ export interface Kill {
   readonly cast: Cast
   /**
    * The job is expected to run on without a recovery while it lasts. When Redis is back and empty,
-   * a stand-by may win the lease: that is counted.
+   * a standby may win the lease: that is counted.
    */
   readonly isHarmless: boolean
   /** Chooses the victim; what it gives does the deed and ends when all is back. */
@@ -28,7 +28,7 @@ export const KILLS: readonly Kill[] = [
     cast: alone,
     isHarmless: false,
     async aim(stage) {
-      const victim = await stage.busyTaskManager()
+      const victim = await stage.processes.busyTaskManager()
       return async () => {
         await stage.processes.signal(victim, 'SIGKILL')
         stage.processes.spawn(victim)
@@ -41,7 +41,7 @@ export const KILLS: readonly Kill[] = [
     cast: { ...alone, taskManagers: 3 },
     isHarmless: false,
     async aim(stage) {
-      const victim = await stage.busyTaskManager()
+      const victim = await stage.processes.busyTaskManager()
       return () => stage.processes.signal(victim, 'SIGKILL')
     },
   },
@@ -51,13 +51,13 @@ export const KILLS: readonly Kill[] = [
     cast: { ...alone, taskManagers: 3 },
     isHarmless: false,
     async aim(stage) {
-      const victim = await stage.busyTaskManager()
+      const victim = await stage.processes.busyTaskManager()
       return () => stage.processes.signal(victim, 'SIGTERM')
     },
   },
   {
     name: 'leader',
-    title: 'leading JobManager, SIGKILL, a stand-by there',
+    title: 'leading JobManager, SIGKILL, a standby there',
     cast: { ...alone, jobManagers: 2 },
     isHarmless: false,
     aim: (stage) => {

@@ -33,7 +33,7 @@ export function report(results: readonly KillResult[]): string {
     return [
       kill.title,
       String(trials.length),
-      firstRecords.length === 0 ? 'tasks go on' : spread(firstRecords),
+      firstRecords.length === 0 ? 'tasks continue' : spread(firstRecords),
       phase((r) => r.detectMs),
       phase((r) => r.electMs),
       phase((r) => r.scheduleMs),

@@ -68,31 +68,18 @@ export class Stage implements AsyncDisposable {
     return stage
   }
 
-  /** A TaskManager that runs tasks; with a spare one, not every TaskManager does. */
-  async busyTaskManager(): Promise<string> {
-    const response = await fetch(`${this.leaderUrl()}/jobs/current/vertices`)
-    const [vertex] = ((await response.json()) as { subtasks: { taskManager: string }[] }[]).toReversed()
-    const name = vertex?.subtasks[0]?.taskManager
-    if (name === undefined) throw new Error('No vertex says where it runs.')
-    return name
-  }
-
   get leader(): string {
     const { leader } = this.stream.seen.at(-1)?.facts ?? {}
     if (leader === undefined) throw new Error('No JobManager leads.')
     return leader
   }
 
-  leaderUrl(): string {
-    return this.processes.url(this.leader)
-  }
-
   /**
-   * Stops the job with a checkpoint and checks all that was committed. @throws when anything was
-   * lost or repeated
+   * Stops the job with a checkpoint and checks all that was committed; gives the number of records.
+   * @throws when anything was lost or repeated
    */
   async finish(): Promise<number> {
-    await this.processes.post(this.leader, '/jobs/current/stop', { triggerId: 'end', mode: 'checkpoint' })
+    await this.processes.client(this.leader).triggerStop({ triggerId: 'end', mode: 'checkpoint' })
     await this.stream.first('a stopped job', ({ facts }) => facts.state === 'Suspended')
     const { offences, records } = await checkSequences(this.#output)
     if (offences.length > 0) throw new Error(`The output is wrong: ${offences.slice(0, 5).join('; ')}`)

@@ -1,6 +1,6 @@
 import type { RecoveryView } from '#runtime/contract/rest'
 import type { Kill } from './kills.ts'
-import type { Seen } from './facts-stream.ts'
+import type { FactsStream, Seen } from './facts-stream.ts'
 import { Stage, type Servers } from './stage.ts'
 
 export interface Trial {
@@ -24,12 +24,12 @@ export interface Trial {
   readonly records: number
 }
 
-/** Longer than a stand-by needs to take over. */
+/** Longer than a standby needs to take over. */
 const AFTERWARDS_CHECKPOINTS = 5
 
 /**
- * One kill of one job. @throws when the job does not come back, or its output lost or repeated a
- * record
+ * One kill of one job.
+ * @throws when the job does not come back, or its output lost or repeated a record
  */
 export async function runTrial(
   servers: Servers,
@@ -42,41 +42,68 @@ export async function runTrial(
   const deed = await kill.aim(stage)
   const before = stream.seen.at(-1)?.facts
   if (before === undefined) throw new Error('The job has said nothing.')
-  const wallAtKill = Date.now()
-  const killedAt = performance.now()
+  const killed: Killed = { before, wall: Date.now(), at: performance.now() }
   await deed()
-  const back = kill.isHarmless
-    ? undefined
-    : await stream.first(
-        `the first record after: ${kill.title}`,
-        ({ at, facts }) => at > killedAt && recoveryAfter(facts, wallAtKill) !== undefined,
-      )
-  const done = performance.now()
-  const lastId = before.checkpoint.last?.id ?? 0
-  const isLater = (seen: Seen) =>
-    seen.at > (back?.at ?? killedAt) && (seen.facts.checkpoint.last?.id ?? 0) > lastId
-  const next = await stream.first('a checkpoint after it', isLater)
-  const nextId = next.facts.checkpoint.last?.id ?? 0
-  const last = await stream.first(
-    'more checkpoints after it',
-    ({ at, facts }) =>
-      at > done &&
-      facts.state === 'Running' &&
-      (facts.checkpoint.last?.id ?? 0) >= nextId + AFTERWARDS_CHECKPOINTS,
-  )
-  if (kill.isHarmless && last.facts.restarts > before.restarts)
-    throw new Error(
-      `${kill.title}: the job was expected to run on, but restarted: ${last.facts.recoveries[0]?.cause ?? last.facts.message}`,
-    )
+  const back = kill.isHarmless ? undefined : await firstRecord(stream, kill, killed)
+  const { next, last } = await nextCheckpoints(stream, killed, back)
+  if (kill.isHarmless) requireNoRestart(kill, before, last.facts)
   const trial = {
     firstRecordMs:
-      back === undefined || back.facts.attempt === before.attempt ? undefined : back.at - killedAt,
-    recovery: recoveryAfter(last.facts, wallAtKill),
-    nextCheckpointMs: next.at - killedAt,
-    longestGapMs: longestGap(stream.seen, killedAt),
+      back === undefined || back.facts.attempt === before.attempt ? undefined : back.at - killed.at,
+    recovery: recoveryAfter(last.facts, killed.wall),
+    nextCheckpointMs: next.at - killed.at,
+    longestGapMs: longestGap(stream.seen, killed.at),
     leaderChanged: last.facts.epoch > before.epoch,
   }
   return { ...trial, records: await stage.finish() }
+}
+
+/** The moment of the kill, and what was known before. */
+interface Killed {
+  readonly before: Seen['facts']
+  /** `Date.now()`. */
+  readonly wall: number
+  /** `performance.now()`. */
+  readonly at: number
+}
+
+const firstRecord = (stream: FactsStream, { title }: Kill, killed: Killed): Promise<Seen> =>
+  stream.first(
+    `the first record after: ${title}`,
+    ({ at, facts }) =>
+      at > killed.at && (recoveryAfter(facts, killed.wall) !== undefined || isAdopted(facts, killed.before)),
+  )
+
+/** Another leader has taken the running tasks over: they continue, so no first record is reported. */
+const isAdopted = (now: Seen['facts'], before: Seen['facts']): boolean =>
+  now.state === 'Running' && now.epoch > before.epoch && now.attempt === before.attempt
+
+/** The next checkpoint after the recovery, and the one that ends the trial. */
+async function nextCheckpoints(
+  stream: FactsStream,
+  killed: Killed,
+  back: Seen | undefined,
+): Promise<{ readonly next: Seen; readonly last: Seen }> {
+  const done = performance.now()
+  const lastId = checkpointId(killed.before)
+  const next = await stream.first(
+    'a checkpoint after it',
+    ({ at, facts }) => at > (back?.at ?? killed.at) && checkpointId(facts) > lastId,
+  )
+  const endId = checkpointId(next.facts) + AFTERWARDS_CHECKPOINTS
+  const last = await stream.first(
+    'more checkpoints after it',
+    ({ at, facts }) => at > done && facts.state === 'Running' && checkpointId(facts) >= endId,
+  )
+  return { next, last }
+}
+
+const checkpointId = ({ checkpoint }: Seen['facts']): number => checkpoint.last?.id ?? 0
+
+function requireNoRestart({ title }: Kill, before: Seen['facts'], last: Seen['facts']): void {
+  if (last.restarts <= before.restarts) return
+  const why = last.recoveries[0]?.cause ?? last.message
+  throw new Error(`${title}: the job was expected to run on, but restarted: ${why}`)
 }
 
 const recoveryAfter = ({ recoveries }: Seen['facts'], wall: number): RecoveryView | undefined =>

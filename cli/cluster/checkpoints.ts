@@ -5,28 +5,15 @@ import type { Target } from '#cli/target'
 import { openCluster } from './cluster.ts'
 import { ageOf } from './status.ts'
 
-/** What the object tells: the newest checkpoint. The history is in the JobManager's REST. */
+/** What the object says: the newest checkpoint. The history is in the JobManager's REST. */
 export async function lastCheckpointOnCluster(
   output: Output,
   target: Extract<Target, { kind: 'cluster' }>,
 ): Promise<void> {
   const job = await (await openCluster(target)).job(target.name)
   const last = job.status?.lastCheckpoint
-  output.result(
-    last === undefined ? [] : [last],
-    last?.id === undefined
-      ? `${target.name} has completed no checkpoint yet.`
-      : table(
-          ['ID', 'AGE', 'SIZE', 'DURATION', 'PATH'],
-          [
-            [
-              last.id,
-              ageOf(last.completedAt, Date.now()),
-              last.sizeBytes === undefined ? undefined : formatBytes(last.sizeBytes),
-              last.duration,
-              last.path,
-            ],
-          ],
-        ),
-  )
+  if (last === undefined) return output.result([], `${target.name} has completed no checkpoint yet.`)
+  const age = ageOf(last.completedAt, Date.now())
+  const row = [last.id, age, formatBytes(last.sizeBytes), last.duration, last.path]
+  output.result([last], table(['ID', 'AGE', 'SIZE', 'DURATION', 'PATH'], [row]))
 }

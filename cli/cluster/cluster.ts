@@ -1,12 +1,10 @@
 import type { CustomObjectsApi } from '@kubernetes/client-node'
+import { API_VERSION, GROUP, VERSION } from '#operator/api/group'
 import { messageOf, systemCode } from '#runtime/base/errors'
 import { CliError, failed, notFound } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import type { ClusterOptions } from '#cli/target'
 import type { SavepointObject, StreamJobObject } from './objects.ts'
-
-export const GROUP = 'weir.dev'
-export const VERSION = 'v1alpha1'
 
 /**
  * The StreamJobs and Savepoints of one namespace. The CLI reads, creates and patches objects;
@@ -14,7 +12,7 @@ export const VERSION = 'v1alpha1'
  */
 export interface Cluster {
   readonly namespace: string
-  /** @throws {CliError} not found */
+  /** @throws {CliError} when it does not exist */
   job(name: string): Promise<StreamJobObject>
   jobs(options: { readonly allNamespaces: boolean }): Promise<StreamJobObject[]>
   /** JSON merge patch: null removes a member. */
@@ -25,8 +23,8 @@ export interface Cluster {
 }
 
 /**
- * Reads the kubeconfig as kubectl does. The client library is imported here and not before. @throws
- * {CliError} when there is none
+ * Reads the kubeconfig as kubectl does. The client library is imported here and not before.
+ * @throws {CliError} when there is none
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   const k8s = await import('@kubernetes/client-node')
@@ -43,9 +41,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     throw new CliError(
       EXIT.badInput,
       `The kubeconfig has no context ${JSON.stringify(config.currentContext)}.`,
-      {
-        next: 'Name one by --context, or set KUBECONFIG.',
-      },
+      { next: 'Name one by --context, or set KUBECONFIG.' },
     )
   const namespace =
     options.namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default'
@@ -93,7 +89,7 @@ class KubeCluster implements Cluster {
 
   createSavepoint(name: string, spec: object): Promise<SavepointObject> {
     const body = {
-      apiVersion: `${GROUP}/${VERSION}`,
+      apiVersion: API_VERSION,
       kind: 'Savepoint',
       metadata: { name, namespace: this.namespace },
       spec,
@@ -134,30 +130,46 @@ class KubeCluster implements Cluster {
 
 /** The API server's answer as a sentence. Pure. */
 export function clusterError(what: string, server: string, error: unknown): CliError {
-  const status =
-    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number'
-      ? error.code
-      : undefined
-  if (status === undefined) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    return failed(
-      `Cannot reach the cluster at ${server}: ${systemCode(cause) ?? messageOf(cause)}.`,
-      'Is it up, and is this the right --context?',
-    )
-  }
+  const status = statusOf(error)
+  if (status === undefined) return unreachable(server, error)
   const reason = statusMessage(error)
-  if (status === 404)
-    return reason.includes('page not found') || reason.includes('could not find the requested resource')
-      ? notFound(
-          'The cluster does not know StreamJobs.',
-          'Install the operator first: helm install weir charts/weir -n weir-system --create-namespace',
-        )
-      : notFound(`${what} does not exist.`, 'StreamJobs are listed by: kubectl get stj')
-  if (status === 409) return failed(`${what} exists already.`)
-  if (status === 401 || status === 403) return failed(`The cluster refuses ${what}: ${reason}`)
-  if (status === 400 || status === 422)
-    return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${reason}`)
-  return failed(`The cluster failed at ${what} (${status}): ${reason}`)
+  switch (status) {
+    case 400:
+    case 422:
+      return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${reason}`)
+    case 401:
+    case 403:
+      return failed(`The cluster refuses ${what}: ${reason}`)
+    case 404:
+      return missing(what, reason)
+    case 409:
+      return failed(`${what} exists already.`)
+    default:
+      return failed(`The cluster failed at ${what} (${status}): ${reason}`)
+  }
+}
+
+const statusOf = (error: unknown): number | undefined =>
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number'
+    ? error.code
+    : undefined
+
+function unreachable(server: string, error: unknown): CliError {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return failed(
+    `Cannot reach the cluster at ${server}: ${systemCode(cause) ?? messageOf(cause)}.`,
+    'Is it up, and is this the right --context?',
+  )
+}
+
+function missing(what: string, reason: string): CliError {
+  const isKindUnknown = /page not found|could not find the requested resource/.test(reason)
+  return isKindUnknown
+    ? notFound(
+        'The cluster does not know StreamJobs.',
+        'Install the operator first: helm install weir charts/weir -n weir-system --create-namespace',
+      )
+    : notFound(`${what} does not exist.`, 'StreamJobs are listed by: kubectl get stj')
 }
 
 function statusMessage(error: unknown): string {

@@ -1,87 +1,45 @@
-/**
- * The fields of the two kinds that the CLI reads; written by the operator, all optional until it
- * has.
- */
-export interface Condition {
-  readonly type: string
-  readonly status: 'True' | 'False' | 'Unknown'
-  readonly reason?: string
-  readonly message?: string
-}
+import type * as z from 'zod'
+import type { Condition } from '#operator/api/schema'
+import type { ConditionType } from '#operator/api/conditions'
+import type { SavepointStatus, savepointSpec } from '#operator/api/v1alpha1/savepoint'
+import type { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { ObjectMeta } from '#operator/resources/object'
 
-interface Metadata {
-  readonly name: string
-  readonly namespace?: string
-  readonly uid?: string
-  readonly generation?: number
-  readonly creationTimestamp?: string
-}
-
+/** A StreamJob as the API server gives it; the status is absent until the operator has seen it. */
 export interface StreamJobObject {
-  readonly metadata: Metadata
-  readonly spec: {
-    readonly state?: string
-    readonly taskManager?: { readonly replicas?: number; readonly slots?: number }
-    readonly restore?: {
-      readonly savepointRef?: { readonly name: string }
-      readonly path?: string
-      readonly nonce?: string
-    }
-  }
-  readonly status?: {
-    readonly observedGeneration?: number
-    readonly conditions?: readonly Condition[]
-    readonly phase?: string
-    readonly runId?: string
-    readonly attempt?: number | string
-    readonly replicas?: number
-    readonly parallelism?: number
-    readonly leader?: string
-    readonly restarts?: number
-    readonly storagePath?: string
-    readonly restoredFrom?: string
-    readonly lastCheckpoint?: {
-      readonly id?: number
-      readonly completedAt?: string
-      readonly path?: string
-      readonly sizeBytes?: number
-      readonly duration?: string
-    }
-    readonly lastSavepoint?: { readonly name?: string; readonly path?: string }
-    readonly recoveries?: readonly {
-      readonly at?: string
-      readonly cause?: string
-      readonly checkpointId?: number
-      readonly detectMs?: number
-      readonly electMs?: number
-      readonly scheduleMs?: number
-      readonly restoreMs?: number
-      readonly firstRecordMs?: number
-    }[]
-  }
+  readonly metadata: ObjectMeta
+  readonly spec: z.input<typeof streamJobSpec>
+  readonly status?: StreamJobStatus
 }
 
 export interface SavepointObject {
-  readonly metadata: Metadata
-  readonly spec: { readonly streamJobRef?: { readonly name: string }; readonly existingPath?: string }
-  readonly status?: {
-    readonly observedGeneration?: number
-    readonly conditions?: readonly Condition[]
-    readonly phase?: string
-    readonly path?: string
-    readonly checkpointId?: number
-    readonly sizeBytes?: number
-    readonly startedAt?: string
-    readonly completedAt?: string
-    readonly trigger?: string
-    readonly failures?: number
-  }
+  readonly metadata: ObjectMeta
+  readonly spec: z.input<typeof savepointSpec>
+  readonly status?: SavepointStatus
 }
 
-export const conditionOf = (object: StreamJobObject | SavepointObject, type: string): Condition | undefined =>
+type AnyObject = StreamJobObject | SavepointObject
+
+export const conditionOf = (object: AnyObject, type: ConditionType): Condition | undefined =>
   object.status?.conditions?.find((c) => c.type === type)
 
 /** Whether the operator has seen the newest spec and says so. */
-export const isSettled = (object: StreamJobObject | SavepointObject, type: string): boolean =>
+export const isSettled = (object: AnyObject, type: ConditionType): boolean =>
   conditionOf(object, type)?.status === 'True' &&
   (object.status?.observedGeneration ?? 0) >= (object.metadata.generation ?? 0)
+
+/** Phase and what Ready says, for a line of progress. */
+export function progressText(object: AnyObject): string {
+  const ready = conditionOf(object, 'Ready')
+  const phase = object.status?.phase ?? 'Pending'
+  return ready === undefined || ready.status === 'True' || ready.message === ''
+    ? phase
+    : `${phase}: ${ready.message}`
+}
+
+/** Why the operator cannot get further, in words. */
+export function stalledText(object: AnyObject): string {
+  const stalled = conditionOf(object, 'Stalled')
+  return [stalled?.reason, stalled?.message].filter((p) => p !== undefined && p !== '').join(', ')
+}

@@ -1,12 +1,16 @@
 import { failed } from '#cli/cli-error'
-import type { RestoreCommandOptions } from '#cli/commands/restore'
 import type { CliContext } from '#cli/context'
 import type { Target } from '#cli/target'
-import { openCluster } from './cluster.ts'
-import { conditionOf, isSettled, type StreamJobObject } from './objects.ts'
+import { type Cluster, openCluster } from './cluster.ts'
+import { conditionOf, isSettled, progressText, stalledText } from './objects.ts'
 import { waitForObject } from './wait.ts'
 
 const LIMIT_MS = 600_000
+
+export interface ClusterRestoreOptions {
+  readonly allowNonRestoredState?: boolean
+  readonly output?: string
+}
 
 /**
  * Sets spec.restore, which acts once per change of the block, and spec.state; waits until the job
@@ -16,20 +20,13 @@ export async function restoreOnCluster(
   cli: CliContext,
   target: Extract<Target, { kind: 'cluster' }>,
   savepoint: string,
-  options: RestoreCommandOptions,
+  options: ClusterRestoreOptions,
 ): Promise<void> {
   const output = cli.output(options)
   const cluster = await openCluster(target)
   await cluster.job(target.name)
   const object = /^(?:svp|savepoints?(?:\.weir\.dev)?)\/(.+)$/.exec(savepoint)?.[1]
-  if (object !== undefined) {
-    const found = await cluster.savepoint(object)
-    if (conditionOf(found, 'Ready')?.status !== 'True')
-      throw failed(
-        `Savepoint ${object} is not usable: its condition Ready is not True.`,
-        `See: kubectl describe svp ${object} -n ${cluster.namespace}`,
-      )
-  }
+  if (object !== undefined) await requireReady(cluster, object)
   const patched = await cluster.patchJob(
     target.name,
     restorePatch(object, savepoint, options.allowNonRestoredState ?? false, new Date().toISOString()),
@@ -41,17 +38,20 @@ export async function restoreOnCluster(
     read: () => cluster.job(target.name),
     done: (j) =>
       (j.status?.observedGeneration ?? 0) >= generation && (isSettled(j, 'Ready') || isSettled(j, 'Stalled')),
-    describe: (j) =>
-      [j.status?.phase ?? 'Pending', conditionOf(j, 'Ready')?.message]
-        .filter((p) => p !== undefined && p !== '')
-        .join(': '),
+    describe: progressText,
     progress: (line) => output.progress(line),
     limitMs: LIMIT_MS,
   })
-  if (!isSettled(job, 'Ready')) throw stalled(job)
-  output.result(
-    job,
-    `${target.name} is ${(job.status?.phase ?? '').toLowerCase()}, restored from ${job.status?.restoredFrom ?? savepoint}`,
+  if (!isSettled(job, 'Ready')) throw failed(`${target.name} could not be restored: ${stalledText(job)}`)
+  const { phase = '', restoredFrom = savepoint } = job.status ?? {}
+  output.result(job, `${target.name} is ${phase.toLowerCase()}, restored from ${restoredFrom}`)
+}
+
+async function requireReady(cluster: Cluster, savepoint: string): Promise<void> {
+  if (conditionOf(await cluster.savepoint(savepoint), 'Ready')?.status === 'True') return
+  throw failed(
+    `Savepoint ${savepoint} is not usable: its condition Ready is not True.`,
+    `See: kubectl describe svp ${savepoint} -n ${cluster.namespace}`,
   )
 }
 
@@ -77,10 +77,3 @@ export const restorePatch = (
     },
   },
 })
-
-function stalled(job: StreamJobObject): Error {
-  const why = conditionOf(job, 'Stalled')
-  return failed(
-    `${job.metadata.name} could not be restored: ${[why?.reason, why?.message].filter(Boolean).join(', ')}`,
-  )
-}

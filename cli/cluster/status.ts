@@ -1,4 +1,6 @@
 import { formatBytes } from '#runtime/base/units'
+import type { Condition } from '#operator/api/schema'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { formatAge } from '#cli/age'
 import type { Output } from '#cli/output'
 import { fields, table } from '#cli/table'
@@ -17,44 +19,64 @@ export async function statusOnCluster(
 
 /** Pure. */
 export function statusText(job: StreamJobObject, now: number): string {
-  const { status, spec } = job
-  const ready = conditionOf(job, 'Ready')
-  const stalled = conditionOf(job, 'Stalled')
-  const head = fields([
-    ['job', `${job.metadata.namespace ?? 'default'}/${job.metadata.name}`],
-    ['phase', status?.phase ?? 'the operator has not seen it yet'],
-    ['ready', ready === undefined ? undefined : sentence(ready)],
-    ['stalled', stalled?.status === 'True' ? sentence(stalled) : undefined],
-    ['wanted', spec.state ?? 'Running'],
-    ['run', status?.runId === undefined ? undefined : `${status.runId}, attempt ${status.attempt ?? '-'}`],
-    ['task managers', taskManagersText(job)],
-    ['leader', status?.leader],
-    ['restarts', status?.restarts],
-    ['restored from', status?.restoredFrom],
-    ['last checkpoint', lastCheckpointText(job, now)],
-    ['last savepoint', status?.lastSavepoint?.path],
-    ['storage', status?.storagePath],
-  ])
-  const recoveries = status?.recoveries ?? []
-  if (recoveries.length === 0) return head
-  const rows = recoveries.map((r) => [
-    `${ageOf(r.at, now)} ago`,
-    r.cause,
-    r.checkpointId,
-    r.detectMs,
-    r.electMs,
-    r.scheduleMs,
-    r.restoreMs,
-    r.firstRecordMs,
-  ])
-  return `${head}\n\n${table(['RECOVERED', 'CAUSE', 'CHECKPOINT', 'DETECT', 'ELECT', 'SCHEDULE', 'RESTORE', 'FIRST-RECORD'], rows)}`
+  const { recoveries = [] } = job.status ?? {}
+  const head = headText(job, now)
+  return recoveries.length === 0 ? head : `${head}\n\n${recoveriesText(recoveries, now)}`
 }
 
-const sentence = (c: {
-  readonly status: string
-  readonly reason?: string
-  readonly message?: string
-}): string => [c.status, c.reason, c.message].filter((part) => part !== undefined && part !== '').join(', ')
+function headText(job: StreamJobObject, now: number): string {
+  const { metadata, spec, status = {} } = job
+  return fields([
+    ['job', `${metadata.namespace ?? 'default'}/${metadata.name}`],
+    ['phase', status.phase ?? 'the operator has not seen it yet'],
+    ['ready', sentence(conditionOf(job, 'Ready'))],
+    ['stalled', stalledSentence(job)],
+    ['wanted', spec.state ?? 'Running'],
+    ['run', status.runId && `${status.runId}, attempt ${status.attempt ?? '-'}`],
+    ['task managers', taskManagersText(job)],
+    ['leader', status.leader],
+    ['restarts', status.restarts],
+    ['restored from', status.restoredFrom],
+    ['last checkpoint', lastCheckpointText(job, now)],
+    ['last savepoint', status.lastSavepoint?.path],
+    ['storage', status.storagePath],
+  ])
+}
+
+const RECOVERIES = [
+  'RECOVERED',
+  'CAUSE',
+  'CHECKPOINT',
+  'DETECT',
+  'ELECT',
+  'SCHEDULE',
+  'RESTORE',
+  'FIRST-RECORD',
+]
+
+const recoveriesText = (recoveries: NonNullable<StreamJobStatus['recoveries']>, now: number): string =>
+  table(
+    RECOVERIES,
+    recoveries.map((r) => [
+      `${ageOf(r.at, now)} ago`,
+      r.cause,
+      r.checkpointId,
+      r.detectMs,
+      r.electMs,
+      r.scheduleMs,
+      r.restoreMs,
+      r.firstRecordMs,
+    ]),
+  )
+
+const sentence = (condition: Condition | undefined): string | undefined =>
+  condition &&
+  [condition.status, condition.reason, condition.message].filter((part) => part !== '').join(', ')
+
+function stalledSentence(job: StreamJobObject): string | undefined {
+  const stalled = conditionOf(job, 'Stalled')
+  return stalled?.status === 'True' ? sentence(stalled) : undefined
+}
 
 export const ageOf = (time: string | undefined, now: number): string =>
   time === undefined ? '-' : formatAge(now - Date.parse(time))
@@ -64,7 +86,7 @@ const taskManagersText = ({ status, spec }: StreamJobObject): string =>
 
 function lastCheckpointText({ status }: StreamJobObject, now: number): string {
   const last = status?.lastCheckpoint
-  if (last?.id === undefined) return 'none yet'
-  const size = last.sizeBytes === undefined ? '' : `: ${formatBytes(last.sizeBytes)}`
-  return `${last.id}, ${ageOf(last.completedAt, now)} ago${size}${last.duration === undefined ? '' : ` in ${last.duration}`}`
+  if (last === undefined) return 'none yet'
+  const size = formatBytes(last.sizeBytes)
+  return `${last.id}, ${ageOf(last.completedAt, now)} ago: ${size} in ${last.duration}`
 }

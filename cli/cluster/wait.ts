@@ -4,7 +4,7 @@ import { failed } from '#cli/cli-error'
 const READ_EVERY_MS = 500
 
 /**
- * Reads an object until `done` says so; `progress` is told each change of what `describe` says.
+ * Reads an object until `done` says so; `progress` gets each change of what `describe` says.
  * @throws {CliError} after `limitMs`
  */
 export async function waitForObject<T>(options: {
@@ -24,10 +24,15 @@ export async function waitForObject<T>(options: {
     if (line !== said) options.progress(line)
     said = line
     if (options.done(object)) return object
-    if (clock.monotonic() > end)
-      throw failed(
-        `${options.what} took longer than ${Math.round(options.limitMs / 1000)} s; it goes on without this command. It says: ${line}`,
-      )
+    if (clock.monotonic() > end) throw tooLong(options, line)
     await sleep(clock, READ_EVERY_MS)
   }
+}
+
+function tooLong(
+  { what, limitMs }: { readonly what: string; readonly limitMs: number },
+  line: string,
+): Error {
+  const limit = `${Math.round(limitMs / 1000)} s`
+  return failed(`${what} took longer than ${limit}; it continues without this command. It says: ${line}`)
 }

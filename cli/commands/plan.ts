@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { collect, type OutputOptions, positiveInteger, withOutput } from '#cli/command-options'
 import type { CliContext } from '#cli/context'
 
-export interface PlanOptions extends OutputOptions {
+interface PlanOptions extends OutputOptions {
   readonly arg?: readonly string[]
   readonly parallelism?: number
   readonly from?: string
@@ -13,7 +13,8 @@ export function registerPlan(program: Command, cli: CliContext): void {
   withOutput(program.command('plan'))
     .summary('show what a job would run, and check it')
     .description(
-      'Show the execution plan of a job module or manifest without running it. With --from, check that the savepoint fits it.',
+      'Show the execution plan of a job module or manifest without running it. ' +
+        'With --from, check that the savepoint fits it.',
     )
     .argument('<file>', 'job module (.ts, .js) or StreamJob manifest (.yaml, .yml, .json)')
     .option('--arg <key=value>', 'argument of the job; repeatable', collect)

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { collect, durationMs, type OutputOptions, positiveInteger, withOutput } from '#cli/command-options'
 import type { CliContext } from '#cli/context'
 
-export interface RunOptions extends OutputOptions {
+interface RunOptions extends OutputOptions {
   readonly arg?: readonly string[]
   readonly taskManagers?: number
   readonly slots?: number
@@ -19,7 +19,8 @@ export function registerRun(program: Command, cli: CliContext): void {
   withOutput(program.command('run'))
     .summary('run a job on this machine')
     .description(
-      'Run a job module or a StreamJob manifest on this machine: a JobManager and TaskManagers as processes, files for checkpoints.\n' +
+      'Run a job module or a StreamJob manifest on this machine: ' +
+        'a JobManager and TaskManagers as processes, files for checkpoints.\n' +
         'Ctrl-C stops it with a checkpoint; the same command resumes it where it was.',
     )
     .argument('<file>', 'job module (.ts, .js) or StreamJob manifest (.yaml, .yml, .json)')

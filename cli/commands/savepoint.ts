@@ -3,7 +3,7 @@ import { durationMs, type OutputOptions, TARGET, withTarget } from '#cli/command
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
 
-export interface SavepointOptions extends TargetOptions, OutputOptions {
+interface SavepointOptions extends TargetOptions, OutputOptions {
   readonly path?: string
   readonly name?: string
   readonly timeout: number
@@ -13,7 +13,8 @@ export function registerSavepoint(program: Command, cli: CliContext): void {
   withTarget(program.command('savepoint'))
     .summary('take a savepoint')
     .description(
-      'Take a savepoint of a running job and wait for it. It is yours: Weir never deletes it.\nOn a cluster a Savepoint object is made, and the operator does the work.',
+      'Take a savepoint of a running job and wait for it. It is yours: Weir never deletes it.\n' +
+        'On a cluster a Savepoint object is made, and the operator does the work.',
     )
     .argument('[job]', `${TARGET}; default: the only local job here`)
     .option('--path <dir>', 'directory or URL to write to (default: below the job’s storage)')

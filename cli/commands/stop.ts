@@ -3,7 +3,7 @@ import { durationMs, type OutputOptions, TARGET, withTarget } from '#cli/command
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
 
-export interface StopOptions extends TargetOptions, OutputOptions {
+interface StopOptions extends TargetOptions, OutputOptions {
   /** true: a savepoint in its default place; a string: where. */
   readonly savepoint?: boolean | string
   readonly drain?: boolean
@@ -14,7 +14,8 @@ export function registerStop(program: Command, cli: CliContext): void {
   withTarget(program.command('stop'))
     .summary('stop a job so that it can be resumed')
     .description(
-      'Stop a running job with a checkpoint, or with a savepoint, and wait for it. Nothing is lost: the job can be resumed.\n' +
+      'Stop a running job with a checkpoint, or with a savepoint, and wait for it. ' +
+        'Nothing is lost: the job can be resumed.\n' +
         'On a cluster spec.state is set to Suspended (or Drained); set it to Running to resume.',
     )
     .argument('[job]', `${TARGET}; default: the only local job here`)

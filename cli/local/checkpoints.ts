@@ -16,14 +16,20 @@ import { environmentS3, storageUrl } from './storage-path.ts'
 
 type LocalName = Extract<Target, { kind: 'local' }>
 
-/** The files of a StreamJob lie in storage that only its own pods may read. @throws {CliError} */
+/**
+ * The files of a StreamJob lie in storage that only its own pods may read.
+ * @throws {CliError} for a StreamJob
+ */
 export function localOnly(target: Target, what: string): LocalName {
   if (target.kind === 'local') return target
   throw new CliError(
     EXIT.badInput,
-    `checkpoints ${what} reads the checkpoint store itself, which on a cluster only the job's own pods may do.`,
+    `checkpoints ${what} reads the checkpoint store itself, ` +
+      "which on a cluster only the job's own pods may do.",
     {
-      next: 'Where you have access to the store, give its URL: weir checkpoints verify --path s3://BUCKET/KEY',
+      next:
+        'Where you have access to the store, give its URL: ' +
+        'weir checkpoints verify --path s3://BUCKET/KEY',
     },
   )
 }
@@ -194,7 +200,10 @@ async function verify(
   return bad.length === 0 ? EXIT.ok : EXIT.failed
 }
 
-/** The retained checkpoint `id`, or the newest. @throws {CliError} not found */
+/**
+ * The retained checkpoint `id`, or the newest.
+ * @throws {CliError} when there is none
+ */
 function retainedCheckpoint(
   name: string,
   log: LogState | undefined,

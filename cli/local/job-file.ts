@@ -2,30 +2,33 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, extname, resolve } from 'node:path'
 import { systemCode } from '#runtime/base/errors'
 import { badInput } from '#cli/cli-error'
-import type { RunOptions } from '#cli/commands/run'
 import { parseJobArguments } from '#cli/job-arguments'
 import { checkJobName } from '#cli/target'
 import { LOCAL_DEFAULTS, type LocalJob } from './local-job.ts'
 import { storageUrl } from './storage-path.ts'
 
-export type JobFileOptions = Pick<
-  RunOptions,
-  | 'arg'
-  | 'taskManagers'
-  | 'slots'
-  | 'parallelism'
-  | 'checkpointInterval'
-  | 'name'
-  | 'from'
-  | 'allowNonRestoredState'
->
+/** What a user may say about a job besides its file. */
+export interface JobFileOptions {
+  /** `key=value` pairs. */
+  readonly arg?: readonly string[]
+  readonly taskManagers?: number
+  readonly slots?: number
+  readonly parallelism?: number
+  /** Milliseconds. */
+  readonly checkpointInterval?: number
+  readonly name?: string
+  /** Savepoint or checkpoint to start from: its directory or URL. */
+  readonly from?: string
+  readonly allowNonRestoredState?: boolean
+}
 
 const MODULES: readonly string[] = ['.ts', '.mts', '.js', '.mjs']
 const MANIFESTS: readonly string[] = ['.yaml', '.yml', '.json']
 
 /**
- * The job that a file and the options of `weir run` describe: options stand over the manifest, the
- * manifest over the defaults. @throws {CliError | WeirError} bad input
+ * The job that a file and the options of `weir run` describe: options win over the manifest, the
+ * manifest over the defaults.
+ * @throws {CliError | WeirError} bad input
  */
 export async function readLocalJob(file: string, options: JobFileOptions, cwd: string): Promise<LocalJob> {
   const path = resolve(cwd, file)
@@ -34,7 +37,8 @@ export async function readLocalJob(file: string, options: JobFileOptions, cwd: s
   if (MODULES.includes(extension)) return withOptions(moduleJob(path, options.name), options, cwd)
   if (!MANIFESTS.includes(extension))
     throw badInput(
-      `Cannot tell what ${file} is. Expected a job module (${MODULES.join(', ')}) or a manifest (${MANIFESTS.join(', ')}).`,
+      `Cannot tell what ${file} is. ` +
+        `Expected a job module (${MODULES.join(', ')}) or a manifest (${MANIFESTS.join(', ')}).`,
     )
   const { manifestJob } = await import('./manifest.ts')
   return withOptions(manifestJob(await readFile(path, 'utf8'), path, options.name), options, cwd)

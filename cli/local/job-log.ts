@@ -22,7 +22,7 @@ export async function readJobLog(state: StateDir, record: LocalRecord): Promise<
   }
 }
 
-/** How `run` was closed; undefined while it may go on. */
+/** How `run` was closed; undefined while it may continue. */
 export async function closingStatus(
   state: StateDir,
   record: LocalRecord,
@@ -32,9 +32,9 @@ export async function closingStatus(
   return log?.closed?.run === run ? log.closed.status : undefined
 }
 
-type ClosingStatus = NonNullable<LogState['closed']>['status']
+export type ClosingStatus = NonNullable<LogState['closed']>['status']
 
-/** Where the job goes on from, in words. Pure. */
+/** Where the job continues from, in words. Pure. */
 export function restorePointText(log: LogState | undefined): string {
   const point = log?.restorePoint ?? { kind: 'empty' }
   switch (point.kind) {

@@ -1,35 +1,27 @@
-import { EventEmitter } from 'node:events'
-import { readFileSync, rmSync } from 'node:fs'
-import { type Clock, sleep, systemClock } from '#runtime/base/clock'
-import { type ErrorData, WeirError } from '#runtime/base/errors'
-import type { LogLevel } from '#runtime/base/logger'
-import type { JobFacts } from '#runtime/contract/rest'
-import { closingStatus } from './job-log.ts'
-import type { LocalJob } from './local-job.ts'
-import {
-  JOB_MANAGER,
-  jobManagerConfigOf,
-  type JobManagerPorts,
-  type RunIdentity,
-  taskManagerConfigOf,
-  taskManagerName,
-} from './process-configs.ts'
-import { type OpenedRun, openRun } from './open-run.ts'
-import { RestClient, type StopRequest } from './rest-client.ts'
-import { writeAtomically } from './state-dir.ts'
-import { type ProcessExit, SupervisedProcess } from './supervised-process.ts'
-import { hasEnded } from '#cli/progress/event-lines'
-
 /**
  * A job on this machine: one JobManager and n TaskManagers as child processes, with files for
- * storage, no Redis, loopback, any free ports. They are the same programs as in a cluster; what
- * Kubernetes does there (starting again what died) is done here.
+ * storage, no Redis, loopback, any free ports. What Kubernetes does in a cluster (starting again
+ * what died) is done here.
  *
  * I1 The state directory is locked from `start` until `ended`.
- * I2 A child that dies before the job has ended is started again, except a JobManager that refuses
- *    its configuration (exit code 2).
+ * I2 A child that dies before the job has ended is started again, except one that refuses its
+ *    configuration.
  * I3 `ended` resolves once, after every child is gone; it never rejects.
  */
+import { EventEmitter } from 'node:events'
+import { type Clock, sleep, systemClock } from '#runtime/base/clock'
+import { messageOf, WeirError } from '#runtime/base/errors'
+import type { LogLevel } from '#runtime/base/logger'
+import { JobManagerClient } from '#runtime/contract/job-manager-client'
+import { isFinal, type JobFacts, type StopRequest } from '#runtime/contract/rest'
+import { closingStatus } from './job-log.ts'
+import { type JobOutcome, outcomeOf } from './job-outcome.ts'
+import { EXIT_BAD_CONFIG, JobProcesses } from './job-processes.ts'
+import type { LocalJob } from './local-job.ts'
+import { type OpenedRun, openRun } from './open-run.ts'
+import type { JobSettings } from './process-configs.ts'
+import type { ProcessExit } from './supervised-process.ts'
+
 export interface LocalClusterOptions {
   readonly job: LocalJob
   readonly stateDir: string
@@ -40,66 +32,45 @@ export interface LocalClusterOptions {
   readonly random?: () => number
 }
 
-export interface JobOutcome {
-  readonly state: 'Finished' | 'Suspended' | 'Drained' | 'Failed' | 'Killed'
-  readonly message: string
-  readonly error: ErrorData | undefined
-  readonly facts: JobFacts | undefined
-}
-
-export interface ProcessEvent {
-  readonly name: string
-  readonly kind: 'started' | 'exited'
-  readonly exit: ProcessExit | undefined
-}
-
 export interface LocalClusterEvents {
   facts: [JobFacts]
-  process: [ProcessEvent]
+  /** A process was lost; another one is being started. */
+  lost: [name: string, exit: ProcessExit]
 }
 
-const READY_MS = 30_000
 const STOP_MS = 5_000
-/** A JobManager that dies this often without ever listening will not do better the next time. */
-const MAX_UNREADY_EXITS = 3
-const BAD_CONFIG = 2
 
 export class LocalCluster {
   readonly events = new EventEmitter<LocalClusterEvents>()
   readonly ended: Promise<JobOutcome>
   readonly #run: OpenedRun
-  readonly #job: LocalJob
   readonly #clock: Clock
-  readonly #random: () => number
-  readonly #identity: RunIdentity
+  readonly #processes: JobProcesses
   readonly #closing = new AbortController()
   #resolveEnded: (outcome: JobOutcome) => void = () => undefined
-  #jobManager: SupervisedProcess | undefined
-  #taskManagers: SupervisedProcess[] = []
-  #client: RestClient | undefined
+  #client: JobManagerClient | undefined
   #facts: JobFacts | undefined
-  #unreadyExits = 0
-  #isReady = false
+  #hasRun = false
   #ending: Promise<void> | undefined
 
   private constructor(options: LocalClusterOptions, run: OpenedRun) {
+    const { job, clock = systemClock, random = Math.random, logLevel = 'Info' } = options
     this.#run = run
-    this.#job = options.job
-    this.#clock = options.clock ?? systemClock
-    this.#random = options.random ?? Math.random
-    this.#identity = {
-      state: run.state,
-      record: run.record,
-      run: run.run,
-      restore: run.restore,
-      logLevel: options.logLevel ?? 'Info',
-    }
+    this.#clock = clock
+    this.#processes = new JobProcesses({
+      settings: { ...settingsOf(job, run), logLevel },
+      files: run.state,
+      jobManagers: 1,
+      clock,
+      random,
+      onExit: (name, exit) => this.#exited(name, exit),
+    })
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve))
   }
 
   /**
    * Takes the state directory and starts every process; resolves once the JobManager listens. What
-   * happens later is told by `events` and `ended`.
+   * happens later is in `events` and `ended`.
    * @throws {CliError | WeirError} when the directory is in use or the job in it has finished, or
    *   when the JobManager cannot start.
    */
@@ -110,15 +81,10 @@ export class LocalCluster {
     })
     const cluster = new LocalCluster(options, run)
     try {
-      await cluster.#startProcesses()
+      await cluster.#open()
       return cluster
     } catch (error) {
-      await cluster.#end({
-        state: 'Failed',
-        message: 'the JobManager did not start',
-        error: undefined,
-        facts: undefined,
-      })
+      await cluster.#end(cluster.#failed(messageOf(error)))
       throw error
     }
   }
@@ -126,11 +92,11 @@ export class LocalCluster {
   get run(): OpenedRun {
     return this.#run
   }
-  /** The newest facts; undefined until the JobManager has told any. */
+  /** The newest facts; undefined until the JobManager has answered. */
   facts(): JobFacts | undefined {
     return this.#facts
   }
-  get client(): RestClient {
+  get client(): JobManagerClient {
     if (this.#client === undefined) throw new WeirError('BUG', 'LocalCluster is used before start()')
     return this.#client
   }
@@ -140,49 +106,42 @@ export class LocalCluster {
    * the moment.
    */
   killTaskManager(index: number): boolean {
-    return this.#taskManagers[index]?.kill('SIGKILL') ?? false
+    const name = this.#processes.taskManagerNames[index]
+    return name !== undefined && this.#processes.kill(name, 'SIGKILL')
   }
   killJobManager(): boolean {
-    return this.#jobManager?.kill('SIGKILL') ?? false
+    return this.#processes.kill(this.#jobManager, 'SIGKILL')
   }
 
   /**
-   * Resolves with the first facts that satisfy `condition`, from the current ones on. @throws
-   * {WeirError} DEADLINE, or when the job ends before
+   * Resolves with the first facts that satisfy `condition`, from the current ones on.
+   * @throws {WeirError} DEADLINE after `limitMs`, or when the job ends before
    */
   async waitFor(what: string, condition: (facts: JobFacts) => boolean, limitMs: number): Promise<JobFacts> {
     if (this.#facts !== undefined && condition(this.#facts)) return this.#facts
-    return await new Promise<JobFacts>((resolve, reject) => {
-      const settle = () => {
-        timer.cancel()
-        this.events.off('facts', onFacts)
-      }
-      const onFacts = (facts: JobFacts) => {
-        if (!condition(facts)) return
-        settle()
-        resolve(facts)
-      }
-      const timer = this.#clock.after(limitMs, () => {
-        settle()
-        reject(
-          new WeirError(
-            'DEADLINE',
-            `The job did not reach "${what}" within ${limitMs} ms; it is ${this.#facts?.state ?? 'starting'}.`,
-          ),
-        )
-      })
-      this.events.on('facts', onFacts)
-      void this.ended.then((outcome) => {
-        settle()
-        reject(
-          new WeirError('DEADLINE', `The job ended (${outcome.state}: ${outcome.message}) before "${what}".`),
-        )
-      })
+    const { promise, resolve, reject } = Promise.withResolvers<JobFacts>()
+    const late = (message: string) => reject(new WeirError('DEADLINE', message))
+    const onFacts = (facts: JobFacts) => {
+      if (condition(facts)) resolve(facts)
+    }
+    const timer = this.#clock.after(limitMs, () => {
+      const state = this.#facts?.state ?? 'starting'
+      late(`The job did not reach "${what}" within ${limitMs} ms; it is ${state}.`)
     })
+    this.events.on('facts', onFacts)
+    void this.ended.then(({ state, message }) =>
+      late(`The job ended (${state}: ${message}) before "${what}".`),
+    )
+    try {
+      return await promise
+    } finally {
+      timer.cancel()
+      this.events.off('facts', onFacts)
+    }
   }
 
   /**
-   * Stops the job by its JobManager, with a checkpoint or a savepoint; `ended` tells how it went.
+   * Stops the job by its JobManager, with a checkpoint or a savepoint; `ended` says how it went.
    * @throws {WeirError} when the JobManager refuses
    */
   async stop(request: StopRequest = { mode: 'checkpoint' }): Promise<JobOutcome> {
@@ -199,157 +158,87 @@ export class LocalCluster {
     return await this.ended
   }
 
-  async #startProcesses(): Promise<void> {
-    const { state } = this.#identity
-    this.#jobManager = this.#supervise(JOB_MANAGER, 'job-manager', (exit) => this.#jobManagerExited(exit))
-    const ports = await this.#startJobManager({ rpc: 0, rest: 0 })
-    this.#client = new RestClient(`http://127.0.0.1:${ports.rest}`, state.token())
-    state.write({ ...this.#run.record, run: this.#run.run, rest: this.#client.url })
-    writeAtomically(
-      state.config(JOB_MANAGER),
-      JSON.stringify(jobManagerConfigOf(this.#identity, this.#job, ports), null, 2),
-    )
-    for (let index = 0; index < this.#job.taskManagers; index++) {
-      const name = taskManagerName(index)
-      writeAtomically(
-        state.config(name),
-        JSON.stringify(taskManagerConfigOf(this.#identity, this.#job, index, ports.rpc), null, 2),
-      )
-      const taskManager = this.#supervise(name, 'task-manager', (exit) =>
-        exit.code === BAD_CONFIG ? this.#refused(name, exit) : 'restart',
-      )
-      this.#taskManagers.push(taskManager)
-      taskManager.start()
+  get #jobManager(): string {
+    return this.#processes.jobManagerNames[0] as string
+  }
+
+  async #open(): Promise<void> {
+    const { state, record } = this.#run
+    await this.#processes.open()
+    const url = this.#processes.url(this.#jobManager)
+    this.#client = new JobManagerClient({ url, token: state.token() }, { clock: this.#clock })
+    state.write({ ...record, rest: url })
+    void this.#follow(this.#client)
+  }
+
+  #exited(name: string, exit: ProcessExit): 'restart' | 'leave' {
+    if (this.#ending !== undefined || (this.#facts !== undefined && isFinal(this.#facts.state)))
+      return 'leave'
+    if (exit.code === EXIT_BAD_CONFIG) {
+      const log = `(log: ${this.#run.state.log(name)})`
+      void this.#end(this.#failed(`${name} refuses its configuration: ${exit.lastWords} ${log}`))
+      return 'leave'
     }
-    void this.#follow()
-  }
-
-  #supervise(
-    name: string,
-    entry: 'job-manager' | 'task-manager',
-    onExit: (exit: ProcessExit) => 'restart' | 'leave',
-  ): SupervisedProcess {
-    const { state } = this.#identity
-    return new SupervisedProcess({
-      name,
-      entry,
-      configFile: state.config(name),
-      logFile: state.log(name),
-      clock: this.#clock,
-      random: this.#random,
-      onStart: () => this.events.emit('process', { name, kind: 'started', exit: undefined }),
-      onExit: (exit) => {
-        if (this.#ending !== undefined || hasEnded(this.#facts)) return 'leave'
-        this.events.emit('process', { name, kind: 'exited', exit })
-        return onExit(exit)
-      },
-    })
-  }
-
-  async #startJobManager(ports: JobManagerPorts): Promise<JobManagerPorts> {
-    const { state } = this.#identity
-    const readyFile = state.ready(JOB_MANAGER)
-    rmSync(readyFile, { force: true })
-    writeAtomically(
-      state.config(JOB_MANAGER),
-      JSON.stringify(jobManagerConfigOf(this.#identity, this.#job, ports), null, 2),
-    )
-    const gone = new AbortController()
-    const onProcess = ({ name, kind, exit }: ProcessEvent) => {
-      if (
-        name === JOB_MANAGER &&
-        kind === 'exited' &&
-        (exit?.code === BAD_CONFIG || this.#unreadyExits + 1 >= MAX_UNREADY_EXITS)
-      )
-        gone.abort(this.#startFailure(exit))
+    if (name === this.#jobManager && exit.code === 0) {
+      void this.#endAsLogged()
+      return 'leave'
     }
-    this.events.on('process', onProcess)
-    this.#jobManager?.start()
-    try {
-      const deadline = this.#clock.monotonic() + READY_MS
-      for (;;) {
-        const ready = readPorts(readyFile)
-        if (ready !== undefined) {
-          this.#isReady = true
-          return ready
-        }
-        if (this.#clock.monotonic() > deadline) throw this.#startFailure(undefined)
-        await sleep(this.#clock, 5, gone.signal)
-      }
-    } finally {
-      this.events.off('process', onProcess)
-    }
-  }
-
-  #startFailure(exit: ProcessExit | undefined): WeirError {
-    const words = exit?.lastWords ?? ''
-    const how =
-      exit === undefined ? `did not listen within ${READY_MS / 1000} s` : `ended with ${exitText(exit)}`
-    return new WeirError(
-      'CFG_INVALID',
-      `The JobManager ${how}${words === '' ? '' : `: ${words}`} (log: ${this.#identity.state.log(JOB_MANAGER)})`,
-      {
-        context: { exit },
-      },
-    )
-  }
-
-  #jobManagerExited(exit: ProcessExit): 'restart' | 'leave' {
-    if (exit.code === BAD_CONFIG) return this.#isReady ? this.#refused(JOB_MANAGER, exit) : 'leave'
-    if (!this.#isReady && ++this.#unreadyExits >= MAX_UNREADY_EXITS) return 'leave'
-    if (exit.code !== 0) return 'restart'
-    void this.#endAsLogged()
-    return 'leave'
+    this.events.emit('lost', name, exit)
+    return 'restart'
   }
 
   /**
    * The JobManager ended by itself before its last facts were read: the log says how the run ended.
    */
   async #endAsLogged(): Promise<void> {
-    const status = await closingStatus(this.#identity.state, this.#run.record, this.#run.run)
-    if (status === undefined) this.#jobManager?.start()
-    else if (status === 'Canceled')
-      await this.#end({ state: 'Failed', message: 'canceled', error: undefined, facts: this.#facts })
-    else
-      await this.#end({
-        state: status,
-        message: status.toLowerCase(),
-        error: this.#facts?.error,
-        facts: this.#facts,
-      })
+    const { state, record, run } = this.#run
+    const status = await closingStatus(state, record, run)
+    if (status === undefined) return this.#processes.start(this.#jobManager)
+    if (status === 'Canceled') return await this.#end(this.#failed('canceled'))
+    const facts = this.#facts
+    await this.#end({ state: status, message: status.toLowerCase(), error: facts?.error, facts })
   }
 
-  #refused(name: string, exit: ProcessExit): 'leave' {
-    const message = `${name} refuses its configuration: ${exit.lastWords} (log: ${this.#identity.state.log(name)})`
-    void this.#end({ state: 'Failed', message, error: undefined, facts: this.#facts })
-    return 'leave'
-  }
-
-  async #follow(): Promise<void> {
-    const signal = this.#closing.signal
+  /** Reads the facts until the job has ended, from one JobManager process after the other. */
+  async #follow(client: JobManagerClient): Promise<void> {
+    const { signal } = this.#closing
     for (let failures = 0; !signal.aborted; failures++) {
-      try {
-        for await (const facts of this.client.events(signal)) {
-          failures = 0
-          this.#facts = facts
-          this.events.emit('facts', facts)
-          if (!hasEnded(facts)) continue
-          const state = facts.state as JobOutcome['state']
-          void this.#end({ state, message: facts.error?.message ?? facts.message, error: facts.error, facts })
-          return
-        }
-      } catch (error) {
-        if (!(error instanceof WeirError)) throw error
-      }
+      if (await this.#readFacts(client, signal)) failures = 0
       await sleep(this.#clock, Math.min(20 * 2 ** failures, 500), signal).catch(() => undefined)
     }
+  }
+
+  /** True when there were any. */
+  async #readFacts(client: JobManagerClient, signal: AbortSignal): Promise<boolean> {
+    let hasFacts = false
+    try {
+      for await (const facts of client.events(signal)) {
+        hasFacts = true
+        this.#take(facts)
+      }
+    } catch (error) {
+      if (!(error instanceof WeirError)) throw error
+    }
+    return hasFacts
+  }
+
+  #take(facts: JobFacts): void {
+    this.#facts = facts
+    this.#hasRun ||= facts.state === 'Running'
+    const outcome = outcomeOf(facts, this.#hasRun)
+    // Facts of a job that would wait for a person are left out: it ends with their error instead.
+    if (outcome === undefined || isFinal(facts.state)) this.events.emit('facts', facts)
+    if (outcome !== undefined) void this.#end(outcome)
+  }
+
+  #failed(message: string): JobOutcome {
+    return { state: 'Failed', message, error: undefined, facts: this.#facts }
   }
 
   #end(outcome: JobOutcome, limitMs = STOP_MS): Promise<void> {
     this.#ending ??= (async () => {
       this.#closing.abort()
-      const all = [...this.#taskManagers, ...(this.#jobManager === undefined ? [] : [this.#jobManager])]
-      await Promise.all(all.map((process) => process.stop(limitMs)))
+      await this.#processes.close(limitMs)
       this.#run.close()
       this.#resolveEnded(outcome)
     })()
@@ -357,13 +246,21 @@ export class LocalCluster {
   }
 }
 
-export const exitText = (exit: ProcessExit): string => exit.signal ?? `exit code ${exit.code ?? 'unknown'}`
-
-function readPorts(readyFile: string): JobManagerPorts | undefined {
-  try {
-    const { rpc, rest } = JSON.parse(readFileSync(readyFile, 'utf8')) as Partial<JobManagerPorts>
-    return typeof rpc === 'number' && typeof rest === 'number' ? { rpc, rest } : undefined
-  } catch {
-    return undefined
+function settingsOf(job: LocalJob, { state, record, run, restore }: OpenedRun): JobSettings {
+  const { cluster, namespace, name, uid } = record
+  const { taskManagers, slots, parallelism, maxParallelism, checkpoint, restart, s3, module, args } = job
+  return {
+    job: { cluster, namespace, name, uid },
+    run,
+    module: { path: 'path' in module ? module.path : state.inlineModule, args },
+    storage: { type: 'file', root: state.storageRoot(record) },
+    taskManagers,
+    slots,
+    checkpoint,
+    restart,
+    ...(parallelism === undefined ? {} : { parallelism }),
+    ...(maxParallelism === undefined ? {} : { maxParallelism }),
+    ...(restore === undefined ? {} : { restore }),
+    ...(s3 === undefined ? {} : { s3 }),
   }
 }

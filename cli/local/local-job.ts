@@ -31,9 +31,9 @@ export interface LocalJob {
 }
 
 /**
- * What a laptop can take without being told: two TaskManagers with two slots each, a checkpoint
- * every second. A module that fails again and again ends with its error after a few tries, because
- * somebody is looking; a manifest says itself what it wants.
+ * What every laptop can take: two TaskManagers with two slots each, a checkpoint every second. A
+ * module that keeps failing ends with its error after a few attempts, because somebody is looking;
+ * a manifest says itself what it wants.
  */
 export const LOCAL_DEFAULTS = {
   taskManagers: 2,

@@ -4,7 +4,7 @@ import { WeirError } from '#runtime/base/errors'
 import { readJobLog } from './job-log.ts'
 import type { LocalTarget } from './local-target.ts'
 
-/** Where a local job stands: told by its JobManager when it runs, else by its log. */
+/** Where a local job stands: its JobManager says so while it runs, else its log. */
 export type LocalStanding =
   | { readonly kind: 'running'; readonly facts: JobFacts }
   | {
@@ -18,7 +18,7 @@ export async function standingOf(local: LocalTarget): Promise<LocalStanding> {
     try {
       return { kind: 'running', facts: await local.client.overview() }
     } catch (error) {
-      // Ended, or its JobManager is being started again: the log tells what is certain.
+      // Ended, or its JobManager is being started again: the log says what is certain.
       if (!(error instanceof WeirError) || error.code !== 'NET_LOST') throw error
     }
   }
@@ -27,5 +27,5 @@ export async function standingOf(local: LocalTarget): Promise<LocalStanding> {
   return { kind: 'stopped', state: log.closed?.status ?? 'Interrupted', log }
 }
 
-/** Stopped states that `weir run` can go on from. */
+/** Stopped states that `weir run` can continue from. */
 export const isResumable = (state: string): boolean => state !== 'Finished' && state !== 'Drained'

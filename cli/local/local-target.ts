@@ -1,9 +1,10 @@
+import { systemClock } from '#runtime/base/clock'
+import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import { CliError, notFound } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import { shellWords } from '#cli/shell-words'
 import type { Target } from '#cli/target'
 import { LockFile } from './lock.ts'
-import { RestClient } from './rest-client.ts'
 import { type LocalRecord, StateDir } from './state-dir.ts'
 
 /** A job of `weir run` as a later command finds it. */
@@ -12,10 +13,10 @@ export interface LocalTarget {
   readonly state: StateDir
   readonly record: LocalRecord
   /** Of its JobManager; undefined when the job does not run. */
-  readonly client: RestClient | undefined
+  readonly client: JobManagerClient | undefined
 }
 
-/** @throws {CliError} not found */
+/** @throws {CliError} when there is no such job here */
 export function openLocal(target: Extract<Target, { kind: 'local' }>): LocalTarget {
   const state = new StateDir(target.stateDir)
   const record = state.read()
@@ -24,17 +25,20 @@ export function openLocal(target: Extract<Target, { kind: 'local' }>): LocalTarg
       `There is no local job ${target.name}: ${state.recordFile} does not exist.`,
       `For a StreamJob on a cluster type stj/${target.name}; local jobs are listed by: weir list`,
     )
-  const isRunning = LockFile.holder(state.lockFile) !== undefined && record.rest !== undefined
+  const url = LockFile.holder(state.lockFile) === undefined ? undefined : record.rest
   return {
     name: record.name,
     state,
     record,
-    client: isRunning ? new RestClient(record.rest as string, state.token()) : undefined,
+    client:
+      url === undefined
+        ? undefined
+        : new JobManagerClient({ url, token: state.token() }, { clock: systemClock }),
   }
 }
 
-/** @throws {CliError} not running */
-export function requireRunning(target: LocalTarget): RestClient {
+/** @throws {CliError} when the job does not run */
+export function requireRunning(target: LocalTarget): JobManagerClient {
   if (target.client !== undefined) return target.client
   throw new CliError(EXIT.notFound, `${target.name} is not running.`, {
     next: `Resume it with: ${resumeCommand(target)}`,

@@ -1,16 +1,16 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { systemCode } from '#runtime/base/errors'
-
 /**
  * One holder per lock file among the processes of this machine. The file is created whole (link of
  * a temporary), so it never shows without its holder. A lock whose process is gone is taken over:
  * it is renamed away first and looked at again, so that of two that find it stale only one wins.
- * Safety of the job does not hang on it (the commit log fences); it keeps two `weir run` from
+ * The safety of the job does not depend on it (the commit log fences); it keeps two `weir run` from
  * disturbing each other.
  */
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { systemCode } from '#runtime/base/errors'
+
 export interface LockHolder {
   readonly pid: number
-  /** Distinguishes the process from a later one with its pid, where the system tells. */
+  /** Distinguishes the process from a later one with its pid; undefined where the system cannot. */
   readonly born: string | undefined
   readonly since: number
 }

@@ -79,7 +79,8 @@ function moduleOf(job: StreamJobManifest['spec']['job'], file: string): LocalJob
   if (job.inline !== undefined) return { source: job.inline }
   if (job.module !== undefined) return { path: resolve(dirname(file), job.module) }
   throw badInput(
-    `${file} takes its module from the ConfigMap ${job.configMapKeyRef?.name ?? ''}, which exists only on a cluster.`,
+    `${file} takes its module from the ConfigMap ${job.configMapKeyRef?.name ?? ''}, ` +
+      'which exists only on a cluster.',
     'Run the source itself: weir run job.ts',
   )
 }

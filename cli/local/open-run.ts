@@ -6,7 +6,8 @@ import type { RestoreOptions } from '#runtime/contract/job-options'
 import { readJobLog } from './job-log.ts'
 import { type LocalJob, LOCAL_DEFAULTS } from './local-job.ts'
 import { LockFile } from './lock.ts'
-import { type LocalRecord, newUid, StateDir, writeAtomically } from './state-dir.ts'
+import { type LocalRecord, newUid, StateDir } from './state-dir.ts'
+import { writeAtomically } from './write-atomically.ts'
 
 /**
  * The right to run the job of a state directory once: its lock, and a run number above every
@@ -35,52 +36,74 @@ export async function openRun(
 ): Promise<OpenedRun> {
   const state = new StateDir(stateDir)
   state.create()
-  const lock = new LockFile(state.lockFile)
-  const holder = lock.take(options.now)
-  if (holder !== undefined)
-    throw failed(
-      `${job.name} is already running in ${state.path} (process ${holder.pid}, since ${clockTime(holder.since)}).`,
-      `See it with: weir status ${job.name}. Run another copy with: --name or --state-dir.`,
-    )
+  const lock = takeLock(state, job.name, options.now)
   try {
-    const previous = state.read()
-    const record = previous === undefined || options.fresh ? newRecord(job, previous, options.now) : previous
-    if (record.name !== job.name)
-      throw new CliError(
-        EXIT.badInput,
-        `${state.path} is the state directory of ${record.name}, not of ${job.name}.`,
-        {
-          next: 'Choose another by --state-dir, or give the name it has by --name.',
-        },
-      )
-    const log = previous === record ? await readJobLog(state, record) : undefined
-    const restore =
-      job.restoreKey !== undefined && job.restoreKey === record.restoreKey ? undefined : job.restore
-    if (restore === undefined) refuseFinished(job.name, log)
-    const run = Math.max(previous === record ? record.run : 0, log?.run ?? 0) + 1
-    const current: LocalRecord = {
-      ...record,
-      run,
-      rest: undefined,
-      restoreKey: job.restoreKey ?? record.restoreKey,
-      job: rememberedJob(job),
-    }
-    state.token()
-    if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
-    state.write(current)
-    return { state, record: current, run, log, restore, close: () => lock.release() }
+    return { ...(await prepareRun(state, job, options)), close: () => lock.release() }
   } catch (error) {
     lock.release()
     throw error
   }
 }
 
+function takeLock(state: StateDir, name: string, now: number): LockFile {
+  const lock = new LockFile(state.lockFile)
+  const holder = lock.take(now)
+  if (holder === undefined) return lock
+  const who = `process ${holder.pid}, since ${clockTime(holder.since)}`
+  throw failed(
+    `${name} is already running in ${state.path} (${who}).`,
+    `See it with: weir status ${name}. Run another copy with: --name or --state-dir.`,
+  )
+}
+
+async function prepareRun(
+  state: StateDir,
+  job: LocalJob,
+  { fresh, now }: { readonly fresh: boolean; readonly now: number },
+): Promise<Omit<OpenedRun, 'close'>> {
+  const previous = state.read()
+  const isNew = previous === undefined || fresh
+  const record = isNew ? newRecord(job, previous, now) : previous
+  refuseOther(state, record, job)
+  const log = isNew ? undefined : await readJobLog(state, record)
+  const restore = restoreToApply(job, record)
+  if (restore === undefined) refuseFinished(job.name, log)
+  const run = Math.max(record.run, log?.run ?? 0) + 1
+  const current: LocalRecord = {
+    ...record,
+    run,
+    rest: undefined,
+    restoreKey: job.restoreKey ?? record.restoreKey,
+    job: rememberedJob(job),
+  }
+  state.token()
+  if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
+  state.write(current)
+  return { state, record: current, run, log, restore }
+}
+
+/** A restore block that stays in a manifest acts once. */
+function restoreToApply({ restore, restoreKey }: LocalJob, record: LocalRecord): RestoreOptions | undefined {
+  const hasActed = restoreKey !== undefined && restoreKey === record.restoreKey
+  return hasActed ? undefined : restore
+}
+
+function refuseOther(state: StateDir, record: LocalRecord, job: LocalJob): void {
+  if (record.name === job.name) return
+  throw new CliError(
+    EXIT.badInput,
+    `${state.path} is the state directory of ${record.name}, not of ${job.name}.`,
+    { next: 'Choose another by --state-dir, or give the name it has by --name.' },
+  )
+}
+
 function refuseFinished(name: string, log: LogState | undefined): void {
   if (log?.closed === undefined) return
   const { status, run } = log.closed
   if (status !== 'Finished' && status !== 'Drained') return
+  const how = status === 'Finished' ? 'finished' : 'been drained'
   throw failed(
-    `${name} has ${status === 'Finished' ? 'finished' : 'been drained'} (run ${run}): there is nothing left to resume.`,
+    `${name} has ${how} (run ${run}): there is nothing left to resume.`,
     'Start it again from nothing with --fresh, or from a savepoint with --from SAVEPOINT.',
   )
 }

@@ -7,20 +7,19 @@ import { formatPlan } from '#runtime/graph/plan-text'
 import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
 import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
-import type { PlanOptions } from '#cli/commands/plan'
 import type { Output } from '#cli/output'
-import { readLocalJob } from './job-file.ts'
+import { type JobFileOptions, readLocalJob } from './job-file.ts'
 import type { LocalJob } from './local-job.ts'
 import { environmentS3 } from './storage-path.ts'
 
 /**
- * `weir plan`: the plan, and with --from what of the savepoint's state it takes over. @throws
- * {WeirError} when the job or the restore is not valid
+ * `weir plan`: the plan, and with --from what of the savepoint's state it takes over.
+ * @throws {WeirError} when the job or the restore is not valid
  */
 export async function showPlan(
   output: Output,
   file: string,
-  options: PlanOptions,
+  options: JobFileOptions,
   cwd: string,
 ): Promise<void> {
   const job = await readLocalJob(file, options, cwd)
@@ -44,8 +43,8 @@ export async function showPlan(
 }
 
 /**
- * Builds the plan as the JobManager will, in a thread with a time limit. @throws {WeirError}
- * CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+ * Builds the plan as the JobManager will, in a thread with a time limit.
+ * @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
  */
 export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
   const { plan } = await planJob({

@@ -1,75 +1,97 @@
 import type * as z from 'zod'
 import type { LogLevel } from '#runtime/base/logger'
-import type { RestoreOptions } from '#runtime/contract/job-options'
-import type { jobManagerConfig, taskManagerConfig } from '#runtime/contract/process-config'
-import type { LocalJob } from './local-job.ts'
-import type { LocalRecord, StateDir } from './state-dir.ts'
+import type {
+  CheckpointOptions,
+  JobIdentity,
+  RestartOptions,
+  RestoreOptions,
+} from '#runtime/contract/job-options'
+import type {
+  jobManagerConfig,
+  RedisConfig,
+  S3Access,
+  StorageConfig,
+  taskManagerConfig,
+} from '#runtime/contract/process-config'
 
-export interface RunIdentity {
-  readonly state: StateDir
-  readonly record: LocalRecord
+/** What the configurations of all processes of a job are made from. */
+export interface JobSettings {
+  readonly job: JobIdentity
   readonly run: number
-  readonly restore: RestoreOptions | undefined
-  readonly logLevel: LogLevel
+  readonly module: { readonly path: string; readonly args: Readonly<Record<string, unknown>> }
+  readonly storage: StorageConfig
+  /** For `s3://` paths in connectors. */
+  readonly s3?: S3Access
+  /** Absent: the only JobManager leads. */
+  readonly redis?: RedisConfig
+  readonly taskManagers: number
+  /** Of each TaskManager. */
+  readonly slots: number
+  /** Default: all slots. */
+  readonly parallelism?: number
+  readonly maxParallelism?: number
+  readonly checkpoint: Partial<CheckpointOptions>
+  readonly restart: Partial<RestartOptions>
+  readonly restore?: RestoreOptions
+  readonly logLevel?: LogLevel
 }
 
-/**
- * Ports of the first start are asked for again, so that TaskManagers find a JobManager that was
- * started again. 0: any.
- */
+/** Ports that a JobManager listens on; 0: any. */
 export interface JobManagerPorts {
   readonly rpc: number
   readonly rest: number
 }
 
-const LOOPBACK = '127.0.0.1'
-export const JOB_MANAGER = 'job-manager'
-export const taskManagerName = (index: number): string => `tm-${index + 1}`
+/** What differs between the processes of a job. */
+interface ProcessPlace {
+  /** The process's own name. */
+  readonly id: string
+  readonly tokenFile: string
+}
 
-const common = ({ state, record, logLevel }: RunIdentity, job: LocalJob) => ({
-  job: { cluster: record.cluster, namespace: record.namespace, name: record.name, uid: record.uid },
-  logLevel,
-  tokenFile: state.tokenFile,
-  storage: { type: 'file' as const, root: state.storageRoot(record) },
-  ...(job.s3 === undefined ? {} : { s3: job.s3 }),
+const LOOPBACK = '127.0.0.1'
+
+const common = (settings: JobSettings, { id, tokenFile }: ProcessPlace) => ({
+  job: settings.job,
+  run: settings.run,
+  id,
+  tokenFile,
+  storage: settings.storage,
+  ...(settings.logLevel === undefined ? {} : { logLevel: settings.logLevel }),
+  ...(settings.s3 === undefined ? {} : { s3: settings.s3 }),
 })
 
 /** Pure. */
 export function jobManagerConfigOf(
-  identity: RunIdentity,
-  job: LocalJob,
-  ports: JobManagerPorts,
+  settings: JobSettings,
+  place: ProcessPlace & { readonly readyFile: string; readonly ports: JobManagerPorts },
 ): z.input<typeof jobManagerConfig> {
+  const { module, taskManagers, slots, parallelism, maxParallelism, restore, redis } = settings
   return {
-    ...common(identity, job),
-    run: identity.run,
-    id: JOB_MANAGER,
-    module: { path: 'path' in job.module ? job.module.path : identity.state.inlineModule, args: job.args },
-    ...(job.parallelism === undefined ? {} : { parallelism: job.parallelism }),
-    ...(job.maxParallelism === undefined ? {} : { maxParallelism: job.maxParallelism }),
-    expectedSlots: job.taskManagers * job.slots,
-    checkpoint: job.checkpoint,
-    restart: job.restart,
-    ...(identity.restore === undefined ? {} : { restore: identity.restore }),
-    rpc: { host: LOOPBACK, port: ports.rpc },
-    rest: { host: LOOPBACK, port: ports.rest },
-    readyFile: identity.state.ready(JOB_MANAGER),
+    ...common(settings, place),
+    module: { path: module.path, args: module.args },
+    ...(parallelism === undefined ? {} : { parallelism }),
+    ...(maxParallelism === undefined ? {} : { maxParallelism }),
+    expectedSlots: taskManagers * slots,
+    checkpoint: settings.checkpoint,
+    restart: settings.restart,
+    ...(restore === undefined ? {} : { restore }),
+    ...(redis === undefined ? {} : { redis }),
+    rpc: { host: LOOPBACK, port: place.ports.rpc },
+    rest: { host: LOOPBACK, port: place.ports.rest },
+    readyFile: place.readyFile,
   }
 }
 
-/** Pure. */
+/** `jobManagers`: ports for TaskManagers of all JobManagers. Pure. */
 export function taskManagerConfigOf(
-  identity: RunIdentity,
-  job: LocalJob,
-  index: number,
-  rpcPort: number,
+  settings: JobSettings,
+  place: ProcessPlace & { readonly jobManagers: readonly number[] },
 ): z.input<typeof taskManagerConfig> {
   return {
-    ...common(identity, job),
-    run: identity.run,
-    id: taskManagerName(index),
-    slots: job.slots,
-    jobManagers: [`${LOOPBACK}:${rpcPort}`],
+    ...common(settings, place),
+    slots: settings.slots,
+    jobManagers: place.jobManagers.map((port) => `${LOOPBACK}:${port}`),
     data: { host: LOOPBACK, port: 0, advertise: LOOPBACK },
   }
 }

@@ -1,17 +1,21 @@
 import { failed } from '#cli/cli-error'
-import type { RestoreCommandOptions } from '#cli/commands/restore'
 import type { CliContext } from '#cli/context'
 import type { Target } from '#cli/target'
 import { readLocalJob } from './job-file.ts'
 import { openLocal } from './local-target.ts'
 import { runInForeground } from './run-in-foreground.ts'
 
+export interface LocalRestoreOptions {
+  readonly allowNonRestoredState?: boolean
+  readonly output?: string
+}
+
 /** Runs a stopped local job again as it was run last, from a savepoint. */
 export async function restoreLocal(
   cli: CliContext,
   target: Extract<Target, { kind: 'local' }>,
   savepoint: string,
-  options: RestoreCommandOptions,
+  options: LocalRestoreOptions,
 ): Promise<number> {
   const local = openLocal(target)
   if (local.client !== undefined)

@@ -1,21 +1,20 @@
-import type { LogState } from '#runtime/commit-log/log-state'
+import { resolve } from 'node:path'
 import { systemClock } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
-import { clockTime, formatAge } from '#cli/age'
+import { formatAge } from '#cli/age'
 import { failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
-import { exitText, type JobOutcome, LocalCluster, type ProcessEvent } from './local-cluster.ts'
-import { eventLines, plural } from '#cli/progress/event-lines'
+import { count, plural } from '#cli/progress/facts-text'
 import { LiveBlock } from '#cli/progress/live-block'
-import { count, statusBlock } from '#cli/progress/status-block'
-import { resolve } from 'node:path'
 import { STATE_ROOT } from '#cli/target'
 import { readJobLog, restorePointText } from './job-log.ts'
-import { checkPlan } from './plan.ts'
+import type { JobOutcome } from './job-outcome.ts'
+import { LocalCluster } from './local-cluster.ts'
 import type { LocalJob } from './local-job.ts'
 import { resumeCommand } from './local-target.ts'
-import { JOB_MANAGER } from './process-configs.ts'
+import { checkPlan } from './plan.ts'
+import { RunView } from './run-view.ts'
 
 export interface ForegroundOptions {
   readonly stateDir?: string
@@ -23,12 +22,10 @@ export interface ForegroundOptions {
   readonly output?: string
 }
 
-const REDRAW_MS = 200
-
 /**
- * `weir run`: starts the job, tells what happens until it has ended, and gives the exit code. The
- * first SIGINT or SIGTERM stops it with a checkpoint, the second kills it. @throws {CliError |
- * WeirError} when the job fails or cannot start
+ * `weir run`: starts the job, shows what happens until it has ended, and gives the exit code. The
+ * first SIGINT or SIGTERM stops it with a checkpoint, the second kills it.
+ * @throws {CliError | WeirError} when the job fails or cannot start
  */
 export async function runInForeground(
   cli: CliContext,
@@ -47,37 +44,39 @@ export async function runInForeground(
   interruption.dispose()
   view.end()
 
+  if (outcome.state === 'Failed') throw jobFailed(job, outcome, cluster.run.state.logs)
   const seconds = (systemClock.monotonic() - startedAt) / 1000
-  const { record, state } = cluster.run
-  const resume = resumeCommand({ record, state })
-  if (outcome.state === 'Failed') {
-    const stack = userLines(outcome)
-    throw failed(
-      `${job.name} failed: ${outcome.message}${stack === '' ? '' : `\n${stack}`}`,
-      `Logs: ${state.logs}`,
-    )
-  }
   output.result(
     { name: job.name, run: cluster.run.run, seconds, stateDir, ...outcome },
-    resultText(job, outcome, seconds, resume, await readJobLog(state, record)),
+    await resultText(job, outcome, seconds, cluster),
   )
   return interruption.wasInterrupted() ? EXIT.interrupted : EXIT.ok
 }
 
-function resultText(
-  job: LocalJob,
+function jobFailed({ name }: LocalJob, outcome: JobOutcome, logs: string): Error {
+  const lines = userLines(outcome)
+  return failed(`${name} failed: ${outcome.message}${lines === '' ? '' : `\n${lines}`}`, `Logs: ${logs}`)
+}
+
+async function resultText(
+  { name }: LocalJob,
   { state, facts }: JobOutcome,
   seconds: number,
-  resume: string,
-  log: LogState | undefined,
-): string {
-  const records =
+  { run }: LocalCluster,
+): Promise<string> {
+  const took = seconds < 100 ? `${seconds.toFixed(1)} s` : formatAge(seconds * 1000)
+  const work =
     facts === undefined
-      ? ''
-      : ` ${count(facts.records.in)} records read, ${plural(facts.checkpoint.completed, 'checkpoint')}, ${plural(facts.restarts, 'restart')},`
-  const took = `${records} ${seconds < 100 ? `${seconds.toFixed(1)} s` : formatAge(seconds * 1000)}`
-  if (state === 'Finished' || state === 'Drained') return `${job.name} ${state.toLowerCase()}:${took}`
-  return `${job.name} stopped:${took}; it goes on from ${restorePointText(log)}\nResume it with: ${resume}`
+      ? took
+      : [
+          `${count(facts.records.in)} records read`,
+          plural(facts.checkpoint.completed, 'checkpoint'),
+          plural(facts.restarts, 'restart'),
+          took,
+        ].join(', ')
+  if (state === 'Finished' || state === 'Drained') return `${name} ${state.toLowerCase()}: ${work}`
+  const point = restorePointText(await readJobLog(run.state, run.record))
+  return `${name} stopped: ${work}; it continues from ${point}\nResume it with: ${resumeCommand(run)}`
 }
 
 /** Of a user's exception: the lines of its own code. */
@@ -93,58 +92,6 @@ function userLines({ error }: JobOutcome): string {
     .join('\n')
 }
 
-class RunView {
-  readonly #live: LiveBlock
-  readonly #isShown: boolean
-  readonly #job: LocalJob
-  #redraw: NodeJS.Timeout | undefined
-  constructor(live: LiveBlock, isShown: boolean, job: LocalJob) {
-    this.#live = live
-    this.#isShown = isShown
-    this.#job = job
-  }
-
-  line(text: string): void {
-    if (this.#isShown) this.#live.line(`${clockTime(systemClock.now())} ${text}`)
-  }
-
-  begin(cluster: LocalCluster): void {
-    const { run, log, state, restore } = cluster.run
-    const from = restore === undefined ? restorePointText(log) : (restore.path ?? 'the beginning')
-    this.line(
-      `${this.#job.name} run ${run} starts from ${from}; REST on ${cluster.client.url}; state in ${state.path}`,
-    )
-    let before = cluster.facts()
-    cluster.events.on('facts', (facts) => {
-      for (const line of eventLines(before, facts)) this.line(line)
-      before = facts
-    })
-    cluster.events.on('process', (event) => {
-      const line = processLine(event)
-      if (line !== undefined) this.line(line)
-    })
-    if (!this.#isShown || !this.#live.isLive) return
-    const draw = () =>
-      this.#live.show(
-        statusBlock(cluster.facts(), systemClock.now(), { taskManagers: this.#job.taskManagers }),
-      )
-    draw()
-    this.#redraw = setInterval(draw, REDRAW_MS)
-  }
-
-  end(): void {
-    clearInterval(this.#redraw)
-    this.#live.close()
-  }
-}
-
-/** What happened to a process; what the job makes of it is told by its facts. */
-export function processLine({ name, kind, exit }: ProcessEvent): string | undefined {
-  if (kind !== 'exited' || exit === undefined) return undefined
-  const who = name === JOB_MANAGER ? 'JobManager' : `task manager ${name}`
-  return `${who} lost (${exitText(exit)}); starting another`
-}
-
 function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; wasInterrupted(): boolean } {
   let signals = 0
   const onSignal = () => {
@@ -155,9 +102,8 @@ function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; was
     }
     view.line('stopping with a checkpoint; Ctrl-C again ends it at once')
     cluster.client.triggerStop({ mode: 'checkpoint' }).catch((error: unknown) => {
-      view.line(
-        `cannot stop with a checkpoint: ${messageOf(error)}; ending the processes, the latest completed checkpoint stays`,
-      )
+      view.line(`cannot stop with a checkpoint: ${messageOf(error)}`)
+      view.line('ending the processes; the latest completed checkpoint stays')
       void cluster.kill()
     })
   }

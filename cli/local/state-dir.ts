@@ -1,11 +1,3 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import * as z from 'zod'
-import { systemCode, WeirError } from '#runtime/base/errors'
-import { jobRoot } from '#runtime/storage/paths'
-import { STATE_ROOT } from '#cli/target'
-
 /**
  * The state directory of a local job, and the only place that names files in it:
  *
@@ -17,6 +9,15 @@ import { STATE_ROOT } from '#cli/target'
  *   config/           configuration of the processes, written at each start
  *   logs/             one file per process
  */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import * as z from 'zod'
+import { systemCode, WeirError } from '#runtime/base/errors'
+import { jobRoot } from '#runtime/storage/paths'
+import { STATE_ROOT } from '#cli/target'
+import { writeAtomically } from './write-atomically.ts'
+
 const localRecord = z.object({
   version: z.literal(1),
   name: z.string(),
@@ -34,7 +35,7 @@ const localRecord = z.object({
     parallelism: z.int().positive().optional(),
     checkpointIntervalMs: z.int().positive(),
   }),
-  /** Of the newest start; the log stands where the two differ. */
+  /** Of the newest start; where the log says another, the log is right. */
   run: z.int().nonnegative(),
   rest: z.string().optional(),
   /** Restore block of a manifest that has acted. */
@@ -84,16 +85,14 @@ export class StateDir {
       throw new WeirError(
         'CFG_INVALID',
         `Cannot write the state directory ${this.path}: ${systemCode(cause)}. Choose another by --state-dir.`,
-        {
-          cause,
-        },
+        { cause },
       )
     }
   }
 
   /**
-   * undefined when there is no job here. @throws {WeirError} STO_CORRUPT when local.json cannot be
-   * understood.
+   * Undefined when there is no job here.
+   * @throws {WeirError} STO_CORRUPT when local.json cannot be understood
    */
   read(): LocalRecord | undefined {
     let text: string
@@ -110,7 +109,9 @@ export class StateDir {
       .join('; ')
     throw new WeirError(
       'STO_CORRUPT',
-      `${this.recordFile} is not the record of a local job (${problem}). The checkpoints below storage/ are untouched: use another --state-dir with --from, or mend the file.`,
+      `${this.recordFile} is not the record of a local job (${problem}). ` +
+        'The checkpoints below storage/ are untouched: ' +
+        'use another --state-dir with --from, or mend the file.',
     )
   }
 
@@ -139,13 +140,6 @@ export class StateDir {
 }
 
 export const newUid = (): string => randomUUID()
-
-/** A reader sees the old content or the new one, never a part. */
-export function writeAtomically(path: string, content: string, mode = 0o644): void {
-  const temporary = `${path}.${process.pid}.tmp`
-  writeFileSync(temporary, content, { mode })
-  renameSync(temporary, path)
-}
 
 function parseJson(text: string): unknown {
   try {

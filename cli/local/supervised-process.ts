@@ -12,68 +12,56 @@ export interface ProcessExit {
   readonly lastWords: string
 }
 
+export const exitText = (exit: ProcessExit): string => exit.signal ?? `exit code ${exit.code ?? 'unknown'}`
+
 export interface SupervisedProcessOptions {
-  readonly name: string
   /** Entry module below runtime/bin, without extension. */
   readonly entry: 'job-manager' | 'task-manager'
   readonly configFile: string
   readonly logFile: string
   readonly clock: Clock
   readonly random: () => number
-  /** Called after each exit that was not asked for: whether to start it again. */
+  /** Called after each exit that `stop` did not ask for: whether to start it again. */
   readonly onExit: (exit: ProcessExit) => 'restart' | 'leave'
-  readonly onStart: (pid: number) => void
 }
 
 const RESTART = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.1 }
-/** Running this long forgives earlier exits. */
+/** A process that ran this long is started again as if it had never ended before. */
 const FORGIVE_MS = 10_000
-const LAST_WORDS = 4096
+const LAST_WORDS_LENGTH = 4096
 
 /**
  * A child process that is started again when it dies, as a kubelet would: at once the first time,
- * then with growing delays.
+ * then with growing delays. It dies with its parent.
  */
 export class SupervisedProcess {
-  readonly name: string
   readonly #options: SupervisedProcessOptions
   #child: ChildProcess | undefined
   #startedAt = 0
   #exits = 0
   #restart: Timer | undefined
-  #stopping = false
+  #isStopping = false
   #gone: Promise<void> = Promise.resolve()
 
   constructor(options: SupervisedProcessOptions) {
-    this.name = options.name
     this.#options = options
   }
 
-  get pid(): number | undefined {
-    return this.#child?.pid
-  }
-
+  /** Nothing happens while it runs. */
   start(): void {
+    if (this.#child !== undefined) return
+    this.#restart?.cancel()
     const { entry, configFile, logFile, clock } = this.#options
     const log = openSync(logFile, 'a')
-    const child = spawn(
-      process.execPath,
-      [
-        '--enable-source-maps',
-        '--import',
-        entryUrl('./die-with-parent', import.meta.url).href,
-        fileURLToPath(entryUrl(`../../runtime/bin/${entry}`, import.meta.url)),
-      ],
-      {
-        env: { ...process.env, WEIR_CONFIG: configFile },
-        stdio: ['ignore', log, 'pipe', 'ipc'],
-        detached: true,
-      },
-    )
+    const child = spawn(process.execPath, programOf(entry), {
+      env: { ...process.env, WEIR_CONFIG: configFile },
+      stdio: ['ignore', log, 'pipe', 'ipc'],
+      detached: true,
+    })
     let lastWords = ''
     child.stderr?.on('data', (chunk: Buffer) => {
       writeSync(log, chunk)
-      lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS)
+      lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS_LENGTH)
     })
     this.#child = child
     this.#startedAt = clock.monotonic()
@@ -91,33 +79,24 @@ export class SupervisedProcess {
         if (child.pid === undefined) ended(null, null)
       })
     })
-    if (child.pid !== undefined) this.#options.onStart(child.pid)
   }
 
-  #ended(exit: ProcessExit): void {
-    const { clock, random, onExit } = this.#options
-    if (this.#stopping) return
-    if (clock.monotonic() - this.#startedAt > FORGIVE_MS) this.#exits = 0
-    this.#exits++
-    if (onExit(exit) === 'leave' || this.#stopping) return
-    const delay = this.#exits === 1 ? 0 : backoffDelay(RESTART, this.#exits - 1, random())
-    this.#restart = clock.after(delay, () => this.start())
-  }
-
-  /**
-   * Sends a signal to the running child; it is started again if `onExit` says so. False when none
-   * runs.
-   */
+  /** Sends a signal to the running child; false when none runs. */
   kill(signal: NodeJS.Signals): boolean {
     return this.#child?.kill(signal) ?? false
   }
 
+  /** Resolves when no child runs; at once where there is none. */
+  gone(): Promise<void> {
+    return this.#gone
+  }
+
   /**
-   * Asks the child to end and waits for it; SIGKILL after `limitMs`. Never starts again.
-   * Idempotent.
+   * Asks the child to end and waits for it; SIGKILL after `limitMs`, at once for 0. Never starts
+   * again. Idempotent.
    */
   async stop(limitMs: number): Promise<void> {
-    this.#stopping = true
+    this.#isStopping = true
     this.#restart?.cancel()
     const child = this.#child
     if (child === undefined) return
@@ -126,4 +105,21 @@ export class SupervisedProcess {
     await this.#gone
     force.cancel()
   }
+
+  #ended(exit: ProcessExit): void {
+    const { clock, random, onExit } = this.#options
+    if (this.#isStopping) return
+    if (clock.monotonic() - this.#startedAt > FORGIVE_MS) this.#exits = 0
+    this.#exits++
+    if (onExit(exit) === 'leave' || this.#isStopping) return
+    const delay = this.#exits === 1 ? 0 : backoffDelay(RESTART, this.#exits - 1, random())
+    this.#restart = clock.after(delay, () => this.start())
+  }
 }
+
+const programOf = (entry: SupervisedProcessOptions['entry']): readonly string[] => [
+  '--enable-source-maps',
+  '--import',
+  entryUrl('./die-with-parent', import.meta.url).href,
+  fileURLToPath(entryUrl(`../../runtime/bin/${entry}`, import.meta.url)),
+]

@@ -1,9 +1,6 @@
 import { formatBytes } from '#runtime/base/units'
-import type { JobFacts, JobState, RecoveryView } from '#runtime/contract/rest'
-
-const ENDED: readonly JobState[] = ['Finished', 'Suspended', 'Drained', 'Failed']
-export const hasEnded = (facts: JobFacts | undefined): boolean =>
-  facts !== undefined && ENDED.includes(facts.state)
+import { type FinalState, isFinal, type JobFacts, type RecoveryView } from '#runtime/contract/rest'
+import { plural } from './facts-text.ts'
 
 /**
  * What is worth a line between two readings of a job's facts, oldest first. The facts are levels:
@@ -19,25 +16,21 @@ export function eventLines(before: JobFacts | undefined, now: JobFacts): string[
 }
 
 function checkpointLines(before: JobFacts | undefined, now: JobFacts): string[] {
-  const lines: string[] = []
-  const { last, lastFailure } = now.checkpoint
-  if (
-    last !== undefined &&
-    before !== undefined &&
-    last.id !== before.checkpoint.last?.id &&
-    !isOfEarlierRun(before, now)
-  )
-    lines.push(
-      `checkpoint ${last.id} completed: ${formatBytes(last.sizeBytes)} in ${Math.round(last.durationMs)} ms`,
-    )
-  const failureBefore = before?.checkpoint.lastFailure
-  if (
-    lastFailure !== undefined &&
-    before !== undefined &&
-    (lastFailure.id !== failureBefore?.id || lastFailure.at !== failureBefore.at)
-  )
-    lines.push(`checkpoint ${lastFailure.id} failed: ${lastFailure.reason}, ${lastFailure.message}`)
-  return lines
+  return before === undefined ? [] : [...completedLines(before, now), ...failureLines(before, now)]
+}
+
+function completedLines(before: JobFacts, now: JobFacts): string[] {
+  const { last } = now.checkpoint
+  if (last === undefined || last.id === before.checkpoint.last?.id || isOfEarlierRun(before, now)) return []
+  const took = `${Math.round(last.durationMs)} ms`
+  return [`checkpoint ${last.id} completed: ${formatBytes(last.sizeBytes)} in ${took}`]
+}
+
+function failureLines(before: JobFacts, now: JobFacts): string[] {
+  const failure = now.checkpoint.lastFailure
+  const known = before.checkpoint.lastFailure
+  if (failure === undefined || (failure.id === known?.id && failure.at === known.at)) return []
+  return [`checkpoint ${failure.id} failed: ${failure.reason}, ${failure.message}`]
 }
 
 /** A leader that has just read the log shows the newest checkpoint of the run before. */
@@ -62,32 +55,40 @@ function operationLines(before: JobFacts | undefined, now: JobFacts): string[] {
 }
 
 function stateLines(before: JobFacts | undefined, now: JobFacts): string[] {
-  if (before !== undefined && now.restarts > before.restarts && now.state !== 'Failed')
-    return [restartLine(now)]
-  if (before?.state === now.state) return []
-  switch (now.state) {
-    case 'Running': {
-      if (now.restarts > 0 && before !== undefined) return []
-      const from =
-        now.restoredFrom === undefined ? '' : `, restored from ${restorePointName(now.restoredFrom)}`
-      return [`running: parallelism ${now.parallelism} on ${plural(now.taskManagers, 'task manager')}${from}`]
-    }
+  const isRestarted = before !== undefined && now.restarts > before.restarts
+  if (isRestarted && now.state !== 'Failed') return [restartLine(now)]
+  return before?.state === now.state
+    ? errorLines(before, now)
+    : [...entered(before, now), ...errorLines(before, now)]
+}
+
+/** What keeps a job from running, while it is retried. */
+function errorLines(before: JobFacts | undefined, { error, message, state }: JobFacts): string[] {
+  if (error === undefined || isFinal(state) || error.message === before?.error?.message) return []
+  return [message.includes(error.message) ? message : `${message}: ${error.message}`]
+}
+
+function entered(before: JobFacts | undefined, now: JobFacts): string[] {
+  if (isFinal(now.state)) return [endLine(now.state, now)]
+  const isKnown = now.restarts > 0 && before !== undefined
+  return now.state === 'Running' && !isKnown ? [runningLine(now)] : []
+}
+
+function endLine(state: FinalState, { error, message, checkpoint: { last } }: JobFacts): string {
+  switch (state) {
     case 'Failed':
-      return [`failed: ${now.error?.message ?? now.message}`]
+      return `failed: ${error?.message ?? message}`
     case 'Finished':
-      return ['finished: every input is read, every output committed']
+      return 'finished: every input is read, every output committed'
     case 'Suspended':
     case 'Drained':
-      return [
-        `${now.state.toLowerCase()}${now.checkpoint.last === undefined ? '' : ` with checkpoint ${now.checkpoint.last.id}`}`,
-      ]
-    case 'Created':
-    case 'WaitingForSlots':
-    case 'Deploying':
-    case 'Restarting':
-    case 'Stopping':
-      return []
+      return `${state.toLowerCase()}${last === undefined ? '' : ` with checkpoint ${last.id}`}`
   }
+}
+
+function runningLine({ parallelism, taskManagers, restoredFrom }: JobFacts): string {
+  const from = restoredFrom === undefined ? '' : `, restored from ${restorePointName(restoredFrom)}`
+  return `running: parallelism ${parallelism} on ${plural(taskManagers, 'TaskManager')}${from}`
 }
 
 function restartLine(now: JobFacts): string {
@@ -126,5 +127,3 @@ export const recoveryParts = (r: RecoveryView): string =>
     .filter(([what, ms]) => ms > 0 || what === 'restore')
     .map(([what, ms]) => `${what} ${Math.round(ms)}`)
     .join(', ')
-
-export const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

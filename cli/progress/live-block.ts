@@ -47,6 +47,8 @@ export class LiveBlock {
     // A terminal of unknown width says 0.
     const width = Math.max(20, this.#out.columns || 80) - 1
     this.#drawn = this.#block.length + 1
-    return `\x1b[2m${'-'.repeat(Math.min(width, 60))}\x1b[0m\n${this.#block.map((line) => `${stripVTControlCharacters(line).slice(0, width)}\n`).join('')}`
+    const rule = `\x1b[2m${'-'.repeat(Math.min(width, 60))}\x1b[0m`
+    const lines = this.#block.map((line) => stripVTControlCharacters(line).slice(0, width))
+    return `${[rule, ...lines].join('\n')}\n`
   }
 }

@@ -1,7 +1,6 @@
-import { formatBytes } from '#runtime/base/units'
 import type { JobFacts } from '#runtime/contract/rest'
-import { formatAge } from '#cli/age'
 import { fields } from '#cli/table'
+import { checkpointText, recordsText, slotsText, stateText } from './facts-text.ts'
 
 /** The live lines below the events of `weir run` on a terminal. Pure. */
 export function statusBlock(
@@ -10,35 +9,22 @@ export function statusBlock(
   wanted: { readonly taskManagers: number },
 ): string[] {
   if (facts === undefined) return ['starting']
-  const { checkpoint: c, records, slots } = facts
+  const { state, taskManagers, restarts } = facts
+  const shown = state === 'Running' ? { ...facts, message: '' } : facts
   return fields([
-    [
-      'state',
-      `${facts.state} for ${formatAge(now - facts.stateSince)}${facts.state === 'Running' || facts.message === '' ? '' : `: ${facts.message}`}`,
-    ],
-    [
-      'records',
-      `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`,
-    ],
-    [
-      'checkpoints',
-      [
-        `${c.completed} completed`,
-        ...(c.failed > 0 ? [`${c.failed} failed`] : []),
-        ...(c.last === undefined
-          ? []
-          : [
-              `last ${c.last.id}: ${formatBytes(c.last.sizeBytes)} in ${Math.round(c.last.durationMs)} ms, ${formatAge(now - c.last.completedAt)} ago`,
-            ]),
-        ...(c.inProgress === undefined ? [] : [`${c.inProgress} ${c.phase}`]),
-      ].join(', '),
-    ],
-    [
-      'task managers',
-      `${facts.taskManagers} of ${wanted.taskManagers}, slots ${slots.total - slots.free} of ${slots.total} used, restarts ${facts.restarts}`,
-    ],
+    ['state', stateText(shown, now)],
+    ['records', recordsText(facts)],
+    ['checkpoints', checkpointsText(facts, now)],
+    ['task managers', `${taskManagers} of ${wanted.taskManagers}, ${slotsText(facts)}, restarts ${restarts}`],
   ]).split('\n')
 }
 
-/** 1234567 -> "1,234,567", the same everywhere. */
-export const count = (n: number): string => n.toLocaleString('en-US')
+function checkpointsText({ checkpoint }: JobFacts, now: number): string {
+  const { completed, failed, last, inProgress, phase } = checkpoint
+  return [
+    `${completed} completed`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(last === undefined ? [] : [`last ${checkpointText(last, now)}`]),
+    ...(inProgress === undefined ? [] : [`${inProgress} ${phase}`]),
+  ].join(', ')
+}

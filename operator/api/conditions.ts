@@ -1,9 +1,9 @@
-import type { Condition } from './schema.ts'
-
 /**
  * Types and reasons of conditions: constants, one sentence each; the same words appear in
  * conditions, events and logs.
  */
+import type { Condition } from './schema.ts'
+
 export const CONDITION_TYPES = {
   Ready: 'The object is as its spec asks.',
   Reconciling: 'The operator is still working towards the spec.',
@@ -20,16 +20,17 @@ export const REASONS = {
   Suspended: 'The job is stopped as spec.state asks and continues where it was.',
   Drained: 'The job was drained as spec.state asks.',
   Finished: 'All sources of the job have ended.',
-  Starting: 'The pods of the run are being made, or the job is being deployed on them.',
+  Starting: 'The pods of the run are being made, or the job is being deployed to them.',
   WaitingForSlots: 'The job waits for TaskManagers.',
   Restarting: 'The job failed and is being restarted.',
-  Stopping: 'The run is being stopped to make place for the next one, or because spec.state asks.',
+  Stopping: 'The run is being stopped for the next one, or because spec.state asks.',
   JobFailed: 'The job failed and is not restarted any more.',
   SpecInvalid: 'The spec of the stored object does not fit the schema of this operator.',
   ModuleNotFound: 'The ConfigMap with the source of the job, or its key, does not exist.',
   StorageMissing: 'Neither the spec nor the defaults of the operator name a storage.',
   RedisMissing:
-    'More than one JobManager is asked for, and neither the spec nor the defaults of the operator name a Redis.',
+    'More than one JobManager is asked for, and neither the spec nor the defaults of the operator ' +
+    'name a Redis.',
   CredentialsMissing: 'The Secret that the defaults of the operator name does not exist.',
   RestoreNotReady: 'The Savepoint to restore from does not exist or is not Ready.',
   RestoreImpossible: 'The Savepoint to restore from does not fit the job.',
@@ -37,13 +38,14 @@ export const REASONS = {
   NameTaken: 'An object with a name that the operator needs exists and belongs to somebody else.',
   QuotaExceeded: 'A quota of the namespace or an admission policy refused an object.',
   ImagePullFailed: 'The image of a pod cannot be pulled.',
-  ContainerFailing: 'A container of the job ends again and again.',
+  ContainerFailing: 'A container of the job keeps ending with an error.',
   OutOfMemory: 'A container of the job was killed because it used more memory than its limit.',
   Unschedulable: 'No node has room for a pod of the job.',
   ContainerConfigInvalid: 'A container cannot be created from its configuration.',
   StopTimedOut: 'The run did not stop in time; the next one continues from the last completed checkpoint.',
   StopFailed:
-    'The run could not be stopped with a checkpoint or savepoint; the next one continues from the last completed checkpoint.',
+    'The run could not be stopped with a checkpoint or savepoint; ' +
+    'the next one continues from the last completed checkpoint.',
   StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
@@ -63,8 +65,8 @@ export const REASONS = {
   InProgress: 'The savepoint is being taken.',
   Completed: 'The savepoint is complete.',
   Imported: 'The path was recorded; its files are checked when a job is restored from it.',
-  Retrying: 'A try failed and another one follows.',
-  BackoffLimitExceeded: 'As many tries as spec.backoffLimit allows have failed.',
+  Retrying: 'An attempt failed and another one follows.',
+  BackoffLimitExceeded: 'As many attempts as spec.backoffLimit allows have failed.',
 } as const
 export type Reason = keyof typeof REASONS
 

@@ -1,12 +1,11 @@
-import * as z from 'zod'
-import { savepointSpec, savepointStatus } from './v1alpha1/savepoint.ts'
-import { streamJob, streamJobSpec, streamJobStatus } from './v1alpha1/stream-job.ts'
-
 /**
  * CustomResourceDefinitions from the zod schemas. Pure; scripts/gen.ts writes the result to crds/.
  */
-export const GROUP = 'weir.dev'
-export const VERSION = 'v1alpha1'
+import * as z from 'zod'
+import { GROUP, VERSION } from './group.ts'
+import { savepointSpec, savepointStatus } from './v1alpha1/savepoint.ts'
+import { streamJob, streamJobSpec } from './v1alpha1/stream-job.ts'
+import { streamJobStatus } from './v1alpha1/stream-job-status.ts'
 
 type Json = { [key: string]: unknown }
 
@@ -16,30 +15,36 @@ type Json = { [key: string]: unknown }
  * form, no bounds that only say "safe integer".
  */
 export function structural(schema: Json): Json {
-  const out: Json = { ...schema }
-  delete out['$schema']
-  delete out['propertyNames']
-  if (out['x-kubernetes-int-or-string'] === true) {
-    delete out['oneOf']
-    return { ...out, anyOf: [{ type: 'integer' }, { type: 'string' }] }
+  const { $schema: _s, propertyNames: _p, additionalProperties: others, ...own } = schema
+  if (own['x-kubernetes-int-or-string'] === true) {
+    const { oneOf: _o, ...rest } = own
+    return { ...rest, anyOf: [{ type: 'integer' }, { type: 'string' }] }
   }
+  const out: Json = { ...withoutNoise(own), ...openness(others) }
+  if (isObject(out['properties'])) out['properties'] = mapMembers(out['properties'], structural)
+  if (isObject(out['items'])) out['items'] = structural(out['items'])
+  return out
+}
+
+function withoutNoise(schema: Json): Json {
+  const out: Json = { ...schema }
   if (out['minimum'] === Number.MIN_SAFE_INTEGER) delete out['minimum']
   if (out['maximum'] === Number.MAX_SAFE_INTEGER) delete out['maximum']
   if (out['type'] === 'integer') out['format'] = 'int64'
   if (out['format'] === 'date-time') delete out['pattern']
-  if (isObject(out['properties']))
-    out['properties'] = Object.fromEntries(
-      Object.entries(out['properties']).map(([name, property]) => [name, structural(property as Json)]),
-    )
-  if (isObject(out['items'])) out['items'] = structural(out['items'])
-  const rest = out['additionalProperties']
-  if (rest === false) delete out['additionalProperties']
-  else if (rest === true || (isObject(rest) && Object.keys(rest).length === 0)) {
-    delete out['additionalProperties']
-    out['x-kubernetes-preserve-unknown-fields'] = true
-  } else if (isObject(rest)) out['additionalProperties'] = structural(rest)
   return out
 }
+
+/** What `additionalProperties` becomes. */
+function openness(others: unknown): Json {
+  if (others === undefined || others === false) return {}
+  const isOpen = others === true || (isObject(others) && Object.keys(others).length === 0)
+  if (isOpen) return { 'x-kubernetes-preserve-unknown-fields': true }
+  return { additionalProperties: isObject(others) ? structural(others) : others }
+}
+
+const mapMembers = (object: Json, change: (member: Json) => Json): Json =>
+  Object.fromEntries(Object.entries(object).map(([name, member]) => [name, change(member as Json)]))
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -134,7 +139,8 @@ export function streamJobDefinition(): Json {
     plural: 'streamjobs',
     shortName: 'stj',
     description:
-      'A stream-processing job: a JobManager and TaskManagers that run it exactly once, with checkpoints in an S3-compatible store.',
+      'A stream-processing job: a JobManager and TaskManagers that run it exactly once, ' +
+      'with checkpoints in an S3-compatible store.',
     spec: toStructural(streamJobSpec, 'What the user wants.'),
     status: toStructural(streamJobStatus, 'What the operator sees; written by the operator only.'),
     rules: z.globalRegistry.get(streamJob)?.['x-kubernetes-validations'],
@@ -183,7 +189,8 @@ export function savepointDefinition(): Json {
     plural: 'savepoints',
     shortName: 'svp',
     description:
-      'A consistent copy of the state of a StreamJob that belongs to the user: taken from a running job, or one that exists already.',
+      'A consistent copy of the state of a StreamJob that belongs to the user: ' +
+      'taken from a running job, or one that exists already.',
     spec: toStructural(savepointSpec, 'What the user wants.'),
     status: toStructural(savepointStatus, 'What the operator sees; written by the operator only.'),
     rules: undefined,

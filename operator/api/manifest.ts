@@ -1,8 +1,9 @@
 import { WeirError } from '#runtime/base/errors'
 import * as z from 'zod'
 import { parseAllDocuments } from 'yaml'
+import { API_VERSION } from './group.ts'
 import { savepoint, type SavepointManifest } from './v1alpha1/savepoint.ts'
-import { API_VERSION, streamJob, type StreamJobManifest } from './v1alpha1/stream-job.ts'
+import { streamJob, type StreamJobManifest } from './v1alpha1/stream-job.ts'
 
 export type Manifest = StreamJobManifest | SavepointManifest
 

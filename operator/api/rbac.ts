@@ -2,6 +2,7 @@
  * What the operator may do, as data; scripts/gen.ts writes it for the chart. Kept next to the API
  * so that a new call and its permission change together.
  */
+
 export interface PolicyRule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]

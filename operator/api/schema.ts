@@ -1,11 +1,12 @@
-import { DURATION_PATTERN, parseDuration } from '#runtime/base/units'
-import * as z from 'zod'
-
 /**
  * Building blocks of the API's schemas. A rule is written twice, as CEL for the API server and as a
  * predicate for `weir run` and the operator, side by side so that they cannot drift unseen; a test
  * compares the two on examples.
  */
+import { DURATION_PATTERN, parseDuration } from '#runtime/base/units'
+import * as z from 'zod'
+
+/** A rule of a schema: for the API server, and for whoever parses with the schema. */
 export interface Rule<T> {
   readonly cel: string
   readonly message: string
@@ -52,7 +53,9 @@ export const duration = (minMs = 0, maxMs = 365 * 24 * 3_600_000) =>
       holds: isDuration,
     },
     {
-      cel: `!self.matches('${DURATION_PATTERN}') || (duration(self) >= duration('${minMs}ms') && duration(self) <= duration('${maxMs}ms'))`,
+      cel:
+        `!self.matches('${DURATION_PATTERN}') || ` +
+        `(duration(self) >= duration('${minMs}ms') && duration(self) <= duration('${maxMs}ms'))`,
       message: `must be between ${minMs}ms and ${maxMs / 3_600_000}h`,
       holds: (text) => !isDuration(text) || (parseDuration(text) >= minMs && parseDuration(text) <= maxMs),
     },
@@ -131,7 +134,7 @@ export type Condition = z.infer<typeof condition>
 export const conditions = () =>
   listMap(condition, 'type', 16).describe('The state of the object, for machines.')
 
-/** Metadata as far as manifests may set it. */
+/** What manifests may say in metadata. */
 export const objectMeta = z.looseObject({
   name: z.string(),
   namespace: z.string().optional(),

@@ -2,7 +2,7 @@ import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { isConflict, KubeApiError } from '#operator/kube/errors'
-import { splitKey } from '#operator/kube/store'
+import { type Key, splitKey } from '#operator/kube/store'
 import type { WorkQueue } from './workqueue.ts'
 
 /**
@@ -17,9 +17,9 @@ export type ReconcileResult = 'done' | 'requeue' | 'conflict' | 'error' | 'termi
 
 export interface ControllerOptions {
   readonly name: string
-  readonly queue: WorkQueue
+  readonly queue: WorkQueue<Key>
   readonly workers: number
-  readonly reconcile: (key: string, signal: AbortSignal) => Promise<Outcome>
+  readonly reconcile: (key: Key, signal: AbortSignal) => Promise<Outcome>
   readonly clock: Clock
   readonly logger: Logger
   readonly onResult?: (name: string, result: ReconcileResult, durationMs: number) => void
@@ -55,7 +55,7 @@ export class Controller {
     }
   }
 
-  async #once(key: string, signal: AbortSignal): Promise<void> {
+  async #once(key: Key, signal: AbortSignal): Promise<void> {
     const { name, queue, reconcile, clock, onResult } = this.#options
     const logger = this.#options.logger.child({ controller: name, ...splitKey(key) })
     const startedAt = clock.monotonic()
@@ -77,11 +77,12 @@ export class Controller {
         return
       }
       const delayMs = queue.retry(key, error instanceof KubeApiError ? error.retryAfterMs : undefined)
-      // Somebody else wrote the object in between: the newer version is on its way and nothing is
-      // wrong.
+      // Somebody else has written the object meanwhile: the newer version is on its way, and
+      // nothing is wrong.
       if (isConflict(error))
         logger.debug({ delayMs, durationMs: report('conflict') }, 'object changed meanwhile')
-      else logger.warn({ err: error, delayMs, durationMs: report('error') }, 'reconcile failed, trying again')
+      else
+        logger.warn({ err: error, delayMs, durationMs: report('error') }, 'reconcile failed, to be repeated')
     }
   }
 }

@@ -1,6 +1,3 @@
-import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
-import type { Clock, Timer } from '#runtime/base/clock'
-
 /**
  * Keys waiting to be reconciled.
  *
@@ -11,17 +8,20 @@ import type { Clock, Timer } from '#runtime/base/clock'
  *    void.
  * I4 Delays of failures are per key: one broken object slows down no other.
  */
-export class WorkQueue {
+import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
+import type { Clock, Timer } from '#runtime/base/clock'
+
+export class WorkQueue<K extends string = string> {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #backoff: BackoffOptions
-  readonly #ready: string[] = []
-  readonly #queued = new Set<string>()
-  readonly #active = new Set<string>()
-  readonly #again = new Set<string>()
-  readonly #failures = new Map<string, number>()
-  readonly #delayed = new Map<string, { readonly dueAt: number; readonly timer: Timer }>()
-  readonly #takers: ((key: string | undefined) => void)[] = []
+  readonly #ready: K[] = []
+  readonly #queued = new Set<K>()
+  readonly #active = new Set<K>()
+  readonly #again = new Set<K>()
+  readonly #failures = new Map<K, number>()
+  readonly #delayed = new Map<K, { readonly dueAt: number; readonly timer: Timer }>()
+  readonly #takers: ((key: K | undefined) => void)[] = []
   #closed = false
 
   constructor(options: { clock: Clock; random: () => number; backoff?: BackoffOptions }) {
@@ -35,7 +35,7 @@ export class WorkQueue {
     return this.#ready.length
   }
 
-  add(key: string): void {
+  add(key: K): void {
     if (this.#closed) return
     this.#cancelDelayed(key)
     if (this.#active.has(key)) {
@@ -53,7 +53,7 @@ export class WorkQueue {
     this.#ready.push(key)
   }
 
-  addAfter(key: string, delayMs: number): void {
+  addAfter(key: K, delayMs: number): void {
     if (this.#closed || this.#queued.has(key)) return
     const dueAt = this.#clock.monotonic() + delayMs
     const existing = this.#delayed.get(key)
@@ -70,7 +70,7 @@ export class WorkQueue {
    * Adds a key after a failure; returns the delay in milliseconds. `atLeastMs` is what the server
    * asked for.
    */
-  retry(key: string, atLeastMs = 0): number {
+  retry(key: K, atLeastMs = 0): number {
     const failures = (this.#failures.get(key) ?? 0) + 1
     this.#failures.set(key, failures)
     const delayMs = Math.max(atLeastMs, backoffDelay(this.#backoff, Math.min(failures, 64), this.#random()))
@@ -79,12 +79,12 @@ export class WorkQueue {
   }
 
   /** The key has succeeded: its next failure begins with the first delay again. */
-  forget(key: string): void {
+  forget(key: K): void {
     this.#failures.delete(key)
   }
 
   /** The next key, or undefined once the queue is closed. Every taken key needs `done`. */
-  take(): Promise<string | undefined> {
+  take(): Promise<K | undefined> {
     if (this.#closed) return Promise.resolve(undefined)
     const key = this.#ready.shift()
     if (key === undefined) return new Promise((resolve) => this.#takers.push(resolve))
@@ -93,7 +93,7 @@ export class WorkQueue {
     return Promise.resolve(key)
   }
 
-  done(key: string): void {
+  done(key: K): void {
     this.#active.delete(key)
     if (this.#again.delete(key)) this.add(key)
   }
@@ -105,7 +105,7 @@ export class WorkQueue {
     for (const taker of this.#takers.splice(0)) taker(undefined)
   }
 
-  #cancelDelayed(key: string): void {
+  #cancelDelayed(key: K): void {
     this.#delayed.get(key)?.timer.cancel()
     this.#delayed.delete(key)
   }

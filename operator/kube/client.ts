@@ -1,21 +1,22 @@
-import http from 'node:http'
-import https from 'node:https'
-import { text } from 'node:stream/consumers'
-import { messageOf } from '#runtime/base/errors'
-import { VERSION } from '#runtime/contract/version'
-import type { KubeConfig } from '@kubernetes/client-node'
-import { MANAGER } from '#operator/resources/labels'
-import type { KubeObject } from '#operator/resources/object'
-import { errorOf, KubeApiError } from './errors.ts'
-import { linesOf } from './lines.ts'
-import { pathOf, resourceOf, type Resource } from './resource.ts'
-
 /**
  * Raw, typed requests to the API server. The generated classes of the client library are not used:
  * they drop fields that they do not know and open a new TLS connection for every request.
  * Connections are kept alive here in one agent; certificates are part of its pool key, so that a
  * renewed one opens new connections.
  */
+import http from 'node:http'
+import https from 'node:https'
+import { text } from 'node:stream/consumers'
+import { messageOf } from '#runtime/base/errors'
+import { linesOf } from '#runtime/base/lines'
+import { VERSION } from '#runtime/contract/version'
+import type { KubeConfig } from '@kubernetes/client-node'
+import { MANAGER } from '#operator/resources/labels'
+import type { KubeObject } from '#operator/resources/object'
+import { errorOf, KubeApiError } from './errors.ts'
+import { pathOf, resourceOf, type Resource } from './resource.ts'
+
+/** Where the API server is, and as whom it is asked. */
 export interface Authority {
   readonly server: string
   /**
@@ -122,7 +123,9 @@ export class KubeClient {
       timeoutMs: 0,
     })
     try {
-      for await (const line of linesOf(response)) yield JSON.parse(line) as WatchEvent<T>
+      response.setEncoding('utf8')
+      for await (const line of linesOf(response as AsyncIterable<string>))
+        yield JSON.parse(line) as WatchEvent<T>
     } finally {
       response.destroy()
     }
@@ -165,7 +168,8 @@ export class KubeClient {
 
   /**
    * Replaces an object (or its status) if nobody has changed it since
-   * `object.metadata.resourceVersion`. @throws {KubeApiError} 409 else.
+   * `object.metadata.resourceVersion`.
+   * @throws {KubeApiError} 409 when somebody has
    */
   replace<T extends KubeObject>(
     object: KubeObject,
@@ -208,47 +212,59 @@ export class KubeClient {
 
   /** The response, once its status says success. */
   async #open(request: Request): Promise<http.IncomingMessage> {
-    const url = new URL(this.#authority.server.replace(/\/$/, '') + request.path)
-    for (const [key, value] of Object.entries(request.query ?? {}))
-      if (value !== undefined) url.searchParams.set(key, String(value))
-    const body = request.body === undefined ? undefined : JSON.stringify(request.body)
-    const options: https.RequestOptions = {
-      method: request.method,
-      headers: {
-        accept: 'application/json',
-        'user-agent': `weir-operator/${VERSION}`,
-        ...(body === undefined
-          ? {}
-          : {
-              'content-type': request.contentType ?? 'application/json',
-              'content-length': String(Buffer.byteLength(body)),
-            }),
-      },
-    }
-    await this.#authority.authorize(options)
-    const secure = url.protocol === 'https:'
-    if (this.#authority.proxied !== true) options.agent = secure ? this.#agents.https : this.#agents.http
-    const timeoutMs = request.timeoutMs ?? REQUEST_TIMEOUT_MS
-    const timeout = timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []
-    options.signal = AbortSignal.any([...timeout, ...(request.signal === undefined ? [] : [request.signal])])
-
-    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-      const outgoing = (secure ? https : http).request(url, options, resolve)
-      outgoing.on('error', reject)
-      outgoing.end(body)
-    }).catch((error: unknown) => {
-      request.signal?.throwIfAborted()
+    const { method, path, signal } = request
+    const response = await this.#send(request).catch((error: unknown) => {
+      signal?.throwIfAborted()
       throw unanswered(request, error)
     })
     const status = response.statusCode ?? 0
     if (status >= 200 && status < 300) return response
     const answer = await text(response).catch(() => '')
-    throw errorOf(`${request.method} ${request.path}`, status, answer, response.headers['retry-after'])
+    throw errorOf(`${method} ${path}`, status, answer, response.headers['retry-after'])
+  }
+
+  async #send(request: Request): Promise<http.IncomingMessage> {
+    const url = urlOf(this.#authority.server, request)
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body)
+    const options: https.RequestOptions = {
+      method: request.method,
+      headers: headersOf(body, request.contentType),
+      signal: limitOf(request),
+    }
+    await this.#authority.authorize(options)
+    const isSecure = url.protocol === 'https:'
+    if (this.#authority.proxied !== true) options.agent = isSecure ? this.#agents.https : this.#agents.http
+    return new Promise((resolve, reject) => {
+      const outgoing = (isSecure ? https : http).request(url, options, resolve)
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    })
   }
 }
 
+function urlOf(server: string, { path, query = {} }: Request): URL {
+  const url = new URL(server.replace(/\/$/, '') + path)
+  for (const [key, value] of Object.entries(query))
+    if (value !== undefined) url.searchParams.set(key, String(value))
+  return url
+}
+
+function headersOf(body: string | undefined, contentType = 'application/json'): Record<string, string> {
+  const own = { accept: 'application/json', 'user-agent': `weir-operator/${VERSION}` }
+  if (body === undefined) return own
+  return { ...own, 'content-type': contentType, 'content-length': String(Buffer.byteLength(body)) }
+}
+
+/** Aborts with the caller's signal and after the request's own limit; 0: it has none. */
+function limitOf({ signal, timeoutMs = REQUEST_TIMEOUT_MS }: Request): AbortSignal {
+  const timeout = timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []
+  return AbortSignal.any([...timeout, ...(signal === undefined ? [] : [signal])])
+}
+
 function unanswered(request: Request, cause: unknown): KubeApiError {
-  const why = cause instanceof Error && cause.name === 'TimeoutError' ? 'no answer in time' : messageOf(cause)
+  const isLate = cause instanceof Error && cause.name === 'TimeoutError'
+  const limitMs = request.timeoutMs ?? REQUEST_TIMEOUT_MS
+  const why = isLate ? `nothing came within ${limitMs} ms` : messageOf(cause)
   return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, {
     status: 0,
     reason: 'Unreachable',

@@ -2,7 +2,7 @@ import { WeirError } from '#runtime/base/errors'
 
 /**
  * An answer of the API server that is no success, or no answer at all (status 0). `retry` is
- * 'never' where trying again cannot help without a change.
+ * 'never' where repeating the request cannot help without a change.
  */
 export class KubeApiError extends WeirError {
   readonly status: number

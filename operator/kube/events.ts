@@ -1,3 +1,8 @@
+/**
+ * Events on StreamJobs and Savepoints. They are a courtesy: posting never waits, never fails a
+ * reconcile (a terminating namespace answers 403), and equal events within the window are one
+ * object whose count grows.
+ */
 import { createHash } from 'node:crypto'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
@@ -8,11 +13,6 @@ import type { KubeClient } from './client.ts'
 import { isNotFound } from './errors.ts'
 import { RESOURCES } from './resource.ts'
 
-/**
- * Events on StreamJobs and Savepoints. They are a courtesy: posting never waits, never fails a
- * reconcile (a terminating namespace answers 403), and equal events within the window are one
- * object whose count grows.
- */
 export interface EventRecorder {
   emit(object: KubeObject, type: 'Normal' | 'Warning', reason: Reason, message: string): void
 }

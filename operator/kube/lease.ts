@@ -1,11 +1,3 @@
-import { type Clock, sleep } from '#runtime/base/clock'
-import { messageOf } from '#runtime/base/errors'
-import type { Logger } from '#runtime/base/logger'
-import type { KubeObject } from '#operator/resources/object'
-import type { KubeClient } from './client.ts'
-import { isConflict, isNotFound } from './errors.ts'
-import { RESOURCES } from './resource.ts'
-
 /**
  * Election of one of several operator processes by a coordination.k8s.io Lease.
  *
@@ -16,6 +8,14 @@ import { RESOURCES } from './resource.ts'
  * I3 A leader that could not renew for `renewDeadlineMs` (shorter than the duration) counts itself
  *    as deposed before another one can win.
  */
+import { type Clock, sleep } from '#runtime/base/clock'
+import { messageOf } from '#runtime/base/errors'
+import type { Logger } from '#runtime/base/logger'
+import type { KubeObject } from '#operator/resources/object'
+import type { KubeClient } from './client.ts'
+import { isConflict, isNotFound } from './errors.ts'
+import { RESOURCES } from './resource.ts'
+
 export interface LeaseOptions {
   readonly client: KubeClient
   readonly namespace: string
@@ -28,6 +28,9 @@ export interface LeaseOptions {
   readonly random: () => number
   readonly logger: Logger
 }
+
+const LEASE_VERSION = 'coordination.k8s.io/v1'
+const READ_LIMIT_MS = 5000
 
 interface LeaseSpec {
   readonly holderIdentity?: string | null
@@ -81,7 +84,7 @@ export class LeaseElector {
         renewedAt = clock.monotonic()
       } catch (error) {
         if (signal.aborted) break
-        logger.warn({ why: messageOf(error) }, 'lease not renewed')
+        logger.warn({ message: messageOf(error) }, 'lease not renewed')
         if (clock.monotonic() - renewedAt >= renewDeadlineMs) return 'lost'
       }
     }
@@ -90,45 +93,60 @@ export class LeaseElector {
   }
 
   async #tryAcquire(signal: AbortSignal): Promise<boolean> {
-    const { client, namespace, name, identity, clock, durationMs } = this.#options
-    const now = new Date(clock.now()).toISOString().replace('Z', '000Z')
-    const mine: LeaseSpec = {
-      holderIdentity: identity,
-      leaseDurationSeconds: Math.ceil(durationMs / 1000),
-      renewTime: now,
-    }
-    let lease: Lease
-    try {
-      lease = await client.get<Lease>(
-        RESOURCES.Lease,
-        namespace,
-        name,
-        AbortSignal.any([signal, AbortSignal.timeout(5000)]),
-      )
-    } catch (error) {
-      if (!isNotFound(error)) throw error
-      await client.create({
-        apiVersion: 'coordination.k8s.io/v1',
-        kind: 'Lease',
-        metadata: { name, namespace },
-        spec: { ...mine, acquireTime: now, leaseTransitions: 0 },
-      })
+    const lease = await this.#read(signal)
+    if (lease === undefined) {
+      await this.#create()
       return true
     }
+    const { client, identity } = this.#options
     const holder = lease.spec?.holderIdentity ?? ''
     if (holder !== identity && holder !== '' && !this.#isExpired(lease)) return false
-    const taken = holder !== identity
+    const mine = this.#mine()
+    const leaseTransitions = (lease.spec?.leaseTransitions ?? 0) + 1
     await client.replace({
-      apiVersion: 'coordination.k8s.io/v1',
+      apiVersion: LEASE_VERSION,
       kind: 'Lease',
       metadata: lease.metadata,
       spec: {
         ...lease.spec,
         ...mine,
-        ...(taken ? { acquireTime: now, leaseTransitions: (lease.spec?.leaseTransitions ?? 0) + 1 } : {}),
+        ...(holder === identity ? {} : { acquireTime: mine.renewTime, leaseTransitions }),
       },
     })
     return true
+  }
+
+  async #read(signal: AbortSignal): Promise<Lease | undefined> {
+    const { client, namespace, name } = this.#options
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(READ_LIMIT_MS)])
+    try {
+      return await client.get<Lease>(RESOURCES.Lease, namespace, name, limit)
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
+    }
+  }
+
+  async #create(): Promise<void> {
+    const { client, namespace, name } = this.#options
+    const mine = this.#mine()
+    await client.create({
+      apiVersion: LEASE_VERSION,
+      kind: 'Lease',
+      metadata: { name, namespace },
+      spec: { ...mine, acquireTime: mine.renewTime, leaseTransitions: 0 },
+    })
+  }
+
+  /** The record of this process, as of now. */
+  #mine() {
+    const { identity, clock, durationMs } = this.#options
+    return {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(durationMs / 1000),
+      // Kubernetes wants microseconds.
+      renewTime: new Date(clock.now()).toISOString().replace('Z', '000Z'),
+    }
   }
 
   #isExpired(lease: Lease): boolean {
@@ -140,7 +158,7 @@ export class LeaseElector {
     return clock.monotonic() - this.#seen.at > duration
   }
 
-  /** So that the next process need not wait for the expiry. */
+  /** So that the next process does not have to wait for the expiry. */
   async #release(): Promise<void> {
     const { client, namespace, name, identity, logger } = this.#options
     try {
@@ -148,7 +166,7 @@ export class LeaseElector {
       if (lease.spec?.holderIdentity !== identity) return
       await client.replace({
         ...lease,
-        apiVersion: 'coordination.k8s.io/v1',
+        apiVersion: LEASE_VERSION,
         kind: 'Lease',
         spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 },
       })

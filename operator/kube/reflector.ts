@@ -1,15 +1,5 @@
-import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
-import { type Clock, sleep } from '#runtime/base/clock'
-import type { Logger } from '#runtime/base/logger'
-import type { KubeObject } from '#operator/resources/object'
-import type { KubeClient } from './client.ts'
-import { errorOf, isGone } from './errors.ts'
-import type { Resource } from './resource.ts'
-import { keyOfObject, type Store } from './store.ts'
-
 /**
- * Keeps a store equal to the API server: list (in pages), then watch from the list's version, for
- * ever.
+ * Keeps a store equal to the API server: list (in pages), then watch from the list's version on.
  *
  * I1 A stream that ends or breaks is opened again at the last version seen, which bookmarks keep
  *    fresh; nothing is listed again for it.
@@ -20,6 +10,16 @@ import { keyOfObject, type Store } from './store.ts'
  * I4 Failures back off with jitter; the first success resets the delay. `run` returns only when the
  *    signal aborts.
  */
+import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
+import { type Clock, sleep } from '#runtime/base/clock'
+import type { Logger } from '#runtime/base/logger'
+import { watchdog } from '#runtime/base/watchdog'
+import type { KubeObject } from '#operator/resources/object'
+import type { KubeClient, WatchEvent } from './client.ts'
+import { errorOf, isGone } from './errors.ts'
+import type { Resource } from './resource.ts'
+import { keyOfObject, type Store } from './store.ts'
+
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: KubeClient
   readonly resource: Resource
@@ -36,7 +36,7 @@ export interface ReflectorOptions<T extends KubeObject> {
 }
 
 const BACKOFF: BackoffOptions = { initialMs: 500, maxMs: 30_000, multiplier: 2, jitter: 0.3 }
-/** A stream that lived so long was healthy even if nothing happened on it. */
+/** A stream that lived this long was healthy even if nothing happened on it. */
 const HEALTHY_STREAM_MS = 5000
 
 export class Reflector<T extends KubeObject> {
@@ -78,7 +78,7 @@ export class Reflector<T extends KubeObject> {
         } else {
           logger.warn(
             { kind: resource.kind, err: error, failures: this.#failures },
-            'watch failed, trying again',
+            'watch failed, opening another',
           )
         }
         // The first time at once: a server that restarts, or an old version, needs no wait.
@@ -121,58 +121,40 @@ export class Reflector<T extends KubeObject> {
    * Resolves with the number of events when the stream ends as it should; throws when it breaks.
    */
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<number> {
-    const {
-      client,
-      resource,
-      namespace,
-      labelSelector,
-      store,
-      clock,
-      random,
-      idleMs = 150_000,
-    } = this.#options
-    const stream = new AbortController()
-    const abort = () => stream.abort(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    // One timer per stream that looks at the last contact, instead of one per event.
-    const watchdog = () => {
-      if (this.contactAgeMs() >= idleMs) stream.abort(new Error(`no event or bookmark for ${idleMs} ms`))
-      else timer = clock.after(Math.max(1, idleMs - this.contactAgeMs()), watchdog)
-    }
+    const { client, resource, namespace, labelSelector, clock, random, idleMs = 150_000 } = this.#options
+    const silence = watchdog(clock, idleMs, 'no event or bookmark')
     this.#touch()
-    let timer = clock.after(idleMs, watchdog)
     let count = 0
     try {
-      const timeoutSeconds = Math.round(300 + 300 * random())
       const events = client.watch<T>(resource, {
         namespace,
         labelSelector,
         resourceVersion,
-        timeoutSeconds,
-        signal: stream.signal,
+        timeoutSeconds: Math.round(300 + 300 * random()),
+        signal: AbortSignal.any([signal, silence.signal]),
       })
       for await (const event of events) {
+        silence.touch()
         this.#touch()
-        if (event.type === 'ERROR') {
-          const status = event.object as unknown as { code?: number }
-          throw errorOf(
-            `watch of ${resource.plural}`,
-            status.code ?? 0,
-            JSON.stringify(event.object),
-            undefined,
-          )
-        }
+        this.#take(event)
         this.#failures = 0
         count++
-        this.#version = event.object.metadata.resourceVersion ?? this.#version
-        if (event.type === 'DELETED') store.remove(keyOfObject(event.object))
-        else if (event.type !== 'BOOKMARK') store.put(slim(event.object))
       }
       return count
     } finally {
-      timer.cancel()
-      signal.removeEventListener('abort', abort)
+      silence.cancel()
     }
+  }
+
+  #take(event: WatchEvent<T>): void {
+    const { resource, store } = this.#options
+    if (event.type === 'ERROR') {
+      const { code = 0 } = event.object as { code?: number }
+      throw errorOf(`watch of ${resource.plural}`, code, JSON.stringify(event.object), undefined)
+    }
+    this.#version = event.object.metadata.resourceVersion ?? this.#version
+    if (event.type === 'DELETED') store.remove(keyOfObject(event.object))
+    else if (event.type !== 'BOOKMARK') store.put(slim(event.object))
   }
 
   #touch(): void {

@@ -1,3 +1,5 @@
+import { API_VERSION } from '#operator/api/group'
+
 /** How kinds are addressed on the API server. */
 export interface Resource {
   readonly apiVersion: string
@@ -8,8 +10,8 @@ export interface Resource {
 const define = (apiVersion: string, kind: string, plural: string): Resource => ({ apiVersion, kind, plural })
 
 export const RESOURCES = {
-  StreamJob: define('weir.dev/v1alpha1', 'StreamJob', 'streamjobs'),
-  Savepoint: define('weir.dev/v1alpha1', 'Savepoint', 'savepoints'),
+  StreamJob: define(API_VERSION, 'StreamJob', 'streamjobs'),
+  Savepoint: define(API_VERSION, 'Savepoint', 'savepoints'),
   Pod: define('v1', 'Pod', 'pods'),
   Deployment: define('apps/v1', 'Deployment', 'deployments'),
   ReplicaSet: define('apps/v1', 'ReplicaSet', 'replicasets'),

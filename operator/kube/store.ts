@@ -1,11 +1,7 @@
 import type { KubeObject } from '#operator/resources/object'
 
-/**
- * The last known state of one kind, filled by reflectors. Listeners get keys only: what a
- * reconciler does depends on the state that it reads, never on the event. Objects are shared;
- * nobody changes them.
- */
-export type Key = string
+/** `<namespace>/<name>` of an object. */
+export type Key = `${string}/${string}`
 export const keyOf = (namespace: string, name: string): Key => `${namespace}/${name}`
 export function splitKey(key: Key): { readonly namespace: string; readonly name: string } {
   const slash = key.indexOf('/')
@@ -16,14 +12,18 @@ export const keyOfObject = (object: KubeObject): Key =>
 
 export type Listener<T> = (key: Key, object: T, previous: T | undefined) => void
 
+/**
+ * The last known state of one kind, filled by reflectors. What a reconciler does depends on the
+ * state that it reads, never on the event that woke it. Objects are shared; nobody changes them.
+ */
 export class Store<T extends KubeObject> {
   readonly #objects = new Map<Key, T>()
-  /** Index value -> keys. */
-  readonly #index = new Map<string, Set<Key>>()
-  readonly #indexBy: (object: T) => readonly string[]
+  /** Keys of the objects by what `indexBy` gave for them. */
+  readonly #index = new Map<Key, Set<Key>>()
+  readonly #indexBy: (object: T) => readonly Key[]
   readonly #listeners: Listener<T>[] = []
 
-  constructor(indexBy: (object: T) => readonly string[] = () => []) {
+  constructor(indexBy: (object: T) => readonly Key[] = () => []) {
     this.#indexBy = indexBy
   }
 
@@ -43,9 +43,9 @@ export class Store<T extends KubeObject> {
     return this.#objects.keys()
   }
 
-  /** Objects whose index function gave `value`. */
-  indexed(value: string): T[] {
-    return [...(this.#index.get(value) ?? [])].flatMap((key) => this.#objects.get(key) ?? [])
+  /** Objects for which `indexBy` gave `by`. */
+  indexed(by: Key): T[] {
+    return [...(this.#index.get(by) ?? [])].flatMap((key) => this.#objects.get(key) ?? [])
   }
 
   /**
@@ -61,9 +61,9 @@ export class Store<T extends KubeObject> {
     const previous = this.#objects.get(key)
     if (previous !== undefined) this.#unindex(key, previous)
     this.#objects.set(key, object)
-    for (const value of this.#indexBy(object)) {
-      const keys = this.#index.get(value)
-      if (keys === undefined) this.#index.set(value, new Set([key]))
+    for (const by of this.#indexBy(object)) {
+      const keys = this.#index.get(by)
+      if (keys === undefined) this.#index.set(by, new Set([key]))
       else keys.add(key)
     }
     this.#notify(key, object, previous)
@@ -97,10 +97,10 @@ export class Store<T extends KubeObject> {
   }
 
   #unindex(key: Key, object: T): void {
-    for (const value of this.#indexBy(object)) {
-      const keys = this.#index.get(value)
+    for (const by of this.#indexBy(object)) {
+      const keys = this.#index.get(by)
       keys?.delete(key)
-      if (keys?.size === 0) this.#index.delete(value)
+      if (keys?.size === 0) this.#index.delete(by)
     }
   }
 

@@ -1,3 +1,5 @@
+import type { KubeObject } from './object.ts'
+
 export const LABEL_JOB = 'weir.dev/job'
 export const LABEL_COMPONENT = 'weir.dev/component'
 export const LABEL_RUN = 'weir.dev/run'
@@ -36,6 +38,11 @@ export function podLabels(job: string, component: Component, run: number): Recor
 /** What workloads and Services select by; never changes for an object. */
 export function componentSelector(job: string, component: Component): Record<string, string> {
   return { [LABEL_JOB]: job, [LABEL_COMPONENT]: component }
+}
+
+/** The run that an object belongs to; 0 where it says none. */
+export function runOf(object: KubeObject): number {
+  return Number(object.metadata.labels?.[LABEL_RUN] ?? 0)
 }
 
 export function selectorText(labels: Readonly<Record<string, string>>): string {

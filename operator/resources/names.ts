@@ -23,8 +23,8 @@ export const names = {
    * Savepoint made when a run is stopped with one. With the job's uid, because it outlives the job
    * and a successor counts its runs from 1 again.
    */
-  stopSavepoint: (job: string, uid: string, run: number, why: 'Upgrade' | 'Suspend') =>
-    `${job}-${why.toLowerCase()}-${run}-${uid.slice(0, 8)}`,
+  stopSavepoint: (job: string, uid: string, run: number, trigger: 'Upgrade' | 'Suspend') =>
+    `${job}-${trigger.toLowerCase()}-${run}-${uid.slice(0, 8)}`,
 } as const
 
 export const ports = { rpc: 6123, data: 6124, rest: 8081 } as const

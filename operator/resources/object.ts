@@ -1,4 +1,6 @@
-/** A Kubernetes object as the operator writes and reads it: plain JSON. */
+import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+
 export interface OwnerReference {
   readonly apiVersion: string
   readonly kind: string
@@ -21,9 +23,19 @@ export interface ObjectMeta {
   readonly ownerReferences?: readonly OwnerReference[]
 }
 
+/** A Kubernetes object as the operator writes and reads it: plain JSON. */
 export interface KubeObject {
   readonly apiVersion: string
   readonly kind: string
   readonly metadata: ObjectMeta
   readonly [field: string]: unknown
 }
+
+/**
+ * A StreamJob as it is stored: the spec is parsed where it is used, because an older operator may
+ * have admitted it.
+ */
+export type StreamJobObject = KubeObject & { readonly spec: unknown; readonly status?: StreamJobStatus }
+
+/** A Savepoint as it is stored; its spec is parsed where it is used. */
+export type SavepointObject = KubeObject & { readonly spec: unknown; readonly status?: SavepointStatus }

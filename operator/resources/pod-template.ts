@@ -1,12 +1,12 @@
-import type { PodTemplate } from '#operator/api/v1alpha1/stream-job'
-import type { Component } from './labels.ts'
-
 /**
  * Merges the user's podTemplate over what the operator builds. Maps merge by key; containers,
  * initContainers, volumes and env merge by `name`, volumeMounts by `mountPath`; every other list is
  * replaced. Labels of weir.dev and app.kubernetes.io stay as they are, because selectors depend on
  * them.
  */
+import type { PodTemplate } from '#operator/api/v1alpha1/pods'
+import type { Component } from './labels.ts'
+
 export interface PodTemplateSpec {
   readonly metadata: {
     readonly labels: Readonly<Record<string, string>>

@@ -1,3 +1,7 @@
+/**
+ * The part of a pod that JobManagers and TaskManagers have in common, restricted as Pod Security
+ * Standards ask.
+ */
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import { heapLimitMb } from './heap.ts'
 import { podLabels, type Component } from './labels.ts'
@@ -5,10 +9,7 @@ import { mounts, names, TOKEN_KEY } from './names.ts'
 import { mergePodTemplate, type PodTemplateSpec } from './pod-template.ts'
 import { resolveRedis, resolveStorage, type CaSource, type RunContext } from './run-context.ts'
 
-/**
- * The part of a pod that JobManagers and TaskManagers have in common, restricted as Pod Security
- * Standards ask.
- */
+/** What differs between the two. */
 export interface PodParts {
   readonly component: Component
   readonly command: string

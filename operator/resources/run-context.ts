@@ -1,14 +1,23 @@
+import { API_VERSION } from '#operator/api/group'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { OperatorDefaults } from '#operator/config'
 import { jobLabels } from './labels.ts'
-import { names } from './names.ts'
-import type { ObjectMeta, OwnerReference } from './object.ts'
+import { names, storageRoot } from './names.ts'
+import type { KubeObject, ObjectMeta, OwnerReference } from './object.ts'
 
 /** The job that objects are built for. */
 export interface JobRef {
   readonly namespace: string
   readonly name: string
   readonly uid: string
+}
+
+export function jobRefOf(object: KubeObject): JobRef {
+  return {
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+    uid: object.metadata.uid ?? '',
+  }
 }
 
 /** Everything that the objects of one run are built from; the builders are pure functions of it. */
@@ -29,7 +38,7 @@ export interface RunContext {
 
 export function ownerReference(job: JobRef): OwnerReference {
   return {
-    apiVersion: 'weir.dev/v1alpha1',
+    apiVersion: API_VERSION,
     kind: 'StreamJob',
     name: job.name,
     uid: job.uid,
@@ -102,6 +111,16 @@ export function resolveStorage(
     copyOf: shared.credentialsSecret,
     ca: shared.caBundle === undefined ? undefined : { kind: 'pem', pem: shared.caBundle },
   }
+}
+
+/** `s3://bucket/root` of a job's files; undefined without storage. */
+export function storageUrlOf(
+  job: JobRef,
+  spec: StreamJobSpec,
+  defaults: OperatorDefaults,
+): string | undefined {
+  const storage = resolveStorage(job, spec, defaults)
+  return storage && `s3://${storage.bucket}/${storageRoot(storage.prefix, job.namespace, job.name, job.uid)}`
 }
 
 export interface ResolvedRedis {

@@ -25,7 +25,7 @@ const REFERENCE = streamJobSpec.parse({
  * Hash of what a run is made from: a different hash needs a new run. Values that equal their
  * default do not count, so that a field that a later version adds changes no hash. Left out because
  * they act without a new run: state, upgrade, restore, the number of JobManagers (but not whether
- * there is more than one: stand-bys need Redis in the run's configuration), and the number of
+ * there is more than one: standbys need Redis in the run's configuration), and the number of
  * TaskManagers where parallelism is fixed.
  */
 export function specHash(spec: StreamJobSpec, moduleSource: string | undefined): string {
@@ -36,7 +36,7 @@ export function specHash(spec: StreamJobSpec, moduleSource: string | undefined):
   return shortHash({
     spec: pruned,
     ...(spec.parallelism === undefined ? { taskManagers: replicas } : {}),
-    ...(jobManagers > 1 ? { standBy: true } : {}),
+    ...(jobManagers > 1 ? { standby: true } : {}),
     ...(moduleSource === undefined
       ? {}
       : { module: createHash('sha256').update(moduleSource).digest('hex') }),

@@ -1,6 +1,6 @@
 import type { SavepointSpec, SavepointStatus } from '#operator/api/v1alpha1/savepoint'
 import type { KubeObject } from '#operator/resources/object'
-import type { FactsView } from '#operator/stream-job/facts'
+import type { FactsView } from '#operator/job-managers/facts-view'
 
 /** Everything that a decision about a Savepoint depends on. */
 export interface ObservedSavepoint {

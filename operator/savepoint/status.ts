@@ -1,3 +1,4 @@
+import { compact } from '#operator/api/compact'
 import { mergeConditions, type ConditionValue } from '#operator/api/conditions'
 import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
 import type { SavepointPlan } from './decide.ts'
@@ -20,12 +21,9 @@ export function savepointStatus(
       ? { type: 'Stalled', status: 'True', reason, message }
       : { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'Nothing stands in the way.' },
   ]
-  const status = {
+  return compact<SavepointStatus>({
     ...plan.status,
     observedGeneration: generation,
     conditions: mergeConditions(before.conditions, values, generation, new Date(now).toISOString()),
-  }
-  return Object.fromEntries(
-    Object.entries(status).filter(([, value]) => value !== undefined),
-  ) as SavepointStatus
+  })
 }

@@ -1,13 +1,13 @@
+/**
+ * `/healthz`, `/readyz` and `/metrics`. Ready means that the caches are filled; it does not mean to
+ * lead.
+ */
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { messageOf } from '#runtime/base/errors'
 import type { Registry } from 'prom-client'
 
-/**
- * `/healthz`, `/readyz` and `/metrics`. Ready means that the caches are filled; it does not mean to
- * lead.
- */
 export interface HealthSources {
   /** A reason why the process should be restarted, or undefined. */
   readonly unhealthy: () => string | undefined

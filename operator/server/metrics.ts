@@ -1,10 +1,10 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { ReconcileResult } from '#operator/controller/controller'
-
 /**
  * Metrics of the operator. Labels are kinds, conditions and results, never names of objects, so
  * that their number stays small.
  */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { ReconcileResult } from '#operator/controller/controller'
+
 export interface MetricSources {
   readonly queueDepth: () => Readonly<Record<string, number>>
   readonly contactAgeMs: () => Readonly<Record<string, number>>
@@ -33,21 +33,24 @@ export class OperatorMetrics {
       buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
       registers,
     })
-    sampled(
-      'weir_operator_queue_depth',
-      'Objects that wait for a worker.',
-      'controller',
-      sources.queueDepth,
-      registers,
-    )
-    sampled(
-      'weir_operator_watch_age_seconds',
-      'Time since the API server last sent anything for a kind.',
-      'kind',
-      () => Object.fromEntries(Object.entries(sources.contactAgeMs()).map(([kind, ms]) => [kind, ms / 1000])),
-      registers,
-    )
-    sampled('weir_operator_stream_jobs', 'StreamJobs by phase.', 'phase', sources.jobsByPhase, registers)
+    sampled(registers, {
+      name: 'weir_operator_queue_depth',
+      help: 'Objects that wait for a worker.',
+      label: 'controller',
+      read: sources.queueDepth,
+    })
+    sampled(registers, {
+      name: 'weir_operator_watch_age_seconds',
+      help: 'Time since the API server last sent anything for a kind.',
+      label: 'kind',
+      read: () => inSeconds(sources.contactAgeMs()),
+    })
+    sampled(registers, {
+      name: 'weir_operator_stream_jobs',
+      help: 'StreamJobs by phase.',
+      label: 'phase',
+      read: sources.jobsByPhase,
+    })
     const leading: Gauge = new Gauge({
       name: 'weir_operator_leader',
       help: '1 while this process leads.',
@@ -62,13 +65,19 @@ export class OperatorMetrics {
   }
 }
 
-function sampled(
-  name: string,
-  help: string,
-  label: string,
-  read: () => Readonly<Record<string, number>>,
-  registers: Registry[],
-): void {
+const inSeconds = (agesMs: Readonly<Record<string, number>>): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(agesMs).map(([kind, ms]) => [kind, ms / 1000]))
+
+interface Sampled {
+  readonly name: string
+  readonly help: string
+  readonly label: string
+  /** Values by what the label says. */
+  readonly read: () => Readonly<Record<string, number>>
+}
+
+/** A gauge that is read when it is asked for. */
+function sampled(registers: Registry[], { name, help, label, read }: Sampled): void {
   const gauge: Gauge = new Gauge({
     name,
     help,

@@ -1,14 +1,16 @@
 import type { Reason } from '#operator/api/conditions'
-import type { StreamJobSpec, StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { FactsView } from '#operator/job-managers/facts-view'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
-import type { FactsView } from './facts.ts'
 import type { PodProblem } from './pod-problems.ts'
 
-/** Something that keeps a run from beginning. `needsUser`: waiting alone does not help. */
+/** Something that keeps a run from beginning. */
 export interface Blocker {
   readonly reason: Reason
   readonly message: string
+  /** Waiting alone does not help. */
   readonly needsUser: boolean
 }
 
@@ -25,10 +27,12 @@ export type Desired =
 /** The restore block of the spec, resolved. */
 export interface RestoreTarget {
   readonly hash: string
+  /** Absent: start empty. */
   readonly path?: string
   readonly allowNonRestoredState: boolean
 }
 
+/** A Deployment or ReplicaSet of the job. */
 export interface Workload {
   readonly name: string
   readonly uid: string
@@ -36,7 +40,15 @@ export interface Workload {
   readonly replicas: number
 }
 
-/** Everything that a decision depends on; gathered by gather.ts, compared with nothing else. */
+/** A JobManager pod of the current run that is not being deleted. */
+export interface JobManagerPod {
+  readonly name: string
+  /** It has the label that the REST Service selects. */
+  readonly isLeader: boolean
+  readonly hasAddress: boolean
+}
+
+/** Everything that a decision about a StreamJob depends on; plain data, made by gather.ts. */
 export interface Observed {
   readonly object: KubeObject
   readonly job: JobRef
@@ -51,11 +63,7 @@ export interface Observed {
   readonly facts: FactsView
   readonly jobManager: Workload | undefined
   readonly taskManagers: readonly Workload[]
-  readonly jobManagerPods: readonly {
-    readonly name: string
-    readonly isLeader: boolean
-    readonly hasAddress: boolean
-  }[]
+  readonly jobManagerPods: readonly JobManagerPod[]
   readonly taskManagerPodCount: number
   readonly podProblem: PodProblem | undefined
   readonly defaultImage: string

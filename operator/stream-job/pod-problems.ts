@@ -1,7 +1,7 @@
 import type { Reason } from '#operator/api/conditions'
 import type { KubeObject } from '#operator/resources/object'
 
-/** What is wrong with the pods of a job, in the words that a user needs. Pure. */
+/** What is wrong with the pods of a job, in the words that a user needs. */
 export interface PodProblem {
   readonly reason: Reason
   readonly message: string
@@ -58,63 +58,58 @@ export function findPodProblem(
 function refusal(workload: KubeObject): PodProblem[] {
   const status = workload['status'] as { conditions?: readonly Condition[] } | undefined
   const failure = status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
-  return failure === undefined
-    ? []
-    : [
-        {
-          reason: 'QuotaExceeded',
-          message: `${workload.kind} ${workload.metadata.name}: ${failure.message ?? failure.reason ?? ''}`,
-        },
-      ]
+  if (failure === undefined) return []
+  const message = `${workload.kind} ${workload.metadata.name}: ${failure.message ?? failure.reason ?? ''}`
+  return [{ reason: 'QuotaExceeded', message }]
 }
 
 function problemsOfPod(pod: KubeObject): PodProblem[] {
   if (pod.metadata.deletionTimestamp !== undefined) return []
   const status = (pod['status'] ?? {}) as PodStatus
-  const scheduled = status.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False')
   const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
-  return [
-    ...containers.flatMap((c) => problemsOfContainer(pod.metadata.name, c)),
-    ...(scheduled?.reason === 'Unschedulable'
-      ? [
-          {
-            reason: 'Unschedulable' as const,
-            message: `Pod ${pod.metadata.name} fits on no node: ${scheduled.message ?? ''}`,
-          },
-        ]
-      : []),
-  ]
+  const { name } = pod.metadata
+  return [...containers.flatMap((c) => problemsOfContainer(name, c)), ...unschedulable(name, status)]
+}
+
+function unschedulable(pod: string, { conditions }: PodStatus): PodProblem[] {
+  const scheduled = conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False')
+  if (scheduled?.reason !== 'Unschedulable') return []
+  return [{ reason: 'Unschedulable', message: `Pod ${pod} fits on no node: ${scheduled.message ?? ''}` }]
 }
 
 function problemsOfContainer(pod: string, container: ContainerStatus): PodProblem[] {
   const where = `Container ${container.name} of pod ${pod}`
-  const waiting = container.state?.waiting
-  const ended = container.state?.terminated ?? container.lastState?.terminated
-  const problems: PodProblem[] = []
-  if (waiting?.reason !== undefined && IMAGE.has(waiting.reason))
-    problems.push({
-      reason: 'ImagePullFailed',
-      message: `${where}: ${waiting.reason}: ${waiting.message ?? ''}`,
-    })
-  if (waiting?.reason !== undefined && CONFIG.has(waiting.reason))
-    problems.push({
-      reason: 'ContainerConfigInvalid',
-      message: `${where}: ${waiting.reason}: ${waiting.message ?? ''}`,
-    })
-  const restarts = container.restartCount ?? 0
-  const failing = waiting?.reason === 'CrashLoopBackOff' || container.state?.terminated !== undefined
-  if (ended?.reason === 'OOMKilled' && (failing || restarts > 0))
-    problems.push({
-      reason: 'OutOfMemory',
-      message: `${where} was killed because it used more memory than its limit (${restarts} restarts). Raise resources.limits.memory.`,
-    })
-  else if (failing && ended !== undefined && ended.exitCode !== 0)
-    problems.push({
-      reason: 'ContainerFailing',
-      message: `${where} ended with code ${ended.exitCode} (${restarts} restarts): ${lastLines(ended.message)}`,
-    })
-  return problems
+  return [...notStarting(where, container), ...ending(where, container)]
 }
+
+function notStarting(where: string, { state }: ContainerStatus): PodProblem[] {
+  const { reason, message = '' } = state?.waiting ?? {}
+  if (reason === undefined) return []
+  const text = `${where}: ${reason}: ${message}`
+  if (IMAGE.has(reason)) return [{ reason: 'ImagePullFailed', message: text }]
+  return CONFIG.has(reason) ? [{ reason: 'ContainerConfigInvalid', message: text }] : []
+}
+
+function ending(where: string, container: ContainerStatus): PodProblem[] {
+  const { restartCount = 0 } = container
+  const ended = lastEnd(container)
+  const isFailing = isEnding(container)
+  const restarts = `(${restartCount} restarts)`
+  if (ended?.reason === 'OOMKilled' && (isFailing || restartCount > 0)) {
+    const what = `${where} was killed because it used more memory than its limit ${restarts}.`
+    return [{ reason: 'OutOfMemory', message: `${what} Raise resources.limits.memory.` }]
+  }
+  if (ended === undefined || !isFailing || ended.exitCode === 0) return []
+  const message = `${where} ended with code ${ended.exitCode} ${restarts}: ${lastLines(ended.message)}`
+  return [{ reason: 'ContainerFailing', message }]
+}
+
+const lastEnd = ({ state, lastState }: ContainerStatus): ContainerState['terminated'] =>
+  state?.terminated ?? lastState?.terminated
+
+/** It does not run now, and not because it has never started. */
+const isEnding = ({ state }: ContainerStatus): boolean =>
+  state?.waiting?.reason === 'CrashLoopBackOff' || state?.terminated !== undefined
 
 /** The end of what the container said, where the error is. */
 function lastLines(text: string | undefined): string {

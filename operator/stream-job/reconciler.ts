@@ -1,20 +1,26 @@
 import type { Logger } from '#runtime/base/logger'
-import { findCondition, mergeConditions, type Reason } from '#operator/api/conditions'
+import { mergeConditions } from '#operator/api/conditions'
 import { problemsOf } from '#operator/api/manifest'
-import { streamJobSpec, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { DONE, requeueAfter, type Outcome } from '#operator/controller/controller'
+import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import type { EventRecorder } from '#operator/kube/events'
-import { splitKey } from '#operator/kube/store'
+import { type Key, keyOfObject, splitKey } from '#operator/kube/store'
+import type { StreamJobObject } from '#operator/resources/object'
+import { jobRefOf, type JobRef } from '#operator/resources/run-context'
 import { canonicalJson } from '#operator/resources/spec-hash'
 import type { Applier } from './apply.ts'
-import { decide, type Plan } from './decide.ts'
-import { finalize } from './finalize.ts'
+import { decide } from './decide.ts'
+import { edges } from './edges.ts'
 import { gather, type GatherContext } from './gather.ts'
+import type { Plan } from './plan.ts'
+import { jobManagerAddresses } from './pods.ts'
 import { checkpointRefreshIn, streamJobStatus } from './status.ts'
-import type { StreamJobObject } from './stream-job-object.ts'
 
-export interface StreamJobContext {
-  readonly gather: GatherContext
+export interface StreamJobContext extends GatherContext {
+  readonly jobManagers: JobManagerWatcher
+  readonly tokenOf: (job: JobRef) => string
   readonly applier: Applier
   readonly events: EventRecorder
   readonly logger: Logger
@@ -22,7 +28,7 @@ export interface StreamJobContext {
 
 const PROBLEM_RETRY_MS = 30_000
 
-/** Load, gather, decide, apply, tell. */
+/** Load, follow the JobManagers, gather, decide, apply, write the status. */
 export class StreamJobReconciler {
   readonly #context: StreamJobContext
 
@@ -30,35 +36,59 @@ export class StreamJobReconciler {
     this.#context = context
   }
 
-  async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { gather: gatherContext, applier, logger } = this.#context
+  async reconcile(key: Key, signal: AbortSignal): Promise<Outcome> {
+    const { stores, clock } = this.#context
     const { namespace, name } = splitKey(key)
-    const object = gatherContext.stores.streamJobs.get(namespace, name)
+    const object = stores.streamJobs.get(namespace, name)
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
-      finalize(key, object?.metadata.uid, { facts: gatherContext.facts, applier })
+      this.#letGo(key)
       return DONE
     }
     const spec = streamJobSpec.safeParse(object.spec)
     if (!spec.success) {
       const lines = problemsOf(spec.error).map((p) => `spec.${p.path}: ${p.message}`)
-      await this.#write(object, invalidStatus(object, lines.join('; '), gatherContext.clock.now()), signal)
+      await this.#write(object, invalidStatus(object, lines.join('; '), clock.now()), signal)
       return DONE
     }
-
-    const observed = await gather(gatherContext, object, spec.data, signal)
+    this.#follow(object)
+    const observed = await gather(this.#context, object, spec.data, signal)
     const plan = decide(observed)
-    logger.debug(
-      { namespace, name, policy: plan.policy, because: plan.because, steps: plan.steps.map((s) => s.kind) },
-      'decided',
-    )
-    const { object: latest, problem } = await applier.apply(plan, observed, signal)
+    this.#logPlan(observed.job, plan)
+    const { object: latest, problem } = await this.#context.applier.apply(plan, observed, signal)
     const status = streamJobStatus({ ...observed, status: latest.status ?? {} }, plan, problem)
     await this.#write(latest, status, signal, object.status)
     return outcome(
-      plan,
+      plan.requeueAfterMs,
       problem === undefined ? undefined : PROBLEM_RETRY_MS,
       checkpointRefreshIn(observed, status),
     )
+  }
+
+  /**
+   * The streams of facts follow the pods. Before gathering, which only reads: what a JobManager of
+   * an earlier run said, or one that has gone, must not take part in the decision.
+   */
+  #follow(object: StreamJobObject): void {
+    const { stores, jobManagers, tokenOf } = this.#context
+    const key = keyOfObject(object)
+    const run = Number(object.status?.runId ?? 0)
+    jobManagers.follow(key, tokenOf(jobRefOf(object)), jobManagerAddresses(stores.pods.indexed(key), run))
+  }
+
+  /**
+   * The StreamJob goes: what this process holds for it goes too, and nothing else is to do. There
+   * is no finalizer, so that a deletion never waits for the operator, a job, a bucket or Redis: the
+   * API server's garbage collector removes the owned objects, pods stop on SIGTERM, checkpoints and
+   * Savepoints stay.
+   */
+  #letGo(key: Key): void {
+    this.#context.jobManagers.forget(key)
+    this.#context.applier.forget(key)
+  }
+
+  #logPlan({ namespace, name }: JobRef, { policy, message, steps }: Plan): void {
+    const kinds = steps.map((s) => s.kind)
+    this.#context.logger.debug({ namespace, name, policy, message, steps: kinds }, 'decided')
   }
 
   async #write(
@@ -69,46 +99,13 @@ export class StreamJobReconciler {
   ): Promise<void> {
     if (canonicalJson(object.status ?? {}) !== canonicalJson(status))
       await this.#context.applier.writeStatus(object, status, signal)
-    this.#tell(object, before ?? {}, status)
-  }
-
-  /** Events for the edges that a user wants to see: another reason of Ready, and recoveries. */
-  #tell(object: StreamJobObject, before: StreamJobStatus, after: StreamJobStatus): void {
-    const { events } = this.#context
-    const old = findCondition(before.conditions, 'Ready')
-    const ready = findCondition(after.conditions, 'Ready')
-    if (ready !== undefined && ready.reason !== old?.reason && !QUIET.has(ready.reason as Reason))
-      events.emit(
-        object,
-        NORMAL.has(ready.reason as Reason) ? 'Normal' : 'Warning',
-        ready.reason as Reason,
-        ready.message,
-      )
-    const recovery = after.recoveries?.[0]
-    const isTold =
-      before.recoveries?.some((r) => r.at === recovery?.at && r.firstRecordMs !== undefined) === true
-    if (recovery?.firstRecordMs !== undefined && !isTold)
-      events.emit(
-        object,
-        'Normal',
-        'Recovered',
-        `Back ${recovery.firstRecordMs} ms after ${recovery.cause}, from ${recovery.checkpointId === undefined ? 'the start' : `checkpoint ${recovery.checkpointId}`}.`,
-      )
+    for (const { type, reason, message } of edges(before ?? {}, status))
+      this.#context.events.emit(object, type, reason, message)
   }
 }
 
-/** Told by the steps of the plan already, or too common to be told. */
-const QUIET: ReadonlySet<Reason> = new Set(['Starting', 'Stopping'])
-const NORMAL: ReadonlySet<Reason> = new Set([
-  'Running',
-  'Suspended',
-  'Drained',
-  'Finished',
-  'WaitingForSlots',
-])
-
-function outcome(plan: Plan, ...delays: readonly (number | undefined)[]): Outcome {
-  const known = [plan.requeueAfterMs, ...delays].filter((d) => d !== undefined)
+function outcome(...delays: readonly (number | undefined)[]): Outcome {
+  const known = delays.filter((d) => d !== undefined)
   return known.length === 0 ? DONE : requeueAfter(Math.min(...known))
 }
 

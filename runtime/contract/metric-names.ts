@@ -1,6 +1,6 @@
 /** Every metric of a JobManager. All carry the labels namespace and job. */
 export const METRICS = {
-  weir_job_leading: { help: '1 on the JobManager that leads, 0 on a stand-by.', labels: [] },
+  weir_job_leading: { help: '1 on the JobManager that leads, 0 on a standby.', labels: [] },
   weir_job_epoch: { help: 'Epoch of the leader: how often leadership changed hands.', labels: [] },
   weir_job_state: { help: '1 for the state that the job is in.', labels: ['state'] },
   weir_job_restarts_total: { help: 'Restarts under this leader.', labels: [] },

@@ -40,6 +40,13 @@ export type JobState =
   | 'Suspended'
   | 'Drained'
   | 'Failed'
+
+/** States that a run does not leave any more. */
+export const FINAL_STATES = ['Finished', 'Suspended', 'Drained', 'Failed'] as const satisfies JobState[]
+export type FinalState = (typeof FINAL_STATES)[number]
+export const isFinal = (state: JobState): state is FinalState =>
+  (FINAL_STATES as readonly JobState[]).includes(state)
+
 /** The published five phases of the coordinator, plus failure. */
 export type CheckpointPhase =
   | 'IDLE'
@@ -123,8 +130,28 @@ export interface OperationView {
   readonly completedAt?: number
   readonly error?: ErrorData
   readonly maxParallelism?: number
-  /** Of the files of a completed savepoint: FORMAT_VERSION of checkpoint/records.ts. */
+  /** Of the files of a completed savepoint: FORMAT_VERSION of checkpoint-records.ts. */
   readonly formatVersion?: number
+}
+
+/**
+ * Body of POST /jobs/:job/savepoints. Requests with the same trigger id take one savepoint.
+ * `path`: directory or URL; absent: below the job's storage.
+ */
+export interface SavepointRequest {
+  readonly triggerId?: string
+  readonly path?: string
+}
+
+/** Body of POST /jobs/:job/stop. A checkpoint lies in the job's storage, so it takes no path. */
+export type StopRequest = {
+  readonly triggerId?: string
+  readonly drain?: boolean
+} & ({ readonly mode: 'checkpoint' } | { readonly mode: 'savepoint'; readonly path?: string })
+
+/** Answer to a request that the JobManager works on: find it in JobFacts.operations. */
+export interface Triggered {
+  readonly triggerId: string
 }
 
 export interface CheckpointView {

@@ -1,18 +1,28 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 
 interface Alarm {
+  /** Monotonic milliseconds. */
   readonly at: number
-  readonly run: () => void
+  readonly order: number
+  /** Undefined once cancelled. */
+  run: (() => void) | undefined
 }
 
+/** Lets every promise that can go on without time passing go on. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 /**
- * Time that stands still until `advance`. Wall clock and monotonic clock go together; the first
- * starts at `startMs`, the second at 0.
+ * Time that passes only when a test says so: one alarm after the other, in order of time and then
+ * of setting. Wall clock and monotonic clock go together; the first starts at `startMs`, the second
+ * at 0. Time passes in one of two ways: `advance` runs what is due at once, for code without
+ * promises; `runFor` and `runUntil` run all promises to their ends between two alarms, so that
+ * equal programs run equally, whatever the machine does.
  */
 export class TestClock implements Clock {
   readonly #startMs: number
+  readonly #alarms = new AlarmHeap()
   #elapsedMs = 0
-  #alarms: Alarm[] = []
+  #order = 0
 
   constructor(startMs = 0) {
     this.#startMs = startMs
@@ -27,11 +37,11 @@ export class TestClock implements Clock {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    const alarm: Alarm = { at: this.#elapsedMs + delayMs, run }
+    const alarm: Alarm = { at: this.#elapsedMs + Math.max(0, delayMs), order: this.#order++, run }
     this.#alarms.push(alarm)
     return {
       cancel: () => {
-        this.#alarms = this.#alarms.filter((a) => a !== alarm)
+        alarm.run = undefined
       },
     }
   }
@@ -40,16 +50,82 @@ export class TestClock implements Clock {
     this.after(0, run)
   }
 
-  /** Lets `ms` pass and runs what is due on the way, in order of time. */
+  /** Lets `ms` pass and runs what is due on the way; promises run when the caller awaits. */
   advance(ms: number): void {
     const until = this.#elapsedMs + ms
-    for (;;) {
-      const next = this.#alarms.filter((a) => a.at <= until).sort((a, b) => a.at - b.at)[0]
-      if (next === undefined) break
-      this.#alarms = this.#alarms.filter((a) => a !== next)
-      this.#elapsedMs = Math.max(this.#elapsedMs, next.at)
-      next.run()
-    }
+    while (this.#ring(until));
     this.#elapsedMs = until
   }
+
+  /** Lets `ms` pass; promises run before the first alarm and after each. */
+  runFor(ms: number): Promise<void> {
+    return this.runUntil(this.#elapsedMs + ms)
+  }
+
+  /**
+   * Lets time pass until `time` (monotonic), or until `done` says so after an alarm; promises run
+   * before the first alarm and after each.
+   */
+  async runUntil(time: number, done: () => boolean = () => false): Promise<void> {
+    await settled()
+    while (!done() && this.#ring(time)) await settled()
+    if (!done()) this.#elapsedMs = Math.max(this.#elapsedMs, time)
+  }
+
+  /** Runs the next alarm that is due by `until`; false when there is none. */
+  #ring(until: number): boolean {
+    for (let next = this.#alarms.first; next !== undefined && next.at <= until; next = this.#alarms.first) {
+      this.#alarms.pop()
+      if (next.run === undefined) continue
+      this.#elapsedMs = Math.max(this.#elapsedMs, next.at)
+      next.run()
+      return true
+    }
+    return false
+  }
 }
+
+/** A binary heap: the simulator sets millions of alarms. */
+class AlarmHeap {
+  readonly #items: Alarm[] = []
+
+  get first(): Alarm | undefined {
+    return this.#items[0]
+  }
+
+  push(item: Alarm): void {
+    const items = this.#items
+    let i = items.push(item) - 1
+    while (i > 0) {
+      const parent = (i - 1) >> 1
+      if (!isBefore(item, items[parent] as Alarm)) break
+      items[i] = items[parent] as Alarm
+      i = parent
+    }
+    items[i] = item
+  }
+
+  /** Removes the first. */
+  pop(): void {
+    const items = this.#items
+    const last = items.pop()
+    if (last === undefined || items.length === 0) return
+    let i = 0
+    for (;;) {
+      const child = this.#lesserChild(i)
+      if (child === undefined || !isBefore(items[child] as Alarm, last)) break
+      items[i] = items[child] as Alarm
+      i = child
+    }
+    items[i] = last
+  }
+
+  #lesserChild(parent: number): number | undefined {
+    const left = 2 * parent + 1
+    if (left >= this.#items.length) return undefined
+    const right = this.#items[left + 1]
+    return right !== undefined && isBefore(right, this.#items[left] as Alarm) ? left + 1 : left
+  }
+}
+
+const isBefore = (a: Alarm, b: Alarm): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)

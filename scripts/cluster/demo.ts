@@ -6,7 +6,8 @@ import { NAMESPACE } from './install.ts'
 
 /**
  * The word count on a cluster: disturbed on the way, and compared with an independent count at the
- * end. @throws when they differ
+ * end.
+ * @throws when they differ
  */
 export async function clusterDemo(cluster: Cluster, progress: Progress): Promise<void> {
   await using trial = await WordCountTrial.open(cluster, progress)
@@ -34,10 +35,12 @@ export async function clusterDemo(cluster: Cluster, progress: Progress): Promise
     const { words, total, differing, differences } = await trial.compare()
     if (differing > 0)
       throw new Error(
-        `The published counts differ from the independent count in ${differing} words:\n${differences.join('\n')}`,
+        `The published counts differ from the independent count in ${differing} words:\n` +
+          differences.join('\n'),
       )
     progress.say(
-      `${trial.input.files} files, ${total} words, ${words} different ones: every count published exactly once, equal to the independent count`,
+      `${trial.input.files} files, ${total} words, ${words} different ones: ` +
+        'every count published exactly once, equal to the independent count',
     )
   } catch (error) {
     console.error(await dumpCluster(cluster, [trial.namespace, NAMESPACE]))

@@ -1,9 +1,10 @@
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import type { Cluster } from '#tools/cluster/cluster'
 import type { Progress } from '#tools/cluster/progress'
 import type { ImageNames } from '#tools/cluster/provider'
+import { repositoryRoot } from '#tools/repository-root'
 
-export const CHART: string = fileURLToPath(new URL('../../charts/weir', import.meta.url))
+export const CHART: string = join(repositoryRoot, 'charts', 'weir')
 export const NAMESPACE = 'weir-system'
 export const RELEASE = 'weir'
 

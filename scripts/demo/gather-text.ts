@@ -1,5 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { glob } from 'node:fs/promises'
+import { glob, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface GatheredText {
@@ -14,7 +13,8 @@ const TEXTS = ['**/*.{md,markdown,MD}', '**/{LICENSE,LICENCE,COPYING,NOTICE,READ
 /**
  * Copies the READMEs, change logs, licences and other prose of the installed packages to `into`,
  * and again until there are `wantedBytes`. Each copy ends in a newline, so that no word spans two
- * files for whoever joins them. @throws when there is no text below `root`
+ * files for whoever joins them.
+ * @throws when there is no text below `root`
  */
 export async function gatherText(root: string, into: string, wantedBytes: number): Promise<GatheredText> {
   const texts: Buffer[] = []
@@ -49,7 +49,7 @@ export async function gatherText(root: string, into: string, wantedBytes: number
 const FOLDS_TO_ASCII = /[\u0130\u212A]/
 
 /**
- * undefined for what is not plain text to every program: empty, binary, or with letters that only
+ * Undefined for what is not plain text to every program: empty, binary, or with letters that only
  * Unicode lower-cases to a-z.
  */
 async function readText(path: string): Promise<Buffer | undefined> {

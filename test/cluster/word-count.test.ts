@@ -34,10 +34,10 @@ describe('word count on Kubernetes', () => {
   })
 
   /**
-   * One story in steps: each needs what the one before left, and a failure anywhere tells the state
+   * One story in steps: each needs what the one before left, and a failure anywhere shows the state
    * of the cluster.
    */
-  test('nothing is lost or repeated when pods die, and when the job is created again from a Savepoint', async () => {
+  test('nothing is lost or repeated when pods die, and when a Savepoint is restored', async () => {
     try {
       await trial.input.addSamples(5)
       measure('from kubectl apply to Ready', await timed(() => trial.start()))
@@ -53,7 +53,7 @@ describe('word count on Kubernetes', () => {
         () => trial.deleteTaskManager(),
         () => trial.runsAgain({ attempt }),
       )
-      // Not by name: the stand-by or the same container, started again, may lead next.
+      // Not by name: the standby or the same container, started again, may lead next.
       const epoch = await trial.epoch()
       await disturbed(
         'leading JobManager killed',
@@ -86,7 +86,8 @@ describe('word count on Kubernetes', () => {
       const compared = await trial.compare()
       expect(compared.differences).toEqual([])
       console.log(
-        `measure: ${trial.input.files} files, ${compared.total} words, ${compared.words} different ones, all published exactly once`,
+        `measure: ${trial.input.files} files, ${compared.total} words, ` +
+          `${compared.words} different ones, all published exactly once`,
       )
       for (const recovery of (await trial.view()).status?.recoveries ?? [])
         console.log(`measure: recovery ${JSON.stringify(recovery)}`)

@@ -40,7 +40,7 @@ afterEach(async () => {
   await dir.remove()
 })
 
-test('a killed JobManager and a killed TaskManager come back, checkpoints go on, and the job stops and resumes', async () => {
+test('killed processes come back, checkpoints continue, and the job stops and resumes', async () => {
   cluster = await LocalCluster.start({ job: job(), stateDir: join(dir.path, 'state') })
   const first = await cluster.waitFor('a checkpoint', checkpointAfter(0), LIMIT_MS)
 

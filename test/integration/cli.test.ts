@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '#tools/servers/eventually'
+import { type S3Server, startS3 } from '#tools/servers/s3'
 import { type TempDir, tempDir } from '#tools/servers/temp-dir'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
@@ -11,7 +12,8 @@ const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
 /** Ends by itself after `count` records. */
 const BOUNDED = `import { blackhole, defineJob, generator } from 'weir-stream'
 export default defineJob(({ env, args }) => {
-  env.source('numbers', generator({ count: Number(args.count ?? 1000), make: n => ({ key: 'k' + (n % 10) }), splits: 2 }))
+  const make = n => ({ key: 'k' + (n % 10) })
+  env.source('numbers', generator({ count: Number(args.count ?? 1000), make, splits: 2 }))
     .keyBy(r => r.key).count('counts').sink('out', blackhole())
 })
 `
@@ -25,8 +27,11 @@ export default defineJob(({ env }) => {
 })
 `
 const TYPED = `import { blackhole, defineJob, generator } from 'weir-stream'
-const schema = { '~standard': { version: 1, vendor: 'test', validate: value => typeof value.topic === 'string' && Object.keys(value).length === 1
-  ? { value } : { issues: [{ message: 'expected exactly { topic: text }', path: [] }] } } }
+const problem = { issues: [{ message: 'expected exactly { topic: text }', path: [] }] }
+const isTopic = value => typeof value.topic === 'string' && Object.keys(value).length === 1
+const schema = {
+  '~standard': { version: 1, vendor: 'test', validate: value => isTopic(value) ? { value } : problem },
+}
 export default defineJob({ args: schema }, ({ env }) => {
   env.source('numbers', generator({ count: 10, make: n => n })).sink('out', blackhole())
 })
@@ -62,8 +67,14 @@ afterEach(async () => {
 })
 afterAll(() => dir.remove())
 
-function start(...args: readonly string[]): Started {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: dir.path, stdio: ['ignore', 'pipe', 'pipe'] })
+const start = (...args: readonly string[]): Started => startWith({}, args)
+
+function startWith(env: Readonly<Record<string, string>>, args: readonly string[]): Started {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: dir.path,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
@@ -174,7 +185,8 @@ describe('mistakes get a sentence and their exit code', () => {
     writeFileSync(join(dir.path, 'notes.txt'), 'text\n')
     writeFileSync(
       join(dir.path, 'bad.yaml'),
-      'apiVersion: weir.dev/v1alpha1\nkind: StreamJob\nmetadata: {name: bad}\nspec:\n  job: {inline: a, module: b}\n  paralelism: 2\n',
+      'apiVersion: weir.dev/v1alpha1\nkind: StreamJob\nmetadata: {name: bad}\n' +
+        'spec:\n  job: {inline: a, module: b}\n  paralelism: 2\n',
     )
     const done = await weir(...args)
     expect(done.stderr).toMatch(message)
@@ -194,6 +206,63 @@ describe('mistakes get a sentence and their exit code', () => {
     expect(stderr).toContain('five is not allowed')
     expect(stderr).toMatch(/throwing\.ts:4/)
     expect(stderr).toMatch(/Logs: .*\.weir\/throwing\/logs/)
+  })
+})
+
+describe('an S3 server that refuses', () => {
+  const access = ({ endpoint, accessKey, secretKey }: S3Server) => ({
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: accessKey,
+    AWS_SECRET_ACCESS_KEY: secretKey,
+  })
+  const manifest = (s3: S3Server, name: string, rest: object) => ({
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'StreamJob',
+    metadata: { name },
+    spec: {
+      storage: { s3: { bucket: 'data', endpoint: s3.endpoint, forcePathStyle: true } },
+      checkpoint: { interval: '200ms' },
+      ...rest,
+    },
+  })
+
+  test('the credentials ends a job that has never run, with what it said', async () => {
+    await using s3 = await startS3()
+    await s3.bucket('data')
+    writeFileSync(
+      join(dir.path, 'denied.json'),
+      JSON.stringify(
+        manifest(s3, 'denied', { job: { inline: BOUNDED }, restore: { path: 's3://data/savepoint' } }),
+      ),
+    )
+    const begun = performance.now()
+    const run = startWith({ ...access(s3), AWS_SECRET_ACCESS_KEY: 'wrong' }, ['run', 'denied.json'])
+    const { code, stderr } = await run.done
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/error: denied failed: Cannot read s3:.*SignatureDoesNotMatch/)
+    expect(stderr).not.toContain('trying again')
+    expect(stderr).toMatch(/Logs: .*\.weir\/denied\/logs/)
+    expect(performance.now() - begun).toBeLessThan(20_000)
+  })
+
+  test('a job that has run before is shown, and the job continues when it is let in again', async () => {
+    await using s3 = await startS3()
+    await s3.bucket('data')
+    const inline = ENDLESS.replace('blackhole()', "files.jsonl('s3://data/out/')").replace(
+      'blackhole, ',
+      'files, ',
+    )
+    writeFileSync(join(dir.path, 'later.json'), JSON.stringify(manifest(s3, 'later', { job: { inline } })))
+    const run = startWith(access(s3), ['run', 'later.json'])
+    await says(run, 'checkpoint 2 completed')
+    await s3.restart({ secretKey: 'another-secret-key' })
+    await says(run, /SignatureDoesNotMatch/)
+    const { facts } = json(await weir('status', 'later', '-o', 'json'))
+    expect(facts).toMatchObject({ error: { code: 'STO_DENIED' } })
+    await s3.restart()
+    await says(run, /running again[^]*checkpoint \d+ completed/)
+    expect(run.process.exitCode).toBe(null)
   })
 })
 
@@ -227,8 +296,8 @@ describe('a running local job', () => {
     run.process.kill('SIGINT')
     const ended = await run.done
     expect(ended.code).toBe(130)
-    expect(ended.stdout).toMatch(/it goes on from checkpoint (\d+)\nResume it with: weir run endless\.ts/)
-    const last = /goes on from checkpoint (\d+)/.exec(ended.stdout)?.[1]
+    expect(ended.stdout).toMatch(/it continues from checkpoint (\d+)\nResume it with: weir run endless\.ts/)
+    const last = /continues from checkpoint (\d+)/.exec(ended.stdout)?.[1]
     expect(json(await weir('status', 'endless', '-o', 'json'))).toMatchObject({ state: 'Suspended' })
 
     const again = start('run', 'endless.ts', '--checkpoint-interval', '200ms')

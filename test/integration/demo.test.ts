@@ -16,7 +16,7 @@ test('the demo loses a TaskManager, recovers, and commits every count exactly on
     stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
   expect(code, output).toBe(0)
-  expect(output).toMatch(/kill -9 of task manager tm-2\n/)
+  expect(output).toMatch(/kill -9 of TaskManager tm-2\n/)
   expect(output).toMatch(/restarting from checkpoint \d+/)
   expect(output).toMatch(/running again after \d+ ms/)
   expect(output).toMatch(/equal: [\d,]+ words, .* each count of each word was committed exactly once/)

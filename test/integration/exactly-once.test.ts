@@ -82,8 +82,9 @@ describe('exactly once over real processes', () => {
     })
     await using _ = processes
     await processes.leader('running', (f) => f.state === 'Running' && f.records.in > 0)
-    await processes.signal('tm-1', 'SIGTERM')
-    processes.spawn('tm-1')
+    const victim = await processes.busyTaskManager()
+    await processes.signal(victim, 'SIGTERM')
+    processes.spawn(victim)
     const { facts } = await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
     expect(facts.restarts).toBe(1)
     expect(facts.recoveries[0]?.checkpointId).toBe(1)
@@ -104,13 +105,14 @@ describe('exactly once over real processes', () => {
       'a completed checkpoint',
       (f) => f.state === 'Running' && f.checkpoint.completed > 0,
     )
-    await processes.signal('tm-1', 'SIGSTOP')
+    const victim = await processes.busyTaskManager()
+    await processes.signal(victim, 'SIGSTOP')
     await processes.leader(
       'running without it',
       (f) => f.state === 'Running' && f.attempt !== before.attempt,
       30_000,
     )
-    await processes.signal('tm-1', 'SIGCONT')
+    await processes.signal(victim, 'SIGCONT')
     await processes.leader('all its slots free again', (f) => f.taskManagers === 3 && f.slots.free === 2)
     await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
     expect(await checkSequences(output)).toEqual({ offences: [], records: 120_000 })

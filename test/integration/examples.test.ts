@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { repositoryRoot } from '#test/kit/source-file'
+import { repositoryRoot } from '#tools/repository-root'
 import { tempDir } from '#tools/servers/temp-dir'
 
 const MINUTE = 60_000

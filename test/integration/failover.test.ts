@@ -45,7 +45,7 @@ async function start(directory: string, bucket: string) {
 }
 
 describe('two JobManagers, Redis and S3', () => {
-  test('a stand-by takes over when the leader is killed, no task restarts, and nothing is lost or repeated', async () => {
+  test('a standby takes over from a killed leader, no task restarts, nothing is lost', async () => {
     await using root = await tempDir('failover')
     const { processes, other, running, finished } = await start(root.path, 'killed')
     await using _ = processes

@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
-import { repositoryRoot } from '#test/kit/source-file'
+import { repositoryRoot } from '#tools/repository-root'
 import { tempDir } from '#tools/servers/temp-dir'
 import { type ProgramResult, runProgram } from '../../scripts/program.ts'
 
@@ -49,6 +49,18 @@ describe('the packed package, installed elsewhere', () => {
     await writeFile(join(dir.path, 'input.txt'), TEXT)
     expectSuccess(await weir(['run', 'job.ts', '--arg', 'input=input.txt', '--arg', 'output=out/']))
     expect(await counts(join(dir.path, 'out'))).toEqual(countWords(TEXT))
+  })
+
+  test.each([
+    'operator/main',
+    'runtime/bin/job-manager',
+    'runtime/bin/task-manager',
+    'scripts/quickstart-init',
+  ])('%s, an entry of the image, is whole and refuses to start without its configuration', async (entry) => {
+    const path = join(dir.path, 'node_modules/weir-stream/dist', `${entry}.js`)
+    const { code, output } = await run(process.execPath, [path])
+    expect(output).not.toContain('ERR_')
+    expect(code, output).toBe(2)
   })
 
   test('brings types that a strict project accepts', async () => {

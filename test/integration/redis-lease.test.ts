@@ -63,7 +63,7 @@ function candidate(url: string, id: string, more: Partial<RedisConfig> & { floor
 const standsBy = (c: Candidate, leader: string): Promise<unknown> =>
   eventually(() => c.lease.state.kind === 'standby' && c.lease.state.leader === leader, {
     limitMs: 10_000,
-    what: `stand-by behind ${leader}`,
+    what: `standby behind ${leader}`,
   })
 const keys = leaseKeys('weir', 'uid-1')
 
@@ -88,7 +88,7 @@ describe('a lease in Redis', () => {
     expect(await candidate(server.url, 'b').leads()).toBe(41)
   })
 
-  test('goes to the stand-by at once when it is released', async () => {
+  test('goes to the standby at once when it is released', async () => {
     const { server } = await redisServer()
     const ttlMs = 20_000
     const a = candidate(server.url, 'a', { ttlMs })
@@ -101,7 +101,7 @@ describe('a lease in Redis', () => {
     expect(performance.now() - released).toBeLessThan(2000)
   })
 
-  test('goes to the stand-by within the time to live and a second when the holder falls silent', async () => {
+  test('goes to the standby within the time to live and a second when the holder falls silent', async () => {
     const { server, admin } = await redisServer()
     // A holder that took the lease and was killed: nobody renews, nobody releases.
     await admin.set(keys.epoch, 5)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '#runtime/base/errors'
 import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
-import { repositoryRoot } from '#test/kit/source-file'
+import { repositoryRoot } from '#tools/repository-root'
 import { errorReference } from '../../scripts/error-reference.ts'
 
 const page = (path: string): string => readFileSync(join(repositoryRoot, path), 'utf8')

@@ -3,7 +3,8 @@ import { builtinModules } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
-import { repositoryRoot, sourceFiles } from '#test/kit/source-file'
+import { repositoryRoot } from '#tools/repository-root'
+import { sourceFiles } from '#tools/source-file'
 
 interface PackageJson {
   readonly name: string

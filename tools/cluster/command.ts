@@ -59,8 +59,8 @@ export function attempt(
 }
 
 /**
- * Runs a program and gives its standard output. @throws {Error} naming the command, its exit code
- * and the end of what it printed.
+ * Runs a program and gives its standard output.
+ * @throws {Error} naming the command, its exit code and the end of what it printed
  */
 export async function run(
   program: string,

@@ -1,14 +1,14 @@
+/**
+ * The long-running programs of the one-node cluster. Each is known by its process id and the time
+ * it started, written down when it starts: an id that now belongs to another program is never
+ * signalled.
+ */
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { eventually } from '#tools/servers/eventually'
 import { programEnv } from './command.ts'
 import { statePath } from './layout.ts'
 
-/**
- * The long-running programs of the one-node cluster. Each is known by its process id and the time
- * it started, written down when it starts: an id that now belongs to another program is never
- * signalled.
- */
 interface Recorded {
   readonly pid: number
   readonly started: string

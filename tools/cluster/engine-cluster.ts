@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { repositoryRoot } from '#tools/repository-root'
 import { attempt, run } from './command.ts'
 import { archiveOf, buildDist, stageContext, WEIR_IMAGE } from './images.ts'
 import { CACHE_DIR } from './layout.ts'
@@ -8,7 +9,7 @@ import type { Progress } from './progress.ts'
 import type { Provider } from './provider.ts'
 
 const NAME = 'weir'
-const DOCKERFILE = new URL('../../../images/Dockerfile', import.meta.url).pathname
+const DOCKERFILE = join(repositoryRoot, 'images', 'Dockerfile')
 
 export type Engine = 'docker' | 'podman'
 export type EngineTool = 'kind' | 'k3d' | 'minikube'

@@ -1,12 +1,12 @@
+/**
+ * One authority signs the API server's certificate; every component shows a token of its own, so
+ * that no client certificates are needed.
+ */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { run } from './command.ts'
 import { API_IP, API_PORT, NODE, NODE_IP, statePath } from './layout.ts'
 
-/**
- * One authority signs the API server's certificate; every component shows a token of its own, so
- * that no client certificates are needed.
- */
 export const ca = statePath('certs', 'ca.crt')
 export const serviceAccountKey = statePath('certs', 'sa.key')
 export const serviceAccountPublicKey = statePath('certs', 'sa.pub')

@@ -1,12 +1,13 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { repositoryRoot } from '#tools/repository-root'
+import { VERSITYGW } from '#tools/servers/s3'
 import { goTool } from '#tools/servers/tools'
 import { buildahBuild, buildahHas, buildahSave } from './buildah.ts'
 import { run, which } from './command.ts'
 import { ensurePause } from './kube-binary.ts'
-import { CACHE_DIR, VERSITYGW } from './layout.ts'
+import { CACHE_DIR } from './layout.ts'
 import { ensurePackages } from './packages.ts'
 import type { Progress } from './progress.ts'
 import { RootFs } from './rootfs.ts'
@@ -15,8 +16,6 @@ export const WEIR_IMAGE = 'localhost/weir:dev'
 export const REDIS_IMAGE = 'localhost/weir-redis:dev'
 export const S3_IMAGE = 'localhost/weir-s3:dev'
 const NODE_IMAGE = `localhost/weir-node:${process.versions.node}`
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** Where the archive of an image is kept between building and importing. */
 export function archiveOf(tag: string): string {
@@ -34,19 +33,25 @@ const NOT_RUN = /\.(d\.[cm]?ts|map|tsbuildinfo)$/
  * that package-lock.json does not mark as needed for development only.
  */
 export function stageContext(context: string): void {
-  if (!existsSync(join(ROOT, 'dist'))) throw new Error('dist/ is missing: run `npm run build` first.')
+  if (!existsSync(join(repositoryRoot, 'dist')))
+    throw new Error('dist/ is missing: run `npm run build` first.')
   for (const name of ['package.json', 'dist'])
-    cpSync(join(ROOT, name), join(context, name), { recursive: true })
-  cpSync(join(ROOT, 'images', 'bin'), join(context, 'bin'), { recursive: true })
+    cpSync(join(repositoryRoot, name), join(context, name), { recursive: true })
+  cpSync(join(repositoryRoot, 'images', 'bin'), join(context, 'bin'), { recursive: true })
   mkdirSync(join(context, 'node_modules'))
-  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+  const lock = JSON.parse(readFileSync(join(repositoryRoot, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { dev?: boolean; devOptional?: boolean }>
   }
   for (const [path, entry] of Object.entries(lock.packages)) {
-    if (path === '' || entry.dev === true || entry.devOptional === true || !existsSync(join(ROOT, path)))
+    if (
+      path === '' ||
+      entry.dev === true ||
+      entry.devOptional === true ||
+      !existsSync(join(repositoryRoot, path))
+    )
       continue
-    const nested = join(ROOT, path, 'node_modules')
-    cpSync(join(ROOT, path), join(context, path), {
+    const nested = join(repositoryRoot, path, 'node_modules')
+    cpSync(join(repositoryRoot, path), join(context, path), {
       recursive: true,
       filter: (file) => file !== nested && !NOT_RUN.test(file),
     })
@@ -64,7 +69,7 @@ export async function buildWeirImage(progress: Progress, tag: string = WEIR_IMAG
     await buildahBuild({
       tag,
       context: app,
-      dockerfile: join(ROOT, 'images', 'Dockerfile'),
+      dockerfile: join(repositoryRoot, 'images', 'Dockerfile'),
       buildArgs: { NODE_IMAGE },
     })
     await buildahSave(tag, archiveOf(tag))
@@ -76,7 +81,11 @@ async function buildNodeImage(context: string): Promise<void> {
   await base.program(process.execPath, '/usr/local/bin/node')
   await base.program('/bin/sh', '/bin/sh')
   base.certificates()
-  await buildahBuild({ tag: NODE_IMAGE, context, dockerfile: join(ROOT, 'images', 'node.Dockerfile') })
+  await buildahBuild({
+    tag: NODE_IMAGE,
+    context,
+    dockerfile: join(repositoryRoot, 'images', 'node.Dockerfile'),
+  })
 }
 
 /**
@@ -95,20 +104,24 @@ export async function buildServerImages(progress: Progress): Promise<void> {
       // The chart's default image is Valkey, whose programs have these names.
       root.link('redis-server', '/usr/bin/valkey-server')
       root.link('redis-cli', '/usr/bin/valkey-cli')
-      await buildahBuild({ tag: REDIS_IMAGE, context, dockerfile: join(ROOT, 'images', 'redis.Dockerfile') })
+      await buildahBuild({
+        tag: REDIS_IMAGE,
+        context,
+        dockerfile: join(repositoryRoot, 'images', 'redis.Dockerfile'),
+      })
       await buildahSave(REDIS_IMAGE, archiveOf(REDIS_IMAGE))
     })
   }
   if (!existsSync(archiveOf(S3_IMAGE))) {
-    const program = await goTool({
-      name: 'versitygw',
-      pkg: 'github.com/versity/versitygw/cmd/versitygw',
-      version: VERSITYGW,
-    })
+    const program = await goTool(VERSITYGW)
     progress.say(`building image ${S3_IMAGE}`)
     await inContext(async (context) => {
       await RootFs.make(context).program(program, '/usr/bin/versitygw')
-      await buildahBuild({ tag: S3_IMAGE, context, dockerfile: join(ROOT, 'images', 's3.Dockerfile') })
+      await buildahBuild({
+        tag: S3_IMAGE,
+        context,
+        dockerfile: join(repositoryRoot, 'images', 's3.Dockerfile'),
+      })
       await buildahSave(S3_IMAGE, archiveOf(S3_IMAGE))
     })
   }
@@ -121,7 +134,7 @@ export async function buildPauseImage(tag: string): Promise<string> {
   await buildahBuild({
     tag,
     context: dirname(pause),
-    dockerfile: join(ROOT, 'test', 'kit', 'cluster', 'pause', 'Dockerfile'),
+    dockerfile: join(import.meta.dirname, 'pause', 'Dockerfile'),
   })
   await buildahSave(tag, archive)
   return archive
@@ -130,7 +143,7 @@ export async function buildPauseImage(tag: string): Promise<string> {
 /** Compiles dist/ by the product's own build script. */
 export async function buildDist(progress: Progress): Promise<void> {
   progress.say('compiling dist/')
-  await run(process.execPath, [join(ROOT, 'scripts', 'build.ts')], { cwd: ROOT })
+  await run(process.execPath, [join(repositoryRoot, 'scripts', 'build.ts')], { cwd: repositoryRoot })
 }
 
 async function inContext(work: (context: string) => Promise<void>): Promise<void> {

@@ -77,7 +77,12 @@ function moduleFile(kubernetesGoMod: string): string {
   const staging = [...kubernetesGoMod.matchAll(/^\s*(k8s\.io\/[a-z-]+) => \.\/staging/gm)].map((m) => m[1])
   const version = `v0.${KUBERNETES.split('.').slice(1).join('.')}`
   const replace = staging.map((name) => `\t${name} => ${name} ${version}`).join('\n')
-  return `module weir.dev/test/kube\n\ngo 1.24.0\n\nrequire k8s.io/kubernetes v${KUBERNETES}\n\nreplace (\n${replace}\n)\n`
+  return [
+    'module weir.dev/test/kube',
+    'go 1.24.0',
+    `require k8s.io/kubernetes v${KUBERNETES}`,
+    `replace (\n${replace}\n)\n`,
+  ].join('\n\n')
 }
 
 /** The static program that holds a pod's namespaces; the base of the pause image. */
@@ -96,6 +101,7 @@ export async function ensurePause(): Promise<string> {
 async function needGo(what: string): Promise<void> {
   if ((await which('go')) === undefined)
     throw new Error(
-      `${what} is built here from Go modules, and there is no go on PATH: install Go 1.24 or newer (https://go.dev/dl), or name a cluster in WEIR_TEST_KUBECONFIG.`,
+      `${what} is built here from Go modules, and there is no go on PATH: ` +
+        'install Go 1.24 or newer (https://go.dev/dl), or name a cluster in WEIR_TEST_KUBECONFIG.',
     )
 }

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 export const KUBERNETES = '1.34.4'
 export const COREDNS = 'v1.13.1'
 export const HELM = 'v3.19.0'
-export const VERSITYGW = 'v1.8.0'
 
 /**
  * Addresses of the one-node cluster: the bridge's address is the node's, reachable from the host

@@ -43,7 +43,9 @@ export const localNode: Provider = {
 async function up(progress: Progress): Promise<string> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     throw new Error(
-      'A one-node Kubernetes can be started here by root on Linux only. Otherwise: set WEIR_TEST_KUBECONFIG to a cluster, or install kind, k3d or minikube with a running container engine.',
+      'A one-node Kubernetes can be started here by root on Linux only. ' +
+        'Otherwise: set WEIR_TEST_KUBECONFIG to a cluster, ' +
+        'or install kind, k3d or minikube with a running container engine.',
     )
   await ensurePackages(progress)
   await ensureKube(progress)
@@ -85,7 +87,8 @@ async function refuseTakenPorts(): Promise<void> {
   for (const port of PORTS) if (!(await isFree(port))) taken.push(port)
   if (taken.length > 0)
     throw new Error(
-      `Ports ${taken.join(', ')} of this machine are in use, so another Kubernetes may run here: name it in WEIR_TEST_KUBECONFIG, or stop it.`,
+      `Ports ${taken.join(', ')} of this machine are in use, so another Kubernetes may run here: ` +
+        'name it in WEIR_TEST_KUBECONFIG, or stop it.',
     )
 }
 

@@ -21,7 +21,9 @@ export function namedCluster(kubeconfig: string, images: Partial<ImageNames>): P
       const { weir, ...servers } = images
       if (weir === undefined)
         throw new Error(
-          'A named cluster pulls the Weir image from a registry: build it with `npm run image -- --tag <registry>/weir:<tag>`, push it, and set WEIR_TEST_IMAGE to that name.',
+          'A named cluster pulls the Weir image from a registry: ' +
+            'build it with `npm run image -- --tag <registry>/weir:<tag>`, push it, ' +
+            'and set WEIR_TEST_IMAGE to that name.',
         )
       return { weir, ...servers }
     },

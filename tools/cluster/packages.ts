@@ -17,8 +17,8 @@ const NEEDED: Readonly<Record<string, string>> = {
 }
 
 /**
- * Installs the missing ones by apt. @throws {Error} saying which packages to install, where this
- * process cannot.
+ * Installs the missing ones by apt.
+ * @throws {Error} saying which packages to install, where this process cannot
  */
 export async function ensurePackages(
   progress: Progress,
@@ -31,7 +31,8 @@ export async function ensurePackages(
   const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
   if (process.getuid?.() !== 0 || (await which('apt-get')) === undefined)
     throw new Error(
-      `Missing on this machine: ${missing.join(', ')}. Install them (as root on Debian or Ubuntu: ${command}).`,
+      `Missing on this machine: ${missing.join(', ')}. ` +
+        `Install them (as root on Debian or Ubuntu: ${command}).`,
     )
   progress.say(`installing ${missing.join(', ')} (apt)`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }

@@ -24,13 +24,10 @@ export async function eventually<T>(
     } catch (error) {
       last = error
     }
-    if (performance.now() - start > options.limitMs)
-      throw new Error(
-        `Not within ${options.limitMs} ms: ${options.what}. Last: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
-        {
-          cause: last,
-        },
-      )
+    if (performance.now() - start > options.limitMs) {
+      const said = last instanceof Error ? last.message : JSON.stringify(last)
+      throw new Error(`Not within ${options.limitMs} ms: ${options.what}. Last: ${said}`, { cause: last })
+    }
     await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 20))
   }
 }

@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 
 /**
  * A TCP port on 127.0.0.1 that nobody listens on now. Another process may take it before the caller
- * does: servers started on it should try again on failure.
+ * does: a server that cannot start on it should be started on another.
  */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -21,12 +21,14 @@ export interface RedisOptions {
   readonly args?: readonly string[]
 }
 
+const MAX_STARTS = 3
+
 /** A real redis-server on 127.0.0.1 without persistence; it dies with the test process. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const file = await aptTool('redis-server', 'redis-server')
   const directory = await tempDir('redis')
   const auth = options.password === undefined ? [] : ['--requirepass', options.password]
-  for (let tries = 1; ; tries++) {
+  for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const args = [
       '--port',
@@ -47,7 +49,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
       await server.start()
     } catch (error) {
       await server.end('SIGKILL')
-      if (tries < 3) continue
+      if (attempt < MAX_STARTS) continue
       await directory.remove()
       throw error
     }

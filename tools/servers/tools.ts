@@ -32,7 +32,8 @@ export async function goTool({ name, pkg, version }: GoTool): Promise<string> {
     (await onPath('go')) ?? ((await exists('/usr/local/go/bin/go')) ? '/usr/local/go/bin/go' : undefined)
   if (go === undefined)
     throw new Error(
-      `${name} is needed and Go is not installed. Install Go (https://go.dev/dl) or put ${name} ${version} at ${path}.`,
+      `${name} is needed and Go is not installed. ` +
+        `Install Go (https://go.dev/dl) or put ${name} ${version} at ${path}.`,
     )
   await mkdir(dirname(directory), { recursive: true })
   const building = await mkdtemp(`${directory}.building-`)
@@ -51,12 +52,8 @@ export async function goTool({ name, pkg, version }: GoTool): Promise<string> {
     say(`built ${name} ${version} in ${seconds(started)} s`)
     return path
   } catch (error) {
-    throw new Error(
-      `Cannot build ${name} from ${pkg}@${version}: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    )
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(`Cannot build ${name} from ${pkg}@${version}: ${why}`, { cause: error })
   } finally {
     clearInterval(progress)
     await rm(building, { recursive: true, force: true })
@@ -73,7 +70,8 @@ export async function aptTool(binary: string, debPackage: string): Promise<strin
   const apt = await onPath('apt-get')
   if (apt === undefined || process.getuid?.() !== 0)
     throw new Error(
-      `${binary} is needed and not on PATH. Install it, on Debian and Ubuntu: sudo apt-get install ${debPackage}.`,
+      `${binary} is needed and not on PATH. ` +
+        `Install it, on Debian and Ubuntu: sudo apt-get install ${debPackage}.`,
     )
   say(`installing ${debPackage}`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }

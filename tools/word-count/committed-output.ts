@@ -22,8 +22,8 @@ export async function committedFiles(directory: string): Promise<string[]> {
 }
 
 /**
- * Every line of every committed file, added to `emitted`. @throws when a line is not `{"key": word,
- * "count": n}`: a torn line is a failure of the demo
+ * Every line of every committed file, added to `emitted`.
+ * @throws when a line is not `{"key": word, "count": n}`: a torn line is a failure of the demo
  */
 export async function readEmitted(
   files: readonly string[],
@@ -44,7 +44,7 @@ function parseLine(file: string, line: string): { key: string; count: number } {
     const { key, count } = JSON.parse(line) as { key: unknown; count: unknown }
     if (typeof key === 'string' && Number.isSafeInteger(count)) return { key, count: count as number }
   } catch {
-    // Told below, as any other line that is not a count.
+    // Refused below, as any other line that is not a count.
   }
   throw new Error(`${file} has a line that is not a count: ${line.slice(0, 200)}`)
 }

@@ -48,20 +48,23 @@ export function compareCounts(
   expected: ReadonlyMap<string, number>,
   limit = 10,
 ): Comparison {
-  const found: string[] = []
-  for (const [word, n] of expected) {
-    const counts = emitted.get(word)
-    if (counts === undefined) found.push(`${word}: occurs ${n} times, nothing was written`)
-    else if (counts.last !== n)
-      found.push(`${word}: occurs ${n} times, the last count written is ${counts.last}`)
-    if (counts !== undefined && counts.repeated > 0)
-      found.push(`${word}: ${counts.repeated} counts were written more than once`)
-    if (counts !== undefined && counts.missing > 0)
-      found.push(`${word}: ${counts.missing} counts were never written`)
-  }
-  for (const word of emitted.keys())
-    if (!expected.has(word)) found.push(`${word}: does not occur, but counts were written`)
+  const found = [
+    ...[...expected].flatMap(([word, n]) => differencesOf(word, n, emitted.get(word))),
+    ...[...emitted.keys()]
+      .filter((word) => !expected.has(word))
+      .map((word) => `${word}: does not occur, but counts were written`),
+  ]
   let total = 0
   for (const n of expected.values()) total += n
   return { words: expected.size, total, differences: found.slice(0, limit), differing: found.length }
+}
+
+function differencesOf(word: string, n: number, counts: EmittedCounts | undefined): string[] {
+  if (counts === undefined) return [`${word}: occurs ${n} times, nothing was written`]
+  const { last, repeated, missing } = counts
+  return [
+    ...(last === n ? [] : [`${word}: occurs ${n} times, the last count written is ${last}`]),
+    ...(repeated > 0 ? [`${word}: ${repeated} counts were written more than once`] : []),
+    ...(missing > 0 ? [`${word}: ${missing} counts were never written`] : []),
+  ]
 }

@@ -5,9 +5,18 @@ import { createInterface } from 'node:readline'
  * The same question put to programs that know nothing of Weir. A word is a run of a-z after
  * lower-casing, byte by byte.
  */
-export const PIPELINE = `find "$1" -type f -exec cat {} + | tr 'A-Z' 'a-z' | tr -cs 'a-z' '\\n' | sort | uniq -c`
+export const PIPELINE = [
+  'find "$1" -type f -exec cat {} +',
+  "tr 'A-Z' 'a-z'",
+  "tr -cs 'a-z' '\\n'",
+  'sort',
+  'uniq -c',
+].join(' | ')
 
-/** Word -> how often it occurs in the files below `directory`. @throws when the pipeline fails */
+/**
+ * How often each word occurs in the files below `directory`.
+ * @throws when the pipeline fails
+ */
 export async function independentCount(directory: string): Promise<Map<string, number>> {
   const child = spawn('sh', ['-c', PIPELINE, 'sh', directory], {
     env: { ...process.env, LC_ALL: 'C' },

@@ -55,7 +55,7 @@ export class WordCountInput {
         await sleep(systemClock, PACE_MS, stop.signal).catch(() => {})
       }
     })()
-    // Told by `pause`, which every user of `feed` awaits.
+    // Thrown by `pause`, which every user of `feed` awaits.
     done.catch(() => {})
     this.#feeding = { stop, done }
   }

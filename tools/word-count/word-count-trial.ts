@@ -52,10 +52,34 @@ interface PodView {
   }
 }
 
+/** What tells a run of the job from an earlier one. */
+interface RunMark {
+  readonly epoch?: number
+  readonly attempt?: string | undefined
+}
+
+const conditionOf = ({ status }: StreamJobView, type: string) =>
+  status?.conditions?.find((condition) => condition.type === type)
+
+const epochOf = (view: StreamJobView): number =>
+  Number(/ in epoch (\d+)/.exec(conditionOf(view, 'CoordinatorElected')?.message ?? '')?.[1] ?? 0)
+
+function runsOtherThan(view: StreamJobView, { epoch = 0, attempt }: RunMark): boolean {
+  const isSameAttempt = attempt !== undefined && attempt === view.status?.attempt
+  if (epochOf(view) <= epoch || isSameAttempt) return false
+  return view.status?.phase === 'Running' && conditionOf(view, 'Ready')?.status === 'True'
+}
+
+function viewText(view: StreamJobView): string {
+  const { attempt, phase } = view.status ?? {}
+  const ready = conditionOf(view, 'Ready')?.status
+  return `epoch ${epochOf(view)}, attempt ${attempt}, phase ${phase}, Ready ${ready}`
+}
+
 /**
  * A word count on a cluster that is disturbed while it runs: its own namespace (under restricted
- * pod security), its own input and output on the try-out
- * S3 server, and the comparison of everything that was published with an independent count.
+ * pod security), its own input and output on the try-out S3 server, and the comparison of
+ * everything that was published with an independent count.
  */
 export class WordCountTrial implements AsyncDisposable {
   readonly cluster: Cluster
@@ -66,19 +90,19 @@ export class WordCountTrial implements AsyncDisposable {
   readonly #directory: string
   readonly #emitted = new Map<string, EmittedCounts>()
   #marks = 0
-  private constructor(
-    cluster: Cluster,
-    namespace: string,
-    store: TryOutStore,
-    directory: string,
-    progress: Progress,
-  ) {
-    this.cluster = cluster
-    this.namespace = namespace
-    this.input = new WordCountInput(store, `${namespace}/in/`, join(directory, 'in'))
-    this.#store = store
-    this.#progress = progress
-    this.#directory = directory
+  private constructor(parts: {
+    readonly cluster: Cluster
+    readonly namespace: string
+    readonly store: TryOutStore
+    readonly directory: string
+    readonly progress: Progress
+  }) {
+    this.cluster = parts.cluster
+    this.namespace = parts.namespace
+    this.input = new WordCountInput(parts.store, `${parts.namespace}/in/`, join(parts.directory, 'in'))
+    this.#store = parts.store
+    this.#progress = parts.progress
+    this.#directory = parts.directory
   }
 
   static async open(cluster: Cluster, progress: Progress): Promise<WordCountTrial> {
@@ -86,13 +110,8 @@ export class WordCountTrial implements AsyncDisposable {
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
     await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } })
     const store = await TryOutStore.open(cluster, RELEASE_NAMESPACE, `${RELEASE}-s3`)
-    return new WordCountTrial(
-      cluster,
-      namespace,
-      store,
-      await mkdtemp(join(tmpdir(), 'weir-trial-')),
-      progress,
-    )
+    const directory = await mkdtemp(join(tmpdir(), 'weir-trial-'))
+    return new WordCountTrial({ cluster, namespace, store, directory, progress })
   }
 
   /** Applies the StreamJob; with `savepoint`, restored from that Savepoint object. */
@@ -125,32 +144,22 @@ export class WordCountTrial implements AsyncDisposable {
     return this.cluster.getJson<StreamJobView>('stj', JOB, '-n', this.namespace)
   }
 
-  /** The epoch of the leading JobManager, as the condition CoordinatorElected tells it. */
+  /** The epoch of the leading JobManager, as the condition CoordinatorElected says. */
   async epoch(): Promise<number> {
-    const elected = (await this.view()).status?.conditions?.find(
-      (condition) => condition.type === 'CoordinatorElected',
-    )
-    return Number(/ in epoch (\d+)/.exec(elected?.message ?? '')?.[1] ?? 0)
+    return epochOf(await this.view())
   }
 
   /**
    * Waits until the job runs with all its TaskManagers, in a later epoch than `epoch` and another
    * attempt than `attempt`.
    */
-  async runsAgain(than: { readonly epoch?: number; readonly attempt?: string | undefined }): Promise<void> {
+  async runsAgain(than: RunMark): Promise<void> {
     await eventually(
       async () => {
-        const { status } = await this.view()
-        const epoch = await this.epoch()
-        const ready = status?.conditions?.find((condition) => condition.type === 'Ready')
+        const view = await this.view()
         const taskManagers = await this.#pods(`weir.dev/job=${JOB},weir.dev/component=task-manager`)
-        const isSame =
-          epoch <= (than.epoch ?? 0) || (than.attempt !== undefined && than.attempt === status?.attempt)
-        if (isSame || status?.phase !== 'Running' || ready?.status !== 'True' || taskManagers.length < 2)
-          throw new Error(
-            `epoch ${epoch}, attempt ${status?.attempt}, phase ${status?.phase}, Ready ${ready?.status}, ${taskManagers.length} TaskManagers`,
-          )
-        return true
+        if (runsOtherThan(view, than) && taskManagers.length >= 2) return true
+        throw new Error(`${viewText(view)}, ${taskManagers.length} TaskManagers`)
       },
       { what: `the job runs again, other than ${JSON.stringify(than)}`, limitMs: 120_000, everyMs: 200 },
     )

@@ -1,6 +1,6 @@
 import * as z from 'zod'
+import { API_VERSION } from '#operator/api/group'
 import { conditions, duration, immutable, objectMeta, objectRef, time, withRules } from '#operator/api/schema'
-import { API_VERSION } from './stream-job.ts'
 
 const s3Url = (what: string) =>
   withRules(
@@ -18,12 +18,14 @@ export const savepointSpec = withRules(
     streamJobRef: withRules(objectRef('StreamJob'), immutable('streamJobRef'))
       .optional()
       .describe(
-        'The job that it is taken from; exactly one with existingPath. While the job does not run, the Savepoint waits.',
+        'The job that it is taken from; exactly one of this and existingPath. ' +
+          'While the job does not run, the Savepoint waits.',
       ),
     existingPath: s3Url('existingPath')
       .optional()
       .describe(
-        'Directory of a savepoint that exists already; an s3:// URL. Its files are checked when a job is restored from it.',
+        'Directory of a savepoint that exists already; an s3:// URL. ' +
+          'Its files are checked when a job is restored from it.',
       ),
     path: s3Url('path')
       .optional()
@@ -35,8 +37,8 @@ export const savepointSpec = withRules(
       .min(0)
       .max(100)
       .default(3)
-      .describe('Failed tries after which no further one is made.'),
-    timeout: duration(1000).default('10m').describe('Limit of one try.'),
+      .describe('Failed attempts after which no further one is made.'),
+    timeout: duration(1000).default('10m').describe('Limit of one attempt.'),
   }),
   {
     cel: '[has(self.streamJobRef), has(self.existingPath)].filter(x, x).size() == 1',
@@ -50,9 +52,12 @@ export const savepointSpec = withRules(
     field: 'path',
   },
   {
-    cel: 'has(self.streamJobRef) == has(oldSelf.streamJobRef) && has(self.existingPath) == has(oldSelf.existingPath) && has(self.path) == has(oldSelf.path)',
+    cel: ['streamJobRef', 'existingPath', 'path']
+      .map((field) => `has(self.${field}) == has(oldSelf.${field})`)
+      .join(' && '),
     message:
-      'streamJobRef, existingPath and path cannot be added or removed after creation; make a new Savepoint instead',
+      'streamJobRef, existingPath and path cannot be added or removed after creation; ' +
+      'make a new Savepoint instead',
   },
 )
 export type SavepointSpec = z.infer<typeof savepointSpec>
@@ -80,10 +85,10 @@ export const savepointStatus = z.object({
     .min(0)
     .optional()
     .describe('Number of key groups; a job that is restored from it must have the same.'),
-  startedAt: time().optional().describe('When the current try began.'),
+  startedAt: time().optional().describe('When the current attempt began.'),
   completedAt: time().optional().describe('When it was complete.'),
   sizeBytes: z.int().min(0).optional().describe('Size of its files.'),
-  failures: z.int().min(0).optional().describe('Failed tries.'),
+  failures: z.int().min(0).optional().describe('Failed attempts.'),
   trigger: z.enum(['User', 'Upgrade', 'Suspend', 'Import']).optional().describe('Why it was taken.'),
   jobUid: z.string().max(64).optional().describe('uid of the StreamJob that it was taken from.'),
 })

@@ -67,13 +67,27 @@ describe('restorePatch()', () => {
 
 const job: StreamJobObject = {
   metadata: { name: 'wc', namespace: 'shop', generation: 3 },
-  spec: { taskManager: { replicas: 2 } },
+  spec: { job: { inline: 'export default 1' }, taskManager: { replicas: 2 } },
   status: {
     observedGeneration: 3,
     phase: 'Running',
     replicas: 2,
-    conditions: [{ type: 'Ready', status: 'True', reason: 'Running', message: 'all is well' }],
-    lastCheckpoint: { id: 7, completedAt: '2026-01-01T00:00:00Z', sizeBytes: 2048, duration: '18ms' },
+    conditions: [
+      {
+        type: 'Ready',
+        status: 'True',
+        reason: 'Running',
+        message: 'all is well',
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      },
+    ],
+    lastCheckpoint: {
+      id: 7,
+      completedAt: '2026-01-01T00:00:00Z',
+      path: 's3://b/chk/7-1',
+      sizeBytes: 2048,
+      duration: '18ms',
+    },
   },
 }
 
@@ -86,14 +100,14 @@ describe('isSettled()', () => {
 })
 
 describe('statusText()', () => {
-  test('is one screen with what the object tells', () => {
+  test('is one screen with what the object says', () => {
     const text = statusText(job, Date.parse('2026-01-01T00:00:30Z'))
     expect(text).toMatch(/^job: +shop\/wc$/m)
     expect(text).toMatch(/^ready: +True, Running, all is well$/m)
     expect(text).toMatch(/^last checkpoint: +7, 30s ago: 2.0 KiB in 18ms$/m)
   })
   test('says so when the operator has not seen the object', () => {
-    expect(statusText({ metadata: { name: 'new' }, spec: {} }, 0)).toContain(
+    expect(statusText({ metadata: { name: 'new' }, spec: job.spec }, 0)).toContain(
       'the operator has not seen it yet',
     )
   })

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { JobFacts } from '#runtime/contract/rest'
-import { eventLines, hasEnded, recoveryMs } from '#cli/progress/event-lines'
+import { eventLines, recoveryMs } from '#cli/progress/event-lines'
 
 const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   version: '0.1.0',
   job: { namespace: 'default', name: 'j', uid: 'u' },
   run: 1,
   leading: true,
-  leader: 'job-manager',
+  leader: 'jm-1',
   epoch: 1,
   attempt: '1.1',
   state: 'Running',
@@ -46,22 +46,22 @@ describe('eventLines()', () => {
   test('says that the job runs, and from what', () => {
     const waiting = facts({ state: 'WaitingForSlots' })
     expect(eventLines(waiting, facts({ restoredFrom: 'file:///x/chk/7-2/manifest.json' }))).toEqual([
-      'running: parallelism 4 on 2 task managers, restored from checkpoint 7',
+      'running: parallelism 4 on 2 TaskManagers, restored from checkpoint 7',
     ])
   })
-  test('tells each newly completed checkpoint once', () => {
+  test('reports each newly completed checkpoint once', () => {
     const now = facts({ checkpoint: completed(7) })
     expect(eventLines(facts({ checkpoint: completed(6) }), now)).toEqual([
       'checkpoint 7 completed: 12.3 KiB in 18 ms',
     ])
     expect(eventLines(now, now)).toEqual([])
   })
-  test('does not tell the checkpoint that an earlier run left', () => {
+  test('does not report the checkpoint that an earlier run left', () => {
     expect(
       eventLines(facts({ state: 'Created' }), facts({ state: 'WaitingForSlots', checkpoint: completed(7) })),
     ).toEqual([])
   })
-  test('tells a failed checkpoint with its reason', () => {
+  test('reports a failed checkpoint with its reason', () => {
     const failed = {
       ...facts().checkpoint,
       lastFailure: { id: 8, at: 5, reason: 'CHECKPOINT_EXPIRED' as const, message: '3 of 4 acknowledged' },
@@ -70,7 +70,7 @@ describe('eventLines()', () => {
       'checkpoint 8 failed: CHECKPOINT_EXPIRED, 3 of 4 acknowledged',
     ])
   })
-  test('tells a restart with its restore point and cause', () => {
+  test('reports a restart with its restore point and cause', () => {
     const now = facts({
       state: 'Restarting',
       restarts: 1,
@@ -81,7 +81,7 @@ describe('eventLines()', () => {
       'restarting from checkpoint 7: task manager tm-2 was lost',
     ])
   })
-  test('tells a recovery once, when its first record has passed', () => {
+  test('reports a recovery once, when its first record has passed', () => {
     const recovery = {
       at: 9,
       cause: 'lost',
@@ -101,16 +101,24 @@ describe('eventLines()', () => {
     expect(eventLines(running, running)).toEqual([])
     expect(recoveryMs(recovery)).toBe(402)
   })
-  test('tells the end and its error', () => {
+  test('reports the end and its error', () => {
     const now = facts({
       state: 'Failed',
       error: { code: 'USR_FAILED', message: 'boom in words', retry: 'never', context: {} },
     })
     expect(eventLines(facts(), now)).toEqual(['failed: boom in words'])
-    expect(hasEnded(now)).toBe(true)
-    expect(hasEnded(facts())).toBe(false)
   })
-  test('tells a savepoint when it has completed', () => {
+  test('reports what keeps a job from running, once', () => {
+    const error = { code: 'STO_DENIED', message: 'no access', retry: 'never', context: {} } as const
+    const waiting = facts({ state: 'Created', message: 'no access', error })
+    expect(eventLines(facts({ state: 'Created' }), waiting)).toEqual(['no access'])
+    expect(eventLines(waiting, waiting)).toEqual([])
+    const deploying = facts({ state: 'Deploying', message: 'cannot read the restore point', error })
+    expect(eventLines(facts({ state: 'WaitingForSlots' }), deploying)).toEqual([
+      'cannot read the restore point: no access',
+    ])
+  })
+  test('reports a savepoint when it has completed', () => {
     const operation = {
       triggerId: 't',
       type: 'savepoint' as const,

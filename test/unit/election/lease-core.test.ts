@@ -24,7 +24,7 @@ function run(...events: Bare[]) {
 const wake = (now: number): Bare => ({ type: 'wake', now })
 const won: Bare[] = [wake(0), { type: 'acquired', epoch: 4, sentAt: 0, now: 20 }]
 
-describe('a stand-by', () => {
+describe('a standby', () => {
   test('asks at once, with its floor', () => {
     expect(run(wake(0)).actions).toEqual([{ type: 'acquire', token: 'a:1', floor: 4 }])
   })

@@ -4,37 +4,13 @@ import { MemoryLease, type MemoryLeaseHooks, MemoryLeaseStore } from '#test/kit/
 import { SingleCandidate } from '#runtime/election/single'
 import { leaseKeys } from '#runtime/election/redis-lease-store'
 import { parseRedisUrl } from '#runtime/election/redis-client'
-import type { Clock } from '#runtime/base/clock'
+import { TestClock } from '#runtime/testing/test-clock'
 
 const TTL_MS = 1000
 
-/** Virtual time: `until(t)` runs every timer up to t, letting promises settle in between. */
-class VirtualClock implements Clock {
-  #now = 0
-  #timers: { at: number; run: () => void }[] = []
-  now = (): number => this.#now
-  monotonic = (): number => this.#now
-  after(delayMs: number, run: () => void) {
-    const timer = { at: this.#now + delayMs, run }
-    this.#timers.push(timer)
-    return { cancel: () => void (this.#timers = this.#timers.filter((t) => t !== timer)) }
-  }
-  async until(time: number): Promise<void> {
-    for (;;) {
-      await new Promise((resolve) => setImmediate(resolve))
-      const due = this.#timers.filter((t) => t.at <= time).sort((a, b) => a.at - b.at)[0]
-      if (due === undefined) break
-      this.#timers = this.#timers.filter((t) => t !== due)
-      this.#now = Math.max(this.#now, due.at)
-      due.run()
-    }
-    this.#now = time
-  }
-}
-
 function setup() {
-  const clock = new VirtualClock()
-  const lease = new MemoryLease(clock.now)
+  const clock = new TestClock()
+  const lease = new MemoryLease(() => clock.now())
   const start = (id: string, hooks: MemoryLeaseHooks = {}): LeaseLoop => {
     const loop = new LeaseLoop({
       store: new MemoryLeaseStore(lease, TTL_MS, hooks),
@@ -55,7 +31,7 @@ describe('LeaseLoop', () => {
     const { clock, lease, start } = setup()
     const a = start('a')
     const b = start('b')
-    await clock.until(TTL_MS * 20)
+    await clock.runUntil(TTL_MS * 20)
     expect(a.state).toEqual({ kind: 'leading', redisEpoch: 1 })
     expect(b.state).toEqual({ kind: 'standby', leader: 'a' })
     expect(lease.held?.token).toBe('a')
@@ -65,9 +41,9 @@ describe('LeaseLoop', () => {
     const { clock, start } = setup()
     const a = start('a')
     const b = start('b')
-    await clock.until(100)
+    await clock.runUntil(100)
     await a.close()
-    await clock.until(101)
+    await clock.runUntil(101)
     expect(b.state).toEqual({ kind: 'leading', redisEpoch: 2 })
   })
 
@@ -80,12 +56,12 @@ describe('LeaseLoop', () => {
       },
     })
     const b = start('b')
-    await clock.until(100)
+    await clock.runUntil(100)
     cut = true
-    await clock.until(TTL_MS * 3)
+    await clock.runUntil(TTL_MS * 3)
     expect([a.state.kind, b.state.kind]).toEqual(['leading', 'leading'])
     cut = false
-    await clock.until(TTL_MS * 4)
+    await clock.runUntil(TTL_MS * 4)
     expect(a.state).toEqual({ kind: 'lost', why: 'b holds the lease' })
   })
 
@@ -97,7 +73,7 @@ describe('LeaseLoop', () => {
         if (losses-- > 0) throw new Error('answer lost')
       },
     })
-    await clock.until(TTL_MS)
+    await clock.runUntil(TTL_MS)
     expect(a.state).toEqual({ kind: 'leading', redisEpoch: 1 })
   })
 

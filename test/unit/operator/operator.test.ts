@@ -6,10 +6,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
 import type { JobFacts } from '#runtime/contract/rest'
-import { streamJobSpec, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { operatorConfig } from '#operator/config'
 import { Operator } from '#operator/operator'
-import { TestApiServer, fail } from './kube/api-server.ts'
+import { fail, TestApiServer } from '#test/kit/kube-api-server'
 import { facts } from './stream-job/observed.ts'
 
 /**
@@ -191,10 +192,11 @@ describe('a StreamJob', () => {
     expect(has(`${APPS}/replicasets/orders-tm-1`)).toBe(true)
     say({ state: 'Suspended', message: 'stopped' })
     await until(() => has(`${APPS}/replicasets/orders-tm-2`))
-    expect([
-      has(`${APPS}/replicasets/orders-tm-1`),
-      has(`${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`),
-    ]).toEqual([false, false])
+    await until(
+      () =>
+        !has(`${APPS}/replicasets/orders-tm-1`) &&
+        !has(`${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`),
+    )
     await isRunning('2')
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
   })

@@ -41,10 +41,15 @@ describe('parseManifests()', () => {
   })
 
   test('reports all problems of all documents at once, with their paths', () => {
-    const text = `${WORD_COUNT.replace('10s', '10x').replace('replicas: 2', 'replicas: 0')}\n---\n${WORD_COUNT.replace('inline', 'inlin')}`
-    expect(() => parseManifests(text, 'f.yaml')).toThrow(
-      /f\.yaml is not valid:[^]*document 1: spec\.checkpoint\.interval: must be a duration[^]*document 1: spec\.taskManager\.replicas[^]*document 2: spec\.job\.inlin: unknown field/,
-    )
+    const first = WORD_COUNT.replace('10s', '10x').replace('replicas: 2', 'replicas: 0')
+    const text = `${first}\n---\n${WORD_COUNT.replace('inline', 'inlin')}`
+    const said = [
+      'f.yaml is not valid:',
+      'document 1: spec.checkpoint.interval: must be a duration',
+      'document 1: spec.taskManager.replicas',
+      'document 2: spec.job.inlin: unknown field',
+    ]
+    for (const part of said) expect(() => parseManifests(text, 'f.yaml')).toThrow(part)
   })
 
   test('skips objects of other groups and refuses a file without any of ours', () => {

@@ -3,10 +3,11 @@ import { systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { Controller, DONE, requeueAfter, type Outcome } from '#operator/controller/controller'
+import type { Key } from '#operator/kube/store'
 import { WorkQueue } from '#operator/controller/workqueue'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 
-const queue = (clock = new VirtualClock()) => ({
+const queue = (clock = new TestClock()) => ({
   clock,
   queue: new WorkQueue({
     clock,
@@ -47,7 +48,7 @@ describe('WorkQueue', () => {
     q.addAfter('a', 100)
     q.addAfter('a', 10)
     q.addAfter('a', 50)
-    await clock.advance(10)
+    clock.advance(10)
     expect(q.depth).toBe(1)
   })
 
@@ -56,7 +57,7 @@ describe('WorkQueue', () => {
     q.addAfter('a', 100)
     q.add('a')
     q.done((await q.take())!)
-    await clock.advance(1000)
+    clock.advance(1000)
     expect(q.depth).toBe(0)
   })
 
@@ -83,7 +84,7 @@ describe('Controller', () => {
     reconcile: (call: number) => Promise<Outcome> | Outcome,
     calls: number,
   ): Promise<string[]> {
-    const q = new WorkQueue({
+    const q = new WorkQueue<Key>({
       clock: systemClock,
       random: () => 0.5,
       backoff: { initialMs: 1, maxMs: 5, multiplier: 2, jitter: 0 },

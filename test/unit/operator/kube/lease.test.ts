@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
 import { KubeEventRecorder } from '#operator/kube/events'
 import { LeaseElector } from '#operator/kube/lease'
-import { fail, TestApiServer } from './api-server.ts'
+import { fail, TestApiServer } from '#test/kit/kube-api-server'
 
 let server: TestApiServer
 beforeEach(async () => (server = await TestApiServer.start()))

@@ -3,9 +3,9 @@ import { systemClock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
 import { Reflector } from '#operator/kube/reflector'
 import { RESOURCES } from '#operator/kube/resource'
-import { Store } from '#operator/kube/store'
+import { keyOf, Store } from '#operator/kube/store'
 import type { KubeObject } from '#operator/resources/object'
-import { fail, TestApiServer } from './api-server.ts'
+import { fail, TestApiServer } from '#test/kit/kube-api-server'
 
 let server: TestApiServer
 let stop: AbortController
@@ -25,7 +25,7 @@ const lists = () => server.seen('GET', '/pods').filter((r) => !r.query.has('watc
 const watches = () => server.seen('GET', '/pods').filter((r) => r.query.has('watch'))
 
 function start(options: { idleMs?: number; pageSize?: number; namespace?: string } = {}): void {
-  store = new Store<KubeObject>((o) => Object.values(o.metadata.labels ?? {}))
+  store = new Store<KubeObject>((o) => Object.values(o.metadata.labels ?? {}).map((app) => keyOf('a', app)))
   const client = server.client()
   const backoff = { initialMs: 5, maxMs: 20, multiplier: 2, jitter: 0 }
   reflector = new Reflector({
@@ -136,5 +136,5 @@ test('watches one namespace where asked', async () => {
   start({ namespace: 'a' })
   await reflector.synced
   expect(names()).toEqual(['p1'])
-  expect(store.indexed('x').map((o) => o.metadata.name)).toEqual(['p1'])
+  expect(store.indexed('a/x').map((o) => o.metadata.name)).toEqual(['p1'])
 })

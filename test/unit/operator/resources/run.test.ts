@@ -137,7 +137,7 @@ describe('specHash()', () => {
     expect(fixed(2)).toBe(fixed(5))
   })
 
-  test('depends on whether there are stand-bys, but not on how many', () => {
+  test('depends on whether there are standbys, but not on how many', () => {
     const withReplicas = (replicas: number) => specHash(spec({ jobManager: { replicas } }), undefined)
     expect(withReplicas(2)).not.toBe(base)
     expect(withReplicas(2)).toBe(withReplicas(3))

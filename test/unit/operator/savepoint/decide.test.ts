@@ -7,11 +7,13 @@ import {
 } from '#operator/api/v1alpha1/savepoint'
 import { decideSavepoint, type SavepointPlan } from '#operator/savepoint/decide'
 import type { ObservedSavepoint } from '#operator/savepoint/observed'
+import { type FactsView, NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { savepointStatus } from '#operator/savepoint/status'
 import { JOB } from '../fixtures.ts'
 import { facts, NOW } from '../stream-job/observed.ts'
 
-const LEADER = { pod: 'a', address: { host: 'h', port: 1, token: 't' } }
+const LEADER = { pod: 'a', address: { url: 'http://h:1', token: 't' } }
+const LED: FactsView = { ...NOTHING_KNOWN, leader: LEADER, hasAnswered: true }
 const STARTED = { phase: 'InProgress', startedAt: new Date(NOW - 2000).toISOString() } as const
 const TRIGGER = 'savepoint-abcdefgh-uid-0'
 
@@ -34,7 +36,7 @@ function observed(
     madeFor: undefined,
     madeFromUid: undefined,
     job: { uid: JOB.uid, phase: 'Running', storageUrl: 's3://shared/root' },
-    facts: { facts: facts(), leader: LEADER, answered: true, leaderlessMs: 0 },
+    facts: { ...LED, facts: facts() },
     ...over,
   }
 }
@@ -42,23 +44,21 @@ const withOperation = (status: SavepointStatus, operation: Partial<OperationView
   observed({
     status,
     facts: {
+      ...LED,
       facts: facts({
         operations: [
           { triggerId: TRIGGER, type: 'savepoint', status: 'InProgress', startedAt: NOW, ...operation },
         ],
       }),
-      leader: LEADER,
-      answered: true,
-      leaderlessMs: 0,
     },
   })
-const noFacts = { facts: undefined, leader: undefined, answered: true, leaderlessMs: 9000 }
-const told = (p: SavepointPlan) => [p.status.phase, p.reason]
+const noFacts: FactsView = { ...NOTHING_KNOWN, hasAnswered: true, leaderlessMs: 9000 }
+const decided = (p: SavepointPlan) => [p.status.phase, p.reason]
 
 describe('decideSavepoint()', () => {
   test('asks the leader of a running job, once it is on record', () => {
     const plan = decideSavepoint(observed())
-    expect(told(plan)).toEqual(['InProgress', 'InProgress'])
+    expect(decided(plan)).toEqual(['InProgress', 'InProgress'])
     expect(plan.status).toMatchObject({
       startedAt: new Date(NOW).toISOString(),
       jobUid: JOB.uid,
@@ -87,7 +87,7 @@ describe('decideSavepoint()', () => {
     ],
   ])('waits while %s', (_what, over, reason) => {
     const plan = decideSavepoint(observed(over))
-    expect(told(plan)).toEqual(['Pending', reason])
+    expect(decided(plan)).toEqual(['Pending', reason])
     expect(plan.request).toBeUndefined()
   })
 
@@ -117,16 +117,16 @@ describe('decideSavepoint()', () => {
     expect(schema.safeParse(status).error).toBeUndefined()
   })
 
-  test('tries again under another name and at another place after a failure', () => {
+  test('makes another attempt under another name and at another place after a failure', () => {
     const error = { code: 'STO_UNAVAILABLE', message: 'slow down', retry: 'backoff', context: {} } as const
     const failed = decideSavepoint(withOperation(STARTED, { status: 'Failed', error }))
-    expect([...told(failed), failed.status.failures, failed.message]).toEqual([
+    expect([...decided(failed), failed.status.failures, failed.message]).toEqual([
       'Pending',
       'Retrying',
       1,
-      'Try 1 failed: slow down',
+      'Attempt 1 failed: slow down',
     ])
-    expect(told(decideSavepoint(observed({ status: failed.status })))).toEqual(['Pending', 'Retrying'])
+    expect(decided(decideSavepoint(observed({ status: failed.status })))).toEqual(['Pending', 'Retrying'])
     const again = decideSavepoint(observed({ status: failed.status, now: NOW + 60_000 }))
     expect(again.request).toEqual({
       triggerId: 'savepoint-abcdefgh-uid-1',
@@ -136,40 +136,38 @@ describe('decideSavepoint()', () => {
 
   test('gives up after backoffLimit and says so', () => {
     const plan = decideSavepoint({ ...withOperation({ ...STARTED, failures: 3 }, {}), now: NOW + 3_600_000 })
-    expect([...told(plan), plan.status.failures]).toEqual(['Failed', 'BackoffLimitExceeded', 4])
+    expect([...decided(plan), plan.status.failures]).toEqual(['Failed', 'BackoffLimitExceeded', 4])
     expect(savepointStatus({}, plan, 1, NOW).conditions?.find((c) => c.type === 'Stalled')?.status).toBe(
       'True',
     )
-    expect(told(decideSavepoint(observed({ status: plan.status })))).toEqual([
+    expect(decided(decideSavepoint(observed({ status: plan.status })))).toEqual([
       'Failed',
       'BackoffLimitExceeded',
     ])
   })
 
-  test('asks again when the leader does not know it, and counts a try as failed when that lasts', () => {
+  test('asks again when the leader does not know it, and counts an attempt as failed when that lasts', () => {
     expect(decideSavepoint(observed({ status: STARTED })).request?.triggerId).toBe(TRIGGER)
-    expect(told(decideSavepoint(observed({ status: STARTED, now: NOW + 60_000 })))).toEqual([
+    expect(decided(decideSavepoint(observed({ status: STARTED, now: NOW + 60_000 })))).toEqual([
       'Pending',
       'Retrying',
     ])
   })
 
   test('waits while no leader is there, until the timeout', () => {
-    expect(told(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 60_000 })))).toEqual([
-      'InProgress',
-      'InProgress',
-    ])
-    expect(told(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 601_000 })))).toEqual([
-      'Pending',
-      'Retrying',
-    ])
+    expect(
+      decided(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 60_000 }))),
+    ).toEqual(['InProgress', 'InProgress'])
+    expect(
+      decided(decideSavepoint(observed({ status: STARTED, facts: noFacts, now: NOW + 601_000 }))),
+    ).toEqual(['Pending', 'Retrying'])
   })
 
   test('an existing path is recorded, not looked at, and the message says so', () => {
     const plan = decideSavepoint(
       observed({ job: undefined, facts: noFacts }, { existingPath: 's3://old/sp' }),
     )
-    expect(told(plan)).toEqual(['Completed', 'Imported'])
+    expect(decided(plan)).toEqual(['Completed', 'Imported'])
     expect(plan.status).toMatchObject({ path: 's3://old/sp', trigger: 'Import' })
     expect(plan.message).toContain('have not been looked at')
   })

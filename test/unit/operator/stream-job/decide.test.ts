@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { decide, type Plan, type Step } from '#operator/stream-job/decide'
+import { decide } from '#operator/stream-job/decide'
+import type { Plan, Step } from '#operator/stream-job/plan'
 import {
   blocked,
   neverRan,
@@ -21,7 +22,8 @@ import {
 const STOP_AT = '2030-01-01T00:09:59.000Z'
 const TRIGGER = `stop-3-${Date.parse(STOP_AT)}`
 const plan = (...modifiers: readonly Modifier[]): Plan => decide(observed(...modifiers))
-const kinds = (p: Plan): string[] => p.steps.map((s) => s.kind)
+const kinds = (p: Plan): string[] =>
+  p.steps.map((s) => (s.kind === 'delete' || s.kind === 'scale' ? `${s.kind} ${s.resource}` : s.kind))
 const stepOf = <K extends Step['kind']>(p: Plan, kind: K) =>
   p.steps.find((s): s is Extract<Step, { kind: K }> => s.kind === kind)
 const runOf = (p: Plan) =>
@@ -35,8 +37,13 @@ describe('the policy that decides', () => {
     ['nothing to do for a job that never ran and is suspended', [neverRan, suspended], 'nothing', []],
     ['a job that never ran begins run 1', [neverRan], 'beginRun', ['writeStatus', 'ensureRun', 'event']],
     ['a running job is kept', [], 'keepRun', ['ensureRun']],
-    ['a finished job is recorded', [withFacts({ state: 'Finished' })], 'recordEnd', ['writeStatus', 'event']],
-    ['a failed job is recorded', [withFacts({ state: 'Failed' })], 'recordEnd', ['writeStatus']],
+    [
+      'a finished job: the outcome is noted',
+      [withFacts({ state: 'Finished' })],
+      'noteOutcome',
+      ['writeStatus', 'event'],
+    ],
+    ['a failed job: the outcome is noted', [withFacts({ state: 'Failed' })], 'noteOutcome', ['writeStatus']],
     ['a changed spec asks the run to stop', [withHash('h2')], 'stopRun', ['writeStatus', 'requestStop']],
     ['suspension asks the run to stop', [suspended], 'stopRun', ['writeStatus', 'requestStop']],
     [
@@ -47,7 +54,7 @@ describe('the policy that decides', () => {
     ],
     ['a changed spec that is blocked stops nothing', [blocked('h2')], 'keepRun', ['ensureRun']],
     [
-      'a restarting job is cut for a new run',
+      'a restarting job is ended without a stop for a new run',
       [withHash('h2'), withFacts({ state: 'Restarting' })],
       'stopRun',
       ['event', 'writeStatus'],
@@ -55,7 +62,7 @@ describe('the policy that decides', () => {
     [
       'a leader that is away for a moment is waited for',
       [withHash('h2'), withoutLeader(1000)],
-      'keepRun',
+      'stopRun',
       ['ensureRun'],
     ],
     [
@@ -64,11 +71,16 @@ describe('the policy that decides', () => {
       'stopRun',
       ['event', 'writeStatus'],
     ],
-    ['a run without pods is cut', [withHash('h2'), withoutPods], 'stopRun', ['event', 'writeStatus']],
     [
-      'a draining job without leader is never cut',
+      'a run without pods is ended without a stop',
+      [withHash('h2'), withoutPods],
+      'stopRun',
+      ['event', 'writeStatus'],
+    ],
+    [
+      'a draining job without leader is never ended without a stop',
       [withSpec({ state: 'Drained' }), withoutLeader(60_000)],
-      'keepRun',
+      'stopRun',
       ['ensureRun'],
     ],
     [
@@ -81,44 +93,44 @@ describe('the policy that decides', () => {
       'a suspended job releases its pods',
       [suspended, withRun({ outcome: 'Suspended' })],
       'releaseRun',
-      ['deleteTaskManagers', 'deleteJobManager'],
+      ['delete ReplicaSet', 'delete Deployment'],
     ],
     [
       'a failed job keeps its JobManagers for their logs',
       [withRun({ outcome: 'Failed' })],
       'releaseRun',
-      ['deleteTaskManagers'],
+      ['delete ReplicaSet'],
     ],
     ['a finished job stays finished', [withRun({ outcome: 'Finished' }), withoutWorkloads], 'releaseRun', []],
     [
       'a suspended job that is wanted again begins the next run',
       [withRun({ outcome: 'Suspended' }), withoutWorkloads],
       'beginRun',
-      ['writeStatus', 'ensureRun', 'deleteConfig', 'event'],
+      ['writeStatus', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
     [
       'the pods of the last run go before those of the next are made',
       [withRun({ outcome: 'Superseded' }), withHash('h2')],
       'beginRun',
-      ['writeStatus', 'deleteTaskManagers', 'ensureRun', 'deleteConfig', 'event'],
+      ['writeStatus', 'delete ReplicaSet', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
     [
       'a finished job runs again for a changed spec',
       [withRun({ outcome: 'Finished' }), withHash('h2'), withoutWorkloads],
       'beginRun',
-      ['writeStatus', 'ensureRun', 'deleteConfig', 'event'],
+      ['writeStatus', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
     [
       'a failed job runs again once the spec is touched',
       [withRun({ outcome: 'Failed' }), withSpec({}, 2), withoutWorkloads],
       'beginRun',
-      ['writeStatus', 'ensureRun', 'deleteConfig', 'event'],
+      ['writeStatus', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
     [
       'a suspended job is started once more to be drained',
       [withSpec({ state: 'Drained' }), withRun({ outcome: 'Suspended' }), withoutWorkloads],
       'beginRun',
-      ['writeStatus', 'ensureRun', 'deleteConfig', 'event'],
+      ['writeStatus', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
     [
       'a job to be drained that does not run takes a changed spec that may bring it to run',
@@ -148,7 +160,7 @@ describe('beginning a run', () => {
       status: { runId: '4', image: 'weir:1', restarts: 0, run: { specHash: 'h1', generation: 1 } },
     })
     expect(stepOf(p, 'ensureRun')?.run).toBe(4)
-    expect(stepOf(p, 'deleteConfig')?.run).toBe(3)
+    expect(stepOf(p, 'delete')).toMatchObject({ resource: 'ConfigMap', name: 'orders-run-3-11111111' })
   })
 
   test("takes the operator's default image of now, or the spec's", () => {
@@ -184,7 +196,7 @@ describe('stopping a run', () => {
     expect(stepOf(plan(suspended, asked), 'requestStop')?.request.triggerId).toBe(TRIGGER)
   })
 
-  test('goes on stopping when the user changes their mind meanwhile', () => {
+  test('continues to stop when the user changes their mind meanwhile', () => {
     expect(plan(asked, withOperation({ triggerId: TRIGGER })).policy).toBe('stopRun')
   })
 
@@ -204,8 +216,8 @@ describe('stopping a run', () => {
       status: 'Failed',
       error: { code: 'STO_DENIED', message: 'no bucket', retry: 'never', context: {} },
     })
-    const cut = plan(suspended, asked, failure)
-    expect([stepOf(cut, 'event')?.reason, runOf(cut)?.outcome]).toEqual(['StopFailed', 'Suspended'])
+    const ended = plan(suspended, asked, failure)
+    expect([stepOf(ended, 'event')?.reason, runOf(ended)?.outcome]).toEqual(['StopFailed', 'Suspended'])
     const drain = plan(withSpec({ state: 'Drained' }), asked, failure)
     expect(runOf(drain)).not.toHaveProperty('outcome')
     expect(runOf(drain)).not.toHaveProperty('stopRequestedAt')
@@ -289,8 +301,8 @@ describe('keeping a run', () => {
   test('scales TaskManagers and JobManagers without a new run where the hash allows it', () => {
     const p = plan(withSpec({ parallelism: 1, taskManager: { replicas: 3 }, jobManager: { replicas: 2 } }))
     expect(p.steps.slice(1)).toEqual([
-      { kind: 'scaleTaskManagers', name: 'orders-tm-3', replicas: 3 },
-      { kind: 'scaleJobManager', replicas: 2 },
+      { kind: 'scale', resource: 'ReplicaSet', name: 'orders-tm-3', replicas: 3 },
+      { kind: 'scale', resource: 'Deployment', name: 'orders-jm', replicas: 2 },
     ])
   })
 
@@ -309,7 +321,7 @@ describe('keeping a run', () => {
     expect(kinds(plan(pods, withoutLeader(1000)))).toEqual(['ensureRun'])
   })
 
-  test('a missing module blocks nothing while the run of this generation works, and is told otherwise', () => {
+  test('a missing module blocks nothing while the run of this generation works, else it is reported', () => {
     expect(plan(blocked(undefined)).blocker).toBeUndefined()
     expect(plan(blocked(undefined), withoutLeader(1000)).blocker?.reason).toBe('StorageMissing')
     expect(plan(blocked(undefined), withSpec({}, 2)).blocker?.reason).toBe('StorageMissing')
@@ -320,6 +332,11 @@ describe('keeping a run', () => {
       ...o,
       taskManagers: [...o.taskManagers, { name: 'orders-tm-2', uid: 'r2', run: 2, replicas: 1 }],
     })
-    expect(stepOf(plan(stale), 'deleteTaskManagers')).toMatchObject({ name: 'orders-tm-2', uid: 'r2' })
+    expect(stepOf(plan(stale), 'delete')).toEqual({
+      kind: 'delete',
+      resource: 'ReplicaSet',
+      name: 'orders-tm-2',
+      uid: 'r2',
+    })
   })
 })

@@ -1,5 +1,6 @@
 import type { JobFacts, OperationView } from '#runtime/contract/rest'
-import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import type { Observed } from '#operator/stream-job/observed'
 import { JOB, spec } from '../fixtures.ts'
 
@@ -56,8 +57,9 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     restoreHash: undefined,
     facts: {
       facts: facts(),
-      leader: { pod: 'orders-jm-a', address: { host: '10.0.0.1', port: 8081, token: 't' } },
-      answered: true,
+      leader: { pod: 'orders-jm-a', address: { url: 'http://10.0.0.1:8081', token: 't' } },
+      obstacle: undefined,
+      hasAnswered: true,
       leaderlessMs: 0,
     },
     jobManager: { name: 'orders-jm', uid: 'd', run: 3, replicas: 1 },
@@ -97,7 +99,7 @@ export const withOperation = (operation: Partial<OperationView>): Modifier =>
   })
 export const withoutLeader =
   (leaderlessMs: number): Modifier =>
-  (o) => ({ ...o, facts: { facts: undefined, leader: undefined, answered: true, leaderlessMs } })
+  (o) => ({ ...o, facts: { ...NOTHING_KNOWN, hasAnswered: true, leaderlessMs } })
 export const withoutPods: Modifier = (o) => ({
   ...withoutLeader(0)(o),
   jobManagerPods: [],

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { decide } from '#operator/stream-job/decide'
 import { checkpointRefreshIn, streamJobStatus } from '#operator/stream-job/status'
-import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job'
+import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import {
   blocked,
   facts,
@@ -32,54 +33,50 @@ const podProblem: Modifier = (o) => ({
 })
 
 describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
-  const rows: readonly [string, readonly Modifier[], string, readonly boolean[], string][] = [
-    ['running', [], 'Running', [true, false, false, false], 'Running'],
-    ['never ran', [neverRan], 'Starting', [false, true, false, false], 'Starting'],
-    ['blocked', [neverRan, blocked('h')], 'StorageMissing', [false, false, true, false], 'Starting'],
+  /** What it is, how it came, [reason of Ready, phase], [Ready, Reconciling, Stalled, Complete]. */
+  const rows: readonly [string, readonly Modifier[], readonly [string, string], readonly boolean[]][] = [
+    ['running', [], ['Running', 'Running'], [true, false, false, false]],
+    ['never ran', [neverRan], ['Starting', 'Starting'], [false, true, false, false]],
+    ['blocked', [neverRan, blocked('h')], ['StorageMissing', 'Starting'], [false, false, true, false]],
     [
       'waiting for slots',
       [withFacts({ state: 'WaitingForSlots' }), withStatus({ phase: 'Starting' })],
-      'WaitingForSlots',
+      ['WaitingForSlots', 'Starting'],
       [false, true, false, false],
-      'Starting',
     ],
     [
       'restarting',
       [withFacts({ state: 'Restarting', restarts: 1 })],
-      'Restarting',
+      ['Restarting', 'Restarting'],
       [false, true, false, false],
-      'Restarting',
     ],
-    ['no leader', [withoutLeader(5000)], 'NoLeader', [false, true, false, false], 'Restarting'],
+    ['no leader', [withoutLeader(5000)], ['NoLeader', 'Restarting'], [false, true, false, false]],
     [
       'image not found',
       [withoutLeader(5000), withStatus({ phase: 'Starting' }), podProblem],
-      'ImagePullFailed',
+      ['ImagePullFailed', 'Starting'],
       [false, true, false, false],
-      'Starting',
     ],
-    ['upgrading', [withHash('h2')], 'Stopping', [false, true, false, false], 'Upgrading'],
-    ['suspending', [withSpec({ state: 'Suspended' })], 'Stopping', [false, true, false, false], 'Running'],
+    ['upgrading', [withHash('h2')], ['Stopping', 'Upgrading'], [false, true, false, false]],
+    ['suspending', [withSpec({ state: 'Suspended' })], ['Stopping', 'Running'], [false, true, false, false]],
     [
       'suspended',
       [withSpec({ state: 'Suspended' }), withRun({ outcome: 'Suspended' })],
-      'Suspended',
+      ['Suspended', 'Suspended'],
       [true, false, false, false],
-      'Suspended',
     ],
-    ['finished', [withRun({ outcome: 'Finished' })], 'Finished', [true, false, false, true], 'Finished'],
+    ['finished', [withRun({ outcome: 'Finished' })], ['Finished', 'Finished'], [true, false, false, true]],
     [
       'drained',
       [withSpec({ state: 'Drained' }), withRun({ outcome: 'Drained' })],
-      'Drained',
+      ['Drained', 'Drained'],
       [true, false, false, true],
-      'Drained',
     ],
-    ['failed', [withRun({ outcome: 'Failed' })], 'JobFailed', [false, false, true, false], 'Failed'],
+    ['failed', [withRun({ outcome: 'Failed' })], ['JobFailed', 'Failed'], [false, false, true, false]],
   ]
   test.each(rows)(
     '%s',
-    (_what, modifiers, reason, [isReady, isReconciling, isStalled, isComplete], phase) => {
+    (_what, modifiers, [reason, phase], [isReady, isReconciling, isStalled, isComplete]) => {
       const status = statusOf(...modifiers)
       expect(summary(status)).toMatchObject({
         Ready: isReady,
@@ -102,11 +99,37 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
     expect(ready(statusOf(withRun({ outcome: 'Failed', outcomeMessage: 'boom' })))?.message).toBe('boom')
   })
 
+  test('a job whose JobManagers cannot lead is not taken for failed, and says what hinders them', () => {
+    const obstacle = {
+      code: 'STO_DENIED',
+      message: 'The store refused the credentials.',
+      retry: 'never',
+      context: {},
+    } as const
+    const refused: Modifier = (o) => ({ ...o, facts: { ...o.facts, obstacle } })
+    const first = statusOf(withoutLeader(5000), withStatus({ phase: 'Starting' }), refused)
+    expect([first.phase, ready(first)?.reason]).toEqual(['Starting', 'Starting'])
+    expect(ready(first)?.message).toBe('Waiting for a JobManager to lead. The store refused the credentials.')
+    const later = statusOf(withoutLeader(60_000), refused)
+    expect([later.phase, ready(later)?.reason]).toEqual(['Restarting', 'NoLeader'])
+    expect(ready(later)?.message).toContain('The store refused the credentials.')
+  })
+
+  test('while a run is being stopped the status says why, also before it can be asked', () => {
+    expect(ready(statusOf(withHash('h2'), withoutLeader(1000)))).toMatchObject({
+      reason: 'Stopping',
+      message: 'The spec has changed; waiting for a JobManager that leads.',
+    })
+    expect(ready(statusOf(withHash('h2'), withoutLeader(1000), podProblem))?.message).toContain(
+      'no such image',
+    )
+  })
+
   test('a restarted operator does not call a job not ready before it has heard of it', () => {
     const before = statusOf()
     const unheard: Modifier = (o) => ({
       ...o,
-      facts: { facts: undefined, leader: undefined, answered: false, leaderlessMs: 100 },
+      facts: { ...NOTHING_KNOWN, leaderlessMs: 100 },
     })
     expect(summary(statusOf(withStatus(before), unheard))).toEqual(summary(before))
     expect(statusOf(withStatus(before), unheard).phase).toBe('Running')
@@ -141,7 +164,7 @@ describe('what the facts say', () => {
     })
   })
 
-  test('keeps the recoveries that an earlier JobManager told of, newest first', () => {
+  test('keeps the recoveries that an earlier JobManager reported, newest first', () => {
     const recovery = {
       cause: 'pod lost',
       checkpointId: 4,
@@ -165,7 +188,7 @@ describe('what the facts say', () => {
     ).toHaveLength(2)
   })
 
-  test('failing checkpoints are told with their reason', () => {
+  test('failing checkpoints are shown with their reason', () => {
     const checkpoint = {
       ...facts().checkpoint,
       consecutiveFailures: 2,

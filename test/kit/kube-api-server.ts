@@ -1,14 +1,14 @@
+/**
+ * A small HTTP server that speaks the part of the Kubernetes protocol that the client uses: list
+ * with pages, watch, create, conditional replace, merge and apply patches, delete. It has no
+ * schemas, no admission and no controllers; the cluster tests run against the real one.
+ */
 import http from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { KubeClient } from '#operator/kube/client'
 
-/**
- * A small HTTP server that speaks the part of the Kubernetes protocol that the client uses: list
- * with pages, watch, create, conditional replace, merge and apply patches, delete. It has no
- * schemas, no admission and no controllers; the cluster tests run against the real one.
- */
 type Obj = {
   apiVersion?: string
   kind?: string
@@ -30,7 +30,7 @@ export interface SeenRequest {
 export class TestApiServer {
   readonly objects = new Map<string, Obj>()
   readonly requests: SeenRequest[] = []
-  /** Answers instead of the server when it returns a status. */
+  /** Answers instead of the server when it returns true. */
   intercept: (request: SeenRequest, response: http.ServerResponse) => boolean = () => false
   readonly #server = http.createServer((request, response) => void this.#handle(request, response))
   readonly #watchers = new Set<Watcher>()
@@ -124,7 +124,7 @@ export class TestApiServer {
   async #handle(message: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const url = new URL(message.url ?? '/', 'http://x')
     const raw = await text(message)
-    const request = {
+    const request: SeenRequest = {
       method: message.method ?? '',
       path: url.pathname,
       query: url.searchParams,
@@ -132,40 +132,59 @@ export class TestApiServer {
     }
     this.requests.push(request)
     if (this.intercept(request, response)) return
-    const contentType = message.headers['content-type'] ?? ''
-    if (request.method === 'GET' && request.query.has('watch')) return this.#watch(request, response)
-    const status = request.path.endsWith('/status')
-    const path = status ? request.path.slice(0, -'/status'.length) : request.path
+    switch (request.method) {
+      case 'GET':
+        return this.#get(request, response)
+      case 'POST':
+        return this.#create(request, response)
+      case 'PATCH':
+        return this.#patch(request, message.headers['content-type'] ?? '', response)
+      case 'DELETE':
+        return this.#delete(request, response)
+      default:
+        return this.#replace(request, response)
+    }
+  }
+
+  #get(request: SeenRequest, response: http.ServerResponse): void {
+    const existing = this.objects.get(request.path)
+    if (request.query.has('watch')) return this.#watch(request, response)
+    if (existing !== undefined) return answer(response, 200, existing)
+    if (isObjectPath(request.path)) return fail(response, 404, 'NotFound')
+    return this.#list(request, response)
+  }
+
+  #create({ path, body }: SeenRequest, response: http.ServerResponse): void {
+    const object = body as Obj
+    const at = `${path}/${object.metadata.name}`
+    if (this.objects.has(at)) return fail(response, 409, 'AlreadyExists')
+    return answer(response, 201, this.put(at, object))
+  }
+
+  #patch({ path, body }: SeenRequest, contentType: string, response: http.ServerResponse): void {
     const existing = this.objects.get(path)
-    const body = request.body as Obj
-    if (request.method === 'GET') {
-      if (existing !== undefined) return answer(response, 200, existing)
-      if (isObjectPath(path)) return fail(response, 404, 'NotFound')
-      return this.#list(request, response)
-    }
-    if (request.method === 'POST') {
-      const at = `${path}/${body.metadata.name}`
-      return this.objects.has(at)
-        ? fail(response, 409, 'AlreadyExists')
-        : answer(response, 201, this.put(at, body))
-    }
-    if (request.method === 'PATCH') {
-      const applies = contentType.includes('apply-patch')
-      if (existing === undefined && !applies) return fail(response, 404, 'NotFound')
-      const merged = merge(existing ?? {}, body) as Obj
-      return answer(response, 200, this.put(path, merged))
-    }
+    if (existing === undefined && !contentType.includes('apply-patch')) return fail(response, 404, 'NotFound')
+    return answer(response, 200, this.put(path, merge(existing ?? {}, body) as Obj))
+  }
+
+  #delete({ path }: SeenRequest, response: http.ServerResponse): void {
+    if (!this.objects.has(path)) return fail(response, 404, 'NotFound')
+    this.remove(path)
+    return answer(response, 200, { kind: 'Status', status: 'Success' })
+  }
+
+  /** Of an object, or of its status only. */
+  #replace({ path, body }: SeenRequest, response: http.ServerResponse): void {
+    const isStatus = path.endsWith('/status')
+    const at = isStatus ? path.slice(0, -'/status'.length) : path
+    const existing = this.objects.get(at)
+    const object = body as Obj
     if (existing === undefined) return fail(response, 404, 'NotFound')
-    if (request.method === 'DELETE') {
-      this.remove(path)
-      return answer(response, 200, { kind: 'Status', status: 'Success' })
-    }
-    if (
-      body.metadata['resourceVersion'] !== undefined &&
-      body.metadata['resourceVersion'] !== existing.metadata['resourceVersion']
-    )
+    const expected = object.metadata['resourceVersion']
+    if (expected !== undefined && expected !== existing.metadata['resourceVersion'])
       return fail(response, 409, 'Conflict')
-    return answer(response, 200, this.put(path, status ? { ...existing, status: body['status'] } : body))
+    const next = isStatus ? { ...existing, status: object['status'] } : object
+    return answer(response, 200, this.put(at, next))
   }
 
   #list(request: SeenRequest, response: http.ServerResponse): void {

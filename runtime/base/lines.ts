@@ -1,16 +1,13 @@
-import type { Readable } from 'node:stream'
-
 /**
- * Lines of a stream without their ends; empty ones are left out. Throws when the stream breaks,
- * which node:readline does not.
+ * Lines of a stream of text without their ends; blank ones are left out. `onChunk` is called for
+ * every piece that arrives. Throws what the stream throws, which node:readline does not.
  */
 export async function* linesOf(
-  stream: Readable,
+  chunks: AsyncIterable<string>,
   onChunk: () => void = () => undefined,
 ): AsyncGenerator<string> {
-  stream.setEncoding('utf8')
   let rest = ''
-  for await (const chunk of stream as AsyncIterable<string>) {
+  for await (const chunk of chunks) {
     onChunk()
     const parts = (rest + chunk).split('\n')
     rest = parts.pop() ?? ''

@@ -1,8 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-export const repositoryRoot: string = fileURLToPath(new URL('../..', import.meta.url))
+import { repositoryRoot } from './repository-root.ts'
 
 export interface Import {
   /** As written: `./x.ts`, `#runtime/base/errors`, `pino`. */
@@ -44,8 +42,8 @@ export function parseSource(path: string, text: string): SourceFile {
   return { path, code, imports: importsOf(path, code) }
 }
 
-const STATIC =
-  /^(?:import|export)\s+(type\s+)?(?:[\w$]+\s*,?\s*)?(?:\{[^}]*\}|\*(?:\s+as\s+[\w$]+)?)?\s*from\s+'([^']+)'/gm
+const NAMES = String.raw`(?:[\w$]+\s*,?\s*)?(?:\{[^}]*\}|\*(?:\s+as\s+[\w$]+)?)?`
+const STATIC = new RegExp(String.raw`^(?:import|export)\s+(type\s+)?${NAMES}\s*from\s+'([^']+)'`, 'gm')
 const SIDE_EFFECT = /^import\s+'([^']+)'/gm
 const DYNAMIC = /(typeof\s+)?\bimport\('([^']+)'\)/g
 

@@ -1,0 +1,57 @@
+import { systemClock } from '#runtime/base/clock'
+import { clockTime } from '#cli/age'
+import { eventLines } from '#cli/progress/event-lines'
+import type { LiveBlock } from '#cli/progress/live-block'
+import { statusBlock } from '#cli/progress/status-block'
+import { restorePointText } from './job-log.ts'
+import type { LocalCluster } from './local-cluster.ts'
+import type { LocalJob } from './local-job.ts'
+import { exitText, type ProcessExit } from './supervised-process.ts'
+
+const REDRAW_MS = 200
+
+/** What `weir run` shows while the job runs: a line for each event, and a block that is redrawn. */
+export class RunView {
+  readonly #live: LiveBlock
+  readonly #isShown: boolean
+  readonly #job: LocalJob
+  #redraw: NodeJS.Timeout | undefined
+  constructor(live: LiveBlock, isShown: boolean, job: LocalJob) {
+    this.#live = live
+    this.#isShown = isShown
+    this.#job = job
+  }
+
+  line(text: string): void {
+    if (this.#isShown) this.#live.line(`${clockTime(systemClock.now())} ${text}`)
+  }
+
+  begin(cluster: LocalCluster): void {
+    const { run, log, state, restore } = cluster.run
+    const from = restore === undefined ? restorePointText(log) : (restore.path ?? 'the beginning')
+    const where = `REST on ${cluster.client.url}; state in ${state.path}`
+    this.line(`${this.#job.name} run ${run} starts from ${from}; ${where}`)
+    let before = cluster.facts()
+    cluster.events.on('facts', (facts) => {
+      for (const line of eventLines(before, facts)) this.line(line)
+      before = facts
+    })
+    cluster.events.on('lost', (name, exit) => this.line(lostLine(name, exit)))
+    if (!this.#isShown || !this.#live.isLive) return
+    const { taskManagers } = this.#job
+    const draw = () => this.#live.show(statusBlock(cluster.facts(), systemClock.now(), { taskManagers }))
+    draw()
+    this.#redraw = setInterval(draw, REDRAW_MS)
+  }
+
+  end(): void {
+    clearInterval(this.#redraw)
+    this.#live.close()
+  }
+}
+
+/** A process was lost; what the job makes of it is in its facts. */
+export function lostLine(name: string, exit: ProcessExit): string {
+  const who = name.startsWith('jm-') ? 'JobManager' : 'TaskManager'
+  return `${who} ${name} lost (${exitText(exit)}); starting another`
+}

@@ -1,0 +1,37 @@
+/** Parts of a job's facts in words, for every command that shows them. Pure. */
+import { formatBytes } from '#runtime/base/units'
+import type { JobFacts } from '#runtime/contract/rest'
+import { formatAge } from '#cli/age'
+
+/** 1234567 -> "1,234,567", the same everywhere. */
+export const count = (n: number): string => n.toLocaleString('en-US')
+
+export const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
+/** `Restarting for 3s: a TaskManager was lost`. */
+export function stateText({ state, stateSince, message }: JobFacts, now: number): string {
+  const age = `${state} for ${formatAge(now - stateSince)}`
+  return message === '' ? age : `${age}: ${message}`
+}
+
+export const recordsText = ({ records }: JobFacts): string =>
+  `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`
+
+export const slotsText = ({ slots }: JobFacts): string =>
+  `slots ${slots.total - slots.free} of ${slots.total} used`
+
+/** `7, 3s ago: 12.3 KiB in 18 ms`. */
+export function checkpointText(
+  { id, completedAt, sizeBytes, durationMs }: NonNullable<JobFacts['checkpoint']['last']>,
+  now: number,
+): string {
+  const age = formatAge(now - completedAt)
+  return `${id}, ${age} ago: ${formatBytes(sizeBytes)} in ${Math.round(durationMs)} ms`
+}
+
+export function failureText(
+  { id, at, reason, message }: NonNullable<JobFacts['checkpoint']['lastFailure']>,
+  now: number,
+): string {
+  return `${id}, ${formatAge(now - at)} ago: ${reason}, ${message}`
+}

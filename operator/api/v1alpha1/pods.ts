@@ -1,0 +1,68 @@
+/** What a user may say about the pods of a job. */
+import * as z from 'zod'
+import { objectName, preserved } from '#operator/api/schema'
+
+export const envVar = z.strictObject({
+  name: z.string().min(1).max(253).describe('Name of the variable.'),
+  value: z.string().max(32_768).optional().describe('Its value; $(NAME) refers to variables before it.'),
+  valueFrom: preserved()
+    .optional()
+    .describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
+})
+
+export const envFrom = z.strictObject({
+  prefix: z.string().max(253).optional().describe('Put before every name.'),
+  configMapRef: z
+    .strictObject({
+      name: objectName().describe('Name of the ConfigMap.'),
+      optional: z.boolean().optional().describe('It may be missing.'),
+    })
+    .optional()
+    .describe('All keys of a ConfigMap.'),
+  secretRef: z
+    .strictObject({
+      name: objectName().describe('Name of the Secret.'),
+      optional: z.boolean().optional().describe('It may be missing.'),
+    })
+    .optional()
+    .describe('All keys of a Secret.'),
+})
+
+const named = z.looseObject({ name: z.string().min(1).max(253).describe('Name that it is merged by.') })
+export const podTemplate = z
+  .looseObject({
+    metadata: z
+      .looseObject({
+        labels: z
+          .record(z.string(), z.string())
+          .optional()
+          .describe('Labels of the pods; those of weir.dev and app.kubernetes.io cannot be changed.'),
+        annotations: z.record(z.string(), z.string()).optional().describe('Annotations of the pods.'),
+      })
+      .optional()
+      .describe('Metadata of the pods.'),
+    spec: z
+      .looseObject({
+        containers: z
+          .array(named)
+          .max(32)
+          .optional()
+          .describe(
+            'Merged by name over the containers job-manager and task-manager; ' +
+              'other names are added as they are.',
+          ),
+        initContainers: z.array(named).max(32).optional().describe('Added to every pod.'),
+        volumes: z.array(named).max(64).optional().describe('Added to every pod.'),
+      })
+      .optional()
+      .describe(
+        'A PodSpec as in a Deployment: ' +
+          'nodeSelector, tolerations, affinity, volumes, securityContext and so on.',
+      ),
+  })
+  .describe(
+    'Changes to all pods of the job, merged over what the operator builds: ' +
+      'maps by key, containers and volumes by name, other lists replaced. ' +
+      'It is checked when the pods are made (reason PodTemplateInvalid).',
+  )
+export type PodTemplate = z.infer<typeof podTemplate>

@@ -1,0 +1,96 @@
+import * as z from 'zod'
+import { conditions, time } from '#operator/api/schema'
+
+const outcome = z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Superseded'])
+
+export const streamJobStatus = z.object({
+  observedGeneration: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Generation that the rest of the status was computed for.'),
+  conditions: conditions().optional(),
+  phase: z
+    .enum(['Starting', 'Running', 'Restarting', 'Upgrading', 'Suspended', 'Drained', 'Finished', 'Failed'])
+    .optional()
+    .describe('One word for people. Machines use the conditions.'),
+  runId: z
+    .string()
+    .max(20)
+    .optional()
+    .describe(
+      'Number of the current run: one deployment of a spec. Written before anything of the run is made.',
+    ),
+  run: z
+    .object({
+      specHash: z.string().max(64).describe('Hash of the parts of the spec that the run was made from.'),
+      generation: z.int().min(0).describe('Generation that the run was made from.'),
+      startedAt: time().describe('When the run was decided.'),
+      restoreHash: z.string().max(64).optional().describe('Hash of the restore block that the run applies.'),
+      stopRequestedAt: time().optional().describe('Since when the operator asks the run to stop.'),
+      outcome: outcome.optional().describe('How the run ended. Absent: it has not.'),
+      outcomeMessage: z.string().max(4096).optional().describe('Why it ended so.'),
+    })
+    .optional()
+    .describe('What the operator must know about the current run after its own restart.'),
+  restoreHash: z.string().max(64).optional().describe('Hash of the restore block that was applied last.'),
+  attempt: z.string().max(64).optional().describe('Current execution between restarts, <epoch>.<n>.'),
+  image: z.string().max(1024).optional().describe('Image of the current run.'),
+  runtimeVersion: z.string().max(64).optional().describe('Version of Weir that the pods speak.'),
+  storagePath: z.string().max(2048).optional().describe("Root of the job's files."),
+  restoredFrom: z
+    .string()
+    .max(2048)
+    .optional()
+    .describe('Checkpoint or savepoint that the current run started from.'),
+  replicas: z.int().min(0).optional().describe('TaskManager pods.'),
+  selector: z
+    .string()
+    .max(1024)
+    .optional()
+    .describe('Selects the TaskManager pods, for autoscalers and disruption budgets.'),
+  parallelism: z.int().min(0).optional().describe('Parallelism in use.'),
+  leader: z.string().max(253).optional().describe('Pod of the leading JobManager.'),
+  restarts: z.int().min(0).optional().describe('Restarts of the current run.'),
+  lastCheckpoint: z
+    .object({
+      id: z.int().min(0).describe('Number of the checkpoint.'),
+      completedAt: time().describe('When it was complete.'),
+      path: z.string().max(2048).describe('Its directory.'),
+      sizeBytes: z.int().min(0).describe('Size of the state that it covers.'),
+      duration: z.string().max(32).describe('From trigger to completion.'),
+    })
+    .optional()
+    .describe('The newest completed checkpoint; refreshed at most every 30 seconds.'),
+  lastSavepoint: z
+    .object({
+      name: z.string().max(253).describe('Name of the Savepoint.'),
+      path: z.string().max(2048).describe('Its directory.'),
+    })
+    .optional()
+    .describe('The newest completed Savepoint of the job.'),
+  recoveries: z
+    .array(
+      z.object({
+        at: time().describe('When the failure was noticed.'),
+        cause: z.string().max(1024).describe('What failed.'),
+        checkpointId: z.int().min(0).optional().describe('Checkpoint that the job came back from.'),
+        detectMs: z.int().min(0).describe('Milliseconds from the last sign of life to the notice.'),
+        electMs: z.int().min(0).describe('Milliseconds to elect a leader.'),
+        scheduleMs: z.int().min(0).describe('Milliseconds to place and start the tasks.'),
+        restoreMs: z.int().min(0).describe('Milliseconds to load the state.'),
+        firstRecordMs: z
+          .int()
+          .min(0)
+          .optional()
+          .describe('Milliseconds from the failure to the first record after it.'),
+      }),
+    )
+    .max(10)
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .optional()
+    .describe('The last ten recoveries, newest first.'),
+})
+export type StreamJobStatus = z.infer<typeof streamJobStatus>
+export type RunStatus = NonNullable<StreamJobStatus['run']>
+export type RunOutcome = z.infer<typeof outcome>

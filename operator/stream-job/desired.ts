@@ -1,0 +1,131 @@
+import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { OperatorDefaults } from '#operator/config'
+import type { KubeClient } from '#operator/kube/client'
+import { isNotFound } from '#operator/kube/errors'
+import { RESOURCES } from '#operator/kube/resource'
+import type { Stores } from '#operator/kube/stores'
+import { resolveRedis, resolveStorage, type JobRef, type RunContext } from '#operator/resources/run-context'
+import { restoreHash, specHash } from '#operator/resources/spec-hash'
+import type { Blocker, Desired, RestoreTarget } from './observed.ts'
+
+export interface DesiredContext {
+  readonly client: KubeClient
+  readonly stores: Stores
+  readonly defaults: OperatorDefaults
+}
+
+export interface WantedJob {
+  readonly job: JobRef
+  readonly spec: StreamJobSpec
+  readonly status: StreamJobStatus
+}
+
+/** Resolves what the spec refers to; the only request is for a ConfigMap that it names. */
+export async function desiredRun(
+  context: DesiredContext,
+  wanted: WantedJob,
+  signal: AbortSignal,
+): Promise<Desired> {
+  const { spec } = wanted
+  const module = await resolveModule(context, wanted, signal)
+  if ('reason' in module) return { kind: 'blocked', specHash: undefined, blocker: module }
+  // Source in the spec is part of its hash already.
+  const isForeignSource = spec.job.configMapKeyRef !== undefined && module.kind === 'source'
+  const hash = specHash(spec, isForeignSource ? module.source : undefined)
+  const restore = resolveRestore(context, wanted)
+  const blocker = missingDefault(context, wanted) ?? neededRestoreBlocker(wanted, restore)
+  if (blocker !== undefined) return { kind: 'blocked', specHash: hash, blocker }
+  const target = restore === undefined || 'reason' in restore ? undefined : restore
+  return { kind: 'ready', specHash: hash, module, restore: target }
+}
+
+function missingDefault({ defaults }: DesiredContext, { job, spec }: WantedJob): Blocker | undefined {
+  const { replicas } = spec.jobManager
+  if (resolveStorage(job, spec, defaults) === undefined)
+    return blocker(
+      'StorageMissing',
+      'The job names no storage and the operator has no default one. ' +
+        'Set spec.storage.s3, or defaults.storage of the chart.',
+    )
+  if (replicas > 1 && resolveRedis(job, spec, defaults) === undefined)
+    return blocker(
+      'RedisMissing',
+      `jobManager.replicas is ${replicas}, which needs Redis to elect the leader. ` +
+        'Set spec.redis, or defaults.redis of the chart.',
+    )
+  return undefined
+}
+
+async function resolveModule(
+  { client }: DesiredContext,
+  { job, spec }: WantedJob,
+  signal: AbortSignal,
+): Promise<RunContext['module'] | Blocker> {
+  if (spec.job.inline !== undefined) return { kind: 'source', source: spec.job.inline }
+  if (spec.job.module !== undefined) return { kind: 'path', path: spec.job.module }
+  const { name, key } = spec.job.configMapKeyRef ?? { name: '', key: '' }
+  const missing = (what: string): Blocker =>
+    blocker('ModuleNotFound', `${what}; spec.job.configMapKeyRef names it.`)
+  try {
+    const configMap = await client.get(RESOURCES.ConfigMap, job.namespace, name, signal)
+    const source = (configMap['data'] as Record<string, string> | undefined)?.[key]
+    return source === undefined ? missing(`ConfigMap ${name} has no key ${key}`) : { kind: 'source', source }
+  } catch (error) {
+    if (isNotFound(error)) return missing(`ConfigMap ${name} does not exist`)
+    throw error
+  }
+}
+
+function resolveRestore(
+  { stores }: DesiredContext,
+  { job, spec }: WantedJob,
+): RestoreTarget | Blocker | undefined {
+  const { restore, maxParallelism } = spec
+  const hash = restoreHash(restore)
+  if (restore === undefined || hash === undefined) return undefined
+  const { allowNonRestoredState, path, savepointRef } = restore
+  if (restore.empty === true) return { hash, allowNonRestoredState }
+  if (path !== undefined) return { hash, path, allowNonRestoredState }
+  const found = usableSavepoint(stores, job, { name: savepointRef?.name ?? '', maxParallelism })
+  return 'reason' in found ? found : { hash, path: found.path, allowNonRestoredState }
+}
+
+function usableSavepoint(
+  stores: Stores,
+  job: JobRef,
+  { name, maxParallelism }: { readonly name: string; readonly maxParallelism: number },
+): { readonly path: string } | Blocker {
+  const savepoint = stores.savepoints.get(job.namespace, name)
+  if (savepoint === undefined)
+    return blocker(
+      'RestoreNotReady',
+      `Savepoint ${name}, which spec.restore.savepointRef names, does not exist.`,
+    )
+  const { phase, path, maxParallelism: has } = savepoint.status ?? {}
+  if (phase === 'Failed') return blocker('RestoreImpossible', `Savepoint ${name} has failed.`)
+  if (phase !== 'Completed' || path === undefined)
+    return { ...blocker('RestoreNotReady', `Waiting for Savepoint ${name} to be Ready.`), needsUser: false }
+  if (has !== undefined && has !== maxParallelism)
+    return blocker(
+      'RestoreImpossible',
+      `Savepoint ${name} has maxParallelism ${has}, the job has ${maxParallelism}; they must be equal.`,
+    )
+  return { path }
+}
+
+/** A restore block that has acted, or that the current run applies, blocks nothing. */
+function neededRestoreBlocker(
+  { spec, status }: WantedJob,
+  restore: RestoreTarget | Blocker | undefined,
+): Blocker | undefined {
+  const hash = restoreHash(spec.restore)
+  const isDone = hash === status.restoreHash || hash === status.run?.restoreHash
+  return restore !== undefined && 'reason' in restore && !isDone ? restore : undefined
+}
+
+const blocker = (reason: Blocker['reason'], message: string): Blocker => ({
+  reason,
+  message,
+  needsUser: true,
+})

@@ -1,0 +1,42 @@
+import { findCondition, type Reason } from '#operator/api/conditions'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+
+/** Something that a user wants to see as a Kubernetes Event. */
+export interface Edge {
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: Reason
+  readonly message: string
+}
+
+/** Between two statuses of a StreamJob: another reason of Ready, and recoveries. Pure. */
+export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  return [...readyEdge(before, after), ...recoveryEdge(before, after)]
+}
+
+function readyEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  const old = findCondition(before.conditions, 'Ready')
+  const ready = findCondition(after.conditions, 'Ready')
+  const reason = ready?.reason as Reason | undefined
+  if (ready === undefined || reason === undefined || reason === old?.reason || QUIET.has(reason)) return []
+  return [{ type: NORMAL.has(reason) ? 'Normal' : 'Warning', reason, message: ready.message }]
+}
+
+function recoveryEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  const recovery = after.recoveries?.[0]
+  const known = before.recoveries?.find((r) => r.at === recovery?.at)
+  if (recovery?.firstRecordMs === undefined || known?.firstRecordMs !== undefined) return []
+  const { firstRecordMs, cause, checkpointId } = recovery
+  const from = checkpointId === undefined ? 'the start' : `checkpoint ${checkpointId}`
+  const message = `Back ${firstRecordMs} ms after ${cause}, from ${from}.`
+  return [{ type: 'Normal', reason: 'Recovered', message }]
+}
+
+/** The steps of the plan have their own events for these, or they are too common for any. */
+const QUIET: ReadonlySet<Reason> = new Set(['Starting', 'Stopping'])
+const NORMAL: ReadonlySet<Reason> = new Set([
+  'Running',
+  'Suspended',
+  'Drained',
+  'Finished',
+  'WaitingForSlots',
+])

@@ -1,0 +1,161 @@
+import type { Clock } from '#runtime/base/clock'
+import { invariant, WeirError } from '#runtime/base/errors'
+import { isInvalid, isNotFound } from '#operator/kube/errors'
+import { resourceOf } from '#operator/kube/resource'
+import { type Key, keyOf } from '#operator/kube/store'
+import { runConfigMap } from '#operator/resources/config-map'
+import { jobManagerDeployment } from '#operator/resources/job-manager'
+import { networkPolicy } from '#operator/resources/network-policy'
+import type { KubeObject } from '#operator/resources/object'
+import type { JobRef, RunContext } from '#operator/resources/run-context'
+import { headlessService, restService } from '#operator/resources/service'
+import { serviceAccount } from '#operator/resources/service-account'
+import { taskManagerReplicaSet } from '#operator/resources/task-manager'
+import { ApplyProblem } from './apply-problem.ts'
+import type { Observed } from './observed.ts'
+import { secretsOf, type SecretContext } from './secrets.ts'
+
+export interface EnsureContext extends SecretContext {
+  /** Identity of the cluster in the storage. */
+  readonly cluster: string
+  readonly clock: Clock
+}
+
+/** Objects of a run that nobody watches are looked at again at this interval. */
+const LOOK_AGAIN_MS = 600_000
+
+/**
+ * Makes the objects of runs. A run is made from its own spec only: once the spec has changed its
+ * objects stay as they are until the run ends.
+ */
+export class RunObjects {
+  readonly #context: EnsureContext
+  /** The run of each job whose objects exist, and when that was seen last. */
+  readonly #seen = new Map<Key, { readonly uid: string; readonly run: number; readonly at: number }>()
+
+  constructor(context: EnsureContext) {
+    this.#context = context
+  }
+
+  /** The job is gone. */
+  forget(key: Key): void {
+    this.#seen.delete(key)
+  }
+
+  /** @throws {ApplyProblem} when the user has to change something */
+  async ensure(o: Observed, run: number, signal: AbortSignal): Promise<void> {
+    if (o.desired.kind !== 'ready' || o.desired.specHash !== o.status.run?.specHash) return
+    if (this.#isComplete(o, run)) return
+    const { client, clock } = this.#context
+    const context = this.#runContext(o, run)
+    const { job } = o
+    for (const secret of await secretsOf(this.#context, context, signal)) await client.apply(secret, signal)
+    await this.#make(runConfigMap(context), job, signal)
+    for (const object of sharedObjects(o)) await this.#makeOrUpdate(object, job, signal)
+    // The workloads of a run are made once: an operator with other defaults or other builders
+    // restarts nothing.
+    if (!hasJobManager(o, run)) await this.#makeOrUpdate(jobManagerDeployment(context), job, signal)
+    if (!hasTaskManagers(o, run)) await this.#makeOrUpdate(taskManagerReplicaSet(context), job, signal)
+    this.#seen.set(keyOf(job.namespace, job.name), { uid: job.uid, run, at: clock.monotonic() })
+  }
+
+  #isComplete(o: Observed, run: number): boolean {
+    const { namespace, name, uid } = o.job
+    const seen = this.#seen.get(keyOf(namespace, name))
+    if (seen?.uid !== uid || seen.run !== run) return false
+    const isRecent = this.#context.clock.monotonic() - seen.at < LOOK_AGAIN_MS
+    return isRecent && hasJobManager(o, run) && hasTaskManagers(o, run)
+  }
+
+  #runContext(o: Observed, run: number): RunContext {
+    invariant(
+      o.desired.kind === 'ready',
+      'objects of a run are built only when everything that they need is known',
+    )
+    const { cluster, defaults } = this.#context
+    const { module, restore } = o.desired
+    const applied = restore?.hash === o.status.run?.restoreHash ? restore : undefined
+    return {
+      job: o.job,
+      cluster,
+      run,
+      image: o.status.image ?? o.spec.image ?? o.defaultImage,
+      spec: o.spec,
+      defaults,
+      module,
+      ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
+    }
+  }
+
+  /** Makes an object that belongs to the job and never changes. */
+  async #make(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
+    if ((await this.#existing(object, job, signal)) === undefined) await this.#apply(object, signal)
+  }
+
+  /** Makes an object that belongs to the job, or brings it up to date. */
+  async #makeOrUpdate(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
+    await this.#existing(object, job, signal)
+    await this.#apply(object, signal)
+  }
+
+  /** The object as it is now. @throws {ApplyProblem} when it belongs to somebody else */
+  async #existing(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<KubeObject | undefined> {
+    const { kind, metadata } = object
+    const { namespace, name } = metadata
+    const found = await this.#context.client
+      .get(resourceOf(kind), namespace, name, signal)
+      .catch((error: unknown) => {
+        if (isNotFound(error)) return undefined
+        throw error
+      })
+    if (found === undefined) return undefined
+    switch (ownerOf(found, job)) {
+      case 'job':
+        return found
+      case 'leaving':
+        throw new WeirError('KUB_API', `${kind} ${name} is being deleted`, { retry: 'backoff' })
+      case 'other': {
+        const message =
+          `${kind} ${name} exists and belongs to somebody else. ` +
+          'Delete it, or give the StreamJob another name.'
+        throw new ApplyProblem({ reason: 'NameTaken', message, needsUser: true })
+      }
+    }
+  }
+
+  async #apply(object: KubeObject, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#context.client.apply(object, signal)
+    } catch (error) {
+      const isWorkload = object.kind === 'Deployment' || object.kind === 'ReplicaSet'
+      if (!isInvalid(error) || !isWorkload) throw error
+      throw new ApplyProblem({ reason: 'PodTemplateInvalid', message: error.detail, needsUser: true }, error)
+    }
+  }
+}
+
+const hasJobManager = (o: Observed, run: number): boolean => o.jobManager?.run === run
+const hasTaskManagers = (o: Observed, run: number): boolean => o.taskManagers.some((w) => w.run === run)
+
+const sharedObjects = ({ job, spec }: Observed): readonly KubeObject[] => [
+  ...(spec.serviceAccountName === undefined ? [serviceAccount(job)] : []),
+  headlessService(job),
+  restService(job),
+  networkPolicy(job),
+]
+
+const restoreOptions = (restore: {
+  readonly path?: string
+  readonly allowNonRestoredState: boolean
+}): NonNullable<RunContext['restore']> => ({
+  allowNonRestoredState: restore.allowNonRestoredState,
+  ...(restore.path === undefined ? {} : { path: restore.path }),
+})
+
+/** `leaving`: left by a predecessor of the same name, or being deleted: soon gone. */
+function ownerOf({ metadata }: KubeObject, job: JobRef): 'job' | 'leaving' | 'other' {
+  if (metadata.deletionTimestamp !== undefined) return 'leaving'
+  const owner = metadata.ownerReferences?.find((o) => o.controller === true)
+  if (owner?.uid === job.uid) return 'job'
+  return owner?.kind === 'StreamJob' && owner.name === job.name ? 'leaving' : 'other'
+}

@@ -1,0 +1,67 @@
+import type { ConditionValue } from '#operator/api/conditions'
+import { activeRun } from './run-state.ts'
+import type { View } from './view.ts'
+
+/** Conditions that speak of the running job and of what it runs on. */
+export function healthConditions(view: View): ConditionValue[] {
+  return [checkpointHealthy(view), coordinatorElected(view), runtimeOutdated(view)]
+}
+
+function checkpointHealthy({ o, facts }: View): ConditionValue {
+  const type = 'CheckpointHealthy'
+  if (activeRun(o) === undefined)
+    return { type, status: 'Unknown', reason: 'NotRunning', message: 'The job does not run.' }
+  const checkpoint = facts?.checkpoint
+  if (checkpoint !== undefined && checkpoint.consecutiveFailures > 0) {
+    const { lastFailure: last, consecutiveFailures } = checkpoint
+    const what = last === undefined ? '' : ` Checkpoint ${last.id}: ${last.reason}: ${last.message}`
+    const message = `${consecutiveFailures} failed in a row.${what}`
+    return { type, status: 'False', reason: 'CheckpointsFailing', message }
+  }
+  if (checkpoint?.last !== undefined)
+    return {
+      type,
+      status: 'True',
+      reason: 'CheckpointsCompleting',
+      message: 'The last checkpoint completed.',
+    }
+  return {
+    type,
+    status: 'Unknown',
+    reason: 'NoCheckpointYet',
+    message: 'No checkpoint has completed or failed in this run yet.',
+  }
+}
+
+function coordinatorElected({ o, facts }: View): ConditionValue {
+  const type = 'CoordinatorElected'
+  if (activeRun(o) === undefined)
+    return { type, status: 'False', reason: 'NotRunning', message: 'The job does not run.' }
+  if (facts === undefined || o.facts.leader === undefined)
+    return { type, status: 'False', reason: 'NoLeader', message: 'No JobManager leads at the moment.' }
+  return {
+    type,
+    status: 'True',
+    reason: 'LeaderElected',
+    message: `${o.facts.leader.pod} leads in epoch ${facts.epoch}.`,
+  }
+}
+
+function runtimeOutdated({ o }: View): ConditionValue {
+  const type = 'RuntimeOutdated'
+  const { image } = o.status
+  const isDefault = activeRun(o) !== undefined && o.spec.image === undefined && image !== undefined
+  return isDefault && image !== o.defaultImage
+    ? {
+        type,
+        status: 'True',
+        reason: 'DefaultImageChanged',
+        message: `The run has image ${image}; the next one takes ${o.defaultImage}.`,
+      }
+    : {
+        type,
+        status: 'False',
+        reason: 'UpToDate',
+        message: 'The run has the image that a new one would have.',
+      }
+}

@@ -1,0 +1,54 @@
+import type { Loose } from '#operator/api/compact'
+import type { Reason } from '#operator/api/conditions'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { StopRequest } from '#runtime/contract/rest'
+import type { Blocker, Observed } from './observed.ts'
+
+/** One change to the world; apply.ts carries it out, and may carry it out again. */
+export type Step =
+  | { readonly kind: 'writeStatus'; readonly status: Loose<Partial<StreamJobStatus>> }
+  | { readonly kind: 'ensureRun'; readonly run: number }
+  | {
+      readonly kind: 'delete'
+      readonly resource: 'Deployment' | 'ReplicaSet' | 'ConfigMap'
+      readonly name: string
+      /** Protects a successor with the same name. */
+      readonly uid?: string
+    }
+  | {
+      readonly kind: 'scale'
+      readonly resource: 'Deployment' | 'ReplicaSet'
+      readonly name: string
+      readonly replicas: number
+    }
+  | { readonly kind: 'labelLeader'; readonly pod: string; readonly isLeader: boolean }
+  | { readonly kind: 'requestStop'; readonly request: StopRequest }
+  | {
+      readonly kind: 'createSavepoint'
+      readonly name: string
+      readonly path: string
+      readonly trigger: 'Upgrade' | 'Suspend'
+    }
+  | {
+      readonly kind: 'event'
+      readonly type: 'Normal' | 'Warning'
+      readonly reason: Reason
+      readonly message: string
+    }
+export type StepOf<K extends Step['kind']> = Extract<Step, { kind: K }>
+
+export type PolicyName = 'noteOutcome' | 'stopRun' | 'beginRun' | 'keepRun' | 'releaseRun' | 'nothing'
+
+export interface Plan {
+  /** The policy that made it. */
+  readonly policy: PolicyName
+  /** Why, in words: for the log, and for the status while a run is being stopped. */
+  readonly message: string
+  readonly steps: readonly Step[]
+  /** Present where a new run is wanted and cannot begin. */
+  readonly blocker?: Blocker
+  readonly requeueAfterMs?: number
+}
+
+/** Undefined: it has nothing to say, and the next policy decides. */
+export type Policy = (o: Observed) => Plan | undefined

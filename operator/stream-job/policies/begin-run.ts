@@ -1,0 +1,81 @@
+import type { Loose } from '#operator/api/compact'
+import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import { names } from '#operator/resources/names'
+import type { Desired, Observed } from '../observed.ts'
+import type { Policy, Step } from '../plan.ts'
+import { activeRun, runNumber, wantsNewRun } from '../run-state.ts'
+import { deleteOtherTaskManagers } from './keep-run.ts'
+import { releaseSteps } from './release-run.ts'
+
+const BLOCKED_RETRY_MS = 10_000
+const LOOK_AGAIN_MS = 5000
+
+/** No run is under way and one is wanted: its number is written down, then its objects are made. */
+export const beginRun: Policy = (o) => {
+  if (activeRun(o) !== undefined || !wantsNewRun(o)) return undefined
+  const { desired, status } = o
+  if (desired.kind === 'blocked')
+    return {
+      policy: 'beginRun',
+      message: desired.blocker.message,
+      steps: releaseSteps(o),
+      blocker: desired.blocker,
+      requeueAfterMs: BLOCKED_RETRY_MS,
+    }
+  const number = runNumber(o) + 1
+  return {
+    policy: 'beginRun',
+    message:
+      status.run === undefined ? 'the job has never run' : `run ${number - 1} is ${status.run.outcome}`,
+    steps: [
+      { kind: 'writeStatus', status: statusOfRun(o, desired) },
+      ...deleteOtherTaskManagers(o, number),
+      { kind: 'ensureRun', run: number },
+      ...(number > 1 ? [deleteConfig(o, number - 1)] : []),
+      startEvent(o, desired),
+    ],
+    requeueAfterMs: LOOK_AGAIN_MS,
+  }
+}
+
+type Ready = Extract<Desired, { kind: 'ready' }>
+
+const imageOf = (o: Observed): string => o.spec.image ?? o.defaultImage
+
+/** The restore block, if this run is to apply it. */
+const appliedRestore = (o: Observed, { restore }: Ready) =>
+  restore?.hash === o.status.restoreHash ? undefined : restore
+
+/** Facts of the run before say nothing about this one, so they are left out. */
+function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
+  const restore = appliedRestore(o, desired)
+  const run: RunStatus = {
+    specHash: desired.specHash,
+    generation: o.generation,
+    startedAt: new Date(o.now).toISOString(),
+    ...(restore === undefined ? {} : { restoreHash: restore.hash }),
+  }
+  return {
+    ...o.status,
+    attempt: undefined,
+    restoredFrom: undefined,
+    leader: undefined,
+    parallelism: undefined,
+    runId: String(runNumber(o) + 1),
+    run,
+    image: imageOf(o),
+    restarts: 0,
+  }
+}
+
+function deleteConfig({ job: { name, uid } }: Observed, run: number): Step {
+  return { kind: 'delete', resource: 'ConfigMap', name: names.runConfig(name, uid, run) }
+}
+
+function startEvent(o: Observed, desired: Ready): Step {
+  const restore = appliedRestore(o, desired)
+  const from = restore === undefined ? '' : `, restoring from ${restore.path ?? 'nothing (empty)'}`
+  const run = `Run ${runNumber(o) + 1} of generation ${o.generation}`
+  const message = `${run} with image ${imageOf(o)}${from}.`
+  return { kind: 'event', type: 'Normal', reason: 'RunStarted', message }
+}

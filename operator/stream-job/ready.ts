@@ -1,0 +1,116 @@
+import type { ConditionValue, Reason } from '#operator/api/conditions'
+import type { RunOutcome } from '#operator/api/v1alpha1/stream-job-status'
+import type { JobFacts, JobState } from '#runtime/contract/rest'
+import type { Observed } from './observed.ts'
+import { type View, wasRunning } from './view.ts'
+
+/** What Ready says, and what Reconciling, Stalled and Complete follow from. */
+interface Summary {
+  readonly status: 'True' | 'False'
+  readonly reason: Reason
+  readonly message: string
+  /** Somebody has to change something. */
+  readonly isStalled?: boolean
+  readonly isComplete?: boolean
+}
+
+export function readyConditions(view: View): ConditionValue[] {
+  const { status, reason, message, isStalled = false, isComplete = false } = summary(view)
+  const isWorking = status === 'False' && !isStalled
+  return [
+    { type: 'Ready', status, reason, message },
+    isWorking
+      ? { type: 'Reconciling', status: 'True', reason, message }
+      : { type: 'Reconciling', status: 'False', reason: 'UpToDate', message: 'Nothing is left to do.' },
+    isStalled
+      ? { type: 'Stalled', status: 'True', reason, message }
+      : { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'Nothing stands in the way.' },
+    isComplete
+      ? { type: 'Complete', status: 'True', reason, message }
+      : { type: 'Complete', status: 'False', reason, message: 'The job has not ended.' },
+  ]
+}
+
+const notReady = (reason: Reason, message: string): Summary => ({ status: 'False', reason, message })
+
+function summary({ o, plan, facts, problem }: View): Summary {
+  if (problem !== undefined)
+    return { ...notReady(problem.reason, problem.message), isStalled: problem.needsUser }
+  if (plan.policy === 'beginRun') return notReady('Starting', `Run ${o.status.runId ?? ''} is being made.`)
+  const { run } = o.status
+  if (run?.outcome !== undefined) return ended(o, run.outcome, run.outcomeMessage ?? '')
+  if (run === undefined) return neverRan(o)
+  if (plan.policy === 'stopRun' || o.spec.state !== 'Running') return stopping(o, plan.message)
+  return running(o, facts)
+}
+
+/** What is said of an ended run that left no message. */
+const ENDED: Readonly<Record<RunOutcome, string>> = {
+  Finished: 'All sources have ended.',
+  Drained: 'The job was drained.',
+  Failed: 'The job failed.',
+  Suspended: 'The job is suspended.',
+  Superseded: 'The job is suspended.',
+}
+
+function ended(o: Observed, outcome: RunOutcome, said: string): Summary {
+  const message = said || ENDED[outcome]
+  switch (outcome) {
+    case 'Finished':
+    case 'Drained':
+      return { status: 'True', reason: outcome, message, isComplete: true }
+    case 'Failed':
+      return { ...notReady('JobFailed', message), isStalled: true }
+    case 'Suspended':
+    case 'Superseded':
+      return o.spec.state === 'Suspended'
+        ? { status: 'True', reason: 'Suspended', message }
+        : notReady('Starting', 'The next run is being made.')
+  }
+}
+
+function neverRan({ spec: { state } }: Observed): Summary {
+  switch (state) {
+    case 'Suspended':
+      return { status: 'True', reason: 'Suspended', message: 'The job has never run.' }
+    case 'Drained': {
+      const message = 'The job has never run, so there is nothing to drain.'
+      return { status: 'True', reason: 'Drained', message, isComplete: true }
+    }
+    case 'Running':
+      return notReady('Starting', 'The first run is being made.')
+  }
+}
+
+function stopping({ podProblem }: Observed, why: string): Summary {
+  const message = `${why.charAt(0).toUpperCase()}${why.slice(1)}.`
+  return notReady('Stopping', podProblem === undefined ? message : `${message} ${podProblem.message}`)
+}
+
+function running(o: Observed, facts: JobFacts | undefined): Summary {
+  if (facts?.state === 'Running') {
+    const taskManagers = `${facts.taskManagers} TaskManager${facts.taskManagers === 1 ? '' : 's'}`
+    const message = `Runs with parallelism ${facts.parallelism} on ${taskManagers}.`
+    return { status: 'True', reason: 'Running', message }
+  }
+  if (o.podProblem !== undefined) return notReady(o.podProblem.reason, o.podProblem.message)
+  if (facts === undefined) return leaderless(o)
+  const message = facts.error === undefined ? facts.message : withError(facts.message, facts.error.message)
+  return notReady(REASONS[facts.state] ?? 'Starting', message || `The job is ${facts.state}.`)
+}
+
+/** Many messages end in the error already. */
+const withError = (message: string, error: string): string =>
+  message.includes(error) ? message : `${message} (${error})`
+
+const REASONS: Readonly<Partial<Record<JobState, Reason>>> = {
+  WaitingForSlots: 'WaitingForSlots',
+  Restarting: 'Restarting',
+}
+
+function leaderless(o: Observed): Summary {
+  const why = o.facts.obstacle === undefined ? '' : ` ${o.facts.obstacle.message}`
+  return wasRunning(o)
+    ? notReady('NoLeader', `No JobManager leads at the moment.${why}`)
+    : notReady('Starting', `Waiting for a JobManager to lead.${why}`)
+}

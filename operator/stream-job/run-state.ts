@@ -1,0 +1,67 @@
+import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { JobFacts } from '#runtime/contract/rest'
+import type { Observed } from './observed.ts'
+
+/**
+ * Milliseconds without a leader after which the operator does not wait for one any more, where it
+ * would have to.
+ */
+export const LEADER_GRACE_MS = 30_000
+
+/** Number of the current run; 0: the job has never run. */
+export const runNumber = (o: Observed): number => Number(o.status.runId ?? 0)
+
+/** The run under way: one that has not ended. */
+export function activeRun(o: Observed): RunStatus | undefined {
+  const { run } = o.status
+  return run?.outcome === undefined ? run : undefined
+}
+
+/** Facts of the leader, if they are of the current run. */
+export function currentFacts(o: Observed): JobFacts | undefined {
+  return o.facts.facts?.run === runNumber(o) ? o.facts.facts : undefined
+}
+
+/** The spec, or its restore block, asks for something else than the current run was made from. */
+export function isChanged(o: Observed): boolean {
+  const { run } = o.status
+  if (run === undefined) return true
+  const hash = o.desired.specHash
+  return (hash !== undefined && hash !== run.specHash) || isRestorePending(o)
+}
+
+/** The restore block has not acted yet, and the current run does not apply it either. */
+function isRestorePending(o: Observed): boolean {
+  return (
+    o.restoreHash !== undefined &&
+    o.restoreHash !== o.status.restoreHash &&
+    o.restoreHash !== o.status.run?.restoreHash
+  )
+}
+
+/** Whether the current run, ended or not, is to be followed by another. */
+export function wantsNewRun(o: Observed): boolean {
+  switch (o.spec.state) {
+    case 'Suspended':
+      return false
+    case 'Drained':
+      return wantsRunToDrain(o)
+    case 'Running':
+      return wantsRunToRun(o)
+  }
+}
+
+/**
+ * To drain, a stopped job is started once more: only a running one can bring event time to its end.
+ */
+function wantsRunToDrain({ status: { run } }: Observed): boolean {
+  return run?.outcome === 'Suspended' || run?.outcome === 'Superseded'
+}
+
+function wantsRunToRun(o: Observed): boolean {
+  const { run } = o.status
+  if (run?.outcome === undefined || run.outcome === 'Finished') return isChanged(o)
+  // A failed job runs again once anything of its spec is touched.
+  if (run.outcome === 'Failed') return isChanged(o) || o.generation > run.generation
+  return true
+}

@@ -1,0 +1,36 @@
+import { findCondition } from '#operator/api/conditions'
+import type { JobFacts } from '#runtime/contract/rest'
+import type { Blocker, Observed } from './observed.ts'
+import type { Plan } from './plan.ts'
+import { activeRun, LEADER_GRACE_MS } from './run-state.ts'
+
+/** What the status is computed from. */
+export interface View {
+  readonly o: Observed
+  readonly plan: Plan
+  /** Of the current run. */
+  readonly facts: JobFacts | undefined
+  readonly problem: Blocker | undefined
+}
+
+/**
+ * After the operator's own start the streams of facts need a moment: until then what was written
+ * last is the best that is known.
+ */
+export function isUnknownYet(o: Observed): boolean {
+  return isUnheard(o) && isUnchanged(o) && o.podProblem === undefined
+}
+
+const isUnheard = (o: Observed): boolean =>
+  activeRun(o) !== undefined &&
+  !o.facts.hasAnswered &&
+  o.jobManagerPods.some((p) => p.hasAddress) &&
+  o.facts.leaderlessMs < LEADER_GRACE_MS
+
+const isUnchanged = (o: Observed): boolean =>
+  o.status.observedGeneration === o.generation &&
+  findCondition(o.status.conditions, 'Ready')?.status === 'True'
+
+/** The status says that the run was running before. */
+export const wasRunning = ({ status: { phase } }: Observed): boolean =>
+  phase === 'Running' || phase === 'Restarting'
