@@ -2,19 +2,20 @@ import { silentLogger } from '#runtime/base/logger'
 import { CommitLog } from '#runtime/commit-log/commit-log'
 import type { LogState } from '#runtime/commit-log/log-state'
 import { logRecord, type LogBody } from '#runtime/contract/checkpoint-records'
+import type { JobIdentity } from '#runtime/contract/job-options'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { jobManagerConfig } from '#runtime/contract/process-config'
 import type { OperationView } from '#runtime/contract/rest'
 import { JobManager, type JobManagerOptions } from '#runtime/job-manager/job-manager'
 import type { JobMaster } from '#runtime/job-manager/job-master'
 import type { PlannedJob } from '#runtime/job-manager/plan-job'
-import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
+import { MemoryObjects, MemoryStore, type MemoryOperation } from '#runtime/storage/memory-store'
 import type { Stores } from '#runtime/storage/stores'
 import { JOB } from './commit-log.ts'
 import { MemoryTransport } from './memory-transport.ts'
 import { ScriptedElection } from './scripted-election.ts'
 import { ScriptedTaskManager, TOKEN } from './scripted-task-manager.ts'
-import { StoreFaults } from './store-faults.ts'
+import { anything, StoreFaults } from './store-faults.ts'
 import { settled } from '#sim/virtual-clock'
 import { WatchedClock } from './watched-clock.ts'
 
@@ -38,10 +39,13 @@ export interface CandidateOptions {
   readonly id?: string
   readonly run?: number
   readonly slots?: number
+  readonly job?: JobIdentity
   readonly plan?: ExecutionPlan
   readonly restore?: object
   readonly restart?: object
   readonly checkpoint?: object
+  /** Called before each request to the store. */
+  readonly watch?: (operation: MemoryOperation, key: string) => void
   readonly options?: Partial<JobManagerOptions>
 }
 
@@ -114,7 +118,7 @@ export class JobWorld implements AsyncDisposable {
   async candidate(given: CandidateOptions = {}): Promise<Candidate> {
     const { id = 'jm-1', run = 1, slots = 1, plan = planOf(slots), restore, restart, checkpoint } = given
     const config = jobManagerConfig.parse({
-      job: JOB,
+      job: given.job ?? JOB,
       run,
       id,
       module: { path: 'job.ts' },
@@ -127,6 +131,8 @@ export class JobWorld implements AsyncDisposable {
       checkpoint: checkpoint ?? {},
     })
     const faults = new StoreFaults()
+    const { watch } = given
+    if (watch !== undefined) faults.watch(anything, watch)
     const elections: ScriptedElection[] = []
     const planned: PlannedJob = {
       plan,
