@@ -9,9 +9,9 @@ import type { OperationView } from '#runtime/contract/rest'
 import { JobManager, type JobManagerOptions } from '#runtime/job-manager/job-manager'
 import type { JobMaster } from '#runtime/job-manager/job-master'
 import type { PlannedJob } from '#runtime/job-manager/plan-job'
-import { MemoryObjects, MemoryStore, type MemoryOperation } from '#runtime/storage/memory-store'
-import type { Stores } from '#runtime/storage/stores'
+import type { MemoryOperation } from '#runtime/storage/memory-store'
 import { JOB } from './commit-log.ts'
+import { MemoryDisk } from './memory-stores.ts'
 import { MemoryTransport } from './memory-transport.ts'
 import { ScriptedElection } from './scripted-election.ts'
 import { ScriptedTaskManager, TOKEN } from './scripted-task-manager.ts'
@@ -96,9 +96,9 @@ export class Candidate {
 export class JobWorld implements AsyncDisposable {
   readonly clock = new WatchedClock()
   readonly transport = new MemoryTransport()
-  /** By URL of the store. */
-  readonly objects = new MemoryObjects(() => this.clock.now())
-  readonly #elsewhere = new Map<string, MemoryObjects>()
+  readonly disk = new MemoryDisk(() => this.clock.now())
+  /** Of the job's own storage. */
+  readonly objects = this.disk.own
   readonly #candidates: Candidate[] = []
   readonly #taskManagers: ScriptedTaskManager[] = []
   readonly #rejections: unknown[] = []
@@ -143,7 +143,7 @@ export class JobWorld implements AsyncDisposable {
     const jobManager = new JobManager({
       config,
       token: TOKEN,
-      stores: this.stores(faults),
+      stores: this.disk.stores(faults),
       transport: this.transport,
       clock: this.clock,
       random: this.random,
@@ -198,15 +198,6 @@ export class JobWorld implements AsyncDisposable {
     return { leader, taskManagers, tm: taskManagers[0] as ScriptedTaskManager }
   }
 
-  stores(faults = new StoreFaults()): Stores {
-    const at = (url: string): MemoryStore => {
-      const objects = url === 'file:///job' ? this.objects : (this.#elsewhere.get(url) ?? new MemoryObjects())
-      this.#elsewhere.set(url, objects)
-      return new MemoryStore({ objects, url, hooks: faults })
-    }
-    return { own: at('file:///job'), at }
-  }
-
   settle(): Promise<void> {
     return this.clock.advance(0)
   }
@@ -229,7 +220,7 @@ export class JobWorld implements AsyncDisposable {
   /** As a reader of the store sees it. */
   async log(): Promise<LogState> {
     const { clock, random } = this
-    const store = new MemoryStore({ objects: this.objects, url: 'file:///job' })
+    const { own: store } = this.disk.stores()
     return (await CommitLog.open({ store, clock, random, logger: silentLogger })).state
   }
 

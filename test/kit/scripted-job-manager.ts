@@ -10,7 +10,8 @@ export class ScriptedJobManager {
   readonly heard: FromTaskManager[] = []
   epoch = 0
   address = ''
-  #connection: Connection | undefined
+  /** By TaskManager. */
+  readonly #connections = new Map<string, Connection>()
   #listener: Listener | undefined
 
   constructor(id: string) {
@@ -19,11 +20,18 @@ export class ScriptedJobManager {
 
   async listen(transport: Transport, port = 0): Promise<this> {
     this.#listener = await transport.listen({ host: '127.0.0.1', port }, (connection) => {
-      this.#connection = connection
+      let from = ''
       return {
-        onFrame: (frame) => this.#hear(decodeFromTaskManager(frame)),
+        onFrame: (frame) => {
+          const message = decodeFromTaskManager(frame)
+          this.heard.push(message)
+          if (message.type !== 'hello') return
+          from = message.id
+          this.#connections.set(from, connection)
+          this.send({ type: 'welcome', leader: this.epoch > 0, epoch: this.epoch, id: this.id }, from)
+        },
         onClose: () => {
-          if (this.#connection === connection) this.#connection = undefined
+          if (this.#connections.get(from) === connection) this.#connections.delete(from)
         },
       }
     })
@@ -32,7 +40,7 @@ export class ScriptedJobManager {
   }
 
   get isConnected(): boolean {
-    return this.#connection !== undefined
+    return this.#connections.size > 0
   }
 
   lead(epoch: number): void {
@@ -40,19 +48,21 @@ export class ScriptedJobManager {
     this.send({ type: 'welcome', leader: true, epoch, id: this.id })
   }
 
-  send(message: FromJobManager): void {
-    if (this.#connection !== undefined) sendMessage(this.#connection, message)
+  /** To one TaskManager, or to all. */
+  send(message: FromJobManager, to?: string): void {
+    for (const [id, connection] of this.#connections)
+      if (to === undefined || to === id) sendMessage(connection, message)
   }
 
   /** The process is gone. */
   async die(): Promise<void> {
     await this.#listener?.close()
-    this.#connection?.destroy()
+    this.drop()
   }
 
-  /** The connection is gone, and the next one is welcome. */
+  /** The connections are gone, and the next ones are welcome. */
   drop(): void {
-    this.#connection?.destroy()
+    for (const connection of this.#connections.values()) connection.destroy()
   }
 
   last<T extends FromTaskManager['type']>(type: T): Said<T> | undefined {
@@ -61,11 +71,5 @@ export class ScriptedJobManager {
 
   all<T extends FromTaskManager['type']>(type: T): readonly Said<T>[] {
     return this.heard.filter((m): m is Said<T> => m.type === type)
-  }
-
-  #hear(message: FromTaskManager): void {
-    this.heard.push(message)
-    if (message.type === 'hello')
-      this.send({ type: 'welcome', leader: this.epoch > 0, epoch: this.epoch, id: this.id })
   }
 }

@@ -48,9 +48,12 @@ export class ScriptedSlots implements SlotThreads {
   terminating: Promise<void> = Promise.resolve()
 
   start(): SlotThread {
-    const slot = new ScriptedSlot((deployed) => {
-      if (this.isQuick) deployed.say({ type: 'ready' })
-    }, () => this.terminating)
+    const slot = new ScriptedSlot(
+      (deployed) => {
+        if (this.isQuick) deployed.say({ type: 'ready' })
+      },
+      () => this.terminating,
+    )
     this.started.push(slot)
     return slot
   }

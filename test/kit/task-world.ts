@@ -3,12 +3,11 @@ import type { RestorePoint } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { taskManagerConfig } from '#runtime/contract/process-config'
 import type { Deployment } from '#runtime/contract/rpc'
-import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
-import type { Stores } from '#runtime/storage/stores'
 import { TaskManager } from '#runtime/task-manager/task-manager'
 import { settled } from '#sim/virtual-clock'
 import { JOB } from './commit-log.ts'
 import { planOf } from './job-world.ts'
+import { MemoryDisk } from './memory-stores.ts'
 import { MemoryTransport } from './memory-transport.ts'
 import { ScriptedJobManager } from './scripted-job-manager.ts'
 import { ScriptedSlots } from './scripted-slots.ts'
@@ -32,7 +31,7 @@ export interface TaskManagerUnderTest {
 export class TaskWorld implements AsyncDisposable {
   readonly clock = new WatchedClock()
   readonly transport = new MemoryTransport()
-  readonly objects = new MemoryObjects(() => this.clock.now())
+  readonly disk = new MemoryDisk(() => this.clock.now())
   readonly #jobManagers: ScriptedJobManager[] = []
   readonly #taskManagers: TaskManager[] = []
   readonly #rejections: unknown[] = []
@@ -47,11 +46,6 @@ export class TaskWorld implements AsyncDisposable {
     jobManager.epoch = epoch
     this.#jobManagers.push(jobManager)
     return jobManager
-  }
-
-  stores(faults = new StoreFaults()): Stores {
-    const at = (url: string) => new MemoryStore({ objects: this.objects, url, hooks: faults })
-    return { own: at('file:///job'), at }
   }
 
   async taskManager(given: { id?: string; slots?: number; orphanTimeoutMs?: number } = {}) {
@@ -71,7 +65,7 @@ export class TaskWorld implements AsyncDisposable {
     const taskManager = new TaskManager({
       config,
       token: TOKEN,
-      stores: this.stores(faults),
+      stores: this.disk.stores(faults),
       transport: this.transport,
       threads: slots,
       clock: this.clock,
