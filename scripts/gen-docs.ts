@@ -7,12 +7,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crdReference } from './crd-reference.ts'
 import { errorReference } from './error-reference.ts'
+import { jobPhases } from './job-phases.ts'
 import { metricReference } from './metric-reference.ts'
 import { root } from './root.ts'
 
 const crd = (file: string) => (): string => crdReference(readFileSync(join(root, 'crds', file), 'utf8'))
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorReference,
+  'docs/reference/job-phases.md': jobPhases,
   'docs/reference/metrics.md': metricReference,
   'docs/reference/stream-job.md': crd('weir.dev_streamjobs.yaml'),
   'docs/reference/savepoint.md': crd('weir.dev_savepoints.yaml'),
