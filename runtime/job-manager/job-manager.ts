@@ -49,7 +49,10 @@ export interface JobManagerOptions {
   readonly timing?: JobManagerTiming
   /** @throws {WeirError} CFG_INVALID */
   openElection(): Election
-  /** Evaluates the job's module. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+  /**
+   * Evaluates the job's module.
+   * @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+   */
   plan(): Promise<PlannedJob>
   /** @throws {WeirError} STO_UNSAFE when the store does not guarantee what the log rests on. */
   probe(): Promise<void>
@@ -123,7 +126,7 @@ export class JobManager {
     }))
   }
 
-  /** The port for TaskManagers. Preparing and campaigning go on behind. */
+  /** Gives the port for TaskManagers. Preparing and campaigning continue in the background. */
   async open(): Promise<number> {
     const port = await this.registry.listen()
     this.#perform({ type: 'prepare' })
