@@ -155,6 +155,16 @@ describe('an attempt whose peer', () => {
     expect(leader.all('failed')).toEqual([])
   })
 
+  test('is cancelled alone is lost to the other one', async () => {
+    await using world = new TaskWorld()
+    const { leader, deploy } = await pair(world)
+    deploy()
+    await world.settle()
+    leader.send({ type: 'cancel', epoch: 1, attempt: '1.1', why: 'stray' }, 'tm-1')
+    await world.pass(1100)
+    expect(leader.last('failed')?.error.message).toMatch(/^TaskManager tm-2 lost .* with tm-1/)
+  })
+
   test('sends records hands them to the slot that they are for', async () => {
     await using world = new TaskWorld()
     const { first, second, deploy } = await pair(world)
@@ -374,6 +384,17 @@ describe('a snapshot', () => {
     await world.settle()
     release()
     await world.settle()
+    expect([leader.all('ack'), leader.all('decline')]).toEqual([[], []])
+  })
+
+  test('of an attempt that was cancelled meanwhile is not declined', async () => {
+    await using world = new TaskWorld()
+    const { leader, tm, slot } = await running(world)
+    tm.faults.refuse(creating('chk/'))
+    slot.say(snapshot(1, Buffer.alloc(30_000, 1)))
+    await world.pass(1000)
+    leader.send({ type: 'cancel', epoch: 1, attempt: '1.1', why: 'stopped' })
+    await world.pass(120_000)
     expect([leader.all('ack'), leader.all('decline')]).toEqual([[], []])
   })
 })

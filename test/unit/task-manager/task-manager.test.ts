@@ -185,6 +185,17 @@ describe('a TaskManager whose leader is lost', () => {
     expect(slot.terminated).toBe(false)
   })
 
+  test('and back at the same address under a new epoch does not give up either', async () => {
+    await using world = new TaskWorld()
+    const { leader, slot } = await running(world)
+    leader.drop()
+    leader.epoch = 2
+    await world.pass(1000)
+    leader.send({ type: 'adopt', epoch: 2, attempt: '1.1' })
+    await world.pass(600_000)
+    expect(slot.terminated).toBe(false)
+  })
+
   test('for longer than orphanTimeout stops its tasks', async () => {
     await using world = new TaskWorld()
     const { leader, slot, tm } = await running(world, { orphanTimeoutMs: 10_000 })
@@ -235,6 +246,20 @@ describe('a TaskManager that is told to go', () => {
     await world.settle()
     await leaving
     expect(leader.isConnected).toBe(false)
+  })
+
+  test('does not go because a standby is lost', async () => {
+    await using world = new TaskWorld()
+    const standby = await world.jobManager('jm-2', 0)
+    const { tm } = await running(world)
+    let gone = false
+    const leaving = tm.taskManager.leave('SIGTERM').then(() => (gone = true))
+    await world.pass(1000)
+    await standby.die()
+    await world.pass(1000)
+    expect(gone).toBe(false)
+    await world.pass(10_000)
+    await leaving
   })
 
   test('goes after ten seconds whatever the leader does', async () => {
