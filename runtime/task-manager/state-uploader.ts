@@ -13,7 +13,7 @@ import type { FromSlot } from '#runtime/task/slot-messages'
  * Files up to this size travel in the acknowledgement and lie in the manifest: one request fewer
  * for each small subtask.
  */
-export const INLINE_BYTES = 20 * 1024
+const INLINE_BYTES = 20 * 1024
 const UPLOAD_LIMIT_MS = 60_000
 
 export interface StateUploaderOptions {

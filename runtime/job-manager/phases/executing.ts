@@ -4,7 +4,7 @@ import type { At, Handlers, JobEventOf, Transition } from '../job-event.ts'
 import { attemptOf, type Deploying, type Phase, type PhaseOf, type Stopping } from '../job-phase.ts'
 import { fail, failureOf, lost, stay } from '../job-steps.ts'
 
-export type Executing = Deploying | PhaseOf<'Running'> | Stopping
+type Executing = Deploying | PhaseOf<'Running'> | Stopping
 
 function onLost(at: At<Executing>, { member, why, silentMs }: JobEventOf<'Lost'>): Transition {
   const { attempt } = at.phase

@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest'
 import type { Barrier } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
 import type { FromSlot } from '#runtime/task/slot-messages'
-import { INLINE_BYTES, StateUploader } from '#runtime/task-manager/state-uploader'
+import { StateUploader } from '#runtime/task-manager/state-uploader'
 import { WatchedClock } from '#test/kit/watched-clock'
 
 const ALL: readonly [number, number] = [0, 128]
-const LARGE = INLINE_BYTES + 1
+/** The largest file that travels in the acknowledgement, and one more byte. */
+const SMALL = 20 * 1024
+const LARGE = SMALL + 1
 
 function uploading(attempt = '1.1', objects = new MemoryObjects()) {
   const store = new MemoryStore({ objects, url: 'memory://job' })
@@ -47,9 +49,9 @@ const snapshot = (id: number, given: Given = {}): Extract<FromSlot, { type: 'sna
 describe('StateUploader', () => {
   test('sends small files in the acknowledgement and stores larger ones', async () => {
     const { uploader, objects } = uploading()
-    const bytes = randomBytes(INLINE_BYTES)
+    const bytes = randomBytes(SMALL)
     const small = await uploader.upload(snapshot(1, { bytes }), ALL)
-    expect(small.state.chain).toMatchObject([{ inline: bytes.toString('base64'), sizeBytes: INLINE_BYTES }])
+    expect(small.state.chain).toMatchObject([{ inline: bytes.toString('base64'), sizeBytes: SMALL }])
     expect(objects.list('')).toEqual([])
     const large = await uploader.upload(snapshot(2), ALL)
     expect(large.state.chain).toMatchObject([{ key: 'chk/2-1/count-0-1.1.state', sizeBytes: LARGE }])

@@ -4,7 +4,10 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { planJob, readModule, type PlannedJob } from '#runtime/job-manager/plan-job'
+import { buildPlan } from '#runtime/graph/execution-plan'
+import { buildGraph } from '#runtime/graph/job-definition'
+import { loadJobModule } from '#runtime/graph/load-module'
+import { readModule, type PlannedJob } from '#runtime/job-manager/plan-job'
 import type { FromSlot, SlotAssignment } from '#runtime/task/slot-messages'
 import type { SlotThread } from '#runtime/task-manager/slot-threads'
 import { workerSlots } from '#runtime/task-manager/worker-slots'
@@ -29,7 +32,10 @@ export default defineJob(({ env }) => {
 })
 `,
   )
-  return planJob({ module: await readModule(path, {}), parallelism: 1, maxParallelism: 128 })
+  const module = await readModule(path, {})
+  const graph = buildGraph(await loadJobModule(module), {})
+  const input = { module, parallelism: 1, maxParallelism: 128 }
+  return { ...input, plan: buildPlan(graph, input) }
 }
 
 const assignmentOf = ({ plan, module }: PlannedJob): SlotAssignment => ({
