@@ -5,7 +5,7 @@
  * it. What may pass is tried again.
  */
 import type { Clock, Timer } from '#runtime/base/clock'
-import { messageOf, toErrorData, WeirError } from '#runtime/base/errors'
+import { invariant, messageOf, toErrorData, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { CommitLog } from '#runtime/commit-log/commit-log'
 import type { Term } from '#runtime/commit-log/term'
@@ -280,7 +280,8 @@ export class JobManager {
     const { run, id: leader } = config
     try {
       const { signal } = opening
-      const term = await (this.#log as CommitLog).openEpoch({ run, leader, floor, signal })
+      invariant(this.#log !== undefined, 'elected before the log was read')
+      const term = await this.#log.openEpoch({ run, leader, floor, signal })
       if (signal.aborted) return void term.end(signal.reason as WeirError)
       this.#term = term
       this.#electMs = clock.monotonic() - start
@@ -293,10 +294,12 @@ export class JobManager {
 
   #lead(): void {
     const { config, stores, clock, random, logger, timing, onChange } = this.#options
-    const term = this.#term as Term
+    const term = this.#term
+    const planned = this.#planned
+    invariant(term !== undefined && planned !== undefined, 'leads without a term or a plan')
     const master = new JobMaster({
       config,
-      planned: this.#planned as PlannedJob,
+      planned,
       term,
       electMs: this.#electMs,
       stores,
