@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crdReference } from './crd-reference.ts'
 import { errorReference } from './error-reference.ts'
+import { jobPhases } from './job-phases.ts'
 import { metricReference } from './metric-reference.ts'
 import { repositoryRoot } from '#tools/repository-root'
 
@@ -14,6 +15,7 @@ const crd = (file: string) => (): string =>
   crdReference(readFileSync(join(repositoryRoot, 'crds', file), 'utf8'))
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorReference,
+  'docs/reference/job-phases.md': jobPhases,
   'docs/reference/metrics.md': metricReference,
   'docs/reference/stream-job.md': crd('weir.dev_streamjobs.yaml'),
   'docs/reference/savepoint.md': crd('weir.dev_savepoints.yaml'),

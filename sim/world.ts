@@ -1,7 +1,10 @@
-import { VirtualClock } from './virtual-clock.ts'
+import { TestClock } from '#runtime/testing/test-clock'
 import type { Service } from './caller.ts'
 import { Coverage } from './coverage.ts'
 import { Random } from './random.ts'
+
+/** Where wall clocks stand at the start of every run. */
+const START_MS = Date.UTC(2030, 0, 1)
 
 export interface WorldOptions {
   readonly seed: number
@@ -11,7 +14,7 @@ export interface WorldOptions {
 
 /** Time, chance, the story and what went wrong: shared by everything in one simulated run. */
 export class World {
-  readonly clock = new VirtualClock()
+  readonly clock = new TestClock(START_MS)
   readonly random: Random
   readonly coverage = new Coverage()
   readonly violations: string[] = []

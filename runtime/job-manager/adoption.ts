@@ -27,7 +27,7 @@ export type AdoptionDecision =
   | { readonly kind: 'deploy'; readonly why: string }
 
 /**
- * Whether a new leader may go on with what runs: if and only if every planned subtask runs exactly
+ * Whether a new leader may take over what runs: if and only if every planned subtask runs exactly
  * once, in the attempt and with the plan of the last DEPLOY. Then no task notices the change of
  * leader; else the job is deployed anew from the log. Pure.
  */

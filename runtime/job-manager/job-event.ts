@@ -123,7 +123,7 @@ export type JobEvent =
   | { readonly type: 'TimeOut' }
   | { readonly type: 'TermOver'; readonly error: WeirError }
 
-export type JobEventType = JobEvent['type']
+type JobEventType = JobEvent['type']
 export type JobEventOf<E extends JobEventType> = Extract<JobEvent, { type: E }>
 
 /** A refusal changes nothing about the job. */

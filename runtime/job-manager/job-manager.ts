@@ -5,7 +5,7 @@
  * it. What may pass is tried again.
  */
 import type { Clock, Timer } from '#runtime/base/clock'
-import { messageOf, toErrorData, WeirError } from '#runtime/base/errors'
+import { invariant, messageOf, toErrorData, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { CommitLog } from '#runtime/commit-log/commit-log'
 import { COMPACTION, type CompactionOptions } from '#runtime/commit-log/log-compaction'
@@ -53,7 +53,10 @@ export interface JobManagerOptions {
   readonly timing?: JobManagerTiming
   /** @throws {WeirError} CFG_INVALID */
   openElection(): Election
-  /** Evaluates the job's module. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT */
+  /**
+   * Evaluates the job's module.
+   * @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+   */
   plan(): Promise<PlannedJob>
   /** @throws {WeirError} STO_UNSAFE when the store does not guarantee what the log rests on. */
   probe(): Promise<void>
@@ -128,7 +131,7 @@ export class JobManager {
     }))
   }
 
-  /** The port for TaskManagers. Preparing and campaigning go on behind. */
+  /** Gives the port for TaskManagers. Preparing and campaigning continue in the background. */
   async open(): Promise<number> {
     const port = await this.registry.listen()
     this.#perform({ type: 'prepare' })
@@ -289,7 +292,8 @@ export class JobManager {
     const { run, id: leader } = config
     try {
       const { signal } = opening
-      const term = await (this.#log as CommitLog).openEpoch({ run, leader, floor, signal })
+      invariant(this.#log !== undefined, 'elected before the log was read')
+      const term = await this.#log.openEpoch({ run, leader, floor, signal })
       if (signal.aborted) return void term.end(signal.reason as WeirError)
       this.#term = term
       this.#electMs = clock.monotonic() - start
@@ -302,10 +306,12 @@ export class JobManager {
 
   #lead(): void {
     const { config, stores, clock, random, logger, timing, onChange } = this.#options
-    const term = this.#term as Term
+    const term = this.#term
+    const planned = this.#planned
+    invariant(term !== undefined && planned !== undefined, 'leads without a term or a plan')
     const master = new JobMaster({
       config,
-      planned: this.#planned as PlannedJob,
+      planned,
       term,
       electMs: this.#electMs,
       stores,

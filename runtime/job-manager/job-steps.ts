@@ -148,7 +148,7 @@ export function appendClose({ settings, state }: At, { outcome, waits }: Closing
 export const retryDelay = ({ settings, moment }: At, tries: number): number =>
   backoffDelay(settings.timing.retry, tries, moment.random)
 
-/** What failed in a process that goes on. */
+/** What failed in a process that runs on. */
 export function failureOf(error: ErrorData, of: Partial<Omit<Failure, 'error'>> = {}): Failure {
   return { subtask: undefined, taskManager: undefined, processLost: false, detectMs: 0, ...of, error }
 }

@@ -7,7 +7,7 @@ import { close, stay } from './job-steps.ts'
 
 const CERTAIN: Waits = { settled: true, logged: true }
 
-/** The stop waits, to be answered when it is known how the run goes on, or when it has ended. */
+/** The stop waits until it is known how the run continues, or until it has ended. */
 export const holdStop = ({ state }: At, stop: StopRequest): Transition =>
   stay({ ...state, stops: [...state.stops, stop] })
 
@@ -54,7 +54,7 @@ export function failStops(state: JobState, stops: readonly StopRequest[], error:
   return { state: { ...state, stops: state.stops.filter((stop) => !stops.includes(stop)) }, effects }
 }
 
-/** The stops that waited are asked for again, now that it is known how the run goes on. */
+/** The stops that waited are asked for again, now that it is known how the run continues. */
 export function raiseStops({ state, effects, raised = [] }: Transition): Transition {
   const stops = state.stops.map((stop) => ({ type: 'StopRequested', stop }) as const)
   return { state: { ...state, stops: [] }, effects, raised: [...raised, ...stops] }

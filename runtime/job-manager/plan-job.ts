@@ -44,32 +44,20 @@ export async function readModule(
 export async function planJob(input: PlanInput): Promise<PlannedJob> {
   const worker = new Worker(entryUrl('./plan-thread', import.meta.url), { workerData: input, name: 'plan' })
   const { promise, resolve, reject } = Promise.withResolvers<PlanAnswer>()
-  const limit = systemClock.after(PLAN_LIMIT_MS, () =>
-    reject(
-      new WeirError(
-        'USR_TIMEOUT',
-        `${input.module.name} did not finish building its graph within ${PLAN_LIMIT_MS} ms. The function given to defineJob must only build the graph.`,
-      ),
-    ),
-  )
+  const { name } = input.module
+  const limit = systemClock.after(PLAN_LIMIT_MS, () => {
+    const text = `${name} did not finish building its graph within ${PLAN_LIMIT_MS} ms.`
+    reject(new WeirError('USR_TIMEOUT', `${text} The function given to defineJob must only build the graph.`))
+  })
   worker.once('message', resolve)
-  worker.once('error', (error) =>
-    reject(
-      new WeirError(
-        'CFG_MODULE',
-        `${input.module.name} failed while building its graph: ${messageOf(error)}`,
-        { cause: error },
-      ),
-    ),
-  )
-  worker.once('exit', (code) =>
-    reject(
-      new WeirError(
-        'CFG_MODULE',
-        `${input.module.name} ended the process (code ${code}) while building its graph`,
-      ),
-    ),
-  )
+  worker.once('error', (cause) => {
+    const text = `${name} failed while building its graph: ${messageOf(cause)}`
+    reject(new WeirError('CFG_MODULE', text, { cause }))
+  })
+  worker.once('exit', (code) => {
+    const text = `${name} ended the process (code ${code}) while building its graph`
+    reject(new WeirError('CFG_MODULE', text))
+  })
   try {
     const answer = await promise
     if ('error' in answer) throw fromErrorData(answer.error)

@@ -16,7 +16,8 @@ interface Closed {
 
 /**
  * What somebody who asked for a stop is told once the run has ended: what it left, from the log. An
- * ending that is not what was asked for (another stop came first) is a failure of the request. Pure.
+ * ending that is not what was asked for (another stop came first) is a failure of the request.
+ * Pure.
  */
 export function stopResult(
   stop: StopRequest,

@@ -7,7 +7,7 @@ import { WeirError } from '#runtime/base/errors'
 import type { Connection, ConnectionHandlers } from './transport.ts'
 
 /** Longer frames are refused: no peer of Weir sends one. */
-export const MAX_FRAME_BYTES = 256 * 1024 * 1024
+const MAX_FRAME_BYTES = 256 * 1024 * 1024
 /** Longer first frames of an accepted connection are refused (N4). */
 export const MAX_GREETING_BYTES = 4096
 

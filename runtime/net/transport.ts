@@ -12,7 +12,7 @@ export interface Connection {
   /** Address of the other end, for people. */
   readonly remote: string
   readonly closed: boolean
-  /** Queues one frame made of the parts, which must not change afterwards. After `close` a no-op. */
+  /** Queues one frame of the parts, which must not change afterwards. After `close` a no-op. */
   send(...parts: readonly Uint8Array[]): void
   /** Ends the connection after what was sent; no frame is handed over any more. */
   close(): void
@@ -39,7 +39,9 @@ export interface Transport {
     at: { readonly host: string; readonly port: number },
     accept: (connection: Connection) => ConnectionHandlers,
   ): Promise<Listener>
-  /** Dials `host:port` or `[v6]:port`. Failure is told by `onClose`. @throws {WeirError} CFG_INVALID */
+  /**
+   * Dials `host:port` or `[v6]:port`. Failure is told by `onClose`. @throws {WeirError} CFG_INVALID
+   */
   connect(address: string, handlers: ConnectionHandlers): Connection
   /** `ip:port` of every address that a host name stands for. Rejects when it is not known. */
   resolve(address: string): Promise<readonly string[]>

@@ -80,7 +80,7 @@ function isSame(path: string, own: RestorePoint, store: CheckpointStore): boolea
 
 /**
  * The log of the job whose newest point this is, if that job has ended; undefined otherwise, also
- * where its log cannot be found from the path. A job that may go on is never taken over.
+ * where its log cannot be found from the path. A job that may continue is never taken over.
  */
 async function endedSource(path: string, manifest: Manifest, stores: Stores): Promise<LogState | undefined> {
   const root = /^(.+)\/savepoints\/[^/]+$/.exec(trimmed(path))?.[1] ?? locateManifest(path).root

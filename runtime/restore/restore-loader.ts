@@ -95,7 +95,7 @@ class SharedReader {
   }
 
   async #read(file: StateFile): Promise<Uint8Array> {
-    if (this.#active === PARALLEL_READS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    while (this.#active === PARALLEL_READS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#active++
     try {
       const { onRead, ...retry } = this.#options

@@ -84,10 +84,9 @@ async function readFile(store: CheckpointStore, file: StateFile, directory = '')
     file.key === undefined
       ? `a file inlined in the manifest (written by checkpoint ${file.writtenBy})`
       : keyUrl(store.url, `${directory}${file.key}`)
-  throw new WeirError(
-    'STO_CORRUPT',
-    `${name} is damaged: ${bytes.byteLength} bytes with SHA-256 ${sha256}, the manifest says ${file.sizeBytes} bytes with ${file.sha256}.`,
-  )
+  const found = `${bytes.byteLength} bytes with SHA-256 ${sha256}`
+  const expected = `the manifest says ${file.sizeBytes} bytes with ${file.sha256}`
+  throw new WeirError('STO_CORRUPT', `${name} is damaged: ${found}, ${expected}.`)
 }
 
 /**
@@ -123,12 +122,16 @@ export function checkRestorable(
   if (manifest.maxParallelism !== plan.maxParallelism)
     throw new WeirError(
       'CKP_RESTORE',
-      `Cannot restore ${url}: it was taken with maxParallelism ${manifest.maxParallelism}, the job has ${plan.maxParallelism}. maxParallelism cannot change once state exists: set it back to ${manifest.maxParallelism}.`,
+      `Cannot restore ${url}: it was taken with maxParallelism ${manifest.maxParallelism}, the job has ` +
+        `${plan.maxParallelism}. maxParallelism cannot change once state exists: set it back to ` +
+        `${manifest.maxParallelism}.`,
     )
   const { unmatched } = matchUids(manifest, plan)
   if (unmatched.length > 0 && !allowNonRestoredState)
     throw new WeirError(
       'CKP_RESTORE',
-      `Cannot restore ${url}: it holds state of ${unmatched.map((u) => JSON.stringify(u)).join(', ')}, which no operator of the job takes over. Keep the uid, name the old one in \`formerly\`, or set allowNonRestoredState to drop that state.`,
+      `Cannot restore ${url}: it holds state of ${unmatched.map((u) => JSON.stringify(u)).join(', ')}, ` +
+        'which no operator of the job takes over. Keep the uid, name the old one in `formerly`, or set ' +
+        'allowNonRestoredState to drop that state.',
     )
 }

@@ -123,7 +123,7 @@ export class Execution {
     return this.#state.kind === 'Deploying' ? this.#progress : undefined
   }
 
-  /** Restores, connects and opens everything; answers `deployed` or `deployFailed`. Never rejects. */
+  /** Restores, connects, opens everything; tells `deployed` or `deployFailed`. Never rejects. */
   async deploy(): Promise<void> {
     for (const slot of this.#slots) this.#threads.set(slot, this.#options.takeThread())
     try {
@@ -138,7 +138,7 @@ export class Execution {
     this.#broadcast({ type: 'start' })
   }
 
-  /** What a new leader needs to know to go on with this attempt. */
+  /** What a new leader needs to know to take this attempt over. */
   report(): ExecutionReport {
     const { kind } = this.#state
     const state = kind === 'Deployed' ? 'Deploying' : kind === 'Canceled' ? 'Failed' : kind

@@ -15,6 +15,7 @@ export interface LinkOptions {
   /** Said to each JobManager on connecting. */
   hello(): FromTaskManager
   onMessage(link: Link, message: FromJobManager): void
+  /** A connection that stood is gone; dials that fail are not told. */
   onLost(link: Link): void
 }
 
@@ -74,10 +75,11 @@ export class Link {
   }
 
   #lost(): void {
+    const wasUp = this.#isUp
     this.#connection = undefined
-    // A dial that fails is no news: the time without a JobManager is being counted already.
-    if (this.#isUp) this.#options.onLost(this)
     this.#isUp = false
+    // A dial that fails is no news: the time without a JobManager is being counted already.
+    if (wasUp) this.#options.onLost(this)
     if (this.#closed) return
     this.#retry = this.#options.clock.after(this.#delayMs, () => this.open())
     this.#delayMs = Math.min(MAX_RETRY_MS, this.#delayMs * 2)

@@ -48,10 +48,9 @@ export function decodeParcel(bytes: Uint8Array<ArrayBuffer>): { slot: number; pa
     }
     return { slot, parcel: { frames, credits } }
   } catch (cause) {
-    throw new WeirError(
-      'NET_REFUSED',
-      `A data frame of ${bytes.byteLength} bytes cannot be decoded: the peer is not a Weir TaskManager of this version`,
-      { cause },
-    )
+    const text = `A data frame of ${bytes.byteLength} bytes cannot be decoded`
+    throw new WeirError('NET_REFUSED', `${text}: the peer is not a Weir TaskManager of this version`, {
+      cause,
+    })
   }
 }

@@ -196,7 +196,7 @@ export class TaskManager {
     void execution.deploy()
   }
 
-  /** Another JobManager leads and goes on with what runs here: no record notices. */
+  /** Another JobManager leads and takes over what runs here: no record notices. */
   #adopt(link: Link, epoch: number, execution: Execution | undefined): void {
     if (execution !== undefined) {
       this.#orphan?.cancel()

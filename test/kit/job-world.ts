@@ -2,20 +2,21 @@ import { silentLogger } from '#runtime/base/logger'
 import { CommitLog } from '#runtime/commit-log/commit-log'
 import type { LogState } from '#runtime/commit-log/log-state'
 import { logRecord, type LogBody } from '#runtime/contract/checkpoint-records'
+import type { JobIdentity } from '#runtime/contract/job-options'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { jobManagerConfig } from '#runtime/contract/process-config'
 import type { OperationView } from '#runtime/contract/rest'
 import { JobManager, type JobManagerOptions } from '#runtime/job-manager/job-manager'
 import type { JobMaster } from '#runtime/job-manager/job-master'
 import type { PlannedJob } from '#runtime/job-manager/plan-job'
-import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
-import type { Stores } from '#runtime/storage/stores'
+import type { MemoryOperation } from '#runtime/storage/memory-store'
 import { JOB } from './commit-log.ts'
+import { MemoryDisk } from './memory-stores.ts'
 import { MemoryTransport } from './memory-transport.ts'
 import { ScriptedElection } from './scripted-election.ts'
 import { ScriptedTaskManager, TOKEN } from './scripted-task-manager.ts'
-import { StoreFaults } from './store-faults.ts'
-import { settled } from '#sim/virtual-clock'
+import { anything, StoreFaults } from './store-faults.ts'
+import { settled } from '#runtime/testing/test-clock'
 import { WatchedClock } from './watched-clock.ts'
 
 /** A plan of one source that is a sink as well. */
@@ -38,10 +39,13 @@ export interface CandidateOptions {
   readonly id?: string
   readonly run?: number
   readonly slots?: number
+  readonly job?: JobIdentity
   readonly plan?: ExecutionPlan
   readonly restore?: object
   readonly restart?: object
   readonly checkpoint?: object
+  /** Called before each request to the store. */
+  readonly watch?: (operation: MemoryOperation, key: string) => void
   readonly options?: Partial<JobManagerOptions>
 }
 
@@ -92,9 +96,9 @@ export class Candidate {
 export class JobWorld implements AsyncDisposable {
   readonly clock = new WatchedClock()
   readonly transport = new MemoryTransport()
-  /** By URL of the store. */
-  readonly objects = new MemoryObjects(() => this.clock.now())
-  readonly #elsewhere = new Map<string, MemoryObjects>()
+  readonly disk = new MemoryDisk(() => this.clock.now())
+  /** Of the job's own storage. */
+  readonly objects = this.disk.own
   readonly #candidates: Candidate[] = []
   readonly #taskManagers: ScriptedTaskManager[] = []
   readonly #rejections: unknown[] = []
@@ -114,7 +118,7 @@ export class JobWorld implements AsyncDisposable {
   async candidate(given: CandidateOptions = {}): Promise<Candidate> {
     const { id = 'jm-1', run = 1, slots = 1, plan = planOf(slots), restore, restart, checkpoint } = given
     const config = jobManagerConfig.parse({
-      job: JOB,
+      job: given.job ?? JOB,
       run,
       id,
       module: { path: 'job.ts' },
@@ -127,6 +131,8 @@ export class JobWorld implements AsyncDisposable {
       checkpoint: checkpoint ?? {},
     })
     const faults = new StoreFaults()
+    const { watch } = given
+    if (watch !== undefined) faults.watch(anything, watch)
     const elections: ScriptedElection[] = []
     const planned: PlannedJob = {
       plan,
@@ -137,7 +143,7 @@ export class JobWorld implements AsyncDisposable {
     const jobManager = new JobManager({
       config,
       token: TOKEN,
-      stores: this.stores(faults),
+      stores: this.disk.stores(faults),
       transport: this.transport,
       clock: this.clock,
       random: this.random,
@@ -192,21 +198,12 @@ export class JobWorld implements AsyncDisposable {
     return { leader, taskManagers, tm: taskManagers[0] as ScriptedTaskManager }
   }
 
-  stores(faults = new StoreFaults()): Stores {
-    const at = (url: string): MemoryStore => {
-      const objects = url === 'file:///job' ? this.objects : (this.#elsewhere.get(url) ?? new MemoryObjects())
-      this.#elsewhere.set(url, objects)
-      return new MemoryStore({ objects, url, hooks: faults })
-    }
-    return { own: at('file:///job'), at }
-  }
-
   settle(): Promise<void> {
-    return this.clock.advance(0)
+    return this.clock.runFor(0)
   }
 
   pass(ms: number): Promise<void> {
-    return this.clock.advance(ms)
+    return this.clock.runFor(ms)
   }
 
   /** Lets time pass until `check` holds. */
@@ -223,7 +220,7 @@ export class JobWorld implements AsyncDisposable {
   /** As a reader of the store sees it. */
   async log(): Promise<LogState> {
     const { clock, random } = this
-    const store = new MemoryStore({ objects: this.objects, url: 'file:///job' })
+    const { own: store } = this.disk.stores()
     return (await CommitLog.open({ store, clock, random, logger: silentLogger })).state
   }
 

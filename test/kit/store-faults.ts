@@ -44,9 +44,9 @@ export class StoreFaults implements MemoryHooks {
   }
 
   /** Called before each matching request. */
-  watch(match: Match, seen: () => void): () => void {
+  watch(match: Match, seen: (operation: MemoryOperation, key: string) => void): () => void {
     return add(this.#before, (...call) => {
-      if (match(...call)) seen()
+      if (match(...call)) seen(...call)
     })
   }
 

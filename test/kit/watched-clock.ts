@@ -1,8 +1,8 @@
 import type { Timer } from '#runtime/base/clock'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 
 /** Virtual time that knows which timers are still to fire, and who set them. */
-export class WatchedClock extends VirtualClock {
+export class WatchedClock extends TestClock {
   readonly #pending = new Map<Timer, string>()
 
   override after(delayMs: number, run: () => void): Timer {

@@ -5,6 +5,7 @@ import { ERROR_CODES } from '#runtime/base/errors'
 import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
 import { repositoryRoot } from '#tools/repository-root'
 import { errorReference } from '../../scripts/error-reference.ts'
+import { jobPhases } from '../../scripts/job-phases.ts'
 
 const page = (path: string): string => readFileSync(join(repositoryRoot, path), 'utf8')
 
@@ -17,5 +18,11 @@ describe('docs/errors.md', () => {
     expect(listed.toSorted()).toEqual(
       [...Object.keys(ERROR_CODES), ...Object.keys(FAILURE_REASONS)].toSorted(),
     )
+  })
+})
+
+describe('docs/reference/job-phases.md', () => {
+  test('is what npm run gen writes', () => {
+    expect(page('docs/reference/job-phases.md')).toBe(jobPhases())
   })
 })

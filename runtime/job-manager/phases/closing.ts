@@ -44,7 +44,7 @@ export const CLOSED: Handlers<PhaseOf<'Closed'>> = {
   StopRequested: (at, { stop }) => stay(at.state, answerStop(stop, outcomeOf(at.phase.outcome))),
 }
 
-/** The term is over: nobody can say any more how the run goes on. */
+/** The term is over: nobody here can say any more how the run continues. */
 export const OVER: Handlers<PhaseOf<'Over'>> = {
   StopRequested: (at, { stop }) =>
     stay(at.state, answerStop(stop, { kind: 'failed', error: at.phase.error })),

@@ -111,7 +111,7 @@ function onDeployed(at: At<Deploying>, { member, attempt }: JobEventOf<'Deployed
   return onAllDeployed({ ...at, phase: further })
 }
 
-/** Sinks have committed what they restored. Where the run is to end, that was all there was to do. */
+/** Sinks have committed what they restored: all there was to do where the run is to end. */
 function onAllDeployed(at: At<Deploying>): Transition {
   const { phase, settings, state, moment } = at
   const { attempt, point } = phase

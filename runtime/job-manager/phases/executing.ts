@@ -1,10 +1,10 @@
-/** What the phases of an attempt that is under way share, and what is said by those that are not. */
+/** What the phases share in which an attempt is under way; and what others do about strays. */
 import { uses, type Attempt } from '../attempt.ts'
 import type { At, Handlers, JobEventOf, Transition } from '../job-event.ts'
 import { attemptOf, type Deploying, type Phase, type PhaseOf, type Stopping } from '../job-phase.ts'
 import { fail, failureOf, lost, stay } from '../job-steps.ts'
 
-export type Executing = Deploying | PhaseOf<'Running'> | Stopping
+type Executing = Deploying | PhaseOf<'Running'> | Stopping
 
 function onLost(at: At<Executing>, { member, why, silentMs }: JobEventOf<'Lost'>): Transition {
   const { attempt } = at.phase

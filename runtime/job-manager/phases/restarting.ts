@@ -1,4 +1,4 @@
-/** Restarting: what was in doubt becomes certain, then the log says from where the job goes on. */
+/** Restarting: what was in doubt becomes certain, then the log says where the job continues. */
 import type { At, Handlers, Transition } from '../job-event.ts'
 import type { Restarting } from '../job-phase.ts'
 import { andThen, deployOrWait, stay } from '../job-steps.ts'

@@ -1,5 +1,5 @@
 /**
- * Running, and how it comes about and ends: a TaskManager that leaves is left in an orderly way, the
+ * Running, how it begins and how it ends: a TaskManager that leaves is left in an orderly way; the
  * end of the data and a stop lead to the last checkpoint.
  */
 import { hasFinished, uses, withCommitted, withFinished, type Attempt } from '../attempt.ts'

@@ -68,7 +68,7 @@ function onCommitted(at: At<Stopping>, event: JobEventOf<'SubtaskCommitted'>): T
   return closeIfCommitted({ ...at, phase: { ...phase, attempt } })
 }
 
-/** Counts only if the stop is refused and the job goes on. */
+/** Counts only if the stop is refused and the job runs on. */
 function onFinished(at: At<Stopping>, event: JobEventOf<'SubtaskFinished'>): Transition {
   const { phase, state } = at
   if (event.attempt !== phase.attempt.id) return stay(state)

@@ -9,7 +9,7 @@ import type { Barrier } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
 import { MAX_CHAIN_LENGTH } from '#runtime/task/subtask-snapshot'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 import { subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
 import { append, deployBody, JOB, leadLog } from '#test/kit/commit-log'
 
@@ -36,7 +36,7 @@ function heapUsed(): number {
  * its files written, and now and then another leader goes on.
  */
 class SmallJob {
-  readonly clock = new VirtualClock()
+  readonly clock = new TestClock()
   readonly objects = new MemoryObjects(() => this.clock.now())
   readonly most = { objects: 0, manifestBytes: 0, snapshotBytes: 0, recordBytes: 0 }
   completed = 0

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { type Clock, sleep } from '#runtime/base/clock'
 import type { Term } from '#runtime/commit-log/term'
 import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 import { append, checkpointBody, deployBody, leadLog, openLog } from '#test/kit/commit-log'
 
 const INTERVAL_MS = 10_000
@@ -41,7 +41,7 @@ class SteadyJob {
 
 /** A store whose requests take time, and what was asked of it. */
 function slowStore(objects: MemoryObjects) {
-  const clock = new VirtualClock()
+  const clock = new TestClock()
   const requests: string[] = []
   const hooks = {
     before: (operation: string) => {

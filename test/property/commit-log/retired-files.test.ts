@@ -15,7 +15,7 @@ import {
   savepointDirectory,
   stateFileKey,
 } from '#runtime/storage/paths'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 import { manifestOf } from '#test/kit/checkpoint'
 import { append, checkpointBody, deployBody, leadLog } from '#test/kit/commit-log'
 
@@ -66,7 +66,7 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
 type StepOf<K extends Step['what']> = Extract<Step, { what: K }>
 
 class Job {
-  readonly clock = new VirtualClock()
+  readonly clock = new TestClock()
   readonly objects = new MemoryObjects(() => this.clock.now())
   readonly counts = { 'shared manifests': 0, orphans: 0, 'spare copies': 0, pinned: 0 }
   readonly #store = new MemoryStore({ objects: this.objects })
@@ -122,7 +122,7 @@ class Job {
         return this.deploy({ kind: 'checkpoint', id, manifest, sha256 })
       }
       case 'time':
-        return this.clock.advance(step.ms)
+        return this.clock.runFor(step.ms)
     }
   }
 
@@ -199,7 +199,7 @@ class Job {
 
   /** While a checkpoint is in flight, timers fire: what it has written must stay. */
   async #meanwhile(): Promise<void> {
-    await this.clock.advance(this.#id % 3 === 0 ? GRACE : SECOND)
+    await this.clock.runFor(this.#id % 3 === 0 ? GRACE : SECOND)
     this.check()
   }
 

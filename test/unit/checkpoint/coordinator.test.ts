@@ -7,7 +7,7 @@ import type { StateFile, SubtaskState } from '#runtime/contract/checkpoint-recor
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { MemoryObjects, MemoryStore, type MemoryHooks } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 import { manifestOf, subtaskAck, subtaskDecline } from '#test/kit/checkpoint'
 import { append, deployBody, JOB, leadLog } from '#test/kit/commit-log'
 
@@ -28,10 +28,10 @@ const defaults = { intervalMs: 1000, timeoutMs: 5000, minPauseMs: 100, tolerable
 
 async function setup(
   overrides: Partial<typeof defaults> = {},
-  restart?: { objects: MemoryObjects; clock: VirtualClock },
+  restart?: { objects: MemoryObjects; clock: TestClock },
   storesElsewhere = true,
 ) {
-  const clock = restart?.clock ?? new VirtualClock()
+  const clock = restart?.clock ?? new TestClock()
   const objects = restart?.objects ?? new MemoryObjects(() => clock.now())
   const elsewhere = new MemoryObjects()
   const hooks: MemoryHooks = {}
@@ -70,7 +70,7 @@ async function setup(
     const attempt = `${term.epoch}.${n}`
     await append(term, deployBody(attempt, { restoreFrom: term.state.restorePoint }))
     coordinator.start({ ...plan, attempt, isRestored: false, highestId: 0 })
-    await clock.advance(0)
+    await clock.runFor(0)
     return attempt
   }
   const file = async (barrier: Barrier, subtask: SubtaskRef, attempt: string): Promise<StateFile> => {
@@ -111,11 +111,11 @@ async function setup(
       const own = { vertex, subtask, epoch, checkpointId: barrier.id, state, sizeBytes: 8, deltaBytes: 0 }
       coordinator.onAck(subtaskAck(own))
     }
-    await clock.advance(0)
+    await clock.runFor(0)
   }
   const ackAll = async (barrier: Barrier, change: Partial<SubtaskAck> = {}) => {
     for (const [vertex, subtask] of SUBTASKS) await ack(barrier, vertex, subtask, change)
-    await clock.advance(0)
+    await clock.runFor(0)
   }
   return {
     clock,
@@ -141,9 +141,9 @@ describe('CheckpointCoordinator', () => {
   test('triggers after an interval and completes when every subtask has acknowledged: manifest, record, then the tasks are told', async () => {
     const { clock, coordinator, seen, deploy, ack, ackAll, term, store } = await setup()
     const attempt = await deploy(1)
-    await clock.advance(999)
+    await clock.runFor(999)
     expect(seen.triggers).toEqual([])
-    await clock.advance(1)
+    await clock.runFor(1)
     expect(seen.triggers).toEqual([
       { epoch: 1, id: 1, base: 0, kind: 'checkpoint', directory: 'chk/1-1', stop: false, drain: false },
     ])
@@ -188,25 +188,25 @@ describe('CheckpointCoordinator', () => {
     const { clock, seen, deploy, ackAll, term, objects } = await setup()
     await deploy(1)
     for (let i = 0; i < 4; i++) {
-      await clock.advance(1000)
+      await clock.runFor(1000)
       await ackAll(seen.triggers[i]!)
     }
     expect(seen.triggers.map((b) => b.base)).toEqual([0, 1, 2, 3])
     expect(term.state.retained.map((c) => c.id)).toEqual([3, 4])
-    await clock.advance(60)
+    await clock.runFor(60)
     expect(new Set(objects.list('chk/').map((o) => o.key.split('/')[1]))).toEqual(new Set(['3-1', '4-1']))
   })
 
   test('while nothing changes a checkpoint is nothing but its record, which names the manifest of its base', async () => {
     const { clock, coordinator, seen, deploy, ackAll, ackUnchanged, term, objects } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackAll(seen.triggers[0]!)
     const [first] = term.state.retained
     const written = () => objects.list('chk/').map((o) => o.key)
     const before = written()
     for (let i = 1; i < 6; i++) {
-      await clock.advance(1000)
+      await clock.runFor(1000)
       await ackUnchanged(seen.triggers[i]!)
     }
     expect(seen.completes).toEqual([1, 2, 3, 4, 5, 6])
@@ -217,9 +217,9 @@ describe('CheckpointCoordinator', () => {
       { id: 6, base: 5, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
     ])
     expect(coordinator.details(6)).toMatchObject({ external_path: 'memory://job/chk/1-1', delta_size: 0 })
-    await clock.advance(60)
+    await clock.runFor(60)
     expect(written()).toEqual(before)
-    await clock.advance(940)
+    await clock.runFor(940)
     await ackAll(seen.triggers[6]!)
     expect(term.state.lastCheckpoint).toMatchObject({ id: 7, manifest: 'chk/7-1/manifest.json' })
   })
@@ -227,36 +227,36 @@ describe('CheckpointCoordinator', () => {
   test('a changed file on top of files of an older checkpoint is no foreign one, and a state that is gone is a change', async () => {
     const { clock, seen, deploy, ack, ackAll, ackUnchanged, acked, term } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackAll(seen.triggers[0]!)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackUnchanged(seen.triggers[1]!)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     const [source, zero] = [acked.get('source/0')!, acked.get('count/0')!]
     await ack(seen.triggers[2]!, 'source', 0, { state: source })
     await ack(seen.triggers[2]!, 'count', 0, { state: { ...zero, chain: [] } })
     await ack(seen.triggers[2]!, 'count', 1)
-    await clock.advance(0)
+    await clock.runFor(0)
     expect(term.state.lastCheckpoint).toMatchObject({ id: 3, manifest: 'chk/3-1/manifest.json' })
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ack(seen.triggers[3]!, 'source', 0, { state: source })
     await ack(seen.triggers[3]!, 'count', 0, { state: zero })
     await ack(seen.triggers[3]!, 'count', 1, { state: acked.get('count/1')! })
-    await clock.advance(0)
+    await clock.runFor(0)
     expect(seen.aborts).toEqual([4])
   })
 
   test('a new leader goes on from a checkpoint without changes, and adds another without writing', async () => {
     const one = await setup()
     await one.deploy(1)
-    await one.clock.advance(1000)
+    await one.clock.runFor(1000)
     await one.ackAll(one.seen.triggers[0]!)
-    await one.clock.advance(1000)
+    await one.clock.runFor(1000)
     await one.ackUnchanged(one.seen.triggers[1]!)
     one.coordinator.close()
     const two = await setup({}, one)
     two.coordinator.start({ ...plan, attempt: '1.1', isRestored: false, highestId: 2 })
-    await two.clock.advance(1000)
+    await two.clock.runFor(1000)
     expect(two.seen.triggers).toMatchObject([{ epoch: 2, id: 3, base: 2 }])
     await two.ackUnchanged(two.seen.triggers[0]!, one.acked)
     const manifest = 'chk/1-1/manifest.json'
@@ -269,13 +269,13 @@ describe('CheckpointCoordinator', () => {
   test('what a failed checkpoint left is deleted after an hour and a newer checkpoint', async () => {
     const { clock, seen, deploy, ack, ackAll, objects } = await setup({ intervalMs: 1_800_000 })
     await deploy(1)
-    await clock.advance(1_800_000)
+    await clock.runFor(1_800_000)
     await ack(seen.triggers[0]!, 'count', 0)
-    await clock.advance(1_800_000)
+    await clock.runFor(1_800_000)
     await ackAll(seen.triggers[1]!)
     expect(objects.list('chk/1-1/')).toHaveLength(1)
     for (let i = 2; i < 5; i++) {
-      await clock.advance(1_800_000)
+      await clock.runFor(1_800_000)
       await ackAll(seen.triggers[i]!)
     }
     expect(objects.list('chk/1-1/')).toEqual([])
@@ -284,7 +284,7 @@ describe('CheckpointCoordinator', () => {
   test('a file that is neither new nor of the base fails the checkpoint as CORRUPT_UPLOAD', async () => {
     const { clock, coordinator, seen, deploy, ack, term } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     const foreign: StateFile = {
       key: 'chk/9-9/x.state',
       sizeBytes: 1,
@@ -297,7 +297,7 @@ describe('CheckpointCoordinator', () => {
     await ack(seen.triggers[0]!, 'count', 1, {
       state: { subtask: 1, keyGroups: [64, 128], chain: [foreign] },
     })
-    await clock.advance(0)
+    await clock.runFor(0)
     expect(coordinator.phase).toBe('FAILED')
     expect(coordinator.lastFailure).toMatchObject({ id: 1, reason: 'CORRUPT_UPLOAD' })
     expect(term.state.lastCheckpoint).toBeUndefined()
@@ -307,12 +307,12 @@ describe('CheckpointCoordinator', () => {
   test('expiry and declines fail it; one more than tolerated in a row reaches the limit; a success in between starts over', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
-    await clock.advance(6000)
+    await clock.runFor(6000)
     expect(coordinator.lastFailure).toMatchObject({ id: 1, reason: 'CHECKPOINT_EXPIRED' })
     await ackAll(seen.triggers[1]!)
     expect(coordinator.consecutiveFailures).toBe(0)
     for (let i = 2; i < 4; i++) {
-      await clock.advance(1000)
+      await clock.runFor(1000)
       coordinator.onDecline(subtaskDecline({ checkpointId: seen.triggers[i]!.id }))
     }
     expect(seen.aborts).toEqual([1, 3, 4])
@@ -324,18 +324,18 @@ describe('CheckpointCoordinator', () => {
   test('late acknowledgements, those of another attempt and duplicates count for nothing, but their ids are never used again', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackAll({ ...seen.triggers[0]!, id: 40 })
     await ackAll(seen.triggers[0]!, { attempt: '1.9' })
     expect(coordinator.phase).toBe('EXECUTING')
-    await clock.advance(5000)
+    await clock.runFor(5000)
     expect(seen.triggers.map((b) => b.id)).toEqual([1, 41])
   })
 
   test('once the append was sent, neither expiry nor the loss of the attempt aborts it: it completes when the store answers', async () => {
     const { clock, hooks, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     let down = true
     hooks.before = (_, key) => {
       if (down && key.startsWith('log/')) throw lost()
@@ -344,13 +344,13 @@ describe('CheckpointCoordinator', () => {
     expect(coordinator.phase).toBe('COMMITTING')
     let stopped = false
     void coordinator.stop('TASK_FAILURE').then(() => (stopped = true))
-    await clock.advance(20_000)
+    await clock.runFor(20_000)
     expect(coordinator.phase).toBe('COMMITTING')
     expect([stopped, seen.aborts]).toEqual([false, []])
-    await clock.advance(100_000)
+    await clock.runFor(100_000)
     expect(coordinator.phase).toBe('COMMITTING')
     down = false
-    await clock.advance(5000)
+    await clock.runFor(5000)
     expect(coordinator.phase).toBe('COMPLETED')
     expect(stopped).toBe(true)
     expect(term.state.restorePoint).toMatchObject({ kind: 'checkpoint', id: 1 })
@@ -360,13 +360,13 @@ describe('CheckpointCoordinator', () => {
   test('an append whose answer was lost is recognised as its own', async () => {
     const { clock, hooks, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     let losses = 1
     hooks.after = (operation, key) => {
       if (operation === 'create' && key.startsWith('log/') && losses-- > 0) throw lost()
     }
     await ackAll(seen.triggers[0]!)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     expect(coordinator.counts.completed).toBe(1)
     expect(term.state.retained.map((c) => c.id)).toEqual([1])
   })
@@ -374,7 +374,7 @@ describe('CheckpointCoordinator', () => {
   test('a deposed coordinator cannot complete: its append is fenced, nothing is told to the tasks, requests are refused', async () => {
     const one = await setup()
     await one.deploy(1)
-    await one.clock.advance(1000)
+    await one.clock.runFor(1000)
     const asked = one.coordinator.request({ triggerId: 't', kind: 'savepoint' })
     const two = await setup({}, one)
     expect(two.term.epoch).toBe(2)
@@ -385,27 +385,27 @@ describe('CheckpointCoordinator', () => {
     await expect(one.coordinator.request({ triggerId: 'u', kind: 'checkpoint' })).rejects.toMatchObject({
       context: { reason: 'FENCED' },
     })
-    await one.clock.advance(10_000)
+    await one.clock.runFor(10_000)
     expect(one.seen.triggers).toHaveLength(1)
   })
 
   test('stop() aborts what is in flight, ids go on above it, and the next attempt starts without a base', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackAll(seen.triggers[0]!)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await coordinator.stop('TASK_FAILURE')
     expect([coordinator.phase, seen.aborts]).toEqual(['ABORTED', [2]])
     await deploy(2)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     expect(seen.triggers.at(-1)).toMatchObject({ id: 3, base: 0 })
   })
 
   test('a savepoint is full, in its own directory with relative keys, commits nothing, and is neither base nor restore point', async () => {
     const { clock, coordinator, seen, deploy, ackAll, term, store } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackAll(seen.triggers[0]!)
     const asked = coordinator.request({ triggerId: 't', kind: 'savepoint' })
     expect(coordinator.request({ triggerId: 't', kind: 'savepoint' })).toBe(asked)
@@ -429,7 +429,7 @@ describe('CheckpointCoordinator', () => {
     const manifest = await readManifest(store, 'savepoints/2-1/manifest.json', result.sha256)
     expect(manifest.vertices[0]?.subtasks[0]?.chain[0]?.key).not.toContain('/')
     expect(await coordinator.request({ triggerId: 't', kind: 'savepoint' })).toEqual(result)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     expect(seen.triggers[2]).toMatchObject({ id: 3, base: 1, kind: 'checkpoint' })
   })
 
@@ -440,7 +440,7 @@ describe('CheckpointCoordinator', () => {
     })
     await deploy(1)
     const asked = coordinator.request({ triggerId: 't', kind: 'savepoint' })
-    await clock.advance(5000)
+    await clock.runFor(5000)
     await expect(asked).rejects.toMatchObject({ context: { reason: 'CHECKPOINT_EXPIRED' } })
     expect(seen.limits).toEqual([])
     const again = coordinator.request({ triggerId: 't', kind: 'savepoint' })
@@ -485,7 +485,7 @@ describe('CheckpointCoordinator', () => {
       await it.deploy(1)
       const failed = it.coordinator.request(request('t'))
       await it.ack(it.seen.triggers[0]!, 'count', 0)
-      await it.clock.advance(5000)
+      await it.clock.runFor(5000)
       await expect(failed).rejects.toMatchObject({ context: { reason: 'CHECKPOINT_EXPIRED' } })
       const again = it.coordinator.request(request('t'))
       await it.ackAll(it.seen.triggers[1]!)
@@ -549,7 +549,7 @@ describe('CheckpointCoordinator', () => {
       { id: 1, end: 'Suspended', manifest: 'savepoints/before-upgrade/manifest.json' },
     ])
     expect(term.state.restorePoint).toMatchObject({ kind: 'savepoint' })
-    await clock.advance(10_000)
+    await clock.runFor(10_000)
     expect(seen.triggers).toHaveLength(1)
     await coordinator.stop('JOB_FAILURE')
     await expect(behind).rejects.toMatchObject({ context: { reason: 'JOB_FAILURE' } })
@@ -571,7 +571,7 @@ describe('CheckpointCoordinator', () => {
       expect(seen.completes).toEqual([1])
       expect(term.state.lastCheckpoint).toMatchObject({ end })
       expect(term.state.ending).toEqual({ status: end, id: 1 })
-      await clock.advance(10_000)
+      await clock.runFor(10_000)
       expect(seen.triggers).toHaveLength(1)
     },
   )
@@ -622,28 +622,28 @@ describe('CheckpointCoordinator', () => {
   test('a new leader that adopts the attempt tells the tasks of the last record again and builds on it', async () => {
     const one = await setup()
     await one.deploy(1)
-    await one.clock.advance(1000)
+    await one.clock.runFor(1000)
     await one.ackAll(one.seen.triggers[0]!)
     one.coordinator.close()
     const two = await setup({}, one)
     two.coordinator.start({ ...plan, attempt: '1.1', isRestored: false, highestId: 7 })
     expect(two.seen.completes).toEqual([1])
     expect(two.coordinator.history).toMatchObject([{ id: 1, status: 'COMPLETED', num_subtasks: 3 }])
-    await two.clock.advance(1000)
+    await two.clock.runFor(1000)
     expect(two.seen.triggers).toMatchObject([{ epoch: 2, id: 8, base: 1, directory: 'chk/8-2' }])
   })
 
   test('a definite refusal of the record by the store fails the checkpoint', async () => {
     const { clock, hooks, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
-    await clock.advance(1000)
+    await clock.runFor(1000)
     hooks.before = (operation, key) => {
       if (operation === 'create' && key.startsWith('log/')) throw new WeirError('STO_DENIED', 'read only')
     }
     await ackAll(seen.triggers[0]!)
     expect(coordinator.lastFailure).toMatchObject({ reason: 'FINALIZE_CHECKPOINT_FAILURE' })
     delete hooks.before
-    await clock.advance(1000)
+    await clock.runFor(1000)
     await ackAll(seen.triggers[1]!)
     expect(coordinator.counts).toMatchObject({ completed: 1, failed: 1 })
   })
@@ -655,7 +655,7 @@ describe('CheckpointCoordinator', () => {
     })
     await deploy(1)
     coordinator.close()
-    await clock.advance(5000)
+    await clock.runFor(5000)
     expect(seen.triggers).toEqual([])
     await expect(coordinator.request({ triggerId: 't', kind: 'checkpoint' })).rejects.toMatchObject({
       context: { reason: 'COORDINATOR_SHUTDOWN' },
@@ -669,7 +669,7 @@ describe('CheckpointCoordinator', () => {
       await it.deploy(1)
       const complete = async (times = 1) => {
         for (let i = 0; i < times; i++) {
-          await it.clock.advance(1000)
+          await it.clock.runFor(1000)
           await it.ackAll(it.seen.triggers.at(-1)!)
         }
       }
@@ -687,7 +687,7 @@ describe('CheckpointCoordinator', () => {
       expect(retained()).toEqual([1, 5, 6])
       expect(objects.list('chk/1-1/')).toHaveLength(4)
       await complete(7)
-      await clock.advance(60)
+      await clock.runFor(60)
       expect(retained()).toEqual([12, 13])
       expect(objects.list('chk/1-1/')).toEqual([])
     })
@@ -743,7 +743,7 @@ describe('CheckpointCoordinator', () => {
       await complete()
       const pinned = pin([1]).catch((error: unknown) => error)
       gate.resolve()
-      await clock.advance(0)
+      await clock.runFor(0)
       expect(await pinned).toMatchObject({ message: 'Cannot pin checkpoint 1: retained are 2, 3.' })
       expect(retained()).toEqual([2, 3])
     })

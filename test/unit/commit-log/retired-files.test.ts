@@ -6,7 +6,7 @@ import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import type { LogBody, StateFile } from '#runtime/contract/checkpoint-records'
 import { type MemoryHooks, MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
 import { manifestKey, stateFileKey } from '#runtime/storage/paths'
-import { VirtualClock } from '#sim/virtual-clock'
+import { TestClock } from '#runtime/testing/test-clock'
 import { manifestOf } from '#test/kit/checkpoint'
 import { append, checkpointBody, deployBody, leadLog, savepointBody } from '#test/kit/commit-log'
 
@@ -23,13 +23,13 @@ const keysOf = (id: number): string[] => [fileOf(id).key as string, `chk/${id}-1
 
 interface Setup {
   /** What an earlier leader left. */
-  readonly after?: { readonly objects: MemoryObjects; readonly clock: VirtualClock }
+  readonly after?: { readonly objects: MemoryObjects; readonly clock: TestClock }
   /** The store's clock. Default: goes with that of the process. */
   readonly storeNow?: () => number
 }
 
 async function setup({ after, storeNow }: Setup = {}) {
-  const clock = after?.clock ?? new VirtualClock()
+  const clock = after?.clock ?? new TestClock()
   const objects = after?.objects ?? new MemoryObjects(storeNow ?? (() => clock.now()))
   const requests: string[] = []
   const hooks: MemoryHooks = { before: (operation) => void requests.push(operation) }
@@ -64,13 +64,13 @@ describe('retired files', () => {
     await complete(1)
     await complete(2)
     await complete(3, { reuses: [1], retires: [1, 2] })
-    await clock.advance(GRACE - 1)
+    await clock.runFor(GRACE - 1)
     expect(files()).toHaveLength(6)
-    await clock.advance(1)
+    await clock.runFor(1)
     expect(files()).toEqual([fileOf(1).key, ...keysOf(3)])
     expect(term.state.retirements).toEqual([])
     await complete(4, { retires: [3] })
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toEqual(keysOf(4))
   })
 
@@ -79,13 +79,13 @@ describe('retired files', () => {
     await complete(1)
     await complete(2, { reuses: [1] })
     await complete(3, { retires: [1] })
-    await clock.advance(GRACE / 2)
+    await clock.runFor(GRACE / 2)
     await complete(4, { retires: [2] })
-    await clock.advance(GRACE / 2)
+    await clock.runFor(GRACE / 2)
     await complete(5)
     expect(files()).not.toContain(keysOf(1)[1])
     expect(files()).toContain(fileOf(1).key)
-    await clock.advance(GRACE / 2)
+    await clock.runFor(GRACE / 2)
     await complete(6)
     expect(files()).toEqual([3, 4, 5, 6].flatMap(keysOf))
   })
@@ -96,11 +96,11 @@ describe('retired files', () => {
     await idle(2, first)
     await idle(3, first, [1])
     await idle(4, first, [2])
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toEqual(keysOf(1))
     expect(term.state.retirements).toEqual([])
     await complete(5, { retires: [3, 4] })
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toEqual(keysOf(5))
   })
 
@@ -110,11 +110,11 @@ describe('retired files', () => {
     await idle(2, first)
     for (let id = 3; id < 10; id++) {
       await idle(id, first, [id - 2])
-      await clock.advance(GRACE)
+      await clock.runFor(GRACE)
     }
     requests.length = 0
     await idle(10, first, [8])
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(requests).toEqual(['create', 'list'])
   })
 
@@ -130,10 +130,10 @@ describe('retired files', () => {
     )
     await append(term, checkpointBody(3, 2, '2.1', { manifest: key, sha256 }))
     await retired.afterCheckpoint()
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toEqual([...keysOf(2), 'chk/3-2/manifest.json'])
     await old.retired.afterCheckpoint()
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toHaveLength(3)
   })
 
@@ -143,12 +143,12 @@ describe('retired files', () => {
     const { manifest, sha256 } = await complete(2, { reuses: [1], retires: [1] })
     const bytes = objects.get(manifest) as Uint8Array
     objects.overwrite(manifest, Buffer.from('{}'))
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toHaveLength(4)
     objects.overwrite(manifest, bytes)
     await readManifest(store, manifest, sha256)
     await complete(3, { retires: [2] })
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toEqual(keysOf(3))
   })
 
@@ -158,9 +158,9 @@ describe('retired files', () => {
     await complete(2)
     objects.overwrite(manifestKey('chk/1-1'), Buffer.from('{}'))
     await complete(3, { retires: [1, 2] })
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toEqual([fileOf(1).key, ...keysOf(3)])
-    await clock.advance(HOUR)
+    await clock.runFor(HOUR)
     await complete(4)
     expect(files()).toEqual([...keysOf(3), ...keysOf(4)])
   })
@@ -173,7 +173,7 @@ describe('retired files', () => {
     await append(term, { ...savepointBody(2, 'Suspended'), manifest: key, sha256 } as LogBody)
     await append(term, { kind: 'RETIRE', ids: [1], files: [] })
     await retired.afterCheckpoint()
-    await clock.advance(9 * 24 * HOUR)
+    await clock.runFor(9 * 24 * HOUR)
     expect(objects.list('chk/')).toEqual([])
     expect(objects.list('savepoints/').map((o) => o.key)).toEqual([key])
   })
@@ -183,14 +183,14 @@ describe('orphans', () => {
   test('are deleted after the first checkpoint of a leader, and looked for once an hour from then on', async () => {
     const { clock, store, complete, files, requests } = await setup()
     await store.create('chk/1-1/count-0-1.1.state', Buffer.from('left'))
-    await clock.advance(HOUR)
+    await clock.runFor(HOUR)
     await complete(2)
     expect(files()).toEqual(keysOf(2))
     await store.create('chk/3-1/count-0-1.1.state', Buffer.from('left'))
     requests.length = 0
     await complete(4)
     expect(requests.filter((r) => r === 'list')).toHaveLength(1)
-    await clock.advance(HOUR)
+    await clock.runFor(HOUR)
     await complete(5)
     expect(files()).toEqual([...keysOf(2), ...keysOf(4), ...keysOf(5)])
   })
@@ -201,11 +201,11 @@ describe('orphans', () => {
     await complete(1)
     await store.create('chk/2-1/count-0-1.1.state', Buffer.from('left'))
     now = HOUR - 1
-    await clock.advance(9 * HOUR)
+    await clock.runFor(9 * HOUR)
     await complete(3)
     expect(files()).toContain('chk/2-1/count-0-1.1.state')
     now = HOUR
-    await clock.advance(HOUR)
+    await clock.runFor(HOUR)
     await complete(4)
     expect(files()).not.toContain('chk/2-1/count-0-1.1.state')
   })
@@ -214,7 +214,7 @@ describe('orphans', () => {
     const { clock, store, complete, files } = await setup()
     await complete(1)
     await store.create('chk/2-1/count-0-1.1.state', Buffer.from('left'))
-    await clock.advance(HOUR)
+    await clock.runFor(HOUR)
     await complete(3, { retires: [1] })
     expect(files()).toEqual([...keysOf(1), ...keysOf(3)])
   })
@@ -231,13 +231,13 @@ describe('orphans', () => {
     hooks.before = slow
     await complete(1)
     await complete(2, { retires: [1] })
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     await Promise.all([retired.afterCheckpoint(), retired.afterCheckpoint()])
     expect(most).toBe(1)
     await complete(3, { retires: [2] })
     retired.close()
     await retired.afterCheckpoint()
-    await clock.advance(HOUR)
+    await clock.runFor(HOUR)
     expect(files()).toEqual([...keysOf(2), ...keysOf(3)])
   })
 
@@ -248,7 +248,7 @@ describe('orphans', () => {
       if (operation === 'delete') throw new WeirError('STO_UNAVAILABLE', 'no answer')
     }
     await complete(2, { retires: [1] })
-    await clock.advance(GRACE)
+    await clock.runFor(GRACE)
     expect(files()).toHaveLength(4)
     delete hooks.before
     await complete(3)

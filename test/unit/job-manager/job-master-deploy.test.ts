@@ -156,6 +156,22 @@ describe('a TaskManager dies, and another one has room,', () => {
   })
 })
 
+test('a recovery ends with the first record of the attempt that it led to', async () => {
+  await using world = new JobWorld()
+  const { leader, tm } = await world.running()
+  tm.die()
+  const second = await world.joined('tm-2')
+  await world.until('the job runs again', () => leader.state === 'Running')
+  await world.pass(30)
+  second.say({ type: 'firstRecord', attempt: '1.1' })
+  await world.settle()
+  const recovery = () => leader.jobManager.facts().recoveries[0]
+  expect(recovery()?.firstRecordMs).toBeUndefined()
+  second.say({ type: 'firstRecord', attempt: second.attempt })
+  await world.settle()
+  expect(recovery()?.firstRecordMs).toBe(30)
+})
+
 describe('a TaskManager connects again under its id', () => {
   test('with the tasks that it had: they are cancelled, and it is deployed to anew', async () => {
     await using world = new JobWorld()

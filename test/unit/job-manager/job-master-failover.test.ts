@@ -212,6 +212,58 @@ describe('a new leader', () => {
   })
 })
 
+describe('a leader that was deposed', () => {
+  test('tells TaskManagers that connect that it does not lead', async () => {
+    await using world = new JobWorld()
+    const { leader } = await running(world)
+    leader.election.lose()
+    await world.settle()
+    const late = world.taskManager('tm-2')
+    late.connect(leader.address)
+    await world.settle()
+    expect(late.last('welcome')).toMatchObject({ leader: false })
+  })
+
+  test('and the TaskManager that said meanwhile that it leaves is left by the next leader', async () => {
+    await using world = new JobWorld()
+    const { leader, standby, tm } = await running(world)
+    const spare = world.taskManager('tm-2')
+    spare.connect(standby.address)
+    await leader.jobManager.close()
+    tm.broadcast({ type: 'leaving', why: 'SIGTERM' })
+    await world.settle()
+    standby.election.win()
+    await world.until('the job runs elsewhere', () => spare.execution?.state === 'Running', 5000)
+    expect(world.kinds().filter((k) => k === 'CHECKPOINT')).toHaveLength(1)
+  })
+
+  test('while a stop was under way: asked again, the next one answers from the log', async () => {
+    await using world = new JobWorld()
+    const { leader, standby, tm, takeOver } = await running(world)
+    tm.does.commit = false
+    const stop = { triggerId: 'upgrade-1', savepoint: { path: 'before-upgrade' }, drain: false }
+    leader.master.stop(stop)
+    await world.settle()
+    await takeOver()
+    standby.master.stop(stop)
+    tm.commit(1)
+    await world.settle()
+    expect(standby.operation('upgrade-1')).toMatchObject({
+      status: 'Completed',
+      path: 'file:///job/before-upgrade',
+    })
+    expect(world.kinds().filter((k) => k === 'SAVEPOINT')).toHaveLength(1)
+  })
+})
+
+test('a TaskManager that has seen no greater epoch deposes nobody', async () => {
+  await using world = new JobWorld()
+  const { leader, tm } = await running(world)
+  tm.broadcast({ type: 'fenced', epoch: 1 })
+  await world.settle()
+  expect(leader.state).toBe('Running')
+})
+
 test('a TaskManager that has seen a greater epoch deposes a leader', async () => {
   await using world = new JobWorld()
   const { leader, tm } = await running(world)

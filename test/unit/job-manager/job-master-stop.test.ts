@@ -47,6 +47,14 @@ describe('a stop of a running job', () => {
     expect((await world.log()).restorePoint).toMatchObject({ kind: 'savepoint', lineage: 'succession' })
   })
 
+  test('at an impossible path is refused for that, also when it does not run', async () => {
+    await using world = new JobWorld()
+    const leader = await world.leader()
+    stop(leader, 'stop-1', { savepoint: { path: 'chk/mine' } })
+    await world.settle()
+    expect(leader.operation('stop-1')?.error?.code).toBe('CFG_INVALID')
+  })
+
   test('with draining brings event time to its end', async () => {
     await using world = new JobWorld()
     const { leader, tm } = await world.running()
@@ -60,6 +68,7 @@ describe('a stop of a running job', () => {
     await using world = new JobWorld()
     const { leader, tm } = await world.running()
     stop(leader, 'stop-1', { savepoint: { path: 'chk/mine' } })
+    expect(leader.state).toBe('Running')
     await world.settle()
     expect(leader.operation('stop-1')).toMatchObject({ status: 'Failed', error: { code: 'CFG_INVALID' } })
     expect(leader.state).toBe('Running')

@@ -5,6 +5,7 @@ import { silentLogger } from '#runtime/base/logger'
 import { WIRE_VERSION } from '#runtime/contract/version'
 import { tcpTransport } from '#runtime/net/tcp-transport'
 import { DataPlane, type DataPlaneHandlers } from '#runtime/task-manager/data-plane'
+import { encodeParcel } from '#runtime/task-manager/parcel-codec'
 import type { ExchangeParcel } from '#runtime/task/slot-messages'
 import { TOKEN } from '#test/kit/scripted-task-manager'
 import { WatchedClock } from '#test/kit/watched-clock'
@@ -168,9 +169,9 @@ describe('a data connection is cut that', () => {
     const { clock, port } = await plane('a')
     const peer = stranger(port)
     await soon('the connection', () => clock.pending.length === 1)
-    await clock.advance(9999)
+    await clock.runFor(9999)
     expect(peer.state.closed).toBe(false)
-    await clock.advance(1)
+    await clock.runFor(1)
     await soon('its end', () => peer.state.closed)
   })
 
@@ -180,18 +181,31 @@ describe('a data connection is cut that', () => {
     const peer = stranger(port)
     peer.say({ ...HELLO, attempt: '1.2' })
     await soon('the greeting', () => clock.pending.length === 1)
-    await clock.advance(30_000)
+    await clock.runFor(30_000)
     await soon('its end', () => peer.state.closed)
   })
 
-  test('goes on before it was accepted', async () => {
+  test('goes on before it was accepted: nothing of it reaches the attempt that runs', async () => {
     const { data, port } = await plane('a')
+    const parcels: number[] = []
+    await data.open('1.1', new Map(), { onParcel: (slot) => parcels.push(slot), onLost: () => undefined })
     const peer = stranger(port)
     peer.say({ ...HELLO, attempt: '1.2' })
-    peer.say({ ...HELLO, attempt: '1.3' })
+    peer.send(Buffer.concat(encodeParcel(0, parcel)))
     await soon('its end', () => peer.state.closed)
-    await data.open('1.3', new Map(), recorder().handlers)
+    expect(parcels).toEqual([])
     expect(peer.state.answer).toBe('')
+  })
+
+  test('waits for another attempt than the one that opens goes on waiting', async () => {
+    const { data, port, clock } = await plane('a')
+    const [next, other] = [stranger(port), stranger(port)]
+    next.say({ ...HELLO, attempt: '1.2' })
+    other.say({ ...HELLO, attempt: '1.3' })
+    await soon('both greetings', () => clock.pending.length === 2)
+    await data.open('1.2', new Map(), recorder().handlers)
+    await soon('the acceptance of one', () => next.state.answer.endsWith('ok'))
+    expect(other.state).toEqual({ answer: '', closed: false })
   })
 
   test('was accepted and sends a parcel that cannot be decoded', async () => {

@@ -95,6 +95,14 @@ describe('StateUploader', () => {
     expect(state.lists).toMatchObject({ writtenBy: 3 })
   })
 
+  test('forgets chains that no barrier can name any more', async () => {
+    const { upload } = setup()
+    await upload(1, 0, { keyed: bytes('all') })
+    await upload(2, 1, { keyed: bytes('more') })
+    await upload(3, 2, { keyed: bytes('more') })
+    await expect(upload(4, 1, { keyed: bytes('late') })).rejects.toMatchObject({ code: 'BUG' })
+  })
+
   test('a full snapshot begins a chain of its own; without a base everything is written', async () => {
     const { upload } = setup()
     await upload(1, 0, { keyed: bytes('all'), lists: bytes('a') })
