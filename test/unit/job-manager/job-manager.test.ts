@@ -174,7 +174,9 @@ describe('a JobManager whose store', () => {
     await world.until('a checkpoint', () => tm.count('complete') === 1)
     const back = leader.faults.refuse(anything)
     await world.pass(600_000)
-    expect(leader.message).toMatch(/^running.* The outcome of CHECKPOINT at .* is open after \d+ tries: create/)
+    expect(leader.message).toMatch(
+      /^running.* The outcome of CHECKPOINT at .* is open after \d+ tries: create/,
+    )
     expect(leader.master.view().restarts).toBe(0)
     back()
     await world.until('the next checkpoint', () => tm.count('complete') === 2, 15_000)
