@@ -1,10 +1,8 @@
 import { WeirError } from '#runtime/base/errors'
+import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import type { SimNode } from './node.ts'
 import type { Random } from './random.ts'
-import type { World } from './world.ts'
-
-/** What a call goes to; each has its own pace, and its own ways to go wrong. */
-export type Service = 'disk' | 'bucket' | 'external'
+import type { Service, World } from './world.ts'
 
 const PACE: Readonly<Record<Service, { readonly ms: number; readonly slow: number; readonly lost: number }>> =
   {
@@ -57,6 +55,11 @@ export class Caller {
     )
     return promise
   }
+}
+
+/** What connectors reach in a simulation; a sink of the simulation itself calls by it. */
+export interface SimAccess extends ConnectorAccess, Disposable {
+  readonly caller: Caller
 }
 
 function outcomeOf<T>(

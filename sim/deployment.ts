@@ -1,7 +1,6 @@
 import type { JobIdentity, RestoreOptions } from '#runtime/contract/job-options'
 import { jobManagerConfig, taskManagerConfig } from '#runtime/contract/process-config'
 import type { JobState } from '#runtime/contract/rest'
-import type { Election, ElectionState } from '#runtime/election/lease'
 import { LeaseLoop } from '#runtime/election/lease-loop'
 import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph, type JobDefinition } from '#runtime/graph/job-definition'
@@ -98,7 +97,7 @@ export class SimDeployment {
     return undefined
   }
 
-  /** As the leader says, or anybody who knows that the run is over; undefined when nobody answers. */
+  /** As the leader says, or who knows that the run is over; undefined when nobody answers. */
   get state(): JobState | undefined {
     const answering = [...this.#running]
       .filter(([node]) => !node.isPaused)
@@ -160,7 +159,7 @@ export class SimDeployment {
         ),
       plan: () => Promise.resolve(this.#planned),
       probe: () => Promise.resolve(),
-      onChange: () => this.#around.onFacts(this, node, jobManager),
+      onChange: () => undefined,
     })
     this.#running.set(node, jobManager)
     void jobManager.open()
@@ -176,7 +175,7 @@ export class SimDeployment {
       logger,
       job: definition,
       watch: this.#around.slotWatch,
-      output: this.#around.output,
+      accessOf: (caller) => this.#around.output.accessOf(caller),
     })
     this.#threads.set(node, threads)
     const taskManager = new TaskManager({
@@ -208,41 +207,6 @@ export class SimDeployment {
         if (threads.alive > 0) world.violate('leak', `${node.name} ended with ${threads.alive} slot threads`)
       },
     }
-  }
-}
-
-/** Elections of simulated JobManagers: at most one of a process may stand at a time. */
-export class Elections {
-  readonly #standing = new Map<SimNode, Set<Election>>()
-  #count = 0
-
-  watch(node: SimNode, open: (token: string) => Election): Election {
-    const { world, life } = node
-    const inner = open(`${node.name}.${life}:${(++this.#count).toString(16).padStart(32, '0')}`)
-    const standing = this.#standing.get(node) ?? new Set()
-    this.#standing.set(node, standing)
-    const election: Election = {
-      get state(): ElectionState {
-        return inner.state
-      },
-      campaign: (floor, onChange) => inner.campaign(floor, onChange),
-      close: () => {
-        standing.delete(election)
-        return inner.close()
-      },
-    }
-    standing.add(election)
-    if (standing.size > 1) world.violate('leak', `${node.name} stands in ${standing.size} elections at once`)
-    return election
-  }
-
-  /** The process is gone, and its elections with it. */
-  died(node: SimNode): void {
-    this.#standing.delete(node)
-  }
-
-  standing(node: SimNode): number {
-    return this.#standing.get(node)?.size ?? 0
   }
 }
 

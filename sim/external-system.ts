@@ -1,9 +1,8 @@
 import { WeirError } from '#runtime/base/errors'
 import type { CommitOutcome, Sink, SinkContext, SinkWriter, TransactionId } from '#runtime/connectors/sink'
-import type { Caller } from './caller.ts'
+import type { Caller, SimAccess } from './caller.ts'
 import type { Row, SinkUid } from './job.ts'
 import type { CommittedRows } from './ledger.ts'
-import type { SimAccess } from './threads.ts'
 import type { World } from './world.ts'
 
 interface Prepared {

@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { RARE_STATES, type RareState } from './rare-states.ts'
-import { simulate, type SimulationResult } from './simulation.ts'
+import { simulate, type SimulationResult } from './simulate.ts'
 
 const USAGE = `Usage: node sim/main.ts [options]
   --seeds N   how many seeds to run (default 1000)
@@ -50,9 +50,8 @@ async function runMany({ from, seeds, untilNoticed }: Parsed, io: MainIo): Promi
   times.sort((a, b) => a - b)
   const median = times[Math.floor(times.length / 2)] ?? 0
   const slowest = times.at(-1) ?? 0
-  io.write(
-    `${failed} of ${seeds} seeds failed; ${median.toFixed(0)} ms of processor time per seed (median), ${slowest.toFixed(0)} ms the slowest\n`,
-  )
+  io.write(`${failed} of ${seeds} seeds failed; processor time per seed: `)
+  io.write(`${median.toFixed(0)} ms (median), ${slowest.toFixed(0)} ms (slowest)\n`)
   if (untilNoticed) return 0
   const missing = rarelyReached(totals, seeds)
   for (const state of missing) io.write(`reached too rarely: ${state} (${RARE_STATES[state]})\n`)
@@ -89,14 +88,14 @@ async function runOne(seed: number, trace: boolean, io: MainIo): Promise<number>
   const result = await simulate({ seed, onTrace })
   for (const violation of result.violations) io.write(`seed ${seed} FAILED  ${violation}\n`)
   const outcome = result.violations.length === 0 ? 'ok' : 'FAILED'
-  io.write(
-    `seed ${seed}: ${outcome}, ${result.scenario}, ${result.virtualMs.toFixed(0)} ms, trace ${result.traceHash}\n`,
-  )
+  const { scenario, virtualMs, traceHash } = result
+  io.write(`seed ${seed}: ${outcome}, ${scenario}, ${virtualMs.toFixed(0)} ms, trace ${traceHash}\n`)
   return result.violations.length === 0 ? 0 : 1
 }
 
 function failureText({ seed, scenario, violations }: SimulationResult): string {
-  return `seed ${seed} FAILED (${scenario})  ${violations[0]}\n  replay: node sim/main.ts --seed ${seed} --trace\n`
+  const replay = `npm run sim -- --seed ${seed} --trace`
+  return `seed ${seed} FAILED (${scenario})  ${violations[0]}\n  replay: ${replay}\n`
 }
 
 interface Parsed {

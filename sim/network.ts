@@ -7,7 +7,7 @@ const CONNECT_LIMIT_MS = 1500
 
 type Item = { readonly frame: Uint8Array<ArrayBuffer> } | { readonly end: Error | undefined }
 
-/** One end of a connection. Frames and the end travel in order; what is sent after the end is lost. */
+/** One end of a connection. Frames and the end travel in order; what follows the end is lost. */
 class End implements Connection {
   readonly node: SimNode
   readonly remote: string

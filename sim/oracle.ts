@@ -203,7 +203,8 @@ export class JobRecord {
     } else if (!isSame(body.restoreFrom, this.newest))
       this.#violate(
         'I3',
-        `attempt ${body.attempt} restores ${textOfPoint(body.restoreFrom)}, newest is ${textOfPoint(this.newest)}`,
+        `attempt ${body.attempt} restores ${textOfPoint(body.restoreFrom)}, ` +
+          `newest is ${textOfPoint(this.newest)}`,
       )
     if (!isSame(body.restoreFrom, this.newest)) this.#pointFiles = new Set()
     this.newest = body.restoreFrom

@@ -1,11 +1,10 @@
 import { files, type Sink } from '#runtime/index'
 import { simBucket, SimBucketObjects } from './bucket.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, SimAccess } from './caller.ts'
 import { simDisk, SimFiles } from './disk.ts'
 import { ExternalSystem } from './external-system.ts'
 import type { Row, SinkUid } from './job.ts'
 import type { CommittedRows } from './ledger.ts'
-import type { SimAccess } from './threads.ts'
 import type { World } from './world.ts'
 
 /** Where a sink of a simulated job writes. */

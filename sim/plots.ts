@@ -5,8 +5,8 @@ import type { RequestFate } from './store.ts'
 import type { Trap } from './traps.ts'
 
 /**
- * Faults that belong together and lead to states that chance alone hardly ever reaches: what, where,
- * and how long, with the rest left to chance.
+ * Faults that belong together and lead to states that chance alone hardly ever reaches: what,
+ * where, and how long, with the rest left to chance.
  */
 export function layPlot(sim: Simulation, random: Random): void {
   for (const trap of random.pick(PLOTS)(sim, random)) sim.traps.lay(trap)

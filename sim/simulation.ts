@@ -1,45 +1,24 @@
-import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { LeaseNotice } from '#runtime/election/lease-loop'
 import { parseLogKey } from '#runtime/storage/paths'
 import type { Stores } from '#runtime/storage/stores'
-import { Elections, SimDeployment, type DeploymentOptions } from './deployment.ts'
-import { injectFaults } from './faults.ts'
+import { SimDeployment, type DeploymentOptions } from './deployment.ts'
+import { Elections } from './elections.ts'
 import { errorOf, simLogger, type LogLine } from './logger.ts'
 import { SimNetwork } from './network.ts'
 import type { SimNode } from './node.ts'
 import { Observer } from './observer.ts'
 import { Oracle } from './oracle.ts'
 import { Output } from './output.ts'
-import type { RareState } from './rare-states.ts'
 import { SimRedis } from './redis.ts'
-import { playScenario } from './scenario.ts'
 import { SimObjects, simStores, StoreWeather } from './store.ts'
 import type { Surroundings } from './surroundings.ts'
 import type { SlotWatch } from './threads.ts'
 import { LEASE_TTL_MS } from './timing.ts'
 import { Traps } from './traps.ts'
-import { World } from './world.ts'
+import { World, type WorldOptions } from './world.ts'
 
-const FAULTS_UNTIL_MS = 4000
-/** By then everything must have ended, whatever happened while there were faults. */
-const LIMIT_MS = 240_000
-
-export interface SimulationOptions {
-  readonly seed: number
-  readonly onTrace?: ((line: string) => void) | undefined
-}
-
-export interface SimulationResult {
-  readonly seed: number
-  readonly scenario: string
-  readonly violations: readonly string[]
-  readonly traceHash: string
-  readonly virtualMs: number
-  readonly reached: readonly (readonly [RareState, number])[]
-}
-
-/** One run of the whole system from one seed: the product's own processes in a simulated world. */
+/** The whole system of one run: the product's own processes in a simulated world. */
 export class Simulation implements Surroundings {
   readonly world: World
   readonly network: SimNetwork
@@ -55,7 +34,7 @@ export class Simulation implements Surroundings {
   readonly #observers = new Map<SimNode, { readonly life: number; readonly observer: Observer }>()
   scenario = ''
 
-  constructor(options: SimulationOptions) {
+  constructor(options: WorldOptions) {
     const world = new World(options)
     this.world = world
     this.network = new SimNetwork(world)
@@ -80,28 +59,6 @@ export class Simulation implements Surroundings {
     this.network.onFrame = (from, to, frame) => this.#onFrame(from, to, frame)
   }
 
-  async run(): Promise<Omit<SimulationResult, 'seed'>> {
-    const { world } = this
-    let ended = false
-    injectFaults(this, FAULTS_UNTIL_MS)
-    const playing = playScenario(this).then(
-      () => {
-        ended = true
-      },
-      (error: unknown) => {
-        ended = true
-        const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-        world.violate('simulation', text)
-      },
-    )
-    await world.clock.runUntil(LIMIT_MS, () => ended || world.violations.length > 0)
-    if (ended) await playing
-    else if (world.violations.length === 0) world.violate('liveness', this.#whereItStands())
-    const { violations, traceHash, coverage } = world
-    const virtualMs = world.clock.monotonic()
-    return { scenario: this.scenario, violations, traceHash, virtualMs, reached: coverage.all }
-  }
-
   get nodes(): readonly SimNode[] {
     return this.#deployments.flatMap((d) => (d.isRetired ? [] : d.nodes))
   }
@@ -119,7 +76,8 @@ export class Simulation implements Surroundings {
     const { name, run, parallelism, jobManagers, taskManagers, slots } = options
     this.world.tell(
       'operator',
-      `run ${run} of ${name}: ${jobManagers} JobManagers, ${taskManagers} TaskManagers x ${slots} slots, parallelism ${parallelism}`,
+      `run ${run} of ${name}: ${jobManagers} JobManagers, ` +
+        `${taskManagers} TaskManagers x ${slots} slots, parallelism ${parallelism}`,
     )
     deployment.start()
     return deployment
@@ -176,8 +134,6 @@ export class Simulation implements Surroundings {
     return simLogger((line) => this.#onLine(node, line))
   }
 
-  onFacts(): void {}
-
   onLeaseNotice(node: SimNode, notice: LeaseNotice): void {
     this.world.tell(node.name, `lease: ${notice}`)
     if (notice === 'retaken') this.world.coverage.reach('lease retaken')
@@ -228,11 +184,12 @@ export class Simulation implements Surroundings {
     return from.alive
   }
 
-  #whereItStands(): string {
-    const stands = this.#deployments
+  /** The runs that are wanted, and what each says of itself. */
+  get picture(): string {
+    return this.#deployments
       .filter((d) => !d.isRetired)
       .map((d) => `${d.options.name}: ${d.state ?? 'nobody answers'}, ${d.message}`)
-    return `${this.scenario} did not end within ${LIMIT_MS} ms; ${stands.join('; ')}`
+      .join('; ')
   }
 }
 
@@ -253,23 +210,6 @@ function textOf({ message, fields, level }: LogLine, error: string | undefined):
       : [],
   )
   const mark = level === 'warn' || level === 'error' ? '! ' : ''
-  return `${mark}${message}${shown.length === 0 ? '' : ` (${shown.join(', ')})`}${error === undefined ? '' : `: ${error}`}`
-}
-
-/** @throws {WeirError} BUG when something in the simulation itself is wrong. */
-export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const simulation = new Simulation(options)
-  const onRejection = (reason: unknown): void => {
-    const text = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
-    simulation.world.violate('rejection', `nobody handles: ${text}`)
-  }
-  process.on('unhandledRejection', onRejection)
-  try {
-    return { seed: options.seed, ...(await simulation.run()) }
-  } catch (error) {
-    if (error instanceof WeirError) throw error
-    throw new WeirError('BUG', `seed ${options.seed}: the simulation failed`, { cause: error })
-  } finally {
-    process.off('unhandledRejection', onRejection)
-  }
+  const details = shown.length === 0 ? '' : ` (${shown.join(', ')})`
+  return `${mark}${message}${details}${error === undefined ? '' : `: ${error}`}`
 }

@@ -16,9 +16,9 @@ export interface ObjectEvents {
 export type StoreTrouble = 'blocked' | 'full' | 'denied'
 
 /**
- * Asked before each request; what it answers happens to that request. failed, failedDone: the server
- * answers with an error at once, without or with having done it. held: it is sent when its sender,
- * which is suspended now, goes on.
+ * Asked before each request; what it answers happens to that request. failed, failedDone: the
+ * server answers with an error at once, without or with having done it. held: it is sent when its
+ * sender, which is suspended now, goes on.
  */
 export type RequestFate =
   | 'normal'

@@ -1,8 +1,7 @@
 import type { Logger } from '#runtime/base/logger'
 import type { LeaseNotice } from '#runtime/election/lease-loop'
-import type { JobManager } from '#runtime/job-manager/job-manager'
 import type { Stores } from '#runtime/storage/stores'
-import type { Elections, SimDeployment } from './deployment.ts'
+import type { Elections } from './elections.ts'
 import type { SimNetwork } from './network.ts'
 import type { SimNode } from './node.ts'
 import type { Output } from './output.ts'
@@ -20,7 +19,6 @@ export interface Surroundings {
   readonly slotWatch: SlotWatch
   storesOf(node: SimNode, jobUid: string): Stores
   loggerOf(node: SimNode): Logger
-  onFacts(deployment: SimDeployment, node: SimNode, jobManager: JobManager): void
   onLeaseNotice(node: SimNode, notice: LeaseNotice): void
   checkEnded(node: SimNode): void
   died(node: SimNode): void

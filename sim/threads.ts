@@ -6,21 +6,15 @@ import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { SlotEntry } from '#runtime/task/slot-entry'
 import type { ExchangeParcel, FromSlot, SlotAssignment, SlotPort, ToSlot } from '#runtime/task/slot-messages'
 import type { SlotThread, SlotThreads } from '#runtime/task-manager/slot-threads'
-import type { ConnectorAccess } from '#runtime/storage/connector-access'
-import { Caller } from './caller.ts'
+import { Caller, type SimAccess } from './caller.ts'
 import type { SimNode } from './node.ts'
-import type { Output } from './output.ts'
-
-/** What connectors reach in a simulation; a sink of the simulation itself calls by it. */
-export interface SimAccess extends ConnectorAccess, Disposable {
-  readonly caller: Caller
-}
 
 export interface SimThreadsOptions {
-  readonly output: Output
   readonly node: SimNode
   readonly logger: Logger
   readonly job: JobDefinition
+  /** What the connectors of a thread reach. */
+  accessOf(caller: Caller): SimAccess
   /** Told of what passes between a TaskManager and its slots. */
   readonly watch: SlotWatch
 }
@@ -84,7 +78,7 @@ class SimThread implements SlotThread {
   #hangs = false
 
   constructor(options: SimThreadsOptions, onEnd: () => void) {
-    const { node, logger, job, output } = options
+    const { node, logger, job } = options
     const runs = (): boolean => this.#live && !this.#hangs
     const caller = new Caller(node, runs)
     this.#options = options
@@ -96,7 +90,7 @@ class SimThread implements SlotThread {
       post: (message) => this.#post(message),
       instantiate: (module, plan) =>
         Promise.resolve(instancesOf(bindPlan(buildGraph(job, module.args), plan))),
-      accessOf: () => output.accessOf(caller),
+      accessOf: () => options.accessOf(caller),
       encode: (content) => encodeStateFile(content, { compress: false }),
     })
   }

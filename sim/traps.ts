@@ -1,7 +1,7 @@
 import type { SimNode } from './node.ts'
 import type { RequestFate } from './store.ts'
 
-/** A place in the protocol where a fault does the most harm, by name: `append DEPLOY`, `phase Stopping`. */
+/** A place in the protocol where a fault does the most harm, by name (`append DEPLOY`). */
 export interface Trap {
   readonly place: string
   /** Springs at this passage, counted from 1. */

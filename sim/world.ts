@@ -1,7 +1,9 @@
 import { TestClock } from '#runtime/testing/test-clock'
-import type { Service } from './caller.ts'
 import { Coverage } from './coverage.ts'
 import { Random } from './random.ts'
+
+/** What connectors call; each has its own pace, and its own ways to go wrong. */
+export type Service = 'disk' | 'bucket' | 'external'
 
 /** Where wall clocks stand at the start of every run. */
 const START_MS = Date.UTC(2030, 0, 1)
