@@ -26,7 +26,16 @@ const RECORDS: readonly (readonly [place: string, most: number])[] = [
 const PLOTS: readonly Plot[] = [
   // A leader is suspended with a record under way, and goes on as if it led.
   (_, random) => record(random, { fate: 'held', spring: (at) => at.freeze(random.between(400, 3500)) }),
-  // The same while the election is lost: somebody else takes the place.
+  // It sleeps so long that what it goes on with has been compacted away.
+  (_, random) => [
+    {
+      place: 'append CHECKPOINT',
+      nth: random.between(1, 3),
+      fate: 'held',
+      spring: (at) => at.freeze(random.between(1500, 3500)),
+    },
+  ],
+  // A record is under way while the election is lost: somebody else takes the place.
   (sim, random) =>
     record(random, {
       fate: random.pick<RequestFate>(['failed', 'failedDone', 'lost', 'answerLost']),

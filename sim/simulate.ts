@@ -6,6 +6,8 @@ import { Simulation } from './simulation.ts'
 import type { WorldOptions } from './world.ts'
 
 const FAULTS_UNTIL_MS = 4000
+/** Events in one moment of virtual time: a busy moment has hundreds. */
+const MOST_AT_ONCE = 50_000
 /** By then everything must have ended, whatever happened while there were faults. */
 const LIMIT_MS = 240_000
 
@@ -46,16 +48,39 @@ export async function simulate(options: WorldOptions): Promise<SimulationResult>
 async function play(sim: Simulation): Promise<void> {
   const { world } = sim
   let ended = false
+  const busy = new Busyness(() => world.clock.monotonic())
   injectFaults(sim, FAULTS_UNTIL_MS)
   const playing = playScenario(sim)
     .catch((error: unknown) => world.violate('simulation', textOf(error)))
     .finally(() => {
       ended = true
     })
-  await world.clock.runUntil(LIMIT_MS, () => ended || world.violations.length > 0)
+  await world.clock.runUntil(LIMIT_MS, () => {
+    if (busy.isEndless()) world.violate('liveness', `something is busy without end; ${sim.picture}`)
+    return ended || world.violations.length > 0
+  })
   if (ended) await playing
   else if (world.violations.length === 0)
     world.violate('liveness', `${sim.scenario} did not end within ${LIMIT_MS} ms; ${sim.picture}`)
+}
+
+/** Notices who does something again and again without letting time pass. */
+class Busyness {
+  readonly #now: () => number
+  #since = -1
+  #events = 0
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** Called after each event. */
+  isEndless(): boolean {
+    const now = this.#now()
+    if (now !== this.#since) this.#events = 0
+    this.#since = now
+    return ++this.#events > MOST_AT_ONCE
+  }
 }
 
 const textOf = (error: unknown): string =>

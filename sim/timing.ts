@@ -17,7 +17,7 @@ export const JOB_MANAGER_TIMING: JobManagerTiming = {
   },
   registry: { helloMs: 1000, silenceMs: 1000 },
   // By the store's clock, which is fast.
-  compaction: { afterRecords: 6, graceMs: 800_000 },
+  compaction: { afterRecords: 4, graceMs: 300_000 },
   deleteGraceMs: 300,
 }
 

@@ -77,6 +77,10 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     return mode === 'delta' && dropped.length === 0 && changed.every((list) => list.length === 0)
   }
 
+  get isCancelled(): boolean {
+    return this.#state === 'cancelled'
+  }
+
   step(budgetMs: number): boolean {
     const deadline = this.#monotonic() + budgetMs
     try {

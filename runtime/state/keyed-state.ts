@@ -71,6 +71,8 @@ export interface KeyedSnapshot {
   readonly mode: 'full' | 'delta'
   /** A delta without any change: it adds no file to those of its base. */
   readonly isEmpty: boolean
+  /** Given up, by `cancel` or because a newer one was begun: it never finishes. */
+  readonly isCancelled: boolean
   step(budgetMs: number): boolean
   /** Encoded blocks by table and key group, ready for the state file. */
   sections(): readonly StateSection[]

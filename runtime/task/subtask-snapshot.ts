@@ -6,7 +6,7 @@
  *    removed entries of the full ones come back from older files.
  * I2 A chain of files is bounded: a delta that would make it too long is written in full.
  */
-import { toErrorData, type ErrorData } from '#runtime/base/errors'
+import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { Barrier } from '#runtime/contract/rpc'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import { encodeListSection } from '#runtime/state/list-state'
@@ -116,12 +116,14 @@ export class SubtaskSnapshot {
   /** About `budgetMs` of encoding; true once `finish` may be called (or `error` is set). */
   step(budgetMs: number): boolean {
     if (this.#error !== undefined) return true
-    while (this.#at < this.#keyed.length) {
-      if (!(this.#keyed[this.#at] as KeyedSnapshot).step(budgetMs)) return false
-      this.#at++
-      return false
+    const keyed = this.#keyed[this.#at]
+    if (keyed === undefined) return this.#lists !== undefined
+    if (keyed.isCancelled) {
+      this.#error = toErrorData(superseded(this.barrier))
+      return true
     }
-    return this.#lists !== undefined
+    if (keyed.step(budgetMs)) this.#at++
+    return false
   }
 
   async finish(encode: EncodeState): Promise<EncodedSnapshot> {
@@ -146,6 +148,12 @@ export class SubtaskSnapshot {
     for (const snapshot of this.#keyed) snapshot.cancel()
   }
 }
+
+const superseded = ({ id }: Barrier): WeirError =>
+  new WeirError(
+    'CKP_DECLINED',
+    `The snapshot for checkpoint ${id} was given up: that of a newer one was begun before it was finished.`,
+  )
 
 function freeze(
   operators: readonly ChainedOperator[],

@@ -40,19 +40,23 @@ class Subtask {
     this.#operators = operators
   }
 
-  async snapshot({ base = this.#id }: { readonly base?: number } = {}) {
+  begin(base = this.#id, onListsReady = () => {}): SubtaskSnapshot {
     const id = ++this.#id
     const kind = 'checkpoint'
     const barrier: Barrier = { epoch: 1, id, base, kind, directory: `chk/${id}-1`, stop: false, drain: false }
-    const ready = Promise.withResolvers<void>()
-    const snapshot = new SubtaskSnapshot({
+    return new SubtaskSnapshot({
       operators: this.#operators,
       barrier,
       alignmentMs: 0,
       chains: this.#chains,
       monotonic: () => performance.now(),
-      onListsReady: () => ready.resolve(),
+      onListsReady,
     })
+  }
+
+  async snapshot({ base = this.#id }: { readonly base?: number } = {}) {
+    const ready = Promise.withResolvers<void>()
+    const snapshot = this.begin(base, () => ready.resolve())
     await ready.promise
     while (!snapshot.step(1000));
     if (snapshot.error !== undefined) throw new Error(snapshot.error.message)
@@ -154,6 +158,18 @@ describe('SubtaskSnapshot', () => {
     const whole = await subtask.snapshot()
     expect(whole.mode).toBe('full')
     expect(whole.keyed?.filter((s) => s.startsWith('a/')).length).toBeGreaterThan(100)
+  })
+
+  test('one that a newer one overtakes is given up, and says so', async () => {
+    const subtask = new Subtask(keyedOperator('count'))
+    const overtaken = subtask.begin()
+    const { keyed } = await subtask.snapshot()
+    expect(keyed).not.toEqual([])
+    expect(overtaken.step(1000)).toBe(true)
+    expect(overtaken.error).toMatchObject({
+      code: 'CKP_DECLINED',
+      message: expect.stringContaining('checkpoint 1 was given up'),
+    })
   })
 
   test('a list state that cannot be taken is said', async () => {
