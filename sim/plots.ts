@@ -64,7 +64,7 @@ const PLOTS: readonly Plot[] = [
       place: 'append CHECKPOINT',
       nth: random.between(1, 6),
       fate: 'late',
-      spring: () => random.pick(sim.taskManagers).kill(),
+      spring: () => killOne(sim.taskManagers, random),
     },
   ],
   // The end is in the log, and then somebody who should carry it out is gone.
@@ -84,7 +84,7 @@ const PLOTS: readonly Plot[] = [
       spring: (at) =>
         sim.world.clock.after(random.between(50, 600), () => {
           at.kill()
-          random.pick(sim.taskManagers).kill()
+          killOne(sim.taskManagers, random)
         }),
     },
   ],
@@ -103,6 +103,7 @@ const PLOTS: readonly Plot[] = [
       place: 'send deploy',
       nth: random.between(1, 4),
       spring: () => {
+        if (sim.taskManagers.length === 0) return
         const at = random.pick(sim.taskManagers)
         if (random.chance(0.5)) sim.weather.set(at, 'blocked', random.between(1500, 3500))
         else sim.world.clock.after(random.between(0, 20), () => sim.hangSlot(at))
@@ -150,9 +151,11 @@ function record(random: Random, trap: Pick<Trap, 'fate' | 'spring'>): Trap[] {
 }
 
 function killOneOrTwo(sim: Simulation, random: Random): void {
-  const kill = (among: readonly SimNode[]): void => {
-    if (among.length > 0) random.pick(among).kill()
-  }
-  kill(sim.taskManagers)
-  if (random.chance(0.5)) kill(sim.jobManagers)
+  killOne(sim.taskManagers, random)
+  if (random.chance(0.5)) killOne(sim.jobManagers, random)
+}
+
+/** None may be left: a run that has ended is taken away. */
+function killOne(among: readonly SimNode[], random: Random): void {
+  if (among.length > 0) random.pick(among).kill()
 }
