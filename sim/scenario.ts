@@ -160,6 +160,7 @@ class Stage {
   /** Waits for the run's end and takes its processes away. */
   async ended(run: SimDeployment): Promise<void> {
     await this.sim.until(() => run.hasEnded)
+    if (run.state === 'Failed') this.sim.world.violate('failed', `${run.options.name}: ${run.message}`)
     await this.#retire(run)
   }
 
