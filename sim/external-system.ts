@@ -46,6 +46,10 @@ export class ExternalSystem {
     this.visible.push({ job: prepared.id.job, uid, rows: prepared.rows })
   }
 
+  preparedOf(job: string): string[] {
+    return [...this.#prepared].flatMap(([name, { id }]) => (id.job === job ? [name] : []))
+  }
+
   rollBack(isDangling: (id: TransactionId) => boolean): void {
     for (const [name, { id }] of this.#prepared) if (isDangling(id)) this.#prepared.delete(name)
   }

@@ -20,7 +20,7 @@ import type { World } from './world.ts'
  * I7 no file of a retained checkpoint is missing
  * I8 after a record that ends a run only its CLOSE follows; no run is closed as Failed
  * I11 an id that tasks were told to give up never completes
- * (I5, output exactly once: ledger.ts)
+ * (I5, output exactly once: ledger.ts; I12, nothing uncommitted is left: scenario.ts)
  */
 export class Oracle implements ObjectEvents {
   readonly #world: World

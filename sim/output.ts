@@ -58,6 +58,17 @@ export class Output {
     ]
   }
 
+  /**
+   * What a job prepared and has neither committed nor taken back. Without uploads that were started
+   * by a request whose answer got lost: those are aborted at the next restore.
+   */
+  preparedOf(job: string): string[] {
+    const staged = [...this.files.files.keys(), ...this.bucket.objects.keys()].filter(
+      (path) => path.includes('/.') && !path.endsWith('.marker') && path.includes(`${job}/`),
+    )
+    return [...staged, ...this.external.preparedOf(job)]
+  }
+
   /** A consumer takes a committed file away, as it likes. */
   consumeOne(): void {
     const found = this.#found()

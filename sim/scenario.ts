@@ -95,6 +95,9 @@ async function takeOver(stage: Stage): Promise<void> {
   stage.check({ name: 'a and b', jobs: new Set(['a', 'b']), fromRun: 1, isWhole: true, isFinished: true })
 }
 
+/** How sinks name what they prepare: attempt, subtask, and the checkpoint that it begins after. */
+const TRANSACTION = /(\d+\.\d+)[-/]\d+[-/](\d+)(?:\.\w+)?$/
+
 /** The hands of an operator and of people. */
 class Stage {
   readonly sim: Simulation
@@ -208,7 +211,21 @@ class Stage {
   }
 
   check(line: Line): void {
-    checkLine(this.sim.world, line, this.args, this.sim.output.committed)
+    const { world, output } = this.sim
+    checkLine(world, line, this.args, output.committed)
+    // What a job left that another one has taken over is nobody's to remove: it might be resumed.
+    if (!line.isWhole || !line.isFinished || line.jobs.size > 1) return
+    for (const job of line.jobs)
+      for (const left of output.preparedOf(job))
+        if (!this.#isSpared(job, left))
+          world.violate('I12', `${line.name} has finished, and ${left} is still there, not committed`)
+  }
+
+  /** A savepoint that is in the log holds the transaction: a restore of it will want it. */
+  #isSpared(job: string, name: string): boolean {
+    const [, attempt, after] = TRANSACTION.exec(name) ?? []
+    const { savepoints } = this.sim.oracle.job(job)
+    return savepoints.some((s) => s.attempt === attempt && Number(after) < s.id)
   }
 
   #path(): string | undefined {
