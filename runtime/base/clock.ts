@@ -15,7 +15,7 @@ export interface Clock {
   monotonic(): number
   /** Calls `run` once after `delayMs` (>= 0). The returned timer is void after `cancel`. */
   after(delayMs: number, run: () => void): Timer
-  /** Calls `run` once, after whatever else is waiting for this thread (messages, I/O) had its turn. */
+  /** Calls `run` once, after what else is waiting for this thread (messages, I/O) had its turn. */
   soon(run: () => void): void
 }
 

@@ -13,7 +13,8 @@ export function parseDuration(text: string): number {
   if (!new RegExp(DURATION_PATTERN).test(text))
     throw new WeirError(
       'CFG_INVALID',
-      `Not a duration: ${JSON.stringify(text)}. Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".`,
+      `Not a duration: ${JSON.stringify(text)}. ` +
+        'Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".',
     )
   let total = 0
   for (const [, n, unit] of text.matchAll(/([0-9]+)(ms|s|m|h)/g))

@@ -60,7 +60,10 @@ export const restorePoint = z.discriminatedUnion('kind', [
     kind: z.literal('savepoint'),
     path: z.string(),
     sha256: z.string().optional(),
-    /** Key of the job's own copy of its manifest, which is what is read: a stopping savepoint has one. */
+    /**
+     * Key of the job's own copy of its manifest, which is what is read. Only a savepoint with which
+     * a run ended has one.
+     */
     manifest: z.string().optional(),
     lineage,
     /** Its transactions up to this id are known to be committed. */
@@ -108,7 +111,10 @@ const savepoint = z.object({
   path: z.string(),
   sha256: z.string(),
   sizeBytes: z.int().nonnegative(),
-  /** The attempt whose state it holds. Prepared transactions of it up to the id are never removed. */
+  /**
+   * The attempt whose state it holds. Prepared transactions of that attempt up to the id are never
+   * removed.
+   */
   attempt: attemptId,
   /**
    * Present: the run ends with this savepoint, as with a CHECKPOINT that has it; sinks commit on

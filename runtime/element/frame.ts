@@ -116,6 +116,7 @@ function decodeBarrier(bytes: Uint8Array, payload: Uint8Array): Barrier {
 function malformed(bytes: Uint8Array, why: string): WeirError {
   return new WeirError(
     'NET_REFUSED',
-    `Cannot decode a data frame of ${bytes.length} bytes: ${why}. Both sides must speak the same wire version.`,
+    `Cannot decode a data frame of ${bytes.length} bytes: ${why}. ` +
+      'Both sides must speak the same wire version.',
   )
 }

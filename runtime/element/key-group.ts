@@ -103,7 +103,8 @@ function checkParallelism(parallelism: number, maxParallelism: number): void {
   if (!isCount(parallelism) || parallelism > maxParallelism)
     throw new WeirError(
       'CFG_INVALID',
-      `Parallelism ${parallelism} does not fit maxParallelism ${maxParallelism}: expected an integer in [1, ${maxParallelism}]. ` +
+      `Parallelism ${parallelism} does not fit maxParallelism ${maxParallelism}: ` +
+        `expected an integer in [1, ${maxParallelism}]. ` +
         'maxParallelism cannot change once the job has state; lower the parallelism.',
     )
 }

@@ -103,12 +103,14 @@ function checkParallelism(graph: LogicalGraph, { parallelism, maxParallelism }: 
   if (!Number.isInteger(parallelism) || parallelism < 1 || parallelism > maxParallelism)
     throw new WeirError(
       'CFG_INVALID',
-      `Parallelism ${parallelism} is not possible: expected a whole number from 1 to maxParallelism ${maxParallelism}.`,
+      `Parallelism ${parallelism} is not possible: ` +
+        `expected a whole number from 1 to maxParallelism ${maxParallelism}.`,
     )
   for (const { id, location, parallelism: own } of graph.nodes)
     if (own !== undefined && own > maxParallelism)
       throw new WeirError(
         'CFG_GRAPH',
-        `"${id}" (${location}) has parallelism ${own}, more than maxParallelism ${maxParallelism}. Lower it, or raise maxParallelism while the job has no state yet.`,
+        `"${id}" (${location}) has parallelism ${own}, more than maxParallelism ${maxParallelism}. ` +
+          'Lower it, or raise maxParallelism while the job has no state yet.',
       )
 }

@@ -38,12 +38,14 @@ export function defineJob(first: unknown, second?: unknown): JobDefinition {
   if (typeof build !== 'function')
     throw new WeirError(
       'CFG_MODULE',
-      'defineJob got no function. Expected defineJob(({ env, args }) => { ... }) or defineJob({ args: schema }, ({ env, args }) => { ... }).',
+      'defineJob got no function. Expected defineJob(({ env, args }) => { ... }) ' +
+        'or defineJob({ args: schema }, ({ env, args }) => { ... }).',
     )
   if (typeof first !== 'function' && !isStandardSchema(schema))
     throw new WeirError(
       'CFG_MODULE',
-      'The option args of defineJob is not a Standard Schema. Expected a schema of zod, valibot, arktype or another library that has "~standard".',
+      'The option args of defineJob is not a Standard Schema. ' +
+        'Expected a schema of zod, valibot, arktype or another library that has "~standard".',
     )
   return { [JOB]: true, schema: schema as StandardSchema | undefined, build: build as JobDefinition['build'] }
 }
@@ -77,7 +79,8 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
     returned.catch(() => undefined)
     throw new WeirError(
       'CFG_GRAPH',
-      "The job's function is asynchronous. Expected a function that builds the graph at once: it runs in every slot and must give the same graph each time.",
+      "The job's function is asynchronous. Expected a function that builds the graph at once: " +
+        'it runs in every slot and must give the same graph each time.',
     )
   }
   const graph = builder.graph()

@@ -9,7 +9,13 @@ import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
  */
 export function formatPlan(plan: ExecutionPlan): string {
   const tasks = plan.vertices.reduce((sum, v) => sum + v.parallelism, 0)
-  const head = `${count(plan.vertices.length, 'vertex', 'vertices')}, ${count(tasks, 'task', 'tasks')}, ${plan.guarantee}, max parallelism ${plan.maxParallelism}, hash ${plan.hash.slice(0, 8)}`
+  const head = [
+    count(plan.vertices.length, 'vertex', 'vertices'),
+    count(tasks, 'task', 'tasks'),
+    plan.guarantee,
+    `max parallelism ${plan.maxParallelism}`,
+    `hash ${plan.hash.slice(0, 8)}`,
+  ].join(', ')
   const labels = plan.vertices.map((v) => `${v.id} x${v.parallelism}`)
   const width = Math.max(0, ...labels.map((l) => l.length))
   const rows = plan.vertices.map((v, i) => {

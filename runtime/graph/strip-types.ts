@@ -32,7 +32,10 @@ function positionOf(error: SyntaxError) {
 function hint(error: SyntaxError): string {
   const message = messageOf(error)
   if ((error as { code?: unknown }).code !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return message
-  return `${message.replace(/ in strip-only mode$/, '')}. Types are removed from a job, not compiled: use a union of strings for an enum, a field for a parameter property, a module for a namespace.`
+  return (
+    `${message.replace(/ in strip-only mode$/, '')}. Types are removed from a job, not compiled: ` +
+    'use a union of strings for an enum, a field for a parameter property, a module for a namespace.'
+  )
 }
 
 /** Node warns once that the function is experimental; users did not call it. */

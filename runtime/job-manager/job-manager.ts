@@ -138,7 +138,9 @@ export class JobManager {
     return port
   }
 
-  /** Gives up leadership in an orderly way; running tasks are left to the next leader. Idempotent. */
+  /**
+   * Gives up leadership in an orderly way; running tasks are left to the next leader. Idempotent.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed

@@ -190,7 +190,7 @@ function run(of: readonly number[]): { around: Surroundings; names: string[] } {
 }
 
 describe('the life of a candidate', () => {
-  test('over any course of events: one campaign at most, no lease held by who cannot lead, nothing done about what is stale', () => {
+  test('in any course of events: one campaign, no lease without leading, stale events ignored', () => {
     const kinds = new Set<string>()
     fc.assert(
       fc.property(choices, (of) => {

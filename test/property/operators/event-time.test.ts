@@ -258,7 +258,7 @@ describe('event time of keyed operators, over any restore', () => {
     )
   })
 
-  test('timers fire as if each key had a watermark of its own, and the code of a key sees that one', async () => {
+  test('timers fire as if each key had a watermark of its own, which its code sees', async () => {
     await fc.assert(
       fc.asyncProperty(anyCase, async (given) => {
         await run(timerOperator, new TimerModel(), given)

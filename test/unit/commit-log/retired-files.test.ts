@@ -180,7 +180,7 @@ describe('retired files', () => {
 })
 
 describe('orphans', () => {
-  test('are deleted after the first checkpoint of a leader, and looked for once an hour from then on', async () => {
+  test('are deleted after the first checkpoint of a leader, then looked for once an hour', async () => {
     const { clock, store, complete, files, requests } = await setup()
     await store.create('chk/1-1/count-0-1.1.state', Buffer.from('left'))
     await clock.runFor(HOUR)
