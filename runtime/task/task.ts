@@ -15,6 +15,17 @@ export interface TaskEvents {
   wake(): void
 }
 
+export interface TaskParts {
+  readonly ref: SubtaskRef
+  readonly chain: OperatorChain
+  /** Undefined: the task is a source. */
+  readonly gate: InputGate | undefined
+  readonly outputs: readonly EdgeOutput[]
+  /** Milliseconds. */
+  readonly monotonic: () => number
+  readonly events: TaskEvents
+}
+
 /**
  * progressed: call again soon; idle: nothing to do before a wake-up; backpressured: an output is
  * full.
@@ -57,14 +68,7 @@ export class Task {
   #backPressuredSince: number | undefined
   #backPressuredMs = 0
 
-  constructor(
-    ref: SubtaskRef,
-    chain: OperatorChain,
-    gate: InputGate | undefined,
-    outputs: readonly EdgeOutput[],
-    monotonic: () => number,
-    events: TaskEvents,
-  ) {
+  constructor({ ref, chain, gate, outputs, monotonic, events }: TaskParts) {
     this.ref = ref
     this.chain = chain
     this.#gate = gate
