@@ -106,8 +106,8 @@ export function decide<R extends QueuedRequest>(
   if (dueAt === undefined || state.inFlight !== 'none' || state.ended)
     return { action: 'wait', at: undefined }
   const [request] = state.queue
-  const isTurnOfPeriodic = state.servedRequest && now >= dueAt
-  if (request !== undefined && (request.last || !isTurnOfPeriodic)) return triggerRequest(state, request)
+  if (request !== undefined && goesFirst(request, state.servedRequest && now >= dueAt))
+    return triggerRequest(state, request)
   const earliest = request === undefined ? Math.max(dueAt, completedAt + options.minPauseMs) : dueAt
   if (now < earliest) return { action: 'wait', at: earliest }
   const following = crossingAfter(dueAt, now, options)
@@ -117,6 +117,8 @@ export function decide<R extends QueuedRequest>(
     state: { ...state, inFlight: 'some', servedRequest: false, dueAt: following },
   }
 }
+
+const goesFirst = ({ last }: QueuedRequest, isTurnOfPeriodic: boolean): boolean => last || !isTurnOfPeriodic
 
 /** `request`: the first of the queue. */
 function triggerRequest<R extends QueuedRequest>(state: DeciderState<R>, request: R): Decision<R> {

@@ -213,8 +213,7 @@ function takeStrings(view: Buffer, n: number, at: number): string[] {
   const head = view[at] ?? 0
   const width = head & ~WIDTH_ASCII
   const blob = at + 1 + n * width
-  if ((width !== 1 && width !== 2 && width !== 4) || view.length < blob)
-    throw corrupt(view, `expected the lengths of ${n} strings`)
+  if (!isWidth(width) || view.length < blob) throw corrupt(view, `expected the lengths of ${n} strings`)
   const column = view.subarray(blob)
   const size = column.length
   const ascii = (head & WIDTH_ASCII) === 0 ? undefined : column.toString('latin1')
@@ -241,6 +240,8 @@ function takeAscii(column: Buffer, ascii: string, from: number, to: number): str
 function widthOf(longest: number): 1 | 2 | 4 {
   return longest <= 0xff ? 1 : longest <= 0xffff ? 2 : 4
 }
+
+const isWidth = (width: number): boolean => width === 1 || width === 2 || width === 4
 
 function putLength(bytes: Buffer, width: number, at: number, length: number): void {
   if (width === 1) bytes[at] = length

@@ -142,10 +142,7 @@ describe('the coordinator state function', () => {
               over = true
               reached.stopped++
               return
-            case 'acknowledged':
-            case 'refuse':
-            case 'sendTriggers':
-            case 'writeManifest':
+            default:
           }
         }
         const apply = (event: CoordinatorEvent) => {
