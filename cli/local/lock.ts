@@ -104,7 +104,7 @@ function isAlive(holder: LockHolder): boolean {
 /**
  * Start time of a process in the kernel's own unit, from /proc; undefined where there is no /proc.
  */
-export function birthOf(pid: number): string | undefined {
+function birthOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

@@ -4,7 +4,7 @@
  */
 import type { Condition } from './schema.ts'
 
-export const CONDITION_TYPES = {
+const CONDITION_TYPES = {
   Ready: 'The object is as its spec asks.',
   Reconciling: 'The operator is still working towards the spec.',
   Stalled: 'The operator cannot get further without a change by somebody.',

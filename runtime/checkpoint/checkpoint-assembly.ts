@@ -75,14 +75,11 @@ export interface FileRules {
   readonly directory: string
   /** Absent: nothing may be reused. */
   readonly base: Manifest | undefined
-  /** Keys that are to be deleted. */
-  readonly retired: ReadonlySet<string>
 }
 
 /**
  * A checkpoint may refer only to files that it wrote itself, into its own directory, or that its
- * base's manifest lists, and to none that is to be deleted: else a file that nobody protects could
- * be gone when it is needed. Gives the offence in words, or undefined.
+ * base's manifest lists: else a file that nobody protects could be gone when it is needed. Gives the offence in words, or undefined.
  */
 export function findForeignFile(manifest: Manifest, rules: FileRules): string | undefined {
   const reusable = new Set(rules.base === undefined ? [] : filesOf(rules.base).map(identity))
@@ -105,20 +102,16 @@ function fileFault(
   file: StateFile,
   { id, type, base }: Manifest,
   reusable: ReadonlySet<string>,
-  { directory, retired }: FileRules,
+  { directory }: FileRules,
 ): string | undefined {
   const { key, inline, writtenBy } = file
   if ((key === undefined) === (inline === undefined)) return 'which has not exactly one of key and inline'
-  if (writtenBy !== id)
-    return reusable.has(identity(file)) ? retiredFault(key, retired) : `which is not part of base ${base}`
+  if (writtenBy !== id) return reusable.has(identity(file)) ? undefined : `which is not part of base ${base}`
   // Keys of a savepoint are relative to its own directory.
   const isWithin =
     key === undefined || (type === 'savepoint' ? !key.includes('/') : key.startsWith(`${directory}/`))
   return isWithin ? undefined : `outside its directory ${directory}`
 }
-
-const retiredFault = (key: string | undefined, retired: ReadonlySet<string>): string | undefined =>
-  key !== undefined && retired.has(key) ? 'which is retired' : undefined
 
 function chainFault(chain: readonly StateFile[]): string | undefined {
   if (chain.length > 0 && chain[0]?.mode !== 'full') return 'does not begin with a full file'

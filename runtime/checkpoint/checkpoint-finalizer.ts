@@ -67,7 +67,7 @@ export class CheckpointFinalizer {
    */
   async finalize(acked: AckedCheckpoint): Promise<FinalizedCheckpoint | { readonly corrupt: string }> {
     const { checkpoint, plan, place, entry, request } = acked
-    const { job, clock, term, store } = this.#deps
+    const { job, clock, store } = this.#deps
     const isSavepoint = checkpoint.kind === 'savepoint'
     const ends = request?.end !== undefined
     const acks = new Map([...entry.acks].map(([key, { ack }]) => [key, ack]))
@@ -83,8 +83,7 @@ export class CheckpointFinalizer {
       },
       acks,
     )
-    const retired = new Set(term.state.retirements.flatMap((r) => r.files))
-    const corrupt = findForeignFile(manifest, { directory: place.directory, base: acked.base, retired })
+    const corrupt = findForeignFile(manifest, { directory: place.directory, base: acked.base })
     if (corrupt !== undefined) return { corrupt }
     const written = isSavepoint
       ? await this.#savepoints.write(manifest, place, ends)

@@ -8,9 +8,8 @@ import { murmur3, murmurBlock, murmurEnd, murmurTail } from './murmur3.ts'
  * fixed once state exists, the hash and the encoding for ever within a format version.
  */
 
-export const DEFAULT_MAX_PARALLELISM = 128
 /** As in Flink; more groups would only make indexes of state files longer. */
-export const MAX_MAX_PARALLELISM = 32_768
+const MAX_MAX_PARALLELISM = 32_768
 
 /** Key groups [from, to). */
 export interface KeyGroupRange {

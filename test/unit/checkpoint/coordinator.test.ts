@@ -551,8 +551,8 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.restorePoint).toMatchObject({ kind: 'savepoint' })
     await clock.runFor(10_000)
     expect(seen.triggers).toHaveLength(1)
-    await coordinator.stop('JOB_FAILURE')
-    await expect(behind).rejects.toMatchObject({ context: { reason: 'JOB_FAILURE' } })
+    await coordinator.stop('TASK_FAILURE')
+    await expect(behind).rejects.toMatchObject({ context: { reason: 'TASK_FAILURE' } })
   })
 
   test.each([
