@@ -69,6 +69,8 @@ export const REASONS = {
   BackoffLimitExceeded: 'As many attempts as spec.backoffLimit allows have failed.',
 } as const
 export type Reason = keyof typeof REASONS
+export const isReason = (text: string | undefined): text is Reason =>
+  text !== undefined && Object.hasOwn(REASONS, text)
 
 export interface ConditionValue {
   readonly type: ConditionType

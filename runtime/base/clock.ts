@@ -1,3 +1,5 @@
+import { reasonOf } from './abort.ts'
+
 /**
  * Time is an argument: everything that waits takes a Clock, so that tests and the simulator own
  * time.
@@ -38,10 +40,10 @@ export const systemClock: Clock = {
 /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason as Error)
+    if (signal?.aborted) return reject(reasonOf(signal))
     const onAbort = () => {
       timer.cancel()
-      reject(signal?.reason as Error)
+      if (signal !== undefined) reject(reasonOf(signal))
     }
     const timer = clock.after(delayMs, () => {
       signal?.removeEventListener('abort', onAbort)

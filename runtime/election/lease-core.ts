@@ -35,8 +35,11 @@ export type LeaseState =
     }
   | { readonly kind: 'ended'; readonly why: string }
 
-/** `now` and `sentAt`: monotonic milliseconds. `random`: [0, 1), spreads candidates. */
-export type LeaseEvent = { readonly now: number; readonly random: number } & (
+/** `now`: monotonic milliseconds. `random`: [0, 1), spreads candidates. */
+export type LeaseEvent = { readonly now: number; readonly random: number } & LeaseOccurrence
+
+/** `sentAt`: when the command was sent, monotonic milliseconds. */
+export type LeaseOccurrence =
   | { readonly type: 'wake' }
   /** The holder released, or the connection came back: ask at once. */
   | { readonly type: 'hint' }
@@ -46,7 +49,6 @@ export type LeaseEvent = { readonly now: number; readonly random: number } & (
   | { readonly type: 'retaken'; readonly sentAt: number }
   | { readonly type: 'foreign'; readonly holder: string }
   | { readonly type: 'unreachable' }
-)
 
 export type LeaseAction =
   | { readonly type: 'acquire'; readonly token: string; readonly floor: number }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { WeirError } from '#runtime/base/errors'
+import { WeirError, present } from '#runtime/base/errors'
 import type { ExecutionPlan, PlanEdge, PlanOperator, PlanVertex } from '#runtime/contract/job-plan'
-import { chainGraph, type PlannedEdge } from './chaining.ts'
+import { chainGraph, type Chain, type PlannedEdge } from './chaining.ts'
 import type { LogicalGraph, LogicalNode } from './logical-graph.ts'
 
 export interface PlanOptions {
@@ -36,7 +36,7 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
   const parallelismOf = (node: LogicalNode) => node.parallelism ?? options.parallelism
   const { chains, edges: planned } = chainGraph(graph, parallelismOf)
   const vertices = chains.map((chain): PlanVertex => {
-    const [head] = chain as [LogicalNode, ...LogicalNode[]]
+    const [head] = chain
     return {
       id: head.id,
       name: chain.map((n) => n.description).join(' -> '),
@@ -51,7 +51,7 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
   const { maxParallelism } = options
   return {
     plan: { hash: hashPlan(maxParallelism, vertices, edges), maxParallelism, vertices, edges, guarantee },
-    chains: new Map(vertices.map((v, i) => [v.id, chains[i] as readonly LogicalNode[]])),
+    chains: new Map(chains.map((chain) => [chain[0].id, chain])),
     keyOf: new Map(
       planned.flatMap(({ partition, logical: { keyOf } }, id) =>
         partition === 'hash' && keyOf !== undefined ? [[id, keyOf]] : [],
@@ -65,9 +65,12 @@ function planOperator(node: LogicalNode): PlanOperator {
   return { id, uid: id, kind, stateful, description, formerly }
 }
 
-function planEdge(edge: PlannedEdge, id: number, chains: readonly (readonly LogicalNode[])[]): PlanEdge {
+function planEdge(edge: PlannedEdge, id: number, chains: readonly Chain[]): PlanEdge {
   const chainWith = (node: string) =>
-    chains.find((chain) => chain.some((n) => n.id === node)) as readonly [LogicalNode, ...LogicalNode[]]
+    present(
+      chains.find((chain) => chain.some((n) => n.id === node)),
+      `the chain of ${node}`,
+    )
   const from = chainWith(edge.logical.from)
   return {
     id,

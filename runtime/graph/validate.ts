@@ -6,11 +6,12 @@ const UID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/
 /** @throws {WeirError} CFG_GRAPH with every problem of the graph, each with the user's line. */
 export function validateGraph(graph: LogicalGraph): void {
   const problems = [...noSink(graph), ...duplicates(graph), ...formerNames(graph), ...parallelism(graph)]
-  if (problems.length === 0) return
+  const [first] = problems
+  if (first === undefined) return
   throw new WeirError(
     'CFG_GRAPH',
     problems.length === 1
-      ? (problems[0] as string)
+      ? first
       : `The job graph has ${problems.length} problems:\n- ${problems.join('\n- ')}`,
     {
       context: { problems },
@@ -30,18 +31,17 @@ export function checkUid(uid: unknown, location: string): asserts uid is string 
 }
 
 function* noSink(graph: LogicalGraph): Generator<string> {
-  if (graph.nodes.length === 0)
+  const last = graph.nodes.at(-1)
+  if (last === undefined)
     yield (
       'The job is empty: its function made no source. ' +
         'Begin with env.source(uid, source) and end with .sink(uid, sink).'
     )
-  else if (!graph.nodes.some((n) => n.guarantee !== undefined)) {
-    const last = graph.nodes.at(-1) as LogicalNode
+  else if (!graph.nodes.some((n) => n.guarantee !== undefined))
     yield (
       'The job has no sink, so nothing would come out of it. End a stream with .sink(uid, sink); ' +
         `the last step is "${last.id}" at ${last.location}.`
     )
-  }
 }
 
 function* duplicates(graph: LogicalGraph): Generator<string> {

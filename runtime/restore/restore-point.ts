@@ -40,7 +40,7 @@ export async function openRestorePoint(
   }
 }
 
-/** `prefix`: of the keys in the manifest; those of a savepoint are relative to its own directory. */
+/** `prefix`: stands before the keys in the manifest; those of a savepoint lack its directory. */
 async function openOwn(
   store: CheckpointStore,
   key: string,

@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
 import type { SubtaskRef } from '#runtime/contract/rpc'
 
@@ -13,11 +14,11 @@ export interface PlannedChannel {
 }
 
 export function planChannels(plan: ExecutionPlan): readonly PlannedChannel[] {
-  const parallelismOf = new Map(plan.vertices.map((v) => [v.id, v.parallelism]))
+  const vertices = new Map(plan.vertices.map((v) => [v.id, v.parallelism]))
+  const parallelismOf = (id: string) => present(vertices.get(id), `the vertex ${id} of an edge`)
   const channels: PlannedChannel[] = []
   for (const edge of plan.edges) {
-    const upstream = parallelismOf.get(edge.from) as number
-    const downstream = parallelismOf.get(edge.to) as number
+    const [upstream, downstream] = [parallelismOf(edge.from), parallelismOf(edge.to)]
     for (const [f, t] of connected(edge, upstream, downstream))
       channels.push({
         id: channels.length,

@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import { transferable } from '#runtime/base/bytes'
 import { decodeElement } from '#runtime/element/frame'
 import type { SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
@@ -73,11 +74,11 @@ export class Exchange {
   }
 
   input(id: number): InputChannel {
-    return this.#inputs.get(id) as InputChannel
+    return present(this.#inputs.get(id), `the input channel ${id}`)
   }
 
   output(id: number): OutputChannel {
-    return this.#outputs.get(id) as OutputChannel
+    return present(this.#outputs.get(id), `the output channel ${id}`)
   }
 
   receive(parcel: ExchangeParcel): void {

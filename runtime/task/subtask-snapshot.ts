@@ -116,12 +116,10 @@ export class SubtaskSnapshot {
   /** About `budgetMs` of encoding; true once `finish` may be called (or `error` is set). */
   step(budgetMs: number): boolean {
     if (this.#error !== undefined) return true
-    while (this.#at < this.#keyed.length) {
-      if (!(this.#keyed[this.#at] as KeyedSnapshot).step(budgetMs)) return false
-      this.#at++
-      return false
-    }
-    return this.#lists !== undefined
+    const keyed = this.#keyed[this.#at]
+    if (keyed === undefined) return this.#lists !== undefined
+    if (keyed.step(budgetMs)) this.#at++
+    return false
   }
 
   async finish(encode: EncodeState): Promise<EncodedSnapshot> {

@@ -130,7 +130,7 @@ export class Task {
       lateDropped += counters.lateDropped
       badRecords += counters.badRecords
     }
-    const emitted = (this.chain.head as { emitted?: number }).emitted
+    const { emitted } = this.chain.head
     let sent = 0
     for (const output of this.#outputs) sent += output.sent
     const metrics = {
@@ -177,7 +177,7 @@ export class Task {
   #poll(): boolean {
     const { head } = this.chain
     if (head.poll === undefined || this.#finished) return false
-    const result = this.#guard(() => (head.poll as () => 'progressed' | 'idle' | 'done')())
+    const result = this.#guard(() => head.poll?.())
     this.#pollDone = result === 'done'
     if (result !== 'progressed') return false
     this.#guard(() => this.chain.onBatchEnd())
