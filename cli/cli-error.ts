@@ -67,7 +67,7 @@ export function printedError(error: unknown): PrintedError {
   }
 }
 
-export function exitCodeOf(code: ErrorCode): ExitCode {
+function exitCodeOf(code: ErrorCode): ExitCode {
   if (BAD_INPUT_CODES.includes(code)) return EXIT.badInput
   return code === 'STO_MISSING' ? EXIT.notFound : EXIT.failed
 }

@@ -39,7 +39,7 @@ function setMember(target: Record<string, unknown>, path: readonly string[], val
 
 function jsonOrText(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown
+    return JSON.parse(text)
   } catch {
     return text
   }

@@ -2,6 +2,7 @@
  * What all operators of a cluster have in common and read at their start: the identity of the
  * cluster, which job storage is owned by, and the key that tokens of jobs are derived from.
  */
+import { textMember } from '#runtime/base/member'
 import { randomBytes } from 'node:crypto'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
@@ -65,7 +66,7 @@ async function readKey(
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const secret = await client.get(RESOURCES.Secret, namespace, name, signal)
-  const key = Buffer.from((secret['data'] as { key?: string } | undefined)?.key ?? '', 'base64')
+  const key = Buffer.from(textMember(secret['data'], 'key') ?? '', 'base64')
   if (key.byteLength >= MIN_KEY_BYTES) return key
   throw new WeirError(
     'CFG_INVALID',

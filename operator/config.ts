@@ -3,7 +3,7 @@
  * `defaults` fill what a StreamJob leaves out; Secrets are named, never included. Unknown keys are
  * refused, all problems are reported at once.
  */
-import { WeirError } from '#runtime/base/errors'
+import { WeirError, messageOf } from '#runtime/base/errors'
 import * as z from 'zod'
 import { problemsOf } from './api/manifest.ts'
 import { resources } from './api/schema.ts'
@@ -130,7 +130,7 @@ export function parseOperatorConfig(text: string, fileName: string): OperatorCon
   try {
     data = JSON.parse(text)
   } catch (error) {
-    throw new WeirError('CFG_INVALID', `${fileName} is not JSON: ${(error as Error).message}`, {
+    throw new WeirError('CFG_INVALID', `${fileName} is not JSON: ${messageOf(error)}`, {
       cause: error,
     })
   }

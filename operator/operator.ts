@@ -4,6 +4,7 @@
  * exist), cluster identity, Lease, controllers. Stopping goes the other way; the Lease is released
  * last, when nothing of this process writes any more.
  */
+import { reasonOf } from '#runtime/base/abort'
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import { clusterIdentity, type ClusterIdentity } from './cluster-identity.ts'
@@ -229,8 +230,8 @@ function countPhases(jobs: Iterable<StreamJobObject>): Readonly<Record<string, n
 
 function untilAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason as Error)
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    if (signal.aborted) return reject(reasonOf(signal))
+    signal.addEventListener('abort', () => reject(reasonOf(signal)), { once: true })
     work.then(resolve, reject)
   })
 }

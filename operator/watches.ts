@@ -2,6 +2,7 @@
  * What the operator watches of the cluster, and whom a change makes look again. A standby watches
  * too, so that it can act at once when it comes to lead.
  */
+import { member } from '#runtime/base/member'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import { WorkQueue } from './controller/workqueue.ts'
@@ -113,9 +114,9 @@ export class Watches {
 }
 
 function restoresFrom(job: StreamJobObject, savepoint: KubeObject): boolean {
-  const spec = job.spec as { restore?: { savepointRef?: { name?: string } } } | undefined
+  const reference = member(member(job.spec, 'restore'), 'savepointRef')
   return (
     job.metadata.namespace === savepoint.metadata.namespace &&
-    spec?.restore?.savepointRef?.name === savepoint.metadata.name
+    member(reference, 'name') === savepoint.metadata.name
   )
 }

@@ -7,8 +7,8 @@ export function jobPhases(): string {
   return [
     '# Phases of a job',
     '',
-    'What a leading JobManager does with the job, from the epoch that it has opened until the run has ended or ' +
-      'another JobManager leads.',
+    'What a leading JobManager does with the job, from the epoch that it has opened until the run has ' +
+      'ended or another JobManager leads.',
     'Made from `runtime/job-manager/job-phase.ts` by `npm run gen`.',
     '',
     '```mermaid',

@@ -74,7 +74,9 @@ const firstRecord = (stream: FactsStream, { title }: Kill, killed: Killed): Prom
       at > killed.at && (recoveryAfter(facts, killed.wall) !== undefined || isAdopted(facts, killed.before)),
   )
 
-/** Another leader has taken the running tasks over: they continue, so no first record is reported. */
+/**
+ * Another leader has taken the running tasks over: they continue, so no first record is reported.
+ */
 const isAdopted = (now: Seen['facts'], before: Seen['facts']): boolean =>
   now.state === 'Running' && now.epoch > before.epoch && now.attempt === before.attempt
 

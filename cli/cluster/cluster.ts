@@ -1,3 +1,4 @@
+import { textMember } from '#runtime/base/member'
 import type { CustomObjectsApi } from '@kubernetes/client-node'
 import { API_VERSION, GROUP, VERSION } from '#operator/api/group'
 import { messageOf, systemCode } from '#runtime/base/errors'
@@ -176,8 +177,7 @@ function statusMessage(error: unknown): string {
   const body = typeof error === 'object' && error !== null && 'body' in error ? error.body : undefined
   if (typeof body !== 'string') return messageOf(error)
   try {
-    const { message } = JSON.parse(body) as { message?: string }
-    return message ?? body
+    return textMember(JSON.parse(body), 'message') ?? body
   } catch {
     return body.trim()
   }

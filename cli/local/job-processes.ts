@@ -6,6 +6,7 @@
  * JobManagers listen on any free ports first; the ports are then written into their configurations,
  * so that a JobManager that is started again is found where it was.
  */
+import { member } from '#runtime/base/member'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Clock, sleep } from '#runtime/base/clock'
@@ -35,8 +36,8 @@ export interface JobProcessesOptions {
   readonly clock: Clock
   readonly random: () => number
   /**
-   * A process ended, and not by `close`: whether to start it again. Not called for a JobManager that
-   * has never listened.
+   * A process ended, and not by `close`: whether to start it again. Not called for a JobManager
+   * that has never listened.
    */
   readonly onExit: (name: string, exit: ProcessExit) => 'restart' | 'leave'
 }
@@ -196,7 +197,8 @@ function writeConfig(path: string, config: object): void {
 
 function readPorts(readyFile: string): JobManagerPorts | undefined {
   try {
-    const { rpc, rest } = JSON.parse(readFileSync(readyFile, 'utf8')) as Partial<JobManagerPorts>
+    const ports: unknown = JSON.parse(readFileSync(readyFile, 'utf8'))
+    const [rpc, rest] = [member(ports, 'rpc'), member(ports, 'rest')]
     return typeof rpc === 'number' && typeof rest === 'number' ? { rpc, rest } : undefined
   } catch {
     return undefined

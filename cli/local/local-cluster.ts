@@ -10,7 +10,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { type Clock, sleep, systemClock } from '#runtime/base/clock'
-import { messageOf, WeirError } from '#runtime/base/errors'
+import { messageOf, WeirError, present } from '#runtime/base/errors'
 import type { LogLevel } from '#runtime/base/logger'
 import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import { isFinal, type JobFacts, type StopRequest } from '#runtime/contract/rest'
@@ -159,7 +159,7 @@ export class LocalCluster {
   }
 
   get #jobManager(): string {
-    return this.#processes.jobManagerNames[0] as string
+    return present(this.#processes.jobManagerNames[0], 'the name of a JobManager')
   }
 
   async #open(): Promise<void> {

@@ -5,6 +5,7 @@
  * The safety of the job does not depend on it (the commit log fences); it keeps two `weir run` from
  * disturbing each other.
  */
+import { member, textMember } from '#runtime/base/member'
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { systemCode } from '#runtime/base/errors'
 
@@ -82,10 +83,10 @@ export class LockFile {
 
 function readHolder(path: string): LockHolder | undefined {
   try {
-    const value = JSON.parse(readFileSync(path, 'utf8')) as Partial<LockHolder>
-    return typeof value.pid === 'number'
-      ? { pid: value.pid, born: value.born, since: value.since ?? 0 }
-      : undefined
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    const pid = member(value, 'pid')
+    if (typeof pid !== 'number') return undefined
+    return { pid, born: textMember(value, 'born'), since: Number(member(value, 'since') ?? 0) }
   } catch {
     return undefined
   }
@@ -104,7 +105,7 @@ function isAlive(holder: LockHolder): boolean {
 /**
  * Start time of a process in the kernel's own unit, from /proc; undefined where there is no /proc.
  */
-export function birthOf(pid: number): string | undefined {
+function birthOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

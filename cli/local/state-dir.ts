@@ -143,7 +143,7 @@ export const newUid = (): string => randomUUID()
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown
+    return JSON.parse(text)
   } catch {
     return undefined
   }

@@ -4,7 +4,7 @@
  */
 import type { Condition } from './schema.ts'
 
-export const CONDITION_TYPES = {
+const CONDITION_TYPES = {
   Ready: 'The object is as its spec asks.',
   Reconciling: 'The operator is still working towards the spec.',
   Stalled: 'The operator cannot get further without a change by somebody.',
@@ -69,6 +69,8 @@ export const REASONS = {
   BackoffLimitExceeded: 'As many attempts as spec.backoffLimit allows have failed.',
 } as const
 export type Reason = keyof typeof REASONS
+export const isReason = (text: string | undefined): text is Reason =>
+  text !== undefined && Object.hasOwn(REASONS, text)
 
 export interface ConditionValue {
   readonly type: ConditionType

@@ -133,7 +133,7 @@ function definition(kind: Kind): Json {
   }
 }
 
-export function streamJobDefinition(): Json {
+function streamJobDefinition(): Json {
   return definition({
     kind: 'StreamJob',
     plural: 'streamjobs',
@@ -183,7 +183,7 @@ export function streamJobDefinition(): Json {
   })
 }
 
-export function savepointDefinition(): Json {
+function savepointDefinition(): Json {
   return definition({
     kind: 'Savepoint',
     plural: 'savepoints',

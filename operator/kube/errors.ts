@@ -1,3 +1,4 @@
+import { textMember } from '#runtime/base/member'
 import { WeirError } from '#runtime/base/errors'
 
 /**
@@ -49,9 +50,9 @@ export function errorOf(
   let message = body.slice(0, 500)
   let reason = ''
   try {
-    const parsed = JSON.parse(body) as { message?: unknown; reason?: unknown }
-    if (typeof parsed.message === 'string') message = parsed.message
-    if (typeof parsed.reason === 'string') reason = parsed.reason
+    const parsed: unknown = JSON.parse(body)
+    message = textMember(parsed, 'message') ?? message
+    reason = textMember(parsed, 'reason') ?? reason
   } catch {
     // Not a Status object: the text itself is the message.
   }

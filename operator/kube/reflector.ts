@@ -10,6 +10,7 @@
  * I4 Failures back off with jitter; the first success resets the delay. `run` returns only when the
  *    signal aborts.
  */
+import { member } from '#runtime/base/member'
 import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
 import { type Clock, sleep } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
@@ -149,7 +150,7 @@ export class Reflector<T extends KubeObject> {
   #take(event: WatchEvent<T>): void {
     const { resource, store } = this.#options
     if (event.type === 'ERROR') {
-      const { code = 0 } = event.object as { code?: number }
+      const code = Number(member(event.object, 'code') ?? 0)
       throw errorOf(`watch of ${resource.plural}`, code, JSON.stringify(event.object), undefined)
     }
     this.#version = event.object.metadata.resourceVersion ?? this.#version

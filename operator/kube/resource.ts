@@ -26,7 +26,7 @@ export const RESOURCES = {
 } as const satisfies Record<string, Resource>
 
 export function resourceOf(kind: string): Resource {
-  const found = (RESOURCES as Readonly<Record<string, Resource>>)[kind]
+  const found = Object.values(RESOURCES).find((resource) => resource.kind === kind)
   if (found === undefined) throw new TypeError(`The operator does not write objects of kind ${kind}`)
   return found
 }

@@ -1,3 +1,4 @@
+import { member, textMember } from '#runtime/base/member'
 import { LABEL_JOB } from '#operator/resources/labels'
 import type { KubeObject, SavepointObject, StreamJobObject } from '#operator/resources/object'
 import { type Key, keyOf, Store } from './store.ts'
@@ -32,6 +33,6 @@ export function jobsOf(object: KubeObject): readonly Key[] {
 
 /** The StreamJob that a Savepoint is taken from. */
 export function jobsOfSavepoint(object: KubeObject): readonly Key[] {
-  const name = (object['spec'] as { streamJobRef?: { name?: string } } | undefined)?.streamJobRef?.name
+  const name = textMember(member(object['spec'], 'streamJobRef'), 'name')
   return name === undefined ? jobsOf(object) : [keyOf(object.metadata.namespace ?? '', name)]
 }

@@ -40,7 +40,7 @@ export function runConfigMap(context: RunContext): KubeObject {
 
 const toText = (config: object): string => `${JSON.stringify(config, null, 2)}\n`
 
-export function jobManagerProcess(context: RunContext): JobManagerConfig {
+function jobManagerProcess(context: RunContext): JobManagerConfig {
   const { spec } = context
   const redis = redisConfig(context)
   return jobManagerConfig.parse({
@@ -74,7 +74,7 @@ export function jobManagerProcess(context: RunContext): JobManagerConfig {
   })
 }
 
-export function taskManagerProcess(context: RunContext): TaskManagerConfig {
+function taskManagerProcess(context: RunContext): TaskManagerConfig {
   const { job, spec } = context
   return taskManagerConfig.parse({
     ...common(context),

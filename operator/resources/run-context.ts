@@ -36,7 +36,7 @@ export interface RunContext {
   readonly restore?: { readonly path?: string; readonly allowNonRestoredState: boolean }
 }
 
-export function ownerReference(job: JobRef): OwnerReference {
+function ownerReference(job: JobRef): OwnerReference {
   return {
     apiVersion: API_VERSION,
     kind: 'StreamJob',

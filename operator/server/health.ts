@@ -2,9 +2,9 @@
  * `/healthz`, `/readyz` and `/metrics`. Ready means that the caches are filled; it does not mean to
  * lead.
  */
+import { portOf } from '#runtime/base/server-port'
 import { once } from 'node:events'
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { messageOf } from '#runtime/base/errors'
 import type { Registry } from 'prom-client'
 
@@ -29,7 +29,7 @@ export class HealthServer {
   async open(host: string, port: number): Promise<number> {
     this.#server.listen(port, host)
     await once(this.#server, 'listening')
-    return (this.#server.address() as AddressInfo).port
+    return portOf(this.#server)
   }
 
   async close(): Promise<void> {

@@ -51,7 +51,7 @@ export class Applier {
   }
 
   async apply(plan: Plan, observed: Observed, signal: AbortSignal): Promise<Applied> {
-    let object = observed.object as StreamJobObject
+    let object = observed.object
     try {
       for (const step of plan.steps) {
         const status = object.status ?? {}

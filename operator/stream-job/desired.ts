@@ -1,3 +1,4 @@
+import { textMember } from '#runtime/base/member'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { OperatorDefaults } from '#operator/config'
@@ -69,7 +70,7 @@ async function resolveModule(
     blocker('ModuleNotFound', `${what}; spec.job.configMapKeyRef names it.`)
   try {
     const configMap = await client.get(RESOURCES.ConfigMap, job.namespace, name, signal)
-    const source = (configMap['data'] as Record<string, string> | undefined)?.[key]
+    const source = textMember(configMap['data'], key)
     return source === undefined ? missing(`ConfigMap ${name} has no key ${key}`) : { kind: 'source', source }
   } catch (error) {
     if (isNotFound(error)) return missing(`ConfigMap ${name} does not exist`)

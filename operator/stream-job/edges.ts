@@ -1,4 +1,4 @@
-import { findCondition, type Reason } from '#operator/api/conditions'
+import { findCondition, isReason, type Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 
 /** Something that a user wants to see as a Kubernetes Event. */
@@ -16,8 +16,8 @@ export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
 function readyEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   const old = findCondition(before.conditions, 'Ready')
   const ready = findCondition(after.conditions, 'Ready')
-  const reason = ready?.reason as Reason | undefined
-  if (ready === undefined || reason === undefined || reason === old?.reason || QUIET.has(reason)) return []
+  const reason = ready?.reason
+  if (ready === undefined || !isReason(reason) || reason === old?.reason || QUIET.has(reason)) return []
   return [{ type: NORMAL.has(reason) ? 'Normal' : 'Warning', reason, message: ready.message }]
 }
 

@@ -1,3 +1,4 @@
+import { member } from '#runtime/base/member'
 import type { Clock } from '#runtime/base/clock'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
@@ -55,12 +56,12 @@ export async function gather(
 }
 
 function workload(object: KubeObject): Workload {
-  const spec = object['spec'] as { replicas?: number } | undefined
+  const replicas = member(object['spec'], 'replicas')
   return {
     name: object.metadata.name,
     uid: object.metadata.uid ?? '',
     run: runOf(object),
-    replicas: spec?.replicas ?? 0,
+    replicas: typeof replicas === 'number' ? replicas : 0,
   }
 }
 

@@ -2,7 +2,7 @@ import type { Reason } from '#operator/api/conditions'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { FactsView } from '#operator/job-managers/facts-view'
-import type { KubeObject } from '#operator/resources/object'
+import type { StreamJobObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 import type { PodProblem } from './pod-problems.ts'
 
@@ -50,7 +50,7 @@ export interface JobManagerPod {
 
 /** Everything that a decision about a StreamJob depends on; plain data, made by gather.ts. */
 export interface Observed {
-  readonly object: KubeObject
+  readonly object: StreamJobObject
   readonly job: JobRef
   readonly generation: number
   /** Milliseconds since the epoch. */

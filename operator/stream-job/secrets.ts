@@ -1,3 +1,4 @@
+import { textMembers } from '#runtime/base/member'
 import type { OperatorDefaults } from '#operator/config'
 import type { KubeClient } from '#operator/kube/client'
 import { isNotFound } from '#operator/kube/errors'
@@ -38,7 +39,7 @@ async function defaultCredentials(
 ): Promise<Readonly<Record<string, string>>> {
   try {
     const secret = await client.get(RESOURCES.Secret, namespace, name, signal)
-    return (secret['data'] ?? {}) as Record<string, string>
+    return textMembers(secret['data'])
   } catch (error) {
     if (!isNotFound(error)) throw error
     const named = `Secret ${name} in namespace ${namespace}, which the operator's defaults name,`

@@ -1,3 +1,5 @@
+import { reasonOf } from './abort.ts'
+
 /**
  * Time is an argument: everything that waits takes a Clock, so that tests and the simulator own
  * time.
@@ -15,7 +17,7 @@ export interface Clock {
   monotonic(): number
   /** Calls `run` once after `delayMs` (>= 0). The returned timer is void after `cancel`. */
   after(delayMs: number, run: () => void): Timer
-  /** Calls `run` once, after whatever else is waiting for this thread (messages, I/O) had its turn. */
+  /** Calls `run` once, after what else is waiting for this thread (messages, I/O) had its turn. */
   soon(run: () => void): void
 }
 
@@ -38,10 +40,10 @@ export const systemClock: Clock = {
 /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason as Error)
+    if (signal?.aborted) return reject(reasonOf(signal))
     const onAbort = () => {
       timer.cancel()
-      reject(signal?.reason as Error)
+      if (signal !== undefined) reject(reasonOf(signal))
     }
     const timer = clock.after(delayMs, () => {
       signal?.removeEventListener('abort', onAbort)

@@ -134,9 +134,20 @@ export function invariant(condition: unknown, message: string): asserts conditio
     throw new WeirError('BUG', `Invariant broken: ${message}. This is a defect in Weir, please report it.`)
 }
 
+/**
+ * `value`, which an invariant says is there. @throws {WeirError} BUG naming `what` when it is not.
+ */
+export function present<T>(value: T | undefined, what: string): T {
+  invariant(value !== undefined, `${what} is missing`)
+  return value
+}
+
 export function assertNever(value: never): never {
   throw new WeirError('BUG', `Unexpected value ${JSON.stringify(value)}`)
 }
+
+export const isErrorCode = (value: unknown): value is ErrorCode =>
+  typeof value === 'string' && Object.hasOwn(ERROR_CODES, value)
 
 /** The system error code (ENOENT, ECONNREFUSED ...) of a Node error, if it has one. */
 export function systemCode(error: unknown): string | undefined {

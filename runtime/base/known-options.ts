@@ -7,9 +7,7 @@ import { WeirError } from './errors.ts'
  */
 export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {
   const unknown = Object.keys(options).filter((name) => !known.includes(name))
-  if (unknown.length > 0)
-    throw new WeirError(
-      'CFG_GRAPH',
-      `${what} has no option ${unknown.map((n) => JSON.stringify(n)).join(', ')}. Expected: ${known.join(', ')}.`,
-    )
+  if (unknown.length === 0) return
+  const names = unknown.map((name) => JSON.stringify(name)).join(', ')
+  throw new WeirError('CFG_GRAPH', `${what} has no option ${names}. Expected: ${known.join(', ')}.`)
 }

@@ -1,6 +1,6 @@
 import { WeirError } from './errors.ts'
 
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /**
  * The one grammar of durations: `ms|s|m|h` parts, such as `500ms`, `10s`, `1h30m`. Also the pattern
@@ -13,11 +13,12 @@ export function parseDuration(text: string): number {
   if (!new RegExp(DURATION_PATTERN).test(text))
     throw new WeirError(
       'CFG_INVALID',
-      `Not a duration: ${JSON.stringify(text)}. Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".`,
+      `Not a duration: ${JSON.stringify(text)}. ` +
+        'Expected parts of ms, s, m, h such as "500ms", "10s" or "1h30m".',
     )
   let total = 0
-  for (const [, n, unit] of text.matchAll(/([0-9]+)(ms|s|m|h)/g))
-    total += Number(n) * UNIT_MS[unit as keyof typeof UNIT_MS]
+  for (const [, n, unit = ''] of text.matchAll(/([0-9]+)(ms|s|m|h)/g))
+    total += Number(n) * (UNIT_MS[unit] ?? NaN)
   return total
 }
 

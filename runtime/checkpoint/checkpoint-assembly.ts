@@ -1,7 +1,8 @@
 /** From acknowledgements to a manifest, and what must hold of it. Pure. */
+import { present } from '#runtime/base/errors'
 import { stateFiles, type PlacedFile } from '#runtime/commit-log/manifest-io'
 import { FORMAT_VERSION, type Manifest, type StateFile } from '#runtime/contract/checkpoint-records'
-import type { SubtaskAck } from '#runtime/contract/rpc'
+import { subtaskKey, type SubtaskAck } from '#runtime/contract/rpc'
 
 /**
  * An attempt as the coordinator needs to know it: all of its subtasks acknowledge every checkpoint.
@@ -34,10 +35,10 @@ export function assembleManifest(
   acks: ReadonlyMap<string, SubtaskAck>,
 ): Manifest {
   const vertices = plan.vertices.map((vertex) => {
-    const own = Array.from(
-      { length: vertex.parallelism },
-      (_, subtask) => acks.get(`${vertex.id}/${subtask}`) as SubtaskAck,
-    )
+    const own = Array.from({ length: vertex.parallelism }, (_, subtask) => {
+      const key = subtaskKey({ vertex: vertex.id, subtask })
+      return present(acks.get(key), `the acknowledgement of ${key}`)
+    })
     return {
       vertex: vertex.id,
       uids: [...new Set(own.flatMap((ack) => ack.uids))],
@@ -75,14 +76,12 @@ export interface FileRules {
   readonly directory: string
   /** Absent: nothing may be reused. */
   readonly base: Manifest | undefined
-  /** Keys that are to be deleted. */
-  readonly retired: ReadonlySet<string>
 }
 
 /**
  * A checkpoint may refer only to files that it wrote itself, into its own directory, or that its
- * base's manifest lists, and to none that is to be deleted: else a file that nobody protects could
- * be gone when it is needed. Gives the offence in words, or undefined.
+ * base's manifest lists: else a file that nobody protects could be gone when it is needed. Gives
+ * the offence in words, or undefined.
  */
 export function findForeignFile(manifest: Manifest, rules: FileRules): string | undefined {
   const reusable = new Set(rules.base === undefined ? [] : filesOf(rules.base).map(identity))
@@ -105,23 +104,19 @@ function fileFault(
   file: StateFile,
   { id, type, base }: Manifest,
   reusable: ReadonlySet<string>,
-  { directory, retired }: FileRules,
+  { directory }: FileRules,
 ): string | undefined {
   const { key, inline, writtenBy } = file
   if ((key === undefined) === (inline === undefined)) return 'which has not exactly one of key and inline'
-  if (writtenBy !== id)
-    return reusable.has(identity(file)) ? retiredFault(key, retired) : `which is not part of base ${base}`
+  if (writtenBy !== id) return reusable.has(identity(file)) ? undefined : `which is not part of base ${base}`
   // Keys of a savepoint are relative to its own directory.
   const isWithin =
     key === undefined || (type === 'savepoint' ? !key.includes('/') : key.startsWith(`${directory}/`))
   return isWithin ? undefined : `outside its directory ${directory}`
 }
 
-const retiredFault = (key: string | undefined, retired: ReadonlySet<string>): string | undefined =>
-  key !== undefined && retired.has(key) ? 'which is retired' : undefined
-
 function chainFault(chain: readonly StateFile[]): string | undefined {
   if (chain.length > 0 && chain[0]?.mode !== 'full') return 'does not begin with a full file'
-  const late = chain.findIndex((file, i) => i > 0 && file.writtenBy <= (chain[i - 1] as StateFile).writtenBy)
+  const late = chain.findIndex((file, i) => file.writtenBy <= (chain[i - 1]?.writtenBy ?? 0))
   return late < 0 ? undefined : 'is not ordered by the checkpoint that wrote each file'
 }

@@ -8,17 +8,15 @@ import { keyUrl, manifestDirectory, manifestKey } from '#runtime/storage/paths'
 import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
 import type { CheckpointPins } from './checkpoint-pins.ts'
-import type { CheckpointRequest, CheckpointResult } from './checkpoint-requests.ts'
+import type { CheckpointRequest } from './checkpoint-requests.ts'
+import type { CheckpointInFlight, CompletionBody, FinalizedCheckpoint } from './checkpoint-stages.ts'
 import type { CoordinatorTerm } from './coordinator-options.ts'
-import type { CheckpointInFlight } from './coordinator-state.ts'
 import { fileKeys, readManifest, writeManifest, type WrittenManifest } from '#runtime/commit-log/manifest-io'
-import type { LogRecordOf, Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
+import type { Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import { chooseRetired } from '#runtime/commit-log/retention'
 import type { SavepointPlace } from './savepoint-place.ts'
 import { SavepointWriter } from './savepoint-writer.ts'
-
-export type CompletionBody = LogRecordOf<'CHECKPOINT'> | LogRecordOf<'SAVEPOINT'>
 
 export interface CheckpointFinalizerOptions {
   readonly clock: Clock
@@ -41,20 +39,6 @@ export interface AckedCheckpoint {
   readonly place: SavepointPlace
   readonly entry: CheckpointEntry
   readonly base: Manifest | undefined
-}
-
-export interface FinalizedCheckpoint {
-  readonly manifest: Manifest
-  /** The record that completes it; the same object for every try. */
-  readonly body: CompletionBody
-  /** Sinks commit on it. */
-  readonly commits: boolean
-  readonly result: Omit<CheckpointResult, 'durationMs' | 'completedAt'>
-  /**
-   * Keys below the job's root that are not needed any more once the record is in the log: the
-   * staging copy of a savepoint.
-   */
-  readonly staged: readonly string[]
 }
 
 /** The I/O of completing a checkpoint: manifest before the record, deletions after it. */
@@ -83,7 +67,7 @@ export class CheckpointFinalizer {
    */
   async finalize(acked: AckedCheckpoint): Promise<FinalizedCheckpoint | { readonly corrupt: string }> {
     const { checkpoint, plan, place, entry, request } = acked
-    const { job, clock, term, store } = this.#deps
+    const { job, clock, store } = this.#deps
     const isSavepoint = checkpoint.kind === 'savepoint'
     const ends = request?.end !== undefined
     const acks = new Map([...entry.acks].map(([key, { ack }]) => [key, ack]))
@@ -99,8 +83,7 @@ export class CheckpointFinalizer {
       },
       acks,
     )
-    const retired = new Set(term.state.retirements.flatMap((r) => r.files))
-    const corrupt = findForeignFile(manifest, { directory: place.directory, base: acked.base, retired })
+    const corrupt = findForeignFile(manifest, { directory: place.directory, base: acked.base })
     if (corrupt !== undefined) return { corrupt }
     const written = isSavepoint
       ? await this.#savepoints.write(manifest, place, ends)

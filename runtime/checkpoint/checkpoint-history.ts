@@ -5,7 +5,7 @@ import type {
   SubtaskCheckpointView,
 } from '#runtime/contract/rest'
 import type { SubtaskAck } from '#runtime/contract/rpc'
-import type { CheckpointInFlight } from './coordinator-state.ts'
+import type { CheckpointInFlight } from './checkpoint-stages.ts'
 import type { FailureReason } from '#runtime/contract/failure-reasons'
 import type { CompletedCheckpoint } from '#runtime/commit-log/log-state'
 

@@ -111,7 +111,8 @@ export class CheckpointRequests {
   resolve(request: CheckpointRequest, result: CheckpointResult): void {
     this.#asked.get(request.triggerId)?.resolve(result)
     this.#done.push(request.triggerId)
-    if (this.#done.length > MAX_REMEMBERED) this.#asked.delete(this.#done.shift() as string)
+    for (const forgotten of this.#done.splice(0, this.#done.length - MAX_REMEMBERED))
+      this.#asked.delete(forgotten)
   }
 
   reject(request: CheckpointRequest, error: WeirError): void {

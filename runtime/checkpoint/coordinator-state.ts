@@ -15,15 +15,7 @@
 import { subtaskKey, type SubtaskAck, type SubtaskDecline } from '#runtime/contract/rpc'
 import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
 import type { CheckpointPhase } from '#runtime/contract/rest'
-import type { FinalizedCheckpoint } from './checkpoint-finalizer.ts'
-
-export interface CheckpointInFlight {
-  readonly attempt: string
-  readonly epoch: number
-  readonly id: number
-  readonly base: number
-  readonly kind: 'checkpoint' | 'savepoint'
-}
+import type { CheckpointInFlight, FinalizedCheckpoint } from './checkpoint-stages.ts'
 
 export type CoordinatorState =
   | { readonly phase: 'IDLE' }

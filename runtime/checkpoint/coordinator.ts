@@ -19,7 +19,8 @@ import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runti
 import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
 import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
 import { subtaskKeys } from './checkpoint-assembly.ts'
-import { CheckpointFinalizer, type FinalizedCheckpoint } from './checkpoint-finalizer.ts'
+import { CheckpointFinalizer } from './checkpoint-finalizer.ts'
+import type { CheckpointInFlight, FinalizedCheckpoint } from './checkpoint-stages.ts'
 import { CheckpointEntry, CheckpointHistory, type CheckpointFailure } from './checkpoint-history.ts'
 import { CheckpointPins, type PinRequest } from './checkpoint-pins.ts'
 import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
@@ -29,7 +30,6 @@ import {
   inFlight,
   isFenced,
   next,
-  type CheckpointInFlight,
   type CoordinatorEffect,
   type CoordinatorEvent,
   type CoordinatorState,

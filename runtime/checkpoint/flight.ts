@@ -4,7 +4,7 @@ import { checkpointDirectory, keyUrl } from '#runtime/storage/paths'
 import type { AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
 import type { CheckpointRequest } from './checkpoint-requests.ts'
-import type { CheckpointInFlight } from './coordinator-state.ts'
+import type { CheckpointInFlight } from './checkpoint-stages.ts'
 import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
 
 /** Everything about the checkpoint in flight that the state function need not know. */

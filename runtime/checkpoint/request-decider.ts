@@ -102,27 +102,29 @@ export function decide<R extends QueuedRequest>(
   now: number,
   options: DeciderOptions,
 ): Decision<R> {
-  if (state.dueAt === undefined || state.inFlight !== 'none' || state.ended)
+  const { dueAt, completedAt = -Infinity } = state
+  if (dueAt === undefined || state.inFlight !== 'none' || state.ended)
     return { action: 'wait', at: undefined }
-  const { dueAt, servedRequest, completedAt = -Infinity } = state
-  const [request, ...queue] = state.queue
-  const isTurnOfPeriodic = servedRequest && now >= dueAt
-  if (request !== undefined && (request.last || !isTurnOfPeriodic)) {
-    const inFlight = request.last ? 'last' : 'some'
-    return { action: 'trigger', request, state: { ...state, queue, inFlight, servedRequest: true } }
-  }
+  const [request] = state.queue
+  if (request !== undefined && goesFirst(request, state.servedRequest && now >= dueAt))
+    return triggerRequest(state, request)
   const earliest = request === undefined ? Math.max(dueAt, completedAt + options.minPauseMs) : dueAt
   if (now < earliest) return { action: 'wait', at: earliest }
+  const following = crossingAfter(dueAt, now, options)
   return {
     action: 'trigger',
     request: undefined,
-    state: {
-      ...state,
-      inFlight: 'some',
-      servedRequest: false,
-      dueAt: crossingAfter(dueAt, now, options),
-    },
+    state: { ...state, inFlight: 'some', servedRequest: false, dueAt: following },
   }
+}
+
+const goesFirst = ({ last }: QueuedRequest, isTurnOfPeriodic: boolean): boolean => last || !isTurnOfPeriodic
+
+/** `request`: the first of the queue. */
+function triggerRequest<R extends QueuedRequest>(state: DeciderState<R>, request: R): Decision<R> {
+  const inFlight = request.last ? 'last' : 'some'
+  const queue = state.queue.slice(1)
+  return { action: 'trigger', request, state: { ...state, queue, inFlight, servedRequest: true } }
 }
 
 /**

@@ -45,7 +45,7 @@ export function placeSavepoint(
   } catch (error) {
     throw invalid(path, 'segments of letters, digits and . _ = - between slashes', error)
   }
-  if (RESERVED.has(directory.split('/')[0] as string))
+  if (RESERVED.has(directory.replace(/\/.*$/, '')))
     throw invalid(path, `a directory outside ${[...RESERVED].join(', ')}`)
   return { directory, url: keyUrl(storeUrl, directory) }
 }
@@ -64,7 +64,8 @@ export function pathRefusal(
     if (copyTo === undefined || elsewhere) return undefined
     return new WeirError('CFG_INVALID', `Savepoint path ${copyTo} is outside the job's storage ${storeUrl}.`)
   } catch (error) {
-    return error as WeirError
+    if (error instanceof WeirError) return error
+    throw error
   }
 }
 

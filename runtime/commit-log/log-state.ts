@@ -6,8 +6,8 @@
  * F1 seq is dense from 0; seq 0 is OWNER and nothing else is.
  * F2 Epochs grow strictly with EPOCH_OPEN, and every other record carries the open one. Runs never
  *    fall.
- * F3 After CLOSE of the newest run only EPOCH_OPEN follows (a greater run, or a tool on the same
- *    run), and the tool's RETIRE, PIN, CLAIM.
+ * F3 After CLOSE of the newest run only EPOCH_OPEN follows (a greater run, or the same
+ *    one) and PIN.
  * F4 Ids of checkpoints grow; no id is used twice, savepoints included.
  * F5 A CHECKPOINT belongs to the attempt of the last DEPLOY; its base and what it retires are
  *    retained before it.
@@ -20,7 +20,6 @@ import { assertNever, WeirError } from '#runtime/base/errors'
 import {
   FORMAT_VERSION,
   logBodies,
-  type LogBody,
   type LogRecord,
   type LogRecordOf,
   type RestorePoint,
@@ -37,7 +36,6 @@ const closed = z.object({ ...logBodies.close.shape, ...stamp })
 const retirement = z.object({
   ...stamp,
   checkpoints: z.array(z.object({ id: z.int().positive(), manifest: z.string(), sha256: z.string() })),
-  files: z.array(z.string()),
 })
 
 export const logState = z.object({
@@ -66,8 +64,6 @@ export const logState = z.object({
   ending: z.object({ status: runEnd, id: z.int().positive() }).optional(),
   /** Every sink has committed up to this id, as the newest CLOSE says. */
   committedUpTo: z.int().nonnegative(),
-  /** Savepoints taken over with their files. */
-  claims: z.array(z.string()),
   /**
    * Logged and perhaps not yet deleted, oldest first, newest 1000; older ones are left to the
    * sweeper.
@@ -93,7 +89,6 @@ export const emptyLog: LogState = {
   highestId: 0,
   pins: [],
   committedUpTo: 0,
-  claims: [],
   retirements: [],
 }
 
@@ -119,12 +114,8 @@ export function foldRecord(state: LogState, record: LogRecord): LogState {
       return foldCheckpoint(next, record, body)
     case 'SAVEPOINT':
       return foldSavepoint(next, record, body)
-    case 'RETIRE':
-      return foldRetire(next, record, body)
     case 'PIN':
       return foldPin(next, record, body)
-    case 'CLAIM':
-      return { ...next, claims: [...state.claims.filter((c) => c !== body.savepoint), body.savepoint] }
     case 'CLOSE':
       return foldClose(next, record, body)
     default:
@@ -139,8 +130,6 @@ export function withoutRetirements(state: LogState, seqs: ReadonlySet<number>): 
     : { ...state, retirements: state.retirements.filter((r) => !seqs.has(r.seq)) }
 }
 
-const AFTER_CLOSE: ReadonlySet<LogBody['kind']> = new Set(['EPOCH_OPEN', 'RETIRE', 'PIN', 'CLAIM'])
-
 function checkOrder(state: LogState, record: LogRecord): void {
   const { kind } = record.body
   if (record.seq !== state.head + 1) throw impossible(record, `expected seq ${state.head + 1}`)
@@ -149,7 +138,7 @@ function checkOrder(state: LogState, record: LogRecord): void {
   if (kind === 'EPOCH_OPEN') return
   if (record.epoch !== state.epoch)
     throw impossible(record, `it carries epoch ${record.epoch}, the open epoch is ${state.epoch}`)
-  if (state.closed !== undefined && !AFTER_CLOSE.has(kind))
+  if (state.closed !== undefined && kind !== 'PIN')
     throw impossible(record, `run ${state.run} was closed at seq ${state.closed.seq}`)
 }
 
@@ -181,7 +170,7 @@ function foldCheckpoint(next: LogState, record: LogRecord, body: LogRecordOf<'CH
   checkCheckpoint(next, record, body)
   const completed = { ...body, seq: record.seq, at: record.at }
   return {
-    ...withRetirement(next, record, body.retires, []),
+    ...withRetirement(next, record, body.retires),
     retained: [...next.retained.filter((c) => !body.retires.includes(c.id)), completed],
     lastCheckpoint: completed,
     restorePoint: checkpointPoint(completed),
@@ -247,28 +236,12 @@ function foldClose(next: LogState, record: LogRecord, body: LogRecordOf<'CLOSE'>
   }
 }
 
-function foldRetire(next: LogState, record: LogRecord, body: LogRecordOf<'RETIRE'>): LogState {
-  requireRetained(next, record, body.ids, 'retires')
-  const point = next.restorePoint
-  if (point.kind === 'checkpoint' && body.ids.includes(point.id))
-    throw impossible(record, `it retires the restore point ${point.id}`)
-  return {
-    ...withRetirement(next, record, body.ids, body.files),
-    retained: next.retained.filter((c) => !body.ids.includes(c.id)),
-  }
-}
-
-function withRetirement(
-  state: LogState,
-  record: LogRecord,
-  ids: readonly number[],
-  files: readonly string[],
-): LogState {
-  if (ids.length === 0 && files.length === 0) return state
+function withRetirement(state: LogState, record: LogRecord, ids: readonly number[]): LogState {
+  if (ids.length === 0) return state
   const checkpoints = state.retained
     .filter((c) => ids.includes(c.id))
     .map(({ id, manifest, sha256 }) => ({ id, manifest, sha256 }))
-  const entry = { seq: record.seq, at: record.at, checkpoints, files: [...files] }
+  const entry = { seq: record.seq, at: record.at, checkpoints }
   return { ...state, retirements: [...state.retirements, entry].slice(-KEPT) }
 }
 

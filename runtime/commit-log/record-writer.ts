@@ -148,7 +148,9 @@ export class RecordWriter {
       if (isFinal(error, sent.mayExist)) throw error
       sent.mayExist = true
       sent.inDoubt = true
-      return await store.get(key, call).catch(() => Promise.reject(error as Error))
+      return await store.get(key, call).catch(() => {
+        throw error
+      })
     }
     sent.mayExist = true
     return answer === 'created' ? bytes : store.get(key, call)

@@ -1,6 +1,6 @@
 /**
  * What must stay, and what may go. Pure. Deleting what was retained is logged first
- * (CHECKPOINT.retires, RETIRE) and done after a grace; what no record ever named is found by age.
+ * (CHECKPOINT.retires) and done after a grace; what no record ever named is found by age.
  * retired-files.ts does both.
  */
 import type { StoredObject } from '#runtime/storage/checkpoint-store'

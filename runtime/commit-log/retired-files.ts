@@ -117,7 +117,7 @@ export class RetiredFiles {
     const free = retirement.checkpoints.filter((c) => !reached.has(c.manifest))
     const found = await Promise.all(free.map((c) => this.#retiredFiles(c, call)))
     return {
-      files: [...retirement.files, ...found.flat()].filter((key) => !reached.has(key)),
+      files: found.flat().filter((key) => !reached.has(key)),
       manifests: free.map((c) => c.manifest),
     }
   }
@@ -168,7 +168,7 @@ export class RetiredFiles {
     const manifests = [...kept, ...retired].map((c) => c.manifest)
     const known = new Set(manifests)
     this.#files = new Map([...this.#files].filter(([key]) => known.has(key)))
-    return new Set([...manifests, ...files.flat(), ...waiting.flatMap((r) => r.files)])
+    return new Set([...manifests, ...files.flat()])
   }
 
   async #filesOf({ manifest, sha256 }: ManifestRef, call: CallOptions): Promise<readonly string[]> {

@@ -42,6 +42,7 @@ export class Term {
   readonly #logger: Logger
   readonly #ended = new AbortController()
   #inDoubt: InDoubt | undefined
+  #over: WeirError | undefined
   #compacting: Promise<void> | undefined
 
   constructor(epoch: number, log: TermLog, logger: Logger) {
@@ -57,7 +58,7 @@ export class Term {
 
   /** Why the term is over; undefined while it lasts. */
   get over(): WeirError | undefined {
-    return this.#ended.signal.aborted ? (this.#ended.signal.reason as WeirError) : undefined
+    return this.#over
   }
 
   /** The record that is being written and whose outcome is open; undefined when there is none. */
@@ -91,14 +92,14 @@ export class Term {
 
   /** Ends the term, first reason first. Gives the reason that counts. */
   end(reason: WeirError): WeirError {
-    if (!this.#ended.signal.aborted) {
-      if (this.#inDoubt !== undefined) {
-        const { kind, seq } = this.#inDoubt
-        this.#logger.warn({ seq, kind, epoch: this.epoch }, 'term over with a record in doubt')
-      }
-      this.#ended.abort(reason)
+    if (this.#over !== undefined) return this.#over
+    this.#over = reason
+    if (this.#inDoubt !== undefined) {
+      const { kind, seq } = this.#inDoubt
+      this.#logger.warn({ seq, kind, epoch: this.epoch }, 'term over with a record in doubt')
     }
-    return this.over as WeirError
+    this.#ended.abort(reason)
+    return reason
   }
 
   /**

@@ -60,7 +60,10 @@ export const restorePoint = z.discriminatedUnion('kind', [
     kind: z.literal('savepoint'),
     path: z.string(),
     sha256: z.string().optional(),
-    /** Key of the job's own copy of its manifest, which is what is read: a stopping savepoint has one. */
+    /**
+     * Key of the job's own copy of its manifest, which is what is read. Only a savepoint with which
+     * a run ended has one.
+     */
     manifest: z.string().optional(),
     lineage,
     /** Its transactions up to this id are known to be committed. */
@@ -108,7 +111,10 @@ const savepoint = z.object({
   path: z.string(),
   sha256: z.string(),
   sizeBytes: z.int().nonnegative(),
-  /** The attempt whose state it holds. Prepared transactions of it up to the id are never removed. */
+  /**
+   * The attempt whose state it holds. Prepared transactions of that attempt up to the id are never
+   * removed.
+   */
   attempt: attemptId,
   /**
    * Present: the run ends with this savepoint, as with a CHECKPOINT that has it; sinks commit on
@@ -122,18 +128,12 @@ const savepoint = z.object({
    */
   manifest: z.string().optional(),
 })
-const retire = z.object({
-  kind: z.literal('RETIRE'),
-  ids: z.array(z.int().positive()),
-  files: z.array(z.string()),
-})
 const pin = z.object({
   kind: z.literal('PIN'),
   ids: z.array(z.int().positive()),
   by: z.string(),
   until: z.int(),
 })
-const claim = z.object({ kind: z.literal('CLAIM'), savepoint: z.string() })
 const close = z.object({
   kind: z.literal('CLOSE'),
   run: z.int().nonnegative(),
@@ -155,19 +155,9 @@ const common = {
   /** Random, makes own bytes recognisable after an unknown outcome. */
   nonce: z.string(),
 }
-export const logBody = z.discriminatedUnion('kind', [
-  owner,
-  epochOpen,
-  deploy,
-  checkpoint,
-  savepoint,
-  retire,
-  pin,
-  claim,
-  close,
-])
+const logBody = z.discriminatedUnion('kind', [owner, epochOpen, deploy, checkpoint, savepoint, pin, close])
 /** The same schemas by name, for what keeps bodies elsewhere (the log's snapshots). */
-export const logBodies = { owner, epochOpen, deploy, checkpoint, savepoint, retire, pin, claim, close }
+export const logBodies = { owner, epochOpen, deploy, checkpoint, savepoint, pin, close }
 export type LogBody = z.infer<typeof logBody>
 export type LogRecordOf<K extends LogBody['kind']> = Extract<LogBody, { kind: K }>
 export const logRecord = z.object({ ...common, body: logBody })
@@ -177,7 +167,7 @@ export type RestorePoint = z.infer<typeof restorePoint>
 /**
  * A state file: written once by one subtask for one checkpoint; layout in state/snapshot-format.ts.
  */
-export const stateFile = z.object({
+const stateFile = z.object({
   /**
    * Key below the job's root (checkpoints) or below the savepoint's directory (savepoints:
    * relocatable). Absent when inlined.
@@ -205,7 +195,7 @@ export const subtaskState = z.object({
 })
 export type SubtaskState = z.infer<typeof subtaskState>
 
-export const vertexState = z.object({
+const vertexState = z.object({
   vertex: z.string(),
   /** uids of the operators whose sections the files hold. */
   uids: z.array(z.string()),

@@ -13,7 +13,6 @@ export const FAILURE_REASONS = {
   SINK_PREPARE_FAILED: { counts: true, text: 'a sink could not prepare its transaction' },
   CORRUPT_UPLOAD: { counts: true, text: 'a referenced file is neither new nor part of the base' },
   TASK_FAILURE: { counts: false, text: 'a task failed or was lost' },
-  JOB_FAILURE: { counts: false, text: 'the job is restarting or stopping' },
   COORDINATOR_SHUTDOWN: { counts: false, text: 'the coordinator is stopping' },
   FENCED: { counts: false, text: 'a newer epoch exists' },
 } as const

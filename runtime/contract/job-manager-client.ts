@@ -2,8 +2,9 @@
  * The client of a JobManager's REST (rest.ts): for the operator, the command line, tests and
  * benchmarks. Every request has a limit and fails fast; who asks decides whether to ask again.
  */
+import { member, textMember } from '#runtime/base/member'
 import type { Clock } from '#runtime/base/clock'
-import { ERROR_CODES, type ErrorCode, messageOf, systemCode, WeirError } from '#runtime/base/errors'
+import { isErrorCode, type ErrorCode, messageOf, systemCode, WeirError } from '#runtime/base/errors'
 import { linesOf } from '#runtime/base/lines'
 import { watchdog } from '#runtime/base/watchdog'
 import type {
@@ -146,9 +147,10 @@ function refusal(what: string, status: number, answer: string): WeirError {
 
 function parseRefusal(answer: string): { readonly code?: ErrorCode; readonly message?: string } {
   try {
-    const { code, message } = JSON.parse(answer) as { code?: unknown; message?: unknown }
-    if (typeof code === 'string' && Object.hasOwn(ERROR_CODES, code) && typeof message === 'string')
-      return { code: code as ErrorCode, message }
+    const parsed: unknown = JSON.parse(answer)
+    const code = member(parsed, 'code')
+    const message = textMember(parsed, 'message')
+    if (isErrorCode(code) && message !== undefined) return { code, message }
   } catch {
     // Not JSON: a proxy answered.
   }

@@ -6,7 +6,7 @@ import { checkpointOptions, jobIdentity, restartOptions, restoreOptions } from '
  * Secrets are not in it: it names files or directories that hold them, read again when they change.
  * Unknown keys are refused, all problems are printed at once, exit code 2.
  */
-export const s3Access = z.strictObject({
+const s3Access = z.strictObject({
   endpoint: z.string().optional().describe('URL of an S3-compatible server; absent: AWS.'),
   region: z.string().default('us-east-1'),
   forcePathStyle: z.boolean().default(false),

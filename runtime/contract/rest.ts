@@ -44,8 +44,7 @@ export type JobState =
 /** States that a run does not leave any more. */
 export const FINAL_STATES = ['Finished', 'Suspended', 'Drained', 'Failed'] as const satisfies JobState[]
 export type FinalState = (typeof FINAL_STATES)[number]
-export const isFinal = (state: JobState): state is FinalState =>
-  (FINAL_STATES as readonly JobState[]).includes(state)
+export const isFinal = (state: JobState): state is FinalState => FINAL_STATES.some((it) => it === state)
 
 /** The published five phases of the coordinator, plus failure. */
 export type CheckpointPhase =

@@ -102,7 +102,10 @@ export interface LoggedSavepoint {
 }
 
 export interface SinkHistory {
-  /** Transactions up to this id are known to be committed: every sink said so. 0: nothing is known. */
+  /**
+   * Transactions up to this checkpoint id are known to be committed: every sink said so. 0: nothing
+   * is known.
+   */
   readonly committedUpTo: number
   readonly savepoints: readonly LoggedSavepoint[]
 }

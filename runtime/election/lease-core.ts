@@ -9,7 +9,7 @@ import type { ElectionState } from './lease.ts'
  * E2 `validUntil` counts from before the command was sent, so a slow answer never makes a lease
  *    look longer than it is.
  * E3 No answer changes nothing: a leader goes on (nobody else can take what nobody can reach), a
- *    stand-by keeps asking.
+ *    standby keeps asking.
  * E4 Only a foreign token ends a leadership. The state `ended` is final.
  */
 export interface LeaseSettings {
@@ -35,8 +35,11 @@ export type LeaseState =
     }
   | { readonly kind: 'ended'; readonly why: string }
 
-/** `now` and `sentAt`: monotonic milliseconds. `random`: [0, 1), spreads candidates. */
-export type LeaseEvent = { readonly now: number; readonly random: number } & (
+/** `now`: monotonic milliseconds. `random`: [0, 1), spreads candidates. */
+export type LeaseEvent = { readonly now: number; readonly random: number } & LeaseOccurrence
+
+/** `sentAt`: when the command was sent, monotonic milliseconds. */
+export type LeaseOccurrence =
   | { readonly type: 'wake' }
   /** The holder released, or the connection came back: ask at once. */
   | { readonly type: 'hint' }
@@ -46,7 +49,6 @@ export type LeaseEvent = { readonly now: number; readonly random: number } & (
   | { readonly type: 'retaken'; readonly sentAt: number }
   | { readonly type: 'foreign'; readonly holder: string }
   | { readonly type: 'unreachable' }
-)
 
 export type LeaseAction =
   | { readonly type: 'acquire'; readonly token: string; readonly floor: number }
@@ -81,21 +83,15 @@ export function next(settings: LeaseSettings, state: LeaseState, event: LeaseEve
   return state.kind === 'standby' ? nextStandby(settings, state, event) : nextLeading(settings, state, event)
 }
 
+type EventOf<T extends LeaseEvent['type']> = Extract<LeaseEvent, { readonly type: T }>
 type Standby = Extract<LeaseState, { kind: 'standby' }>
 type Leading = Extract<LeaseState, { kind: 'leading' }>
 
 function nextStandby(settings: LeaseSettings, state: Standby, event: LeaseEvent): LeaseStep {
-  const { ttlMs, token, floor } = settings
   switch (event.type) {
     case 'wake':
     case 'hint':
-      // A hint while a command is in flight may be about what that command did not see yet: ask
-      // again right after its answer.
-      if (state.busy) return stay(event.type === 'hint' ? { ...state, wakeAt: event.now } : state)
-      return {
-        state: { ...state, busy: true, wakeAt: Infinity },
-        actions: [{ type: 'acquire', token, floor }],
-      }
+      return ask(settings, state, event)
     case 'acquired':
       return lead(
         settings,
@@ -103,21 +99,10 @@ function nextStandby(settings: LeaseSettings, state: Standby, event: LeaseEvent)
         event,
         [{ type: 'report', state: { kind: 'leading', redisEpoch: event.epoch } }],
       )
-    case 'held': {
-      // Just after it runs out, or half a time to live from now: the holder may be gone and its
-      // release message lost.
-      const waitMs = Math.min(
-        Math.max(event.remainingMs, 0) + 5 + event.random * ttlMs * 0.05,
-        (ttlMs / 2) * (0.8 + 0.2 * event.random),
-      )
-      const report: LeaseAction[] =
-        event.holder === state.leader
-          ? []
-          : [{ type: 'report', state: { kind: 'standby', leader: event.holder } }]
-      return idle({ ...state, leader: event.holder }, event.now + waitMs, report)
-    }
+    case 'held':
+      return waitForHolder(settings, state, event)
     case 'unreachable':
-      return idle(state, event.now + (ttlMs / 4) * (0.8 + 0.4 * event.random), [])
+      return idle(state, event.now + (settings.ttlMs / 4) * (0.8 + 0.4 * event.random), [])
     case 'renewed':
     case 'retaken':
     case 'foreign':
@@ -127,26 +112,35 @@ function nextStandby(settings: LeaseSettings, state: Standby, event: LeaseEvent)
   }
 }
 
+function ask({ token, floor }: LeaseSettings, state: Standby, event: EventOf<'wake' | 'hint'>): LeaseStep {
+  if (!state.busy)
+    return {
+      state: { ...state, busy: true, wakeAt: Infinity },
+      actions: [{ type: 'acquire', token, floor }],
+    }
+  // A hint while a command is in flight may be about what that command did not see yet: ask again
+  // right after its answer.
+  return stay(event.type === 'hint' ? { ...state, wakeAt: event.now } : state)
+}
+
+function waitForHolder({ ttlMs }: LeaseSettings, state: Standby, event: EventOf<'held'>): LeaseStep {
+  const { now, random, holder } = event
+  // Just after it runs out, or half a time to live from now: the holder may be gone and its release
+  // message lost.
+  const waitMs = Math.min(
+    Math.max(event.remainingMs, 0) + 5 + random * ttlMs * 0.05,
+    (ttlMs / 2) * (0.8 + 0.2 * random),
+  )
+  const report: LeaseAction[] =
+    holder === state.leader ? [] : [{ type: 'report', state: { kind: 'standby', leader: holder } }]
+  return idle({ ...state, leader: holder }, now + waitMs, report)
+}
+
 function nextLeading(settings: LeaseSettings, state: Leading, event: LeaseEvent): LeaseStep {
   switch (event.type) {
     case 'wake':
-    case 'hint': {
-      const overdue = event.now >= state.validUntil
-      const notice: LeaseAction[] = overdue && !state.overdue ? [{ type: 'notice', notice: 'overdue' }] : []
-      if (state.busy) return { state: { ...state, overdue: state.overdue || overdue }, actions: notice }
-      const renewing: LeaseState = {
-        ...state,
-        busy: true,
-        overdue: state.overdue || overdue,
-        wakeAt: Infinity,
-      }
-      // While the renewal is in flight, wake once to notice that the lease ran out meanwhile.
-      const watch: LeaseAction[] = overdue ? [] : [{ type: 'wakeAt', at: state.validUntil }]
-      return {
-        state: renewing,
-        actions: [...notice, { type: 'renew', token: settings.token, epoch: state.epoch }, ...watch],
-      }
-    }
+    case 'hint':
+      return renew(settings, state, event.now)
     case 'renewed':
       return lead(settings, state, event, state.overdue ? [{ type: 'notice', notice: 'confirmed' }] : [])
     case 'retaken':
@@ -160,6 +154,19 @@ function nextLeading(settings: LeaseSettings, state: Leading, event: LeaseEvent)
       return stay(state)
     default:
       return assertNever(event)
+  }
+}
+
+function renew({ token }: LeaseSettings, state: Leading, now: number): LeaseStep {
+  const isOverdue = now >= state.validUntil
+  const notice: LeaseAction[] = isOverdue && !state.overdue ? [{ type: 'notice', notice: 'overdue' }] : []
+  const overdue = state.overdue || isOverdue
+  if (state.busy) return { state: { ...state, overdue }, actions: notice }
+  // While the renewal is in flight, wake once to notice that the lease ran out meanwhile.
+  const watch: LeaseAction[] = isOverdue ? [] : [{ type: 'wakeAt', at: state.validUntil }]
+  return {
+    state: { ...state, busy: true, overdue, wakeAt: Infinity },
+    actions: [...notice, { type: 'renew', token, epoch: state.epoch }, ...watch],
   }
 }
 

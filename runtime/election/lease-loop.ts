@@ -4,7 +4,7 @@ import type { Election, ElectionState, LeaseStore } from './lease.ts'
 import {
   initialLease,
   type LeaseAction,
-  type LeaseEvent,
+  type LeaseOccurrence,
   type LeaseSettings,
   type LeaseState,
   next,
@@ -26,8 +26,6 @@ export interface LeaseLoopOptions {
    */
   readonly onReachable?: (reachable: boolean, error?: unknown) => void
 }
-
-type WithoutTime<E> = E extends unknown ? Omit<E, 'now' | 'random'> : never
 
 /**
  * Runs the lease's core against a store, in this thread. RedisLease runs one on a thread of its
@@ -79,14 +77,14 @@ export class LeaseLoop implements Election {
     if (mayHold) await this.#options.store.release(this.#options.token).catch(() => undefined)
   }
 
-  #step(event: WithoutTime<LeaseEvent>): void {
+  #step(event: LeaseOccurrence): void {
     if (this.#settings === undefined || this.#closed !== undefined) return
     const { clock, random } = this.#options
     const step = next(this.#settings, this.#lease, {
       ...event,
       now: clock.monotonic(),
       random: random(),
-    } as LeaseEvent)
+    })
     this.#lease = step.state
     if (step.state.kind === 'ended') this.#timer?.cancel()
     for (const action of step.actions) this.#do(action)
@@ -131,13 +129,13 @@ export class LeaseLoop implements Election {
     }
   }
 
-  #send(command: (sentAt: number) => Promise<WithoutTime<LeaseEvent>>): void {
+  #send(command: (sentAt: number) => Promise<LeaseOccurrence>): void {
     const answer = command(this.#options.clock.monotonic()).then(
       (event) => {
         this.#setReachable(true)
         return event
       },
-      (error: unknown): WithoutTime<LeaseEvent> => {
+      (error: unknown): LeaseOccurrence => {
         this.#setReachable(false, error)
         return { type: 'unreachable' }
       },
@@ -152,10 +150,7 @@ export class LeaseLoop implements Election {
   }
 }
 
-const toEvent = (answer: {
-  readonly holder: string
-  readonly remainingMs: number
-}): WithoutTime<LeaseEvent> => ({
+const toEvent = (answer: { readonly holder: string; readonly remainingMs: number }): LeaseOccurrence => ({
   type: 'held',
   holder: answer.holder,
   remainingMs: answer.remainingMs,

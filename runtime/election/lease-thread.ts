@@ -24,7 +24,7 @@ export type FromLeaseThread =
 
 invariant(parentPort !== null, 'lease-thread runs as a worker thread')
 const port = parentPort
-const { redis, uid, token } = workerData as LeaseThreadData
+const { redis, uid, token }: LeaseThreadData = workerData
 const post = (message: FromLeaseThread): void => port.postMessage(message)
 
 const store = new RedisLeaseStore({ redis, uid, onHint: () => loop.hint() })

@@ -112,7 +112,8 @@ function readCredentials(directory: string | undefined): { username?: string; pa
   if (password === undefined)
     throw new WeirError(
       'CFG_INVALID',
-      `Redis credentials directory ${directory} has no file "password". Expected files password and, optionally, username.`,
+      `Redis credentials directory ${directory} has no file "password". ` +
+        'Expected a file "password" and, optionally, a file "username".',
     )
   return { password, ...(username === undefined || username === '' ? {} : { username }) }
 }

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { WeirError } from '#runtime/base/errors'
+import { invariant, WeirError } from '#runtime/base/errors'
 import type { RedisConfig } from '#runtime/contract/process-config'
 import type { AcquireAnswer, LeaseStore, RenewAnswer } from './lease.ts'
 import { createRedisClient } from './redis-client.ts'
@@ -104,33 +104,24 @@ export class RedisLeaseStore implements LeaseStore {
   async acquire(token: string, floor: number): Promise<AcquireAnswer> {
     // Asking before the first connection is up would only look as if Redis were away.
     await this.#firstConnect
-    const [won, value, remainingMs] = (await this.#commands.eval(
-      ACQUIRE,
-      2,
-      this.#keys.leader,
-      this.#keys.epoch,
-      token,
-      floor,
-      this.#ttlMs,
-    )) as unknown[]
+    const [won, value, remainingMs] = await this.#run(ACQUIRE, token, floor)
     if (won === 1) return { kind: 'acquired', epoch: Number(value) }
     return { kind: 'held', holder: holderName(String(value)), remainingMs: Number(remainingMs) }
   }
 
   async renew(token: string, epoch: number): Promise<RenewAnswer> {
-    const [answer, holder] = (await this.#commands.eval(
-      RENEW,
-      2,
-      this.#keys.leader,
-      this.#keys.epoch,
-      token,
-      epoch,
-      this.#ttlMs,
-    )) as unknown[]
+    const [answer, holder] = await this.#run(RENEW, token, epoch)
     if (answer === 1) return { kind: 'renewed' }
     if (answer === 2) return { kind: 'retaken' }
     if (answer === 0) return { kind: 'foreign', holder: holderName(String(holder)) }
     throw new WeirError('BUG', `Redis answered ${JSON.stringify(answer)} to a lease renewal`)
+  }
+
+  async #run(script: string, token: string, epoch: number): Promise<readonly unknown[]> {
+    const { leader, epoch: counter } = this.#keys
+    const answer: unknown = await this.#commands.eval(script, 2, leader, counter, token, epoch, this.#ttlMs)
+    invariant(Array.isArray(answer), 'the scripts of the lease answer with lists')
+    return answer
   }
 
   async release(token: string): Promise<void> {

@@ -17,10 +17,13 @@ import { messageOf, WeirError } from '#runtime/base/errors'
  *
  * | codec | rows |
  * | ----- | ---- |
- * | 0     | one msgpack array of n values; record structures (msgpackr extension 0x72) are defined inside it |
- * | 1     | u8 width w (1, 2 or 4), uw[n] UTF-8 byte lengths, the UTF-8 bytes; w has bit 7 set when all bytes are ASCII |
+ * | 0     | one msgpack array of n values |
+ * | 1     | u8 width w (1, 2 or 4), uw[n] UTF-8 byte lengths, the UTF-8 bytes |
  * | 2     | f64[n], bit for bit |
  * | 3     | i32[n]; only when every row is an integer in range and none is -0 |
+ *
+ * Codec 0 defines its record structures (msgpackr extension 0x72) inside the array. Codec 1 sets
+ * bit 7 of the width when all bytes are ASCII.
  *
  * What codec 0 keeps: undefined, null, booleans, all numbers but the sign of -0, bigint of any
  * size, strings, Date, Map, Set, RegExp, Error, binary data and typed arrays, plain objects and
@@ -38,7 +41,7 @@ const HEADER_BYTES = 8
 const WIDTH_ASCII = 0x80
 /**
  * V8 copies substrings below this length; longer ones would keep the whole decoded column alive as
- *    long as one of them lives.
+ * long as one of them lives.
  */
 const COPIED_SUBSTRING_LENGTH = 13
 
@@ -120,9 +123,12 @@ function codecOf(rows: readonly unknown[], n: number): number {
   const first = n === 0 ? undefined : typeof rows[0]
   if (first !== 'string' && first !== 'number') return CODEC_MSGPACK
   for (let i = 1; i < n; i++) if (typeof rows[i] !== first) return CODEC_MSGPACK
-  if (first === 'string') return CODEC_STRINGS
+  return first === 'string' ? CODEC_STRINGS : codecOfNumbers(rows as readonly number[], n)
+}
+
+function codecOfNumbers(rows: readonly number[], n: number): number {
   for (let i = 0; i < n; i++) {
-    const value = rows[i] as number
+    const value = rows[i]!
     if ((value | 0) !== value || (value === 0 && 1 / value < 0)) return CODEC_F64
   }
   return CODEC_I32
@@ -136,7 +142,8 @@ function putMsgpack(rows: readonly unknown[], n: number, start: number): Buffer 
     throw new WeirError(
       'USR_FAILED',
       `Cannot encode a batch of ${n} values: ${messageOf(error)}. ` +
-        'Records and state must be plain data without symbols or cycles, such as JSON with Date, Map, Set, bigint and binary data.',
+        'Records and state must be plain data without symbols or cycles, ' +
+        'such as JSON with Date, Map, Set, bigint and binary data.',
       { cause: error },
     )
   }
@@ -174,16 +181,11 @@ function takeNumbers(view: Buffer, codec: number, n: number, at: number): number
 }
 
 function putStrings(rows: readonly string[], n: number, start: number): Buffer {
-  let units = 0
-  let longest = 0
-  for (let i = 0; i < n; i++) {
-    const length = rows[i]!.length
-    units += length
-    if (length > longest) longest = length
-  }
+  const longest = longestOf(rows, n)
   // Rows are joined only to find out in one native pass whether all are ASCII: joined surrogate
   // halves of two rows could become one character.
   const joined = (rows.length === n ? rows : rows.slice(0, n)).join('')
+  const units = joined.length
   const isAscii = Buffer.byteLength(joined) === units
   const width = widthOf(isAscii ? longest : longest * 3)
   const blob = start + 1 + n * width
@@ -200,27 +202,29 @@ function putStrings(rows: readonly string[], n: number, start: number): Buffer {
   return at === bytes.length ? bytes : bytes.subarray(0, at)
 }
 
+/** In UTF-16 code units. */
+function longestOf(rows: readonly string[], n: number): number {
+  let longest = 0
+  for (let i = 0; i < n; i++) if (rows[i]!.length > longest) longest = rows[i]!.length
+  return longest
+}
+
 function takeStrings(view: Buffer, n: number, at: number): string[] {
   const head = view[at] ?? 0
   const width = head & ~WIDTH_ASCII
   const blob = at + 1 + n * width
-  if ((width !== 1 && width !== 2 && width !== 4) || view.length < blob)
-    throw corrupt(view, `expected the lengths of ${n} strings`)
-  const isAscii = (head & WIDTH_ASCII) !== 0
-  const text = isAscii ? view.toString('latin1', blob, view.length) : ''
+  if (!isWidth(width) || view.length < blob) throw corrupt(view, `expected the lengths of ${n} strings`)
+  const column = view.subarray(blob)
+  const size = column.length
+  const ascii = (head & WIDTH_ASCII) === 0 ? undefined : column.toString('latin1')
   const rows: string[] = []
   let offset = 0
-  const size = view.length - blob
   for (let i = 0; i < n; i++) {
     const length = takeLength(view, width, at + 1 + i * width)
     const next = offset + length
     if (next > size) throw corrupt(view, `string ${i} of ${n} does not fit`)
     rows.push(
-      !isAscii
-        ? view.toString('utf8', blob + offset, blob + next)
-        : length < COPIED_SUBSTRING_LENGTH
-          ? text.slice(offset, next)
-          : view.toString('latin1', blob + offset, blob + next),
+      ascii === undefined ? column.toString('utf8', offset, next) : takeAscii(column, ascii, offset, next),
     )
     offset = next
   }
@@ -228,9 +232,16 @@ function takeStrings(view: Buffer, n: number, at: number): string[] {
   return rows
 }
 
+/** `ascii`: the whole column, decoded. */
+function takeAscii(column: Buffer, ascii: string, from: number, to: number): string {
+  return to - from < COPIED_SUBSTRING_LENGTH ? ascii.slice(from, to) : column.toString('latin1', from, to)
+}
+
 function widthOf(longest: number): 1 | 2 | 4 {
   return longest <= 0xff ? 1 : longest <= 0xffff ? 2 : 4
 }
+
+const isWidth = (width: number): boolean => width === 1 || width === 2 || width === 4
 
 function putLength(bytes: Buffer, width: number, at: number, length: number): void {
   if (width === 1) bytes[at] = length

@@ -14,7 +14,7 @@ import type { StreamElement } from './stream-element.ts'
  * | 4      | u8   | kind: 0 batch, 1 watermark, 2 barrier, 3 idle, 4 end |
  * | 5      |      | payload: batch-codec bytes / f64 / Barrier as JSON (UTF-8) / none / none |
  */
-export const FRAME_HEADER_BYTES = 5
+const FRAME_HEADER_BYTES = 5
 const BATCH = 0
 const WATERMARK = 1
 const BARRIER = 2
@@ -64,14 +64,9 @@ function withHeader(bytes: Uint8Array, channel: number, kind: number): Uint8Arra
   return bytes
 }
 
-/** The channel of a frame, for routing without decoding it. */
-export function channelOfFrame(bytes: Uint8Array): number {
+/** The inverse of the first four bytes of `withHeader`. */
+function channelOfFrame(bytes: Uint8Array): number {
   return (bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24)) >>> 0
-}
-
-/** True for frames that carry records: those that cost credit. */
-export function isBatchFrame(bytes: Uint8Array): boolean {
-  return bytes[4] === BATCH
 }
 
 /** @throws {WeirError} NET_REFUSED when the bytes are not a frame of this wire version. */
@@ -116,6 +111,7 @@ function decodeBarrier(bytes: Uint8Array, payload: Uint8Array): Barrier {
 function malformed(bytes: Uint8Array, why: string): WeirError {
   return new WeirError(
     'NET_REFUSED',
-    `Cannot decode a data frame of ${bytes.length} bytes: ${why}. Both sides must speak the same wire version.`,
+    `Cannot decode a data frame of ${bytes.length} bytes: ${why}. ` +
+      'Both sides must speak the same wire version.',
   )
 }

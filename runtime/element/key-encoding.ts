@@ -12,10 +12,14 @@ import { WeirError } from '#runtime/base/errors'
  * | 0x02 | true      | none |
  * | 0x03 | number    | f64 little endian, 8 bytes; -0 is stored as 0 |
  * | 0x04 | string    | UTF-8; as an item or member: u32 LE byte length, then UTF-8 |
- * | 0x05 | bigint    | u8 sign (1: negative), magnitude big endian without leading zeros; as an item or member: u32 LE length of sign and magnitude first |
+ * | 0x05 | bigint    | u8 sign (1: negative), magnitude big endian without leading zeros |
  * | 0x06 | array     | u32 LE item count, then each item with its tag |
- * | 0x07 | object    | u32 LE member count, then per member, ordered by name (UTF-16 code units): u32 LE byte length, name, value with its tag |
- * | 0x08 | undefined | none; only as an item of an array (members that are undefined are left out) |
+ * | 0x07 | object    | u32 LE member count, then each member: name, value with its tag |
+ * | 0x08 | undefined | none; only as an item of an array |
+ *
+ * A bigint as an item or member has the u32 LE length of sign and magnitude first. Members are
+ * ordered by name (UTF-16 code units); a name is its u32 LE byte length and its UTF-8. Members that
+ * are undefined are left out.
  *
  * Refused, because their identity would be lost in a snapshot: undefined, NaN, infinities,
  * functions, symbols, Date, Map, Set, binary data, class instances. A lone surrogate in a string
@@ -78,11 +82,7 @@ function putValue(value: unknown, depth: number): void {
       buffer[end++] = STRING_TAG
       return putString(value)
     case 'number':
-      if (!Number.isFinite(value)) throw refusal(value)
-      buffer[end++] = NUMBER_TAG
-      buffer.writeDoubleLE(value === 0 ? 0 : value, end)
-      end += 8
-      return
+      return putNumber(value)
     case 'boolean':
       buffer[end++] = value ? TRUE : FALSE
       return
@@ -92,14 +92,24 @@ function putValue(value: unknown, depth: number): void {
       buffer[end++] = UNDEFINED
       return
     case 'object':
-      if (value === null) {
-        buffer[end++] = NULL
-        return
-      }
-      if (Array.isArray(value)) return putArray(value, depth)
-      if (isPlainObject(value)) return putObject(value, depth)
+      return putStructure(value, depth)
+    default:
+      throw refusal(value)
   }
-  throw refusal(value)
+}
+
+function putStructure(value: object | null, depth: number): void {
+  if (value === null) buffer[end++] = NULL
+  else if (Array.isArray(value)) putArray(value, depth)
+  else if (isPlainObject(value)) putObject(value, depth)
+  else throw refusal(value)
+}
+
+function putNumber(value: number): void {
+  if (!Number.isFinite(value)) throw refusal(value)
+  buffer[end++] = NUMBER_TAG
+  buffer.writeDoubleLE(value === 0 ? 0 : value, end)
+  end += 8
 }
 
 function putU32(n: number): void {
@@ -160,7 +170,8 @@ function describe(value: unknown): string {
 function refusal(value: unknown): WeirError {
   return new WeirError(
     'USR_FAILED',
-    `Cannot use ${describe(value)} as (part of) a key. Expected a string, a finite number, a boolean, a bigint, null, or plain arrays and objects of these: ` +
+    `Cannot use ${describe(value)} as (part of) a key. Expected a string, a finite number, ` +
+      'a boolean, a bigint, null, or plain arrays and objects of these: ' +
       'return such a value from keyBy, for example date.getTime() instead of a Date.',
   )
 }

@@ -8,9 +8,8 @@ import { murmur3, murmurBlock, murmurEnd, murmurTail } from './murmur3.ts'
  * fixed once state exists, the hash and the encoding for ever within a format version.
  */
 
-export const DEFAULT_MAX_PARALLELISM = 128
 /** As in Flink; more groups would only make indexes of state files longer. */
-export const MAX_MAX_PARALLELISM = 32_768
+const MAX_MAX_PARALLELISM = 32_768
 
 /** Key groups [from, to). */
 export interface KeyGroupRange {
@@ -103,7 +102,8 @@ function checkParallelism(parallelism: number, maxParallelism: number): void {
   if (!isCount(parallelism) || parallelism > maxParallelism)
     throw new WeirError(
       'CFG_INVALID',
-      `Parallelism ${parallelism} does not fit maxParallelism ${maxParallelism}: expected an integer in [1, ${maxParallelism}]. ` +
+      `Parallelism ${parallelism} does not fit maxParallelism ${maxParallelism}: ` +
+        `expected an integer in [1, ${maxParallelism}]. ` +
         'maxParallelism cannot change once the job has state; lower the parallelism.',
     )
 }

@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import type { LogicalEdge, LogicalGraph, LogicalNode } from './logical-graph.ts'
 
 /** A logical edge as it is executed. */
@@ -6,9 +7,12 @@ export interface PlannedEdge {
   readonly partition: LogicalEdge['partition']
 }
 
+/** Nodes in the order in which a record passes them. */
+export type Chain = readonly [head: LogicalNode, ...rest: LogicalNode[]]
+
 export interface Chains {
   /** In the order of their first nodes. */
-  readonly chains: readonly (readonly LogicalNode[])[]
+  readonly chains: readonly Chain[]
   /** The edges between chains, in the order of the graph. */
   readonly edges: readonly PlannedEdge[]
 }
@@ -20,12 +24,11 @@ export interface Chains {
  */
 export function chainGraph(graph: LogicalGraph, parallelismOf: (node: LogicalNode) => number): Chains {
   const nodes = new Map(graph.nodes.map((n) => [n.id, n]))
-  const chainOf = new Map<string, LogicalNode[]>()
-  const chains: LogicalNode[][] = []
+  const nodeOf = (id: string) => present(nodes.get(id), `the node ${id} of an edge`)
+  const chainOf = new Map<string, [LogicalNode, ...LogicalNode[]]>()
+  const chains: Chain[] = []
   const planned = graph.edges.map((logical): PlannedEdge => {
-    const same =
-      parallelismOf(nodes.get(logical.from) as LogicalNode) ===
-      parallelismOf(nodes.get(logical.to) as LogicalNode)
+    const same = parallelismOf(nodeOf(logical.from)) === parallelismOf(nodeOf(logical.to))
     return { logical, partition: logical.partition === 'forward' && !same ? 'rebalance' : logical.partition }
   })
   const chained = new Set<PlannedEdge>()
@@ -33,8 +36,8 @@ export function chainGraph(graph: LogicalGraph, parallelismOf: (node: LogicalNod
     const inputs = planned.filter((e) => e.logical.to === node.id)
     const [input] = inputs
     if (input !== undefined && inputs.length === 1 && !node.startsChain) {
-      const upstream = nodes.get(input.logical.from) as LogicalNode
-      const chain = chainOf.get(upstream.id) as LogicalNode[]
+      const upstream = nodeOf(input.logical.from)
+      const chain = present(chainOf.get(upstream.id), `the chain of ${upstream.id}`)
       const p = parallelismOf(node)
       if (
         chain.at(-1) === upstream &&
@@ -47,7 +50,7 @@ export function chainGraph(graph: LogicalGraph, parallelismOf: (node: LogicalNod
         continue
       }
     }
-    const chain = [node]
+    const chain: [LogicalNode, ...LogicalNode[]] = [node]
     chains.push(chain)
     chainOf.set(node.id, chain)
   }

@@ -111,7 +111,8 @@ export class DataStream<T> {
     if (only === undefined || this.#upstreams.length > 1)
       throw new WeirError(
         'CFG_GRAPH',
-        `${captureLocation(this.setParallelism)}: a union is not a step and has no parallelism of its own. Set it on the streams that are united.`,
+        `${captureLocation(this.setParallelism)}: a union is not a step and has no parallelism of ` +
+          'its own. Set it on the streams that are united.',
       )
     this.#builder.setParallelism(only.node, parallelism)
     return this
@@ -126,7 +127,8 @@ export class DataStream<T> {
     if (stream === undefined)
       throw new WeirError(
         'CFG_GRAPH',
-        `${captureLocation(this.getSideOutput)}: the step before it does not write to side output "${side.name}". Call it on the result of the window that names it in lateTo.`,
+        `${captureLocation(this.getSideOutput)}: the step before it does not write to side output ` +
+          `"${side.name}". Call it on the result of the window that names it in lateTo.`,
       )
     return stream
   }

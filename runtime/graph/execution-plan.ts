@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { WeirError } from '#runtime/base/errors'
+import { WeirError, present } from '#runtime/base/errors'
 import type { ExecutionPlan, PlanEdge, PlanOperator, PlanVertex } from '#runtime/contract/job-plan'
-import { chainGraph, type PlannedEdge } from './chaining.ts'
+import { chainGraph, type Chain, type PlannedEdge } from './chaining.ts'
 import type { LogicalGraph, LogicalNode } from './logical-graph.ts'
 
 export interface PlanOptions {
@@ -36,7 +36,7 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
   const parallelismOf = (node: LogicalNode) => node.parallelism ?? options.parallelism
   const { chains, edges: planned } = chainGraph(graph, parallelismOf)
   const vertices = chains.map((chain): PlanVertex => {
-    const [head] = chain as [LogicalNode, ...LogicalNode[]]
+    const [head] = chain
     return {
       id: head.id,
       name: chain.map((n) => n.description).join(' -> '),
@@ -51,7 +51,7 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
   const { maxParallelism } = options
   return {
     plan: { hash: hashPlan(maxParallelism, vertices, edges), maxParallelism, vertices, edges, guarantee },
-    chains: new Map(vertices.map((v, i) => [v.id, chains[i] as readonly LogicalNode[]])),
+    chains: new Map(chains.map((chain) => [chain[0].id, chain])),
     keyOf: new Map(
       planned.flatMap(({ partition, logical: { keyOf } }, id) =>
         partition === 'hash' && keyOf !== undefined ? [[id, keyOf]] : [],
@@ -65,9 +65,12 @@ function planOperator(node: LogicalNode): PlanOperator {
   return { id, uid: id, kind, stateful, description, formerly }
 }
 
-function planEdge(edge: PlannedEdge, id: number, chains: readonly (readonly LogicalNode[])[]): PlanEdge {
+function planEdge(edge: PlannedEdge, id: number, chains: readonly Chain[]): PlanEdge {
   const chainWith = (node: string) =>
-    chains.find((chain) => chain.some((n) => n.id === node)) as readonly [LogicalNode, ...LogicalNode[]]
+    present(
+      chains.find((chain) => chain.some((n) => n.id === node)),
+      `the chain of ${node}`,
+    )
   const from = chainWith(edge.logical.from)
   return {
     id,
@@ -103,12 +106,14 @@ function checkParallelism(graph: LogicalGraph, { parallelism, maxParallelism }: 
   if (!Number.isInteger(parallelism) || parallelism < 1 || parallelism > maxParallelism)
     throw new WeirError(
       'CFG_INVALID',
-      `Parallelism ${parallelism} is not possible: expected a whole number from 1 to maxParallelism ${maxParallelism}.`,
+      `Parallelism ${parallelism} is not possible: ` +
+        `expected a whole number from 1 to maxParallelism ${maxParallelism}.`,
     )
   for (const { id, location, parallelism: own } of graph.nodes)
     if (own !== undefined && own > maxParallelism)
       throw new WeirError(
         'CFG_GRAPH',
-        `"${id}" (${location}) has parallelism ${own}, more than maxParallelism ${maxParallelism}. Lower it, or raise maxParallelism while the job has no state yet.`,
+        `"${id}" (${location}) has parallelism ${own}, more than maxParallelism ${maxParallelism}. ` +
+          'Lower it, or raise maxParallelism while the job has no state yet.',
       )
 }

@@ -29,8 +29,10 @@ export async function instantiate(
   if (bound.plan.hash !== planHash)
     throw new WeirError(
       'CFG_GRAPH',
-      `The job built another graph here than in the JobManager (plan ${bound.plan.hash.slice(0, 8)}, deployed ${planHash.slice(0, 8)}). ` +
-        `Its function must not depend on time, randomness, environment or files. Built here:\n${formatPlan(bound.plan)}`,
+      'The job built another graph here than in the JobManager ' +
+        `(plan ${bound.plan.hash.slice(0, 8)}, deployed ${planHash.slice(0, 8)}). ` +
+        'Its function must not depend on time, randomness, environment or files. ' +
+        `Built here:\n${formatPlan(bound.plan)}`,
     )
   return instancesOf(bound)
 }

@@ -1,3 +1,4 @@
+import { member } from '#runtime/base/member'
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
@@ -34,19 +35,24 @@ export function defineJob<S extends StandardSchema>(
 ): JobDefinition<InferOutput<S>>
 export function defineJob(first: unknown, second?: unknown): JobDefinition {
   const build = typeof first === 'function' ? first : second
-  const schema = typeof first === 'function' ? undefined : (first as { args?: unknown } | undefined)?.args
-  if (typeof build !== 'function')
+  if (!isBuild(build))
     throw new WeirError(
       'CFG_MODULE',
-      'defineJob got no function. Expected defineJob(({ env, args }) => { ... }) or defineJob({ args: schema }, ({ env, args }) => { ... }).',
+      'defineJob got no function. Expected defineJob(({ env, args }) => { ... }) ' +
+        'or defineJob({ args: schema }, ({ env, args }) => { ... }).',
     )
-  if (typeof first !== 'function' && !isStandardSchema(schema))
+  if (typeof first === 'function') return { [JOB]: true, schema: undefined, build }
+  const schema = member(first, 'args')
+  if (!isStandardSchema(schema))
     throw new WeirError(
       'CFG_MODULE',
-      'The option args of defineJob is not a Standard Schema. Expected a schema of zod, valibot, arktype or another library that has "~standard".',
+      'The option args of defineJob is not a Standard Schema. ' +
+        'Expected a schema of zod, valibot, arktype or another library that has "~standard".',
     )
-  return { [JOB]: true, schema: schema as StandardSchema | undefined, build: build as JobDefinition['build'] }
+  return { [JOB]: true, schema, build }
 }
+
+const isBuild = (value: unknown): value is JobDefinition['build'] => typeof value === 'function'
 
 export function isJobDefinition(value: unknown): value is JobDefinition {
   return typeof value === 'object' && value !== null && JOB in value
@@ -77,7 +83,8 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
     returned.catch(() => undefined)
     throw new WeirError(
       'CFG_GRAPH',
-      "The job's function is asynchronous. Expected a function that builds the graph at once: it runs in every slot and must give the same graph each time.",
+      "The job's function is asynchronous. Expected a function that builds the graph at once: " +
+        'it runs in every slot and must give the same graph each time.',
     )
   }
   const graph = builder.graph()

@@ -30,6 +30,14 @@ export interface KeyedSteps {
 export type RunningAggregator<T, A, R> = Omit<Aggregator<T, A, R>, 'merge'> &
   Partial<Pick<Aggregator<T, A, R>, 'merge'>>
 
+/** Steps of a keyed stream that keep state: each is named like the method that makes it. */
+type StepKind = 'reduce' | 'count' | 'sum' | 'min' | 'max' | 'aggregate' | 'process'
+
+interface Running<K, T, A, R, O> {
+  readonly aggregator: Aggregator<T, A, R>
+  readonly emit: (key: K, result: R) => O
+}
+
 /**
  * A stream partitioned by key. Its steps hold state per key; the first argument of each is its uid,
  * under which the state is found again after a restart, an upgrade or a change of parallelism.
@@ -51,12 +59,15 @@ export class KeyedStream<K, T> {
    */
   reduce(uid: string, reduce: (reduced: T, value: T) => T, options: StatefulOptions = {}): DataStream<T> {
     const keyOf = this.#keyOf
-    return this.#step('reduce', this.reduce, uid, options, () => new ReduceOperator(keyOf, reduce))
+    return this.#step('reduce', uid, options, () => new ReduceOperator(keyOf, reduce))
   }
 
   /** Counts the records of a key. */
   count(uid: string, options: StatefulOptions = {}): DataStream<{ key: K; count: number }> {
-    return this.#running('count', this.count, uid, options, counting, (key, count) => ({ key, count }))
+    return this.#running('count', uid, options, {
+      aggregator: counting,
+      emit: (key, count) => ({ key, count }),
+    })
   }
 
   /** Sums `of` over the records of a key. */
@@ -65,7 +76,10 @@ export class KeyedStream<K, T> {
     of: (value: T) => number,
     options: StatefulOptions = {},
   ): DataStream<{ key: K; sum: number }> {
-    return this.#running('sum', this.sum, uid, options, summing(of), (key, sum) => ({ key, sum }))
+    return this.#running('sum', uid, options, {
+      aggregator: summing(of),
+      emit: (key, sum) => ({ key, sum }),
+    })
   }
 
   /** The least `of` of a key. */
@@ -74,7 +88,10 @@ export class KeyedStream<K, T> {
     of: (value: T) => number,
     options: StatefulOptions = {},
   ): DataStream<{ key: K; min: number }> {
-    return this.#running('min', this.min, uid, options, least(of), (key, min) => ({ key, min }))
+    return this.#running('min', uid, options, {
+      aggregator: least(of),
+      emit: (key, min) => ({ key, min }),
+    })
   }
 
   /** The greatest `of` of a key. */
@@ -83,7 +100,10 @@ export class KeyedStream<K, T> {
     of: (value: T) => number,
     options: StatefulOptions = {},
   ): DataStream<{ key: K; max: number }> {
-    return this.#running('max', this.max, uid, options, greatest(of), (key, max) => ({ key, max }))
+    return this.#running('max', uid, options, {
+      aggregator: greatest(of),
+      emit: (key, max) => ({ key, max }),
+    })
   }
 
   /** Aggregates the records of a key by user code. */
@@ -92,17 +112,13 @@ export class KeyedStream<K, T> {
     aggregator: RunningAggregator<T, A, R>,
     options: StatefulOptions = {},
   ): DataStream<{ key: K; value: R }> {
-    return this.#running(
-      'aggregate',
-      this.aggregate,
-      uid,
-      options,
-      { merge: noMerge, ...aggregator },
-      (key, value) => ({ key, value }),
-    )
+    return this.#running('aggregate', uid, options, {
+      aggregator: { merge: noMerge, ...aggregator },
+      emit: (key, value) => ({ key, value }),
+    })
   }
 
-  /** User code with state and timers a key. */
+  /** User code with state and timers per key. */
   process<O = any, D extends StateDescriptors = {}>(
     uid: string,
     functions: ProcessFunctions<K, T, O, D>,
@@ -110,7 +126,7 @@ export class KeyedStream<K, T> {
   ): DataStream<O> {
     const keyOf = this.#keyOf
     refuseUnknownOptions(`process "${uid}"`, functions, ['state', 'emits', 'onRecord', 'onTimer'])
-    return this.#step('process', this.process, uid, options, () => new ProcessOperator(keyOf, functions))
+    return this.#step('process', uid, options, () => new ProcessOperator(keyOf, functions))
   }
 
   /**
@@ -135,25 +151,17 @@ export class KeyedStream<K, T> {
   }
 
   #running<A, R, O>(
-    kind: string,
-    method: (...args: any[]) => unknown,
+    kind: StepKind,
     uid: string,
     options: StatefulOptions,
-    aggregator: Aggregator<T, A, R>,
-    emit: (key: K, result: R) => O,
+    { aggregator, emit }: Running<K, T, A, R, O>,
   ): DataStream<O> {
     const keyOf = this.#keyOf
-    return this.#step(kind, method, uid, options, () => new AggregateOperator(keyOf, aggregator, emit))
+    return this.#step(kind, uid, options, () => new AggregateOperator(keyOf, aggregator, emit))
   }
 
-  #step(
-    kind: string,
-    method: (...args: any[]) => unknown,
-    uid: string,
-    options: StatefulOptions,
-    create: NodeSpec['create'],
-  ): DataStream<any> {
-    const location = captureLocation(method)
+  #step(kind: StepKind, uid: string, options: StatefulOptions, create: NodeSpec['create']): DataStream<any> {
+    const location = captureLocation(this[kind])
     checkUid(uid, location)
     refuseUnknownOptions(`${kind} "${uid}"`, options, ['formerly'])
     return this.#steps.add({ uid, kind, stateful: true, formerly: options.formerly, location, create })

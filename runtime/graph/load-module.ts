@@ -47,12 +47,13 @@ export async function loadJobModule(module: JobModule): Promise<JobDefinition> {
   } finally {
     modules.set(url, { name: module.name, source: '' })
   }
-  if (!isJobDefinition(exported.default))
-    throw new WeirError(
-      'CFG_MODULE',
-      `${module.name}: the default export is ${exported.default === undefined ? 'missing' : 'not a job'}. Expected: export default defineJob(({ env, args }) => { ... }).`,
-    )
-  return exported.default
+  if (isJobDefinition(exported.default)) return exported.default
+  const found = exported.default === undefined ? 'missing' : 'not a job'
+  throw new WeirError(
+    'CFG_MODULE',
+    `${module.name}: the default export is ${found}. ` +
+      'Expected: export default defineJob(({ env, args }) => { ... }).',
+  )
 }
 
 /**
@@ -95,7 +96,8 @@ function install(): object {
 /** The package's exports by name, bound to the copy that runs. */
 function apiSource(): string {
   const names = Object.keys(api).filter((name) => name !== 'default')
-  return `const api = globalThis[Symbol.for(${JSON.stringify(API_GLOBAL)})]\nexport const { ${names.join(', ')} } = api\n`
+  const global = `globalThis[Symbol.for(${JSON.stringify(API_GLOBAL)})]`
+  return `export const { ${names.join(', ')} } = ${global}\n`
 }
 
 /**
@@ -108,7 +110,8 @@ function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (pa
     throw importError(
       module,
       specifier,
-      'a job is one file. Bundle the job into a single module, or make the import a package that is installed',
+      'a job is one file. ' +
+        'Bundle the job into a single module, or make the import a package that is installed',
     )
   if (/^[a-z][a-z0-9+.-]*:/i.test(specifier))
     throw importError(module, specifier, 'expected "weir-stream", a node: module or an installed package')
@@ -134,11 +137,10 @@ function importError(module: JobModule, specifier: string, why: string, cause?: 
     module.source,
     new RegExp(`['"]${specifier.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}['"]`),
   )
-  return new WeirError(
-    'CFG_MODULE',
-    `${module.name}${line === undefined ? '' : `:${line}`}: cannot import ${JSON.stringify(specifier)}: ${why}.`,
-    { cause },
-  )
+  const place = line === undefined ? module.name : `${module.name}:${line}`
+  return new WeirError('CFG_MODULE', `${place}: cannot import ${JSON.stringify(specifier)}: ${why}.`, {
+    cause,
+  })
 }
 
 function evaluationError(module: JobModule, javascript: string, cause: unknown): WeirError {
@@ -158,9 +160,10 @@ function evaluationError(module: JobModule, javascript: string, cause: unknown):
           .slice(module.name.length + 1)
           .split(':')
           .map(Number)
+  const place = atLine(module, line === undefined ? undefined : { line, column })
   return new WeirError(
     'CFG_MODULE',
-    `${atLine(module, line === undefined ? undefined : { line, column })}: the module failed when it was evaluated: ${messageOf(cause)}`,
+    `${place}: the module failed when it was evaluated: ${messageOf(cause)}`,
     { cause },
   )
 }

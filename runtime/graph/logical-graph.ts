@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import type { DeliveryGuarantee } from '#runtime/connectors/sink'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 
@@ -83,7 +84,7 @@ export class GraphBuilder {
 
   setParallelism(id: string, parallelism: number): void {
     const i = this.#nodes.findLastIndex((n) => n.id === id)
-    this.#nodes[i] = { ...(this.#nodes[i] as LogicalNode), parallelism }
+    this.#nodes[i] = { ...present(this.#nodes[i], `the node ${id}`), parallelism }
   }
 
   graph(): LogicalGraph {

@@ -50,13 +50,13 @@ export function syntaxErrorLocation(
 
 /**
  * V8 begins the stack of a SyntaxError with `name:line`, the line's text, and a caret below the
- *    column.
+ * column.
  */
 function positionIn(name: string, stack: string | undefined): Position | undefined {
   const lines = (stack ?? '').split('\n')
   const at = lines.findIndex((l) => l.startsWith(`${name}:`) && /^\d+$/.test(l.slice(name.length + 1)))
   if (at === -1) return undefined
-  const line = Number((lines[at] as string).slice(name.length + 1))
+  const line = Number(lines[at]?.slice(name.length + 1))
   const caret = lines[at + 2]?.indexOf('^') ?? -1
   return caret === -1 ? { line } : { line, column: caret + 1 }
 }

@@ -1,4 +1,4 @@
-import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
+import type { ExecutionPlan, PlanEdge, PlanVertex } from '#runtime/contract/job-plan'
 
 /**
  * The plan for people:
@@ -9,14 +9,20 @@ import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
  */
 export function formatPlan(plan: ExecutionPlan): string {
   const tasks = plan.vertices.reduce((sum, v) => sum + v.parallelism, 0)
-  const head = `${count(plan.vertices.length, 'vertex', 'vertices')}, ${count(tasks, 'task', 'tasks')}, ${plan.guarantee}, max parallelism ${plan.maxParallelism}, hash ${plan.hash.slice(0, 8)}`
-  const labels = plan.vertices.map((v) => `${v.id} x${v.parallelism}`)
-  const width = Math.max(0, ...labels.map((l) => l.length))
-  const rows = plan.vertices.map((v, i) => {
+  const head = [
+    count(plan.vertices.length, 'vertex', 'vertices'),
+    count(tasks, 'task', 'tasks'),
+    plan.guarantee,
+    `max parallelism ${plan.maxParallelism}`,
+    `hash ${plan.hash.slice(0, 8)}`,
+  ].join(', ')
+  const labelOf = (v: PlanVertex) => `${v.id} x${v.parallelism}`
+  const width = Math.max(0, ...plan.vertices.map((v) => labelOf(v).length))
+  const rows = plan.vertices.map((v) => {
     const inputs = plan.edges.filter((e) => e.to === v.id).map((e) => describeEdge(plan, e))
     const stateful = v.operators.filter((o) => o.stateful).map((o) => o.uid)
     return (
-      `${(labels[i] as string).padEnd(width)}  ${v.name}` +
+      `${labelOf(v).padEnd(width)}  ${v.name}` +
       (stateful.length === 0 ? '' : `  [state: ${stateful.join(', ')}]`) +
       (inputs.length === 0 ? '' : `  <- ${inputs.join(', ')}`)
     )

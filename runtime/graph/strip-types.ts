@@ -1,5 +1,5 @@
 import { stripTypeScriptTypes } from 'node:module'
-import { WeirError, messageOf } from '#runtime/base/errors'
+import { WeirError, messageOf, systemCode } from '#runtime/base/errors'
 import { atLine } from './module-diagnostics.ts'
 
 /**
@@ -26,13 +26,17 @@ function positionOf(error: SyntaxError) {
   const line = /^:(\d+)$/.exec(lines[0] ?? '')?.[1]
   if (line === undefined) return undefined
   const caret = lines.findIndex((l) => /^\s*\^+\s*$/.test(l))
-  return { line: Number(line), column: caret === -1 ? undefined : (lines[caret] as string).indexOf('^') + 1 }
+  const column = lines[caret]?.indexOf('^')
+  return { line: Number(line), column: column === undefined ? undefined : column + 1 }
 }
 
 function hint(error: SyntaxError): string {
   const message = messageOf(error)
-  if ((error as { code?: unknown }).code !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return message
-  return `${message.replace(/ in strip-only mode$/, '')}. Types are removed from a job, not compiled: use a union of strings for an enum, a field for a parameter property, a module for a namespace.`
+  if (systemCode(error) !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return message
+  return (
+    `${message.replace(/ in strip-only mode$/, '')}. Types are removed from a job, not compiled: ` +
+    'use a union of strings for an enum, a field for a parameter property, a module for a namespace.'
+  )
 }
 
 /** Node warns once that the function is experimental; users did not call it. */

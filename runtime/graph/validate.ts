@@ -6,11 +6,12 @@ const UID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/
 /** @throws {WeirError} CFG_GRAPH with every problem of the graph, each with the user's line. */
 export function validateGraph(graph: LogicalGraph): void {
   const problems = [...noSink(graph), ...duplicates(graph), ...formerNames(graph), ...parallelism(graph)]
-  if (problems.length === 0) return
+  const [first] = problems
+  if (first === undefined) return
   throw new WeirError(
     'CFG_GRAPH',
     problems.length === 1
-      ? (problems[0] as string)
+      ? first
       : `The job graph has ${problems.length} problems:\n- ${problems.join('\n- ')}`,
     {
       context: { problems },
@@ -23,18 +24,24 @@ export function checkUid(uid: unknown, location: string): asserts uid is string 
   if (typeof uid === 'string' && UID.test(uid)) return
   throw new WeirError(
     'CFG_GRAPH',
-    `${location}: ${JSON.stringify(uid) ?? typeof uid} is not a uid. Expected 1 to 100 letters, digits, "_" or "-", beginning with a letter or digit: ` +
-      'the uid is the first argument of sources, sinks and stateful steps, and their state is found again by it.',
+    `${location}: ${JSON.stringify(uid) ?? typeof uid} is not a uid. ` +
+      'Expected 1 to 100 letters, digits, "_" or "-", beginning with a letter or digit: the uid is the ' +
+      'first argument of sources, sinks and stateful steps, and their state is found again by it.',
   )
 }
 
 function* noSink(graph: LogicalGraph): Generator<string> {
-  if (graph.nodes.length === 0)
-    yield 'The job is empty: its function made no source. Begin with env.source(uid, source) and end with .sink(uid, sink).'
-  else if (!graph.nodes.some((n) => n.guarantee !== undefined)) {
-    const last = graph.nodes.at(-1) as LogicalNode
-    yield `The job has no sink, so nothing would come out of it. End a stream with .sink(uid, sink); the last step is "${last.id}" at ${last.location}.`
-  }
+  const last = graph.nodes.at(-1)
+  if (last === undefined)
+    yield (
+      'The job is empty: its function made no source. ' +
+        'Begin with env.source(uid, source) and end with .sink(uid, sink).'
+    )
+  else if (!graph.nodes.some((n) => n.guarantee !== undefined))
+    yield (
+      'The job has no sink, so nothing would come out of it. End a stream with .sink(uid, sink); ' +
+        `the last step is "${last.id}" at ${last.location}.`
+    )
 }
 
 function* duplicates(graph: LogicalGraph): Generator<string> {
@@ -44,7 +51,10 @@ function* duplicates(graph: LogicalGraph): Generator<string> {
     // A source is two nodes with one uid; one sentence is enough for both.
     if (other === undefined) first.set(node.id, node)
     else if (node.kind !== 'discover')
-      yield `Two steps have the uid "${node.id}": ${other.location} and ${node.location}. State is found by uid, so each must be unique: rename one of them.`
+      yield (
+        `Two steps have the uid "${node.id}": ${other.location} and ${node.location}. ` +
+          'State is found by uid, so each must be unique: rename one of them.'
+      )
   }
 }
 
@@ -55,10 +65,16 @@ function* formerNames(graph: LogicalGraph): Generator<string> {
     for (const name of node.formerly) {
       const living = ids.get(name)
       if (living !== undefined)
-        yield `"${node.id}" (${node.location}) was formerly "${name}", but "${name}" is also a step of this graph (${living.location}). Only one of them can have the state.`
+        yield (
+          `"${node.id}" (${node.location}) was formerly "${name}", but "${name}" is also a step of ` +
+            `this graph (${living.location}). Only one of them can have the state.`
+        )
       const other = takenBy.get(name)
       if (other !== undefined && other !== node)
-        yield `"${node.id}" (${node.location}) and "${other.id}" (${other.location}) both were formerly "${name}". Only one of them can have the state.`
+        yield (
+          `"${node.id}" (${node.location}) and "${other.id}" (${other.location}) both were formerly ` +
+            `"${name}". Only one of them can have the state.`
+        )
       takenBy.set(name, node)
     }
 }

@@ -138,7 +138,9 @@ export class JobManager {
     return port
   }
 
-  /** Gives up leadership in an orderly way; running tasks are left to the next leader. Idempotent. */
+  /**
+   * Gives up leadership in an orderly way; running tasks are left to the next leader. Idempotent.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -294,7 +296,7 @@ export class JobManager {
       const { signal } = opening
       invariant(this.#log !== undefined, 'elected before the log was read')
       const term = await this.#log.openEpoch({ run, leader, floor, signal })
-      if (signal.aborted) return void term.end(signal.reason as WeirError)
+      if (signal.aborted) return void term.end(asWeirError(signal.reason))
       this.#term = term
       this.#electMs = clock.monotonic() - start
       this.#dispatch({ type: 'Opened', campaign })

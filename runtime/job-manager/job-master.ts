@@ -2,6 +2,7 @@
  * The shell around the job's machine: performs its effects, and turns what TaskManagers, the
  * coordinator, the log and people say into its events. It decides nothing.
  */
+import { byType } from '#runtime/base/by-type'
 import type { Clock, Timer } from '#runtime/base/clock'
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
@@ -261,8 +262,7 @@ export class JobMaster implements RegistryEvents {
   }
 
   #perform(effect: JobEffect): void {
-    const perform = this.#performers[effect.type] as (effect: JobEffect) => void
-    perform(effect)
+    byType(this.#performers, effect)
   }
 
   #setTimer(delayMs: number | undefined): void {

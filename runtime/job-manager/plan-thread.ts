@@ -6,7 +6,7 @@ import { buildPlan } from '#runtime/graph/execution-plan'
 import type { PlanAnswer, PlanInput } from './plan-job.ts'
 
 /** Entry of the thread that evaluates the job's module in the JobManager. */
-const { module, parallelism, maxParallelism } = workerData as PlanInput
+const { module, parallelism, maxParallelism }: PlanInput = workerData
 
 async function answer(): Promise<PlanAnswer> {
   try {

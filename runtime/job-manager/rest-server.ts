@@ -2,6 +2,8 @@
  * REST of contract/rest.ts. Loopback callers need no token: who is on the machine already may read
  * the token file.
  */
+import { member } from '#runtime/base/member'
+import { portOf } from '#runtime/base/server-port'
 import { randomUUID } from 'node:crypto'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as z from 'zod'
@@ -87,7 +89,7 @@ export class RestServer {
       })
     }
     this.#beat()
-    return (this.#app.server.address() as { port: number }).port
+    return portOf(this.#app.server)
   }
 
   /** Something in the facts changed: tell the event streams soon, once for many changes. */
@@ -170,7 +172,7 @@ export class RestServer {
   }
 
   async #authenticate(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const path = request.url.split('?')[0] as string
+    const [path = ''] = request.url.split('?')
     if (OPEN_PATHS.has(path) || isLoopback(request.ip)) return undefined
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
     if (given !== undefined && tokenMatches(this.#options.token, given)) return undefined
@@ -251,9 +253,9 @@ function answerTo(error: unknown): { status: number; code: ErrorCode; message: s
   if (error instanceof NotFound) return { status: 404, code: 'CFG_INVALID', message }
   if (error instanceof WeirError) return { status: STATUS[error.code] ?? 500, code: error.code, message }
   // Of the HTTP server itself: a body that is too long or not JSON.
-  const isCallers = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
-  return isCallers
-    ? { status: error.statusCode as number, code: 'CFG_INVALID', message }
+  const status = member(error, 'statusCode')
+  return typeof status === 'number'
+    ? { status, code: 'CFG_INVALID', message }
     : { status: 500, code: 'BUG', message }
 }
 

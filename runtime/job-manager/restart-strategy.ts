@@ -56,8 +56,6 @@ export function decideRestart(
 
 /** Failures since the last quiet window. */
 function sinceCalm(failures: readonly number[], now: number, windowMs: number): readonly number[] {
-  let from = failures.length
-  let next = now
-  while (from > 0 && next - (failures[from - 1] as number) < windowMs) next = failures[--from] as number
-  return failures.slice(from)
+  const quiet = failures.findLastIndex((at, i) => (failures[i + 1] ?? now) - at >= windowMs)
+  return failures.slice(quiet + 1)
 }

@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { SubtaskPlace } from '#runtime/contract/rpc'
 
@@ -28,7 +29,7 @@ export function assignSlots(
   if (order.length < slotsWanted(plan)) return undefined
   return plan.vertices.flatMap((vertex) =>
     Array.from({ length: vertex.parallelism }, (_, subtask) => {
-      const { taskManager, slot } = order[subtask] as { taskManager: string; slot: number }
+      const { taskManager, slot } = present(order[subtask], `slot ${subtask}`)
       return { vertex: vertex.id, subtask, taskManager, slot }
     }),
   )

@@ -3,7 +3,7 @@ import { placeSavepoint } from '#runtime/checkpoint/savepoint-place'
 import type { LogState } from '#runtime/commit-log/log-state'
 import type { RunEnd } from '#runtime/contract/checkpoint-records'
 import type { OperationView } from '#runtime/contract/rest'
-import { keyUrl } from '#runtime/storage/paths'
+import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
 import type { StopOutcome } from './job-event.ts'
 import type { StopRequest } from './job-phase.ts'
 
@@ -40,7 +40,7 @@ function newest({ log, storeUrl }: Closed): Partial<OperationView> {
     return { checkpointId: last.id, path: last.path, sizeBytes: last.sizeBytes }
   if (restorePoint.kind !== 'checkpoint') return {}
   const { id, manifest } = restorePoint
-  const path = keyUrl(storeUrl, manifest.replace(/\/manifest\.json$/, ''))
+  const path = keyUrl(storeUrl, manifestDirectory(manifest))
   return {
     checkpointId: id,
     path,

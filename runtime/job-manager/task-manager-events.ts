@@ -1,12 +1,9 @@
+import { byType, type ByType } from '#runtime/base/by-type'
 import type { FromTaskManager } from '#runtime/contract/rpc'
 import type { JobEvent } from './job-event.ts'
 
-type MessageOf<T extends FromTaskManager['type']> = Extract<FromTaskManager, { type: T }>
-
 /** What the job's machine hears of TaskManagers; other messages go elsewhere. */
-const EVENTS: {
-  readonly [T in FromTaskManager['type']]?: (message: MessageOf<T>, member: string) => JobEvent
-} = {
+const EVENTS: Partial<ByType<FromTaskManager, JobEvent, [member: string]>> = {
   execution: ({ report }, member) => ({ type: 'Reported', member, report }),
   leaving: ({ why }, member) => ({ type: 'Leaving', member, why }),
   heartbeat: ({ attempt, progress }, member) => ({ type: 'Heartbeat', member, attempt, progress }),
@@ -30,6 +27,5 @@ const EVENTS: {
 
 /** `member`: key of the connection that the message came by. */
 export function eventOf(member: string, message: FromTaskManager): JobEvent | undefined {
-  const make = EVENTS[message.type] as ((m: FromTaskManager, member: string) => JobEvent) | undefined
-  return make?.(message, member)
+  return byType(EVENTS, message, member)
 }

@@ -5,5 +5,6 @@ export function splitAddress(address: string): [host: string, port: number] {
   const match = /^\[?([^\]]+?)\]?:([0-9]+)$/.exec(address)
   if (match === null)
     throw new WeirError('CFG_INVALID', `Not an address: ${JSON.stringify(address)}. Expected host:port.`)
-  return [match[1] as string, Number(match[2])]
+  const [, host = '', port] = match
+  return [host, Number(port)]
 }

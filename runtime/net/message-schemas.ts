@@ -4,7 +4,7 @@
  * field that is missing here does not compile. Fields that are not named are dropped.
  */
 import * as z from 'zod'
-import { ERROR_CODES, type ErrorCode, type ErrorData } from '#runtime/base/errors'
+import { isErrorCode, type ErrorCode, type ErrorData } from '#runtime/base/errors'
 import { attemptId, restorePoint, subtaskState } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type {
@@ -23,7 +23,7 @@ const orAbsent = <T extends z.ZodType>(schema: T) => z.union([schema, z.undefine
 const anyNumber = z.custom<number>((value) => typeof value === 'number', 'expected a number')
 
 const errorData: z.ZodType<ErrorData> = z.object({
-  code: z.enum(Object.keys(ERROR_CODES) as ErrorCode[]),
+  code: z.custom<ErrorCode>(isErrorCode, 'expected an error code'),
   message: z.string(),
   retry: z.enum(['never', 'backoff', 'restart-task', 'restart-job']),
   context: z.record(z.string(), z.unknown()),

@@ -1,5 +1,6 @@
+import { portOf } from '#runtime/base/server-port'
 import { lookup } from 'node:dns/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { splitAddress } from './address.ts'
 import { FrameSocket, MAX_GREETING_BYTES } from './frame-socket.ts'
@@ -20,7 +21,7 @@ export const tcpTransport: Transport = {
       server.listen(port, host, resolve)
     })
     return {
-      port: (server.address() as AddressInfo).port,
+      port: portOf(server),
       // Its callback would wait for every connection that stands.
       close: async () => void server.close(),
     }

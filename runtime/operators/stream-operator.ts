@@ -32,6 +32,8 @@ export interface StreamOperator<I = any, O = any> extends Receiver<I> {
   open(context: OperatorContext<O>): void | Promise<void>
   onBatchEnd?(): void
   poll?(): PollResult
+  /** Of an operator that polls: the records that it has emitted since the start. */
+  readonly emitted?: number
   onEnd?(): void
   /**
    * True while the operator should be given no more input (a sink with too much unwritten data). It

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { WeirError, invariant } from '#runtime/base/errors'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { keyUrl, MANIFEST } from '#runtime/storage/paths'
+import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
 import type { Stores } from '#runtime/storage/stores'
 import { locateManifest } from '#runtime/storage/storage-url'
 import { readManifest } from '#runtime/commit-log/manifest-io'
@@ -24,26 +24,41 @@ export async function openRestorePoint(
   point: RestorePoint,
   stores: Stores,
 ): Promise<OpenRestorePoint | undefined> {
-  if (point.kind === 'empty') return undefined
-  if (point.kind === 'savepoint' && point.manifest === undefined)
-    return openForeign(point.path, stores, point.sha256)
   const { own } = stores
-  const key = point.manifest as string
-  // Keys of a savepoint are relative to its own directory.
-  const directory = point.kind === 'savepoint' ? key.slice(0, -MANIFEST.length) : ''
-  const manifest = await readManifest(own, key, point.sha256)
+  switch (point.kind) {
+    case 'empty':
+      return undefined
+    case 'checkpoint': {
+      const opened = await openOwn(own, point.manifest, point.sha256)
+      return { ...opened, checkpointId: point.id, url: keyUrl(own.url, point.manifest) }
+    }
+    case 'savepoint': {
+      const { path, manifest, sha256 } = point
+      if (manifest === undefined) return openForeign(path, stores, sha256)
+      return { ...(await openOwn(own, manifest, sha256, `${manifestDirectory(manifest)}/`)), url: path }
+    }
+  }
+}
+
+/** `prefix`: stands before the keys in the manifest; those of a savepoint lack its directory. */
+async function openOwn(
+  store: CheckpointStore,
+  key: string,
+  sha256: string | undefined,
+  prefix = '',
+): Promise<Omit<OpenRestorePoint, 'url'>> {
+  const manifest = await readManifest(store, key, sha256)
   return {
-    checkpointId: point.kind === 'checkpoint' ? point.id : manifest.id,
+    checkpointId: manifest.id,
     manifest,
-    url: point.kind === 'savepoint' ? point.path : keyUrl(own.url, key),
-    read: (file) => readFile(own, file, directory),
+    read: (file) => readFile(store, file, prefix),
     close: async () => {},
   }
 }
 
 /**
  * Opens a savepoint or checkpoint by its URL. @throws {WeirError} CKP_RESTORE when there is none,
- * CFG_INVALID
+ * CFG_INVALID when `path` is no such URL
  */
 export async function openForeign(path: string, stores: Stores, sha256?: string): Promise<OpenRestorePoint> {
   const place = locateManifest(path)
@@ -69,21 +84,19 @@ export async function openForeign(path: string, stores: Stores, sha256?: string)
   }
 }
 
-async function readFile(store: CheckpointStore, file: StateFile, directory = ''): Promise<Uint8Array> {
+async function readFile(store: CheckpointStore, file: StateFile, prefix = ''): Promise<Uint8Array> {
   invariant(
     (file.key === undefined) !== (file.inline === undefined),
     'a state file is either inlined or stored',
   )
   const bytes =
-    file.inline === undefined
-      ? await store.get(`${directory}${file.key}`)
-      : Buffer.from(file.inline, 'base64')
+    file.inline === undefined ? await store.get(`${prefix}${file.key}`) : Buffer.from(file.inline, 'base64')
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   if (bytes.byteLength === file.sizeBytes && sha256 === file.sha256) return bytes
   const name =
     file.key === undefined
       ? `a file inlined in the manifest (written by checkpoint ${file.writtenBy})`
-      : keyUrl(store.url, `${directory}${file.key}`)
+      : keyUrl(store.url, `${prefix}${file.key}`)
   const found = `${bytes.byteLength} bytes with SHA-256 ${sha256}`
   const expected = `the manifest says ${file.sizeBytes} bytes with ${file.sha256}`
   throw new WeirError('STO_CORRUPT', `${name} is damaged: ${found}, ${expected}.`)

@@ -9,7 +9,7 @@
  * | 5      | u8     | mode: 0 full, 1 delta | " |
  * | 6      | u8     | 1 when any block is compressed | " |
  * | 7      | u8     | 0 | " |
- * | 8      | u8[]   | blocks back to back in index order, plain or a zstd frame | CRC-32 in the index |
+ * | 8      | u8[]   | blocks in index order, each plain or a zstd frame | CRC-32 in the index |
  * | s-16-n | u8[n]  | index (snapshot-index.ts) | CRC-32 in the footer |
  * | s-16   | u32    | n, byte length of the index | CRC-32 in the footer |
  * | s-12   | u8[4]  | bytes 4..7 of the header again | CRC-32 in the footer |

@@ -156,7 +156,9 @@ export class FileStore implements CheckpointStore {
     }
   }
 
-  /** The object is there; whether it would outlive a crash is unknown until its directory is synced. */
+  /**
+   * The object is there; whether it would outlive a crash is unknown until its directory is synced.
+   */
   async #syncLink(path: string): Promise<void> {
     try {
       await syncDirectory(dirname(path))

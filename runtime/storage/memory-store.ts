@@ -62,7 +62,7 @@ export class MemoryObjects {
     let [from, to] = [0, this.#keys.length]
     while (from < to) {
       const middle = (from + to) >> 1
-      if ((this.#keys[middle] as string) < key) from = middle + 1
+      if ((this.#keys[middle] ?? key) < key) from = middle + 1
       else to = middle
     }
     return from

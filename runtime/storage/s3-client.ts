@@ -86,12 +86,18 @@ async function readCredentials(directory: string): Promise<FileCredentials> {
   const paths = FILES.map((name) => join(directory, name))
   const read = await Promise.allSettled(paths.map((path) => readFile(path, 'utf8')))
   // All of them are waited for, so that the same files are named whichever read fails first.
-  const missing = read.flatMap((it, i) => (it.status === 'rejected' && isNeeded(i, it.reason) ? [i] : []))
-  if (missing.length > 0) {
-    const cause: unknown = (read[missing[0] as number] as PromiseRejectedResult).reason
+  const missing = read.flatMap((it, i) =>
+    it.status === 'rejected' && isNeeded(i, it.reason)
+      ? [{ path: paths[i], cause: it.reason as unknown }]
+      : [],
+  )
+  const [first] = missing
+  if (first !== undefined) {
+    const { cause } = first
     throw new WeirError(
       'STO_DENIED',
-      `Cannot read the S3 credentials ${missing.map((i) => paths[i]).join(' and ')}: ${messageOf(cause)}. ` +
+      `Cannot read the S3 credentials ${missing.map(({ path }) => path).join(' and ')}: ` +
+        `${messageOf(cause)}. ` +
         'Expected files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
       { cause },
     )

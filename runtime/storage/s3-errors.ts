@@ -1,3 +1,4 @@
+import { member, textMember } from '#runtime/base/member'
 import { messageOf, systemCode, WeirError, type ErrorCode } from '#runtime/base/errors'
 
 /** What an S3 error says, by code and HTTP status; never by message. */
@@ -7,13 +8,8 @@ export interface S3Failure {
 }
 
 export function s3Failure(error: unknown): S3Failure {
-  const e = (typeof error === 'object' && error !== null ? error : {}) as {
-    name?: unknown
-    Code?: unknown
-    $metadata?: { httpStatusCode?: unknown }
-  }
-  const status = e.$metadata?.httpStatusCode
-  const name = typeof e.Code === 'string' ? e.Code : typeof e.name === 'string' ? e.name : 'Error'
+  const status = member(member(error, '$metadata'), 'httpStatusCode')
+  const name = textMember(error, 'Code') ?? textMember(error, 'name') ?? 'Error'
   return { name, status: typeof status === 'number' ? status : undefined }
 }
 

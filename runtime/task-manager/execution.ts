@@ -1,3 +1,4 @@
+import { byType } from '#runtime/base/by-type'
 import { sleep, type Clock } from '#runtime/base/clock'
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { LogLevel, Logger } from '#runtime/base/logger'
@@ -309,8 +310,7 @@ export class Execution {
 
   #fromSlot(slot: number, message: FromSlot): void {
     if (this.#state.kind === 'Canceled') return
-    const listen = this.#listeners[message.type] as (message: FromSlot, slot: number) => void
-    listen(message, slot)
+    byType(this.#listeners, message, slot)
   }
 
   #onFinished(subtask: SubtaskRef): void {

@@ -28,7 +28,10 @@ port.on('message', (message: ToSlot) => entry.handle(message))
 process.on('unhandledRejection', (reason) => fail(reason))
 process.on('uncaughtException', (error) => fail(error))
 
-/** User code that leaks a promise or throws in a callback of its own fails the task, not the process. */
+/**
+ * User code that leaks a promise or throws in a callback of its own fails the task, not the
+ * process.
+ */
 function fail(cause: unknown): void {
   const error =
     cause instanceof WeirError

@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import type { ExecutionPlan, PlanEdge } from '#runtime/contract/job-plan'
 import type { SubtaskRef } from '#runtime/contract/rpc'
 
@@ -13,21 +14,24 @@ export interface PlannedChannel {
 }
 
 export function planChannels(plan: ExecutionPlan): readonly PlannedChannel[] {
-  const parallelismOf = new Map(plan.vertices.map((v) => [v.id, v.parallelism]))
+  const vertices = new Map(plan.vertices.map((v) => [v.id, v.parallelism]))
+  const parallelismOf = (id: string) => present(vertices.get(id), `the vertex ${id} of an edge`)
   const channels: PlannedChannel[] = []
   for (const edge of plan.edges) {
-    const upstream = parallelismOf.get(edge.from) as number
-    const downstream = parallelismOf.get(edge.to) as number
-    for (let f = 0; f < upstream; f++)
-      for (let t = 0; t < downstream; t++) {
-        if (edge.partition === 'forward' && f !== t) continue
-        channels.push({
-          id: channels.length,
-          edge,
-          from: { vertex: edge.from, subtask: f },
-          to: { vertex: edge.to, subtask: t },
-        })
-      }
+    const [upstream, downstream] = [parallelismOf(edge.from), parallelismOf(edge.to)]
+    for (const [f, t] of connected(edge, upstream, downstream))
+      channels.push({
+        id: channels.length,
+        edge,
+        from: { vertex: edge.from, subtask: f },
+        to: { vertex: edge.to, subtask: t },
+      })
   }
   return channels
+}
+
+/** Pairs of subtasks that an edge connects: each with its like if it is forward, else all. */
+function* connected(edge: PlanEdge, upstream: number, downstream: number): Generator<[number, number]> {
+  for (let f = 0; f < upstream; f++)
+    for (let t = 0; t < downstream; t++) if (edge.partition !== 'forward' || f === t) yield [f, t]
 }

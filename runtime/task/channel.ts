@@ -12,7 +12,8 @@ export const CHANNEL_CREDITS = 8
 
 /** The receiving end: elements in order, taken by the task. */
 export class InputChannel {
-  readonly #queue: StreamElement[] = []
+  /** Undefined: taken. */
+  readonly #queue: (StreamElement | undefined)[] = []
   #head = 0
   /** Told when a batch has been taken, so that the sender may send another. */
   readonly #returnCredit: () => void
@@ -31,9 +32,9 @@ export class InputChannel {
   }
 
   take(): StreamElement | undefined {
-    if (this.#head === this.#queue.length) return undefined
-    const element = this.#queue[this.#head] as StreamElement
-    this.#queue[this.#head++] = undefined as never
+    const element = this.length === 0 ? undefined : this.#queue[this.#head]
+    if (element === undefined) return undefined
+    this.#queue[this.#head++] = undefined
     if (this.#head === this.#queue.length) {
       this.#queue.length = 0
       this.#head = 0
@@ -96,8 +97,11 @@ export class RemoteOutputChannel implements OutputChannel {
 
   addCredits(count: number): void {
     this.#credits += count
-    while (this.#waiting.length > 0 && (this.#credits > 0 || this.#waiting[0]?.kind !== 'batch'))
-      this.#transmit(this.#waiting.shift() as StreamElement)
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (this.#credits <= 0 && next.kind === 'batch') return
+      this.#waiting.shift()
+      this.#transmit(next)
+    }
   }
 
   #transmit(element: StreamElement): void {

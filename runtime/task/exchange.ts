@@ -1,6 +1,7 @@
+import { present } from '#runtime/base/errors'
 import { transferable } from '#runtime/base/bytes'
 import { decodeElement } from '#runtime/element/frame'
-import type { SubtaskPlace } from '#runtime/contract/rpc'
+import type { SubtaskPlace, SubtaskRef } from '#runtime/contract/rpc'
 import { InputChannel, LocalOutputChannel, RemoteOutputChannel, type OutputChannel } from './channel.ts'
 import type { PlannedChannel } from './channel-plan.ts'
 import type { ExchangeParcel, FromSlot, SlotPort } from './slot-messages.ts'
@@ -9,6 +10,17 @@ interface Route {
   readonly frames: Uint8Array<ArrayBuffer>[]
   readonly credits: number[]
   readonly send: (parcel: ExchangeParcel, transfer: ArrayBuffer[]) => void
+}
+
+export interface ExchangeOptions {
+  readonly channels: readonly PlannedChannel[]
+  readonly placeOf: (ref: SubtaskRef) => SubtaskPlace
+  /** The slot that the exchange is of. */
+  readonly self: { readonly taskManager: string; readonly slot: number }
+  /** Ports to the other slots of this process. */
+  readonly siblings: ReadonlyMap<number, SlotPort>
+  /** To the main thread. */
+  readonly post: (message: FromSlot, transfer: ArrayBuffer[]) => void
 }
 
 /**
@@ -22,13 +34,7 @@ export class Exchange {
   readonly #routes = new Map<string, Route>()
   readonly #dirty = new Set<Route>()
 
-  constructor(
-    channels: readonly PlannedChannel[],
-    placeOf: (ref: { vertex: string; subtask: number }) => SubtaskPlace,
-    self: { readonly taskManager: string; readonly slot: number },
-    siblings: ReadonlyMap<number, SlotPort>,
-    post: (message: FromSlot, transfer: ArrayBuffer[]) => void,
-  ) {
+  constructor({ channels, placeOf, self, siblings, post }: ExchangeOptions) {
     const isHere = (p: SubtaskPlace) => p.taskManager === self.taskManager && p.slot === self.slot
     const routeTo = (place: SubtaskPlace): Route => {
       const key = `${place.taskManager}/${place.slot}`
@@ -68,11 +74,11 @@ export class Exchange {
   }
 
   input(id: number): InputChannel {
-    return this.#inputs.get(id) as InputChannel
+    return present(this.#inputs.get(id), `the input channel ${id}`)
   }
 
   output(id: number): OutputChannel {
-    return this.#outputs.get(id) as OutputChannel
+    return present(this.#outputs.get(id), `the output channel ${id}`)
   }
 
   receive(parcel: ExchangeParcel): void {

@@ -45,7 +45,7 @@ export class InputGate {
   /** Whether `take` would find something. */
   hasInput(): boolean {
     for (let i = 0; i < this.#channels.length; i++)
-      if ((this.#channels[i] as InputChannel).length > 0 && !this.#aligner.isBlocked(i)) return true
+      if (this.#channels[i]?.length !== 0 && !this.#aligner.isBlocked(i)) return true
     return false
   }
 
@@ -55,7 +55,7 @@ export class InputGate {
       const i = this.#next
       this.#next = i + 1 === n ? 0 : i + 1
       if (this.#aligner.isBlocked(i)) continue
-      const element = (this.#channels[i] as InputChannel).take()
+      const element = this.#channels[i]?.take()
       if (element !== undefined) return this.#handle(i, element)
     }
     return undefined
@@ -77,18 +77,21 @@ export class InputGate {
         if (watermark !== undefined) return { kind: 'watermark', watermark }
         return { kind: this.#merger.isIdle ? 'idle' : 'absorbed' }
       }
-      case 'end': {
-        const input = this.#channels[channel] as InputChannel
-        if (input.ended) return { kind: 'absorbed' }
-        input.ended = true
-        this.#open--
-        return this.#open === 0 ? { kind: 'ended' } : this.#watermark(this.#merger.onEnd(channel))
-      }
+      case 'end':
+        return this.#end(channel)
       case 'barrier':
         return this.#barrier(channel, element.barrier)
       default:
         return assertNever(element)
     }
+  }
+
+  #end(channel: number): GateEvent {
+    const input = this.#channels[channel]
+    if (input === undefined || input.ended) return { kind: 'absorbed' }
+    input.ended = true
+    this.#open--
+    return this.#open === 0 ? { kind: 'ended' } : this.#watermark(this.#merger.onEnd(channel))
   }
 
   #watermark(advanced: number | undefined): GateEvent {

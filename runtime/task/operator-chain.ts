@@ -1,3 +1,4 @@
+import { present } from '#runtime/base/errors'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { PlanVertex } from '#runtime/contract/job-plan'
@@ -58,6 +59,8 @@ export interface ChainedOperator {
  */
 export class OperatorChain {
   readonly operators: readonly ChainedOperator[]
+  /** The first operator: it takes the input, or polls. */
+  readonly head: StreamOperator
   /** Operators that may ask for a pause; most chains have none. */
   readonly #holders: readonly StreamOperator[]
   readonly #batchers: readonly StreamOperator[]
@@ -71,17 +74,14 @@ export class OperatorChain {
     this.#outputsOf = outputsOf
     this.operators = vertex.operators.map((o, i) => ({
       uid: o.uid,
-      operator: (create[i] as () => StreamOperator)(),
+      operator: present(create[i], `the code of ${o.uid}`)(),
       lists: [],
       keyed: undefined,
       counters: noCounts(),
     }))
+    this.head = present(this.operators[0], `the first operator of ${vertex.id}`).operator
     this.#batchers = this.operators.map((o) => o.operator).filter((o) => o.onBatchEnd !== undefined)
     this.#holders = this.operators.map((o) => o.operator).filter((o) => o.isBusy !== undefined)
-  }
-
-  get head(): StreamOperator {
-    return (this.operators[0] as ChainedOperator).operator
   }
 
   /**
@@ -89,10 +89,9 @@ export class OperatorChain {
    * one ready.
    */
   async open(environment: ChainEnvironment): Promise<void> {
-    for (let i = this.operators.length - 1; i >= 0; i--) {
-      const chained = this.operators[i] as ChainedOperator
+    for (const [i, chained] of [...this.operators.entries()].toReversed()) {
       try {
-        await chained.operator.open(this.#context(i, environment))
+        await chained.operator.open(this.#context(chained, this.#receiverAfter(i), environment))
       } catch (cause) {
         throw userCodeError({ uid: chained.uid, subtask: environment.subtask }, cause)
       }
@@ -120,8 +119,7 @@ export class OperatorChain {
     for (const { operator } of this.operators) await operator.close?.()
   }
 
-  #context(index: number, environment: ChainEnvironment): OperatorContext {
-    const chained = this.operators[index] as ChainedOperator
+  #context(chained: ChainedOperator, out: Receiver, environment: ChainEnvironment): OperatorContext {
     const { uid } = chained
     const { subtask, parallelism, maxParallelism, restore } = environment
     return {
@@ -133,7 +131,7 @@ export class OperatorChain {
       restoredFrom: restore.checkpointId,
       lineage: environment.lineage,
       sinks: environment.sinks,
-      out: this.#receiverAfter(index),
+      out,
       get keyed(): KeyedStateBackend {
         if (chained.keyed === undefined) {
           chained.keyed = new HeapBackend({

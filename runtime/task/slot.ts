@@ -68,13 +68,9 @@ export class Slot implements TaskEvents {
         throw new WeirError('BUG', `Deployment ${deployment.attempt} places no subtask ${subtaskKey(ref)}`)
       return place
     }
-    this.#exchange = new Exchange(
-      planChannels(deployment.plan),
-      placeOf,
-      { taskManager, slot },
-      siblings,
-      options.post,
-    )
+    const channels = planChannels(deployment.plan)
+    const self = { taskManager, slot }
+    this.#exchange = new Exchange({ channels, placeOf, self, siblings, post: options.post })
     for (const port of siblings.values()) port.on('message', (parcel: ExchangeParcel) => this.receive(parcel))
   }
 
@@ -232,14 +228,14 @@ export class Slot implements TaskEvents {
     const inputs = channels.filter((c) => subtaskKey(c.to) === key).map((c) => this.#exchange.input(c.id))
     const monotonic = () => this.#options.clock.monotonic()
     const gate = inputs.length === 0 ? undefined : new InputGate(inputs, monotonic)
-    const task = new Task(
+    const task = new Task({
       ref,
       chain,
       gate,
-      outputs.map((o) => o.output),
+      outputs: outputs.map((o) => o.output),
       monotonic,
-      this,
-    )
+      events: this,
+    })
     await chain.open(environment)
     return task
   }

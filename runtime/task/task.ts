@@ -15,6 +15,17 @@ export interface TaskEvents {
   wake(): void
 }
 
+export interface TaskParts {
+  readonly ref: SubtaskRef
+  readonly chain: OperatorChain
+  /** Undefined: the task is a source. */
+  readonly gate: InputGate | undefined
+  readonly outputs: readonly EdgeOutput[]
+  /** Milliseconds. */
+  readonly monotonic: () => number
+  readonly events: TaskEvents
+}
+
 /**
  * progressed: call again soon; idle: nothing to do before a wake-up; backpressured: an output is
  * full.
@@ -57,14 +68,7 @@ export class Task {
   #backPressuredSince: number | undefined
   #backPressuredMs = 0
 
-  constructor(
-    ref: SubtaskRef,
-    chain: OperatorChain,
-    gate: InputGate | undefined,
-    outputs: readonly EdgeOutput[],
-    monotonic: () => number,
-    events: TaskEvents,
-  ) {
+  constructor({ ref, chain, gate, outputs, monotonic, events }: TaskParts) {
     this.ref = ref
     this.chain = chain
     this.#gate = gate
@@ -126,7 +130,7 @@ export class Task {
       lateDropped += counters.lateDropped
       badRecords += counters.badRecords
     }
-    const emitted = (this.chain.head as { emitted?: number }).emitted
+    const { emitted } = this.chain.head
     let sent = 0
     for (const output of this.#outputs) sent += output.sent
     const metrics = {
@@ -173,7 +177,7 @@ export class Task {
   #poll(): boolean {
     const { head } = this.chain
     if (head.poll === undefined || this.#finished) return false
-    const result = this.#guard(() => (head.poll as () => 'progressed' | 'idle' | 'done')())
+    const result = this.#guard(() => head.poll?.())
     this.#pollDone = result === 'done'
     if (result !== 'progressed') return false
     this.#guard(() => this.chain.onBatchEnd())

@@ -97,10 +97,11 @@ class AlarmHeap {
     const items = this.#items
     let i = items.push(item) - 1
     while (i > 0) {
-      const parent = (i - 1) >> 1
-      if (!isBefore(item, items[parent] as Alarm)) break
-      items[i] = items[parent] as Alarm
-      i = parent
+      const at = (i - 1) >> 1
+      const parent = items[at]
+      if (parent === undefined || !isBefore(item, parent)) break
+      items[i] = parent
+      i = at
     }
     items[i] = item
   }
@@ -112,19 +113,20 @@ class AlarmHeap {
     if (last === undefined || items.length === 0) return
     let i = 0
     for (;;) {
-      const child = this.#lesserChild(i)
-      if (child === undefined || !isBefore(items[child] as Alarm, last)) break
-      items[i] = items[child] as Alarm
-      i = child
+      const at = this.#lesserChild(i)
+      const child = items[at]
+      if (child === undefined || !isBefore(child, last)) break
+      items[i] = child
+      i = at
     }
     items[i] = last
   }
 
-  #lesserChild(parent: number): number | undefined {
-    const left = 2 * parent + 1
-    if (left >= this.#items.length) return undefined
-    const right = this.#items[left + 1]
-    return right !== undefined && isBefore(right, this.#items[left] as Alarm) ? left + 1 : left
+  /** Index of the child that rings first; behind the end: there is none. */
+  #lesserChild(parent: number): number {
+    const at = 2 * parent + 1
+    const [left, right] = [this.#items[at], this.#items[at + 1]]
+    return left !== undefined && right !== undefined && isBefore(right, left) ? at + 1 : at
   }
 }
 

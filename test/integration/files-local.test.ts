@@ -216,7 +216,7 @@ describe('files.jsonl() to local files', () => {
     expect(await readdir(dir.path)).toEqual([])
   })
 
-  test('a restore commits what its checkpoint holds and removes what is dangling, only of this sink of this job', async () => {
+  test('a restore commits what its checkpoint holds and removes only its own dangling files', async () => {
     await using dir = await tempDir('files')
     await using other = await open(dir.path, [], { jobUid: 'another-job' })
     await using sibling = await open(dir.path, [], { uid: 'other-sink' })

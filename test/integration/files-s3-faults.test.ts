@@ -229,7 +229,7 @@ describe('files.jsonl() and a server that fails', () => {
     await rename(upload, `${upload}.${etag}.inprogress`)
   }
 
-  test('an upload that the server calls completed without there being an object fails its checkpoint, and nothing is lost', async () => {
+  test('an upload called completed without there being an object fails its checkpoint', async () => {
     const { job, prefix } = place({ large: true })
     let completions = 0
     proxy.decide = async ({ method, url }): Promise<Verdict> => {

@@ -172,7 +172,7 @@ describe('files.jsonl() to S3', () => {
     expect(found.values.map((s) => s.path)).toEqual([expect.stringContaining('/out/part-0-0-1.1-')])
   })
 
-  test('a restore commits what its checkpoint holds, repeatedly, and removes what is dangling, only of this sink of this job', async () => {
+  test('repeated restores commit what the checkpoint holds and remove what is dangling', async () => {
     const name = await bucket()
     const path = `s3://${name}/out/`
     await using other = await write(path, [], { jobUid: 'another-job' })

@@ -1,5 +1,4 @@
-import type { CheckpointInFlight } from '#runtime/checkpoint/coordinator-state'
-import type { FinalizedCheckpoint } from '#runtime/checkpoint/checkpoint-finalizer'
+import type { CheckpointInFlight, FinalizedCheckpoint } from '#runtime/checkpoint/checkpoint-stages'
 import { type LogBody, type Manifest } from '#runtime/contract/checkpoint-records'
 import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
 import { checkpointBody, JOB } from './commit-log.ts'

@@ -88,6 +88,23 @@ export class Candidate {
   }
 }
 
+function configOf({ job = JOB, id = 'jm-1', run = 1, slots = 1, ...given }: CandidateOptions) {
+  const { restore, restart = {}, checkpoint = {} } = given
+  return jobManagerConfig.parse({
+    job,
+    run,
+    id,
+    module: { path: 'job.ts' },
+    expectedSlots: slots,
+    tokenFile: 'token',
+    storage: { type: 'file', root: '/job' },
+    rpc: { host: '127.0.0.1', port: 0 },
+    ...(restore === undefined ? {} : { restore }),
+    restart,
+    checkpoint,
+  })
+}
+
 /**
  * JobManagers, scripted TaskManagers, a store and a network in one process, under one clock. Left
  * behind by `await using`, it is an error that a timer, connection, election or rejected promise of
@@ -116,20 +133,7 @@ export class JobWorld implements AsyncDisposable {
   }
 
   async candidate(given: CandidateOptions = {}): Promise<Candidate> {
-    const { id = 'jm-1', run = 1, slots = 1, plan = planOf(slots), restore, restart, checkpoint } = given
-    const config = jobManagerConfig.parse({
-      job: given.job ?? JOB,
-      run,
-      id,
-      module: { path: 'job.ts' },
-      expectedSlots: slots,
-      tokenFile: 'token',
-      storage: { type: 'file', root: '/job' },
-      rpc: { host: '127.0.0.1', port: 0 },
-      ...(restore === undefined ? {} : { restore }),
-      restart: restart ?? {},
-      checkpoint: checkpoint ?? {},
-    })
+    const { slots = 1, plan = planOf(slots) } = given
     const faults = new StoreFaults()
     const { watch } = given
     if (watch !== undefined) faults.watch(anything, watch)
@@ -141,7 +145,7 @@ export class JobWorld implements AsyncDisposable {
       module: { name: 'job.ts', source: '', sha256: '', args: {} },
     }
     const jobManager = new JobManager({
-      config,
+      config: configOf(given),
       token: TOKEN,
       stores: this.disk.stores(faults),
       transport: this.transport,

@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly lineage?: Lineage
 }
 
+const BEGINNING: Omit<Point, 'attempt'> = { id: 0, position: 0, states: [] }
+
 /**
  * A source of numbers and a sink, with all that a job's log decides about the sink: the real
  * operator in as many subtasks as are asked for, snapshots that may be completed or not, permits
@@ -63,7 +65,7 @@ export class SinkJob {
   async start(options: StartOptions = {}): Promise<void> {
     const { parallelism = 1, from = this.#checkpoint, lineage = 'succession' } = options
     const { sink, access, interfere = () => undefined } = this.#options
-    const { id = 0, position = 0, states = [] } = from ?? {}
+    const { id, position, states } = from ?? BEGINNING
     this.#access = new SteppedAccess(access, interfere)
     this.#subtasks = []
     this.#position = position

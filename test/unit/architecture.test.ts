@@ -165,14 +165,14 @@ const EDGES: readonly {
   {
     what: 'process.env',
     pattern: /\bprocess\.env\b/,
-    allowed: [/^runtime\/bin\//, /^operator\/(main|config)\.ts$/, /^cli\//],
+    allowed: [/^runtime\/bin\//, /^operator\/(main|config)\.ts$/, /^cli\//, /^sim\/mutants\/main\.ts$/],
   },
   {
     what: 'process.exit',
     pattern: /\bprocess\.exit(Code)?\b(?! *;?['"`])/,
-    allowed: [/^runtime\/bin\//, /^operator\/main\.ts$/, /^cli\/main\.ts$/, /^sim\/main\.ts$/],
+    allowed: [/^runtime\/bin\//, /^operator\/main\.ts$/, /^cli\/main\.ts$/, /^sim\/(mutants\/)?main\.ts$/],
   },
-  { what: 'console', pattern: /\bconsole\.\w+\(/, allowed: [/^sim\/main\.ts$/] },
+  { what: 'console', pattern: /\bconsole\.\w+\(/, allowed: [/^sim\/(mutants\/)?main\.ts$/] },
   {
     what: 'Date.now',
     pattern: /\bDate\.now\b/,
@@ -192,7 +192,7 @@ const EDGES: readonly {
   {
     what: 'setTimeout',
     pattern: /\bset(Timeout|Interval)\(/,
-    allowed: [/^runtime\/base\/clock\.ts$/, /^cli\//],
+    allowed: [/^runtime\/base\/clock\.ts$/, /^cli\//, /^sim\/mutants\/main\.ts$/],
   },
 ]
 

@@ -10,13 +10,6 @@ const COMMENT_COLUMNS = 100
 
 const FOLDERS = ['runtime', 'operator', 'cli', 'sim', 'tools', 'scripts', 'bench', 'examples', 'test']
 
-/** TEMPORARY: folders that are being rebuilt; to be emptied. */
-const NOT_YET: readonly RegExp[] = [
-  /^runtime\/(?!base\/(lines|watchdog)|contract\/(rest|job-manager-client)|testing\/test-clock)/,
-  /^test\/(property|unit\/(checkpoint|commit-log|connectors|element|graph|operators|state))\//,
-  /^test\/integration\/files-/,
-]
-
 const isComment = (line: string): boolean => /^\s*(\/\/|\/?\*)/.test(line)
 
 const tooLong = (text: string): number[] =>
@@ -26,11 +19,9 @@ const tooLong = (text: string): number[] =>
   })
 
 test('no line of code has more than 110 columns, no line of a comment more than 100', () => {
-  const found = sourceFiles(FOLDERS)
-    .filter(({ path }) => !NOT_YET.some((pattern) => pattern.test(path)))
-    .flatMap(({ path }) =>
-      tooLong(readFileSync(join(repositoryRoot, path), 'utf8')).map((line) => `${path}:${line}`),
-    )
+  const found = sourceFiles(FOLDERS).flatMap(({ path }) =>
+    tooLong(readFileSync(join(repositoryRoot, path), 'utf8')).map((line) => `${path}:${line}`),
+  )
   expect(found).toEqual([])
 })
 

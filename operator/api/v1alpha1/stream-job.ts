@@ -303,7 +303,7 @@ export type StreamJobSpec = z.infer<typeof streamJobSpec>
  * Names of Services and labels are made from the job's name, so it is shorter than Kubernetes
  * allows.
  */
-export const JOB_NAME_MAX = 45
+const JOB_NAME_MAX = 45
 const JOB_NAME = /^[a-z]([-a-z0-9]*[a-z0-9])?$/
 
 export const streamJob = withRules(

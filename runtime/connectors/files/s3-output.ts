@@ -124,7 +124,8 @@ class S3OutputFile implements OutputFile {
   }
 
   #takeBuffered(): Buffer {
-    const bytes = this.#buffered.length === 1 ? (this.#buffered[0] as Buffer) : Buffer.concat(this.#buffered)
+    const [first, ...rest] = this.#buffered
+    const bytes = first !== undefined && rest.length === 0 ? first : Buffer.concat(this.#buffered)
     this.#buffered = []
     this.#bufferedBytes = 0
     return bytes

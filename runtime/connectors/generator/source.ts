@@ -115,9 +115,9 @@ class GeneratorReader<T> implements SplitReader<T, GeneratorSplit, number> {
   poll(out: Receiver<T>): PollResult {
     for (let tried = 0; tried < this.#active.length; tried++) {
       this.#turn = this.#turn + 1 >= this.#active.length ? 0 : this.#turn + 1
-      const progress = this.#active[this.#turn] as Progress
-      const allowed = this.#allowed(progress)
-      if (allowed < 1) continue
+      const progress = this.#active[this.#turn]
+      const allowed = progress === undefined ? 0 : this.#allowed(progress)
+      if (progress === undefined || allowed < 1) continue
       this.#emit(progress, allowed, out)
       if (progress.next >= this.#count) this.#active = this.#active.filter((p) => p !== progress)
       return 'progressed'

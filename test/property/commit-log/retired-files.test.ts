@@ -6,7 +6,7 @@ import { fileKeys, sha256Of, writeManifest } from '#runtime/commit-log/manifest-
 import { chooseRetired } from '#runtime/commit-log/retention'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import type { Term } from '#runtime/commit-log/term'
-import type { LogBody, Manifest, RunEnd, StateFile } from '#runtime/contract/checkpoint-records'
+import type { LogBody, Manifest, StateFile } from '#runtime/contract/checkpoint-records'
 import { MemoryObjects, MemoryStore } from '#runtime/storage/memory-store'
 import {
   checkpointDirectory,
@@ -30,12 +30,19 @@ const HOUR = 3600 * SECOND
 const DAY = 24 * HOUR
 const GRACE = 60 * SECOND
 
+/** Which files of its base a checkpoint keeps, by their index. */
+const KEPT = {
+  none: () => false,
+  some: (_: unknown, index: number) => index % 2 === 0,
+  all: () => true,
+} as const
+
 const step = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
       what: fc.constant('checkpoint' as const),
-      /** Which files of the base it keeps; all, and nothing new: it changes nothing. */
+      /** All, and nothing new: it changes nothing. */
       keeps: fc.constantFrom('none', 'some', 'all'),
       adds: fc.boolean(),
       /** Fails with its files, or also its manifest, written. */
@@ -127,64 +134,76 @@ class Job {
   }
 
   async #checkpoint({ keeps, adds, outcome, retain }: StepOf<'checkpoint'>): Promise<void> {
-    const [id, term, base] = [++this.#id, this.#term, this.#base]
-    const old = base?.files ?? []
-    const kept = keeps === 'all' ? old : keeps === 'some' ? old.filter((_, i) => i % 2 === 0) : []
+    const [id, term, base] = [++this.#id, this.#term, this.#base ?? { id: 0, files: [] }]
+    const kept = base.files.filter(KEPT[keeps])
     const isNew = adds || kept.length === 0
     const files = isNew ? [...kept, await this.#write(checkpointDirectory(id, term.epoch))] : kept
     await this.#meanwhile()
     if (outcome === 'files left') return this.#fail()
-    const isShared = !isNew && kept.length === old.length
+    const isShared = !isNew && kept.length === base.files.length
     const written = isShared
-      ? term.state.retained.find((c) => c.id === base?.id)
+      ? term.state.retained.find((c) => c.id === base.id)
       : await this.#writeManifest(id, 'checkpoint', files)
-    if (written === undefined) return this.#fail()
-    if (outcome === 'manifest left') return this.#fail()
-    const { state, epoch } = term
+    if (written === undefined || outcome === 'manifest left') return this.#fail()
     if (isShared) this.counts['shared manifests']++
-    const body = checkpointBody(id, epoch, state.deploy?.attempt ?? '', {
-      base: base?.id ?? 0,
-      manifest: written.manifest,
-      sha256: written.sha256,
-      retires: chooseRetired(state, { retain, now: this.clock.now(), asked: new Set() }),
-    })
-    await append(term, body)
+    await append(
+      term,
+      checkpointBody(id, term.epoch, this.#attempt, {
+        base: base.id,
+        manifest: written.manifest,
+        sha256: written.sha256,
+        retires: chooseRetired(term.state, { retain, now: this.clock.now(), asked: new Set() }),
+      }),
+    )
     this.#base = { id, files }
     this.#inFlight = []
+    await this.#deleteRetired()
+  }
+
+  async #deleteRetired(): Promise<void> {
     const before = this.objects.list('').length
     await this.#retired.afterCheckpoint()
     if (this.objects.list('').length < before) this.counts.orphans++
   }
 
+  get #attempt(): string {
+    return this.#term.state.deploy?.attempt ?? ''
+  }
+
   async #savepoint({ place, ends, outcome }: StepOf<'savepoint'>): Promise<void> {
     const [id, term] = [++this.#id, this.#term]
-    const { epoch, state } = term
-    const directory = place === 'own path' ? `savepoints/2024-01/sp-${id}` : savepointDirectory(id, epoch)
+    const directory =
+      place === 'own path' ? `savepoints/2024-01/sp-${id}` : savepointDirectory(id, term.epoch)
     const file = await this.#write(directory, id)
     await this.#meanwhile()
     if (outcome === 'files left') return this.#fail(place !== 'own path')
-    const end: { end?: RunEnd } = ends === undefined ? {} : { end: ends }
     const hasManifest = place !== 'elsewhere' || ends !== undefined
-    const written = hasManifest
+    const { manifest, sha256 } = hasManifest
       ? await this.#writeManifest(id, 'savepoint', [file], directory)
       : { manifest: '', sha256: 'ab'.repeat(32) }
     await append(term, {
       kind: 'SAVEPOINT',
       id,
       path: place === 'elsewhere' ? `s3://elsewhere/${id}` : keyUrl(this.#store.url, directory),
-      sha256: written.sha256,
+      sha256,
       sizeBytes: 1,
-      attempt: state.deploy?.attempt ?? '',
-      ...end,
-      ...(ends === undefined ? {} : { manifest: written.manifest }),
+      attempt: this.#attempt,
+      ...(ends === undefined ? {} : { end: ends, manifest }),
     })
-    if (place === 'elsewhere') {
-      if (ends === undefined) await this.#store.delete(this.#inFlight)
-      else this.counts['spare copies']++
-    } else for (const key of [...this.#inFlight, manifestKey(directory)]) this.#users.add(key)
+    await this.#settleSavepoint(place, directory, ends !== undefined)
     this.#inFlight = []
-    if (ends === undefined) return
-    await append(term, { kind: 'CLOSE', run: this.#run, status: ends, committedUpTo: id })
+    if (ends !== undefined) await this.#end(ends, id)
+  }
+
+  async #settleSavepoint(place: string, directory: string, isLast: boolean): Promise<void> {
+    if (place !== 'elsewhere')
+      for (const key of [...this.#inFlight, manifestKey(directory)]) this.#users.add(key)
+    else if (isLast) this.counts['spare copies']++
+    else await this.#store.delete(this.#inFlight)
+  }
+
+  async #end(status: 'Suspended', committedUpTo: number): Promise<void> {
+    await append(this.#term, { kind: 'CLOSE', run: this.#run, status, committedUpTo })
     await this.lead(this.#run + 1)
   }
 

@@ -112,11 +112,7 @@ class Surroundings {
 
   apply(event: CandidateEvent): void {
     const before = this.state
-    if (event.type === 'Prepared' || event.type === 'PrepareFailed') this.#preparing--
-    if (event.type === 'Followed') this.#isFollowing = false
-    if (event.type === 'TimeOut') this.#isTimerSet = false
-    if ('campaign' in event && event.campaign === this.#opening && event.type.startsWith('Open'))
-      this.#opening = undefined
+    this.#answered(event)
     const { state, effects } = next(TIMING, before, event, 0.5)
     this.state = state
     const isStale = 'campaign' in event && !this.campaigns.has(event.campaign)
@@ -124,6 +120,14 @@ class Surroundings {
     if (before.candidate.kind === 'Closed') this.#require(effects.length === 0, 'effects after Close')
     for (const effect of effects) this.#perform(effect)
     this.#check()
+  }
+
+  #answered(event: CandidateEvent): void {
+    if (event.type === 'Prepared' || event.type === 'PrepareFailed') this.#preparing--
+    if (event.type === 'Followed') this.#isFollowing = false
+    if (event.type === 'TimeOut') this.#isTimerSet = false
+    if (event.type !== 'Opened' && event.type !== 'OpenFailed') return
+    if (event.campaign === this.#opening) this.#opening = undefined
   }
 
   #perform(effect: CandidateEffect): void {
@@ -190,7 +194,7 @@ function run(of: readonly number[]): { around: Surroundings; names: string[] } {
 }
 
 describe('the life of a candidate', () => {
-  test('over any course of events: one campaign at most, no lease held by who cannot lead, nothing done about what is stale', () => {
+  test('in any course of events: one campaign, no lease without leading, stale events ignored', () => {
     const kinds = new Set<string>()
     fc.assert(
       fc.property(choices, (of) => {

@@ -21,7 +21,7 @@ import { planOf } from '#test/kit/job-world'
 
 export interface ModelOptions {
   readonly parallelism: number
-  /** What an earlier leader left: nothing, a deployment, checkpoints of it, a run that is to end. */
+  /** What an earlier leader left: nothing, a deployment, its checkpoints, a run that is to end. */
   readonly past: 'nothing' | 'deployed' | 'checkpointed' | 'ending'
   readonly maxAttempts: number | undefined
   readonly restore: RestoreOptions | undefined
@@ -462,7 +462,9 @@ export class JobModel {
     if (!condition) this.violations.push(what)
   }
 
-  /** Stops that were held are asked for again on leaving a phase, so that it may pass through others. */
+  /**
+   * Stops that were held are asked for again on leaving a phase, so it may pass through others.
+   */
   #checkEdge(from: PhaseKind, to: PhaseKind): void {
     if (from === to) return
     this.edges.add(`${from} -> ${to}`)

@@ -182,7 +182,7 @@ const choices = fc.array(fc.noBias(fc.integer({ min: 0, max: 9999 })), {
   size: 'max',
 })
 
-test('whatever fails in whatever order, the job runs or ends as the log says, once, and every stop is answered', async () => {
+test('whatever fails, the job runs or ends once, as the log says, and every stop is answered', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 2 }), choices, async (slots, of) => {
       const trouble = new Trouble(slots)

@@ -104,6 +104,14 @@ interface Case {
 const ownerOf = (key: string, parallelism: number): number =>
   subtaskOfKeyGroup(keyGroupOf(key, MAX_PARALLELISM), parallelism, MAX_PARALLELISM)
 
+/** Where an element comes in. */
+interface Input {
+  readonly harness: OperatorHarness<Hit, string>
+  readonly subtask: number
+  readonly merger: WatermarkMerger
+  readonly channel: number
+}
+
 /** One deployment: feeds every subtask, and compares what each element brings. */
 class Deployment {
   readonly #harnesses: readonly OperatorHarness<Hit, string>[]
@@ -122,20 +130,14 @@ class Deployment {
         const open = [...rest.keys()].filter((c) => (rest[c] as Element[]).length > 0)
         const channel = open[(order[turn % order.length] as number) % open.length] as number
         const element = rest[channel]?.shift() as Element
-        const expected = this.#apply(harness, subtask, merger, channel, element)
+        const expected = this.#apply({ harness, subtask, merger, channel }, element)
         const found = harness.output.splice(0).map((o) => o.value)
         expect(found.sort()).toEqual(expected.sort())
       }
     }
   }
 
-  #apply(
-    harness: OperatorHarness<Hit, string>,
-    subtask: number,
-    merger: WatermarkMerger,
-    channel: number,
-    element: Element,
-  ): string[] {
+  #apply({ harness, subtask, merger, channel }: Input, element: Element): string[] {
     const parallelism = this.#harnesses.length
     if ('hit' in element) {
       if (ownerOf(element.hit.key, parallelism) !== subtask) return []
@@ -258,7 +260,7 @@ describe('event time of keyed operators, over any restore', () => {
     )
   })
 
-  test('timers fire as if each key had a watermark of its own, and the code of a key sees that one', async () => {
+  test('timers fire as if each key had a watermark of its own, which its code sees', async () => {
     await fc.assert(
       fc.asyncProperty(anyCase, async (given) => {
         await run(timerOperator, new TimerModel(), given)

@@ -32,10 +32,11 @@ function model(windows: SlidingWindows, allowedLatenessMs: number, steps: readon
   let now = -Infinity
   for (const step of steps) {
     if ('watermark' in step) {
-      const before = now
-      now = Math.max(now, step.watermark)
-      for (const count of counts.values())
-        if (count.window.end - 1 > before && count.window.end - 1 <= now) output.push(count)
+      const [before, after] = [now, Math.max(now, step.watermark)]
+      now = after
+      output.push(
+        ...[...counts.values()].filter(({ window: { end } }) => end > before + 1 && end <= after + 1),
+      )
       continue
     }
     const { user, at } = step.send
@@ -96,9 +97,8 @@ describe('WindowOperator', () => {
         windows,
         lateness,
         steps,
-        fc.nat(30),
-        fc.integer({ min: 1, max: 4 }),
-        async (w, late, all, at, rescaleTo) => {
+        fc.record({ at: fc.nat(30), rescaleTo: fc.integer({ min: 1, max: 4 }) }),
+        async (w, late, all, { at, rescaleTo }) => {
           const expected = await runSteps<Hit, Count>(create(w, late), all)
           const output = await runSteps<Hit, Count>(create(w, late), all, {
             after: Math.min(at, all.length),

@@ -77,72 +77,66 @@ class Job {
   }
 
   run(c: Command): void {
-    switch (c.do) {
-      case 'put':
-        this.#table(c.place, c.key).put(c.key, structuredClone(c.value))
-        this.#model(c.place).set(JSON.stringify(c.key), structuredClone(c.value))
-        return
-      case 'cell': {
-        const table = this.#table(c.place, c.key)
-        const cell = table.cell(c.key)
-        assert.deepEqual(table.read(cell), this.#model(c.place).get(JSON.stringify(c.key)))
-        table.write(cell, structuredClone(c.value))
-        this.#model(c.place).set(JSON.stringify(c.key), structuredClone(c.value))
-        return
+    const act = this.#acts[c.do] as (c: Command) => void
+    act(c)
+  }
+
+  readonly #acts: { readonly [D in Command['do']]: (c: Extract<Command, { do: D }>) => void } = {
+    put: (c) => {
+      this.#table(c.place, c.key).put(c.key, structuredClone(c.value))
+      this.#model(c.place).set(JSON.stringify(c.key), structuredClone(c.value))
+    },
+    cell: (c) => {
+      const table = this.#table(c.place, c.key)
+      const cell = table.cell(c.key)
+      assert.deepEqual(table.read(cell), this.#model(c.place).get(JSON.stringify(c.key)))
+      table.write(cell, structuredClone(c.value))
+      this.#model(c.place).set(JSON.stringify(c.key), structuredClone(c.value))
+    },
+    mutate: (c) => {
+      const table = this.#table(c.place, c.key)
+      const stored = table.get(c.key)
+      if (typeof stored !== 'object') return
+      stored.n = c.n
+      stored.tags.push(`t${c.n}`)
+      table.put(c.key, stored)
+      const copy = this.#model(c.place).get(JSON.stringify(c.key)) as { n: number; tags: string[] }
+      copy.n = c.n
+      copy.tags.push(`t${c.n}`)
+    },
+    remove: (c) => {
+      this.#table(c.place, c.key).remove(c.key)
+      this.#model(c.place).delete(JSON.stringify(c.key))
+    },
+    get: (c) => {
+      const expected = this.#model(c.place).get(JSON.stringify(c.key))
+      assert.deepEqual(this.#table(c.place, c.key).get(c.key), expected)
+    },
+    drop: (c) => {
+      const [name, namespace] = places[c.place]!
+      for (const b of this.#backends) {
+        if (namespace === undefined) b.table(name).clear()
+        else b.dropNamespace(name, namespace)
       }
-      case 'mutate': {
-        const table = this.#table(c.place, c.key)
-        const stored = table.get(c.key)
-        if (typeof stored !== 'object') return
-        stored.n = c.n
-        stored.tags.push(`t${c.n}`)
-        table.put(c.key, stored)
-        const copy = this.#model(c.place).get(JSON.stringify(c.key)) as { n: number; tags: string[] }
-        copy.n = c.n
-        copy.tags.push(`t${c.n}`)
-        return
-      }
-      case 'remove':
-        this.#table(c.place, c.key).remove(c.key)
-        this.#model(c.place).delete(JSON.stringify(c.key))
-        return
-      case 'get':
-        assert.deepEqual(
-          this.#table(c.place, c.key).get(c.key),
-          this.#model(c.place).get(JSON.stringify(c.key)),
-        )
-        return
-      case 'drop': {
-        const [name, namespace] = places[c.place]!
-        for (const b of this.#backends) {
-          if (namespace === undefined) b.table(name).clear()
-          else b.dropNamespace(name, namespace)
-        }
-        this.#model(c.place).clear()
-        return
-      }
-      case 'snapshot': {
-        const id = this.#nextId++
-        const base = c.base === 0 ? 0 : (this.completed.at(-c.base)?.id ?? 0)
-        this.#running = {
-          id,
-          base,
-          frozen: structuredClone(this.model),
-          snapshots: this.#backends.map((b) => b.snapshot(id, base)),
-        }
-        return
-      }
-      case 'checkpoint':
-        this.run({ do: 'snapshot', base: 1 })
-        while (this.#running !== undefined) this.#step()
-        return
-      case 'step':
-        for (let i = 0; i < c.steps; i++) this.#step()
-        return
-      case 'cancel':
-        for (const snapshot of this.#running?.snapshots ?? []) snapshot.cancel()
-        this.#running = undefined
-    }
+      this.#model(c.place).clear()
+    },
+    snapshot: (c) => {
+      const id = this.#nextId++
+      const base = c.base === 0 ? 0 : (this.completed.at(-c.base)?.id ?? 0)
+      const snapshots = this.#backends.map((b) => b.snapshot(id, base))
+      this.#running = { id, base, frozen: structuredClone(this.model), snapshots }
+    },
+    checkpoint: () => {
+      this.run({ do: 'snapshot', base: 1 })
+      while (this.#running !== undefined) this.#step()
+    },
+    step: (c) => {
+      for (let i = 0; i < c.steps; i++) this.#step()
+    },
+    cancel: () => {
+      for (const snapshot of this.#running?.snapshots ?? []) snapshot.cancel()
+      this.#running = undefined
+    },
   }
 
   finish(): void {
@@ -236,12 +230,11 @@ describe('HeapBackend', () => {
             job.run(c)
           job.finish()
           for (const mode of job.modes) seen.add(mode)
-          for (const { chains } of job.completed)
-            for (const file of chains.flat()) for (const { kind } of file.index) kinds.add(kind)
+          const files = job.completed.flatMap(({ chains }) => chains.flat())
+          for (const { kind } of files.flatMap((file) => file.index)) kinds.add(kind)
           for (const { frozen, chains } of job.completed) {
             const restored = backends(restoredParallelism)
-            for (const b of restored)
-              for (const chain of chains) for (const file of chain) b.restore(file, UID)
+            for (const b of restored) for (const file of chains.flat()) b.restore(file, UID)
             expect(image(restored)).toEqual(nonEmpty(frozen))
             expect(restored.reduce((sum, b) => sum + b.entryCount, 0)).toBe(
               [...frozen.values()].reduce((sum, m) => sum + m.size, 0),

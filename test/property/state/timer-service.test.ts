@@ -28,7 +28,7 @@ const heapBackend = () =>
   new HeapBackend({ uid: 'op', keyGroups: { from: 0, to: 8 }, maxParallelism: 8, monotonic: () => 0 })
 
 describe('TimerService', () => {
-  test('fires each timer that is set when its time comes exactly once, in order of time, across restarts', () => {
+  test('fires each timer once, when its time comes, in order of time, across restarts', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
         let backend = heapBackend()

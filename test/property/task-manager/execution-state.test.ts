@@ -32,7 +32,7 @@ function tell(events: readonly ExecutionEvent[]): { told: Tell[]; state: Executi
 
 const isFailure = (t: Tell): boolean => t !== 'deployed'
 
-test('over any course of events X1 and X2: told once each, no deployed after a failure, nothing once cancelled', () => {
+test('in any course of events X1 and X2 hold: each told once, nothing once cancelled', () => {
   const kinds = new Set<string>()
   fc.assert(
     fc.property(fc.array(event, { maxLength: 20, size: 'max' }), (events) => {

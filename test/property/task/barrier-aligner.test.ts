@@ -115,7 +115,7 @@ describe('BarrierAligner against the prefix model', () => {
     )
   })
 
-  test('a barrier that is the newest everywhere and is carried by every channel or preceded by its end is aligned', () => {
+  test('the newest barrier is aligned when every channel has carried it or has ended before it', () => {
     fc.assert(
       fc.property(inputs, schedule, ({ barriers, elements }, choices) => {
         const newest = barriers.at(-1)

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { CheckpointInFlight } from '#runtime/checkpoint/checkpoint-stages'
 import {
   IDLE,
   TRANSITIONS,
   next,
   type AppendResult,
-  type CheckpointInFlight,
   type CoordinatorEvent,
   type CoordinatorState,
 } from '#runtime/checkpoint/coordinator-state'

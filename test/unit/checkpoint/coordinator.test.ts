@@ -138,7 +138,7 @@ async function setup(
 const lost = () => new WeirError('STO_UNAVAILABLE', 'no answer')
 
 describe('CheckpointCoordinator', () => {
-  test('triggers after an interval and completes when every subtask has acknowledged: manifest, record, then the tasks are told', async () => {
+  test('triggers after an interval; when all acknowledge: manifest, record, tasks are told', async () => {
     const { clock, coordinator, seen, deploy, ack, ackAll, term, store } = await setup()
     const attempt = await deploy(1)
     await clock.runFor(999)
@@ -184,7 +184,7 @@ describe('CheckpointCoordinator', () => {
     })
   })
 
-  test('the next barrier names the last completed checkpoint of the attempt as base; old ones are retired and their files deleted after the grace', async () => {
+  test('the next barrier names the last checkpoint as base; old files go after the grace', async () => {
     const { clock, seen, deploy, ackAll, term, objects } = await setup()
     await deploy(1)
     for (let i = 0; i < 4; i++) {
@@ -197,7 +197,7 @@ describe('CheckpointCoordinator', () => {
     expect(new Set(objects.list('chk/').map((o) => o.key.split('/')[1]))).toEqual(new Set(['3-1', '4-1']))
   })
 
-  test('while nothing changes a checkpoint is nothing but its record, which names the manifest of its base', async () => {
+  test('while nothing changes a checkpoint is only its record, naming the manifest of its base', async () => {
     const { clock, coordinator, seen, deploy, ackAll, ackUnchanged, term, objects } = await setup()
     await deploy(1)
     await clock.runFor(1000)
@@ -224,7 +224,7 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.lastCheckpoint).toMatchObject({ id: 7, manifest: 'chk/7-1/manifest.json' })
   })
 
-  test('a changed file on top of files of an older checkpoint is no foreign one, and a state that is gone is a change', async () => {
+  test('a changed file on top of older ones is not foreign; a state that is gone is a change', async () => {
     const { clock, seen, deploy, ack, ackAll, ackUnchanged, acked, term } = await setup()
     await deploy(1)
     await clock.runFor(1000)
@@ -246,7 +246,7 @@ describe('CheckpointCoordinator', () => {
     expect(seen.aborts).toEqual([4])
   })
 
-  test('a new leader goes on from a checkpoint without changes, and adds another without writing', async () => {
+  test('a new leader goes on from an unchanged checkpoint and adds another without writing', async () => {
     const one = await setup()
     await one.deploy(1)
     await one.clock.runFor(1000)
@@ -304,7 +304,7 @@ describe('CheckpointCoordinator', () => {
     expect(seen.aborts).toEqual([1])
   })
 
-  test('expiry and declines fail it; one more than tolerated in a row reaches the limit; a success in between starts over', async () => {
+  test('expiry and declines fail it, and are tolerated up to a limit that counts them in a row', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
     await clock.runFor(6000)
@@ -321,7 +321,7 @@ describe('CheckpointCoordinator', () => {
     expect(seen.limits).toHaveLength(1)
   })
 
-  test('late acknowledgements, those of another attempt and duplicates count for nothing, but their ids are never used again', async () => {
+  test('late, foreign and repeated acknowledgements do not count; ids are not used again', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
     await clock.runFor(1000)
@@ -332,7 +332,7 @@ describe('CheckpointCoordinator', () => {
     expect(seen.triggers.map((b) => b.id)).toEqual([1, 41])
   })
 
-  test('once the append was sent, neither expiry nor the loss of the attempt aborts it: it completes when the store answers', async () => {
+  test('once the append is sent nothing aborts it: it completes when the store answers', async () => {
     const { clock, hooks, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
     await clock.runFor(1000)
@@ -371,7 +371,7 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.retained.map((c) => c.id)).toEqual([1])
   })
 
-  test('a deposed coordinator cannot complete: its append is fenced, nothing is told to the tasks, requests are refused', async () => {
+  test('a deposed coordinator is fenced: the tasks are told nothing, requests are refused', async () => {
     const one = await setup()
     await one.deploy(1)
     await one.clock.runFor(1000)
@@ -389,7 +389,7 @@ describe('CheckpointCoordinator', () => {
     expect(one.seen.triggers).toHaveLength(1)
   })
 
-  test('stop() aborts what is in flight, ids go on above it, and the next attempt starts without a base', async () => {
+  test('stop() aborts what is in flight; the next attempt goes on above its id, without a base', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup()
     await deploy(1)
     await clock.runFor(1000)
@@ -402,7 +402,7 @@ describe('CheckpointCoordinator', () => {
     expect(seen.triggers.at(-1)).toMatchObject({ id: 3, base: 0 })
   })
 
-  test('a savepoint is full, in its own directory with relative keys, commits nothing, and is neither base nor restore point', async () => {
+  test('a savepoint is full, with relative keys, commits nothing, is no base or restore point', async () => {
     const { clock, coordinator, seen, deploy, ackAll, term, store } = await setup()
     await deploy(1)
     await clock.runFor(1000)
@@ -433,7 +433,7 @@ describe('CheckpointCoordinator', () => {
     expect(seen.triggers[2]).toMatchObject({ id: 3, base: 1, kind: 'checkpoint' })
   })
 
-  test('a failed savepoint does not count towards the failure limit and may be asked for again under the same id', async () => {
+  test('a failed savepoint does not count towards the limit; its id may be asked for again', async () => {
     const { clock, coordinator, seen, deploy, ackAll } = await setup({
       tolerableFailures: 0,
       intervalMs: 60_000,
@@ -458,7 +458,7 @@ describe('CheckpointCoordinator', () => {
     const names = (it: Awaited<ReturnType<typeof setup>>) =>
       at(it).map((o) => o.key.replace('savepoints/mine/', ''))
 
-    test('that failed with its manifest written can be tried again at the same place, and nothing of it is left', async () => {
+    test('that failed with its manifest written can be tried again at its place', async () => {
       const it = await setup({ intervalMs: 60_000 })
       await it.deploy(1)
       const failed = it.coordinator.request(request('t'))
@@ -527,7 +527,7 @@ describe('CheckpointCoordinator', () => {
     })
   })
 
-  test('stop with savepoint commits, becomes the restore point, and nothing is triggered behind it', async () => {
+  test('stop with savepoint commits and is the restore point; nothing is triggered behind it', async () => {
     const { clock, coordinator, seen, deploy, ackAll, term } = await setup()
     await deploy(1)
     const asked = coordinator.request({
@@ -551,8 +551,8 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.restorePoint).toMatchObject({ kind: 'savepoint' })
     await clock.runFor(10_000)
     expect(seen.triggers).toHaveLength(1)
-    await coordinator.stop('JOB_FAILURE')
-    await expect(behind).rejects.toMatchObject({ context: { reason: 'JOB_FAILURE' } })
+    await coordinator.stop('TASK_FAILURE')
+    await expect(behind).rejects.toMatchObject({ context: { reason: 'TASK_FAILURE' } })
   })
 
   test.each([
@@ -606,7 +606,7 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.savepoints[0]?.manifest).toBeUndefined()
   })
 
-  test('a stopping savepoint outside the job storage leaves a copy behind, from which the job goes on', async () => {
+  test('a stopping savepoint elsewhere leaves a copy in the job, from which it goes on', async () => {
     const { elsewhere, coordinator, seen, deploy, ackAll, objects, term } = await setup()
     await deploy(1)
     const path = 's3://backups/mine'
@@ -619,7 +619,7 @@ describe('CheckpointCoordinator', () => {
     expect(term.state.restorePoint).toMatchObject({ kind: 'savepoint', path, manifest })
   })
 
-  test('a new leader that adopts the attempt tells the tasks of the last record again and builds on it', async () => {
+  test('a new leader that adopts the attempt tells the last record again and builds on it', async () => {
     const one = await setup()
     await one.deploy(1)
     await one.clock.runFor(1000)
@@ -680,7 +680,7 @@ describe('CheckpointCoordinator', () => {
       return { ...it, complete, pin, retained }
     }
 
-    test('keeps a checkpoint with its files until it runs out; then the next checkpoint retires it', async () => {
+    test('keeps a checkpoint with its files until it runs out; the next one then retires it', async () => {
       const { complete, pin, retained, objects, clock } = await completed(2)
       expect(await pin([1], 'fork', 10_000)).toMatchObject({ kind: 'PIN', ids: [1], by: 'fork' })
       await complete(4)

@@ -46,7 +46,7 @@ describe('decide()', () => {
     expect(times).toEqual([1007, 2007, 3007, 4007, 5007, 6007, 7007, 8007, 9007, 10_007])
   })
 
-  test('one at a time: a crossing during a checkpoint is served once after the minimum pause, missed ones are not made up for', () => {
+  test('a crossing during a checkpoint is served once, after the minimum pause; no others are', () => {
     let state = triggered(started(), 1000)
     expect(decide(state, 4500, options)).toEqual({ action: 'wait', at: undefined })
     state = onFinished(state, 4600, true)

@@ -56,7 +56,7 @@ describe('epochs', () => {
     expect((await (await openLog(store)).openEpoch({ run: 1, leader: 'b', floor: 2 })).epoch).toBe(8)
   })
 
-  test('of many candidates at once each gets its own epoch at its own seq, and only the last may append', async () => {
+  test('of many candidates each gets its own epoch and seq, and only the last may append', async () => {
     const objects = new MemoryObjects()
     await (await openLog(new MemoryStore({ objects }))).ensureOwner(JOB)
     const logs = await Promise.all(Array.from({ length: 8 }, () => openLog(new MemoryStore({ objects }))))
@@ -280,7 +280,7 @@ describe('compaction', () => {
     expect((await store.list('log/')).length).toBeLessThan(40)
   })
 
-  test('epochs count too: leaders that do nothing but take over from each other keep the log short', async () => {
+  test('epochs count too: leaders that only take over from each other keep the log short', async () => {
     let now = 0
     const store = new MemoryStore({ objects: new MemoryObjects(() => now) })
     const { log } = await leadLog(store, { compaction: { afterRecords: 10, graceMs: 1000 } })

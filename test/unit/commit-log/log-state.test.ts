@@ -71,15 +71,6 @@ describe('retained checkpoints', () => {
     ])
     expect(withoutRetirements(state, new Set([4])).retirements).toEqual([])
   })
-  test('a RETIRE names ids and files', () => {
-    const state = fold(...started, checkpointBody(1, 1, '1.1'), checkpointBody(2, 1, '1.1'), {
-      kind: 'RETIRE',
-      ids: [1],
-      files: ['chk/9-1/x.state'],
-    })
-    expect(state.retained.map((c) => c.id)).toEqual([2])
-    expect(state.retirements[0]?.files).toEqual(['chk/9-1/x.state'])
-  })
 })
 
 describe('a run that is to end', () => {
@@ -143,11 +134,6 @@ describe('impossible sequences', () => {
     ['the id of a savepoint', [...started, savepointBody(1), cp(1)], /id 1 was used before/],
     ['a base that is not retained', [...started, cp(2, { base: 1 })], /based on checkpoint 1/],
     ['retiring what is not retained', [...started, cp(2, { retires: [1] })], /retires checkpoint 1/],
-    [
-      'retiring the restore point',
-      [...started, cp(1), { kind: 'RETIRE', ids: [1], files: [] }],
-      /retires the restore point 1/,
-    ],
     ['committing above its own id', [...started, cp(1, { committedUpTo: 2 })], /commits up to 2/],
     ['a checkpoint after CLOSE', [...started, close, cp(1)], /run 1 was closed/],
     [

@@ -54,7 +54,7 @@ describe('findOrphans', () => {
       { state, storeUrl: 'memory://store', reached: new Set(reached), now: ageMs },
     )
 
-  test('what a failed checkpoint left is one when a newer one has completed and it is an hour old', async () => {
+  test('what a failed checkpoint left is one an hour later, when a newer one has completed', async () => {
     const state = await stateAfter(...started, checkpointBody(6, 1, '1.1'))
     const left = ['chk/5-1/count-0-1.1.state', 'chk/5-1/manifest.json']
     expect(found(state, left, HOUR)).toEqual(left)
@@ -89,7 +89,7 @@ describe('findOrphans', () => {
     ]
     expect(found(state, keys, 9 * DAY)).toEqual([])
   })
-  test('the copy of a stopping savepoint that lies elsewhere is, once the job has gone on from it', async () => {
+  test('the copy of a stopping savepoint elsewhere is, once the job has gone on from it', async () => {
     const manifest = 'savepoints/4-1/manifest.json'
     const copy = [manifest, 'savepoints/4-1/count-0-1.1-4.state']
     const stopped = await stateAfter(...started, { ...savepointBody(4, 'Suspended'), manifest } as LogBody)

@@ -85,7 +85,7 @@ describe('append', () => {
     expect(store.sent).toHaveLength(1)
   })
 
-  test('an hour without the store: it goes on with the same bytes, says so, and is appended once', async () => {
+  test('an hour without the store: it goes on with the same bytes, logs it, is appended once', async () => {
     const { hooks, clock, store, term } = await setup()
     const since = clock.now()
     const recovers = clock.monotonic() + 3_600_000
@@ -112,7 +112,7 @@ describe('append', () => {
     expect(log.state.deploy?.attempt).toBe('1.1')
   })
 
-  test("an outage in which another took the place ends the term: reading back finds the other's record", async () => {
+  test("an outage in which another took the place ends the term: the other's record is found", async () => {
     const { hooks, objects, term } = await setup()
     hooks.before = () => {
       throw unavailable()

@@ -85,7 +85,7 @@ describe('generator()', () => {
     expect(harness.values).toHaveLength(6)
   })
 
-  test('a reader without splits has nothing to do, and is idle only where splits may never come', async () => {
+  test('a reader without splits does nothing, and is idle only where splits may never come', async () => {
     const endless = await reader(same)
     expect([endless.poll(), endless.poll(), endless.idles]).toEqual(['done', 'done', 1])
     const bounded = await reader({ ...same, count: 3 })

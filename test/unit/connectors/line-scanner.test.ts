@@ -53,7 +53,7 @@ describe('LineScanner', () => {
     ).toEqual(lines)
   })
 
-  test('the pieces in which bytes come change nothing, nor does reading again from the start of any line', () => {
+  test('pieces of any size, and a start at any line, give the same lines', () => {
     const text = fc
       .array(fc.constantFrom('a', 'ß', '語', '😀', '\n', '\r\n', 'xyz'), { maxLength: 40 })
       .map((parts) => parts.join(''))

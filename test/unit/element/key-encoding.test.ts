@@ -53,7 +53,7 @@ describe('the persisted key encoding', () => {
     },
   )
 
-  test('takes objects with the same members in any order, and with members that are undefined, as one key', () => {
+  test('takes objects as one key whatever their order of members, undefined members left out', () => {
     expect(hex({ a: 1, b: [2] })).toBe(hex({ b: [2], c: undefined, a: 1 }))
     expect(canonicalKey({ a: 1, b: 2 })).toBe(canonicalKey({ b: 2, a: 1 }))
   })

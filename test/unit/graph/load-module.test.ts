@@ -21,7 +21,8 @@ interface Row { readonly n: number }
 const short = (row: Row): string => createHash('sha256').update(String(row.n)).digest('hex')
 
 export default defineJob(({ env }) => {
-  env.source('numbers', generator({ count: 3, make: (n): Row => ({ n }) })).map(short).sink('out', blackhole())
+  const numbers = env.source('numbers', generator({ count: 3, make: (n): Row => ({ n }) }))
+  numbers.map(short).sink('out', blackhole())
 })
 `
 
@@ -33,11 +34,13 @@ describe('loadJobModule()', () => {
 
   test('keeps the lines of the user', async () => {
     const graph = buildGraph(await load(JOB), {})
-    expect(graph.nodes[3]?.location).toMatch(/^examples\/job\.ts:8:\d+$/)
+    expect(graph.nodes[3]?.location).toMatch(/^examples\/job\.ts:9:\d+$/)
   })
 
   test('evaluates anew each time', async () => {
-    const source = `import { defineJob } from 'weir-stream'\nlet n = 0\nexport default defineJob(() => { throw new Error('call ' + ++n) })`
+    const source = `import { defineJob } from 'weir-stream'
+      let n = 0
+      export default defineJob(() => { throw new Error('call ' + ++n) })`
     for (const _ of [1, 2]) {
       const definition = await load(source)
       expect(() => buildGraph(definition, {})).toThrow('call 1')
@@ -45,7 +48,9 @@ describe('loadJobModule()', () => {
   })
 
   test('resolves installed packages', async () => {
-    const source = `import * as z from 'zod'\nimport { defineJob } from 'weir-stream'\nexport default defineJob({ args: z.object({ a: z.string() }) }, () => {})`
+    const source = `import * as z from 'zod'
+      import { defineJob } from 'weir-stream'
+      export default defineJob({ args: z.object({ a: z.string() }) }, () => {})`
     await expect(load(source)).resolves.toBeDefined()
   })
 

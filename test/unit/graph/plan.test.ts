@@ -151,7 +151,8 @@ describe('buildPlan()', () => {
       [
         '3 vertices, 5 tasks, at-least-once, max parallelism 128, hash H',
         'numbers.discover x1  discover generator(10 records)  [state: numbers.discover]',
-        'numbers x2           read generator(10 records) -> map double  [state: numbers]  <- rebalance numbers.discover',
+        'numbers x2           read generator(10 records) -> map double  [state: numbers]' +
+          '  <- rebalance numbers.discover',
         'count x2             count count -> write blackhole  [state: count, out]  <- hash double',
       ].join('\n'),
     )

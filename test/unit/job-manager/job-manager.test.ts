@@ -1,4 +1,6 @@
-/** A real JobManager as a candidate: preparation, elections, epochs, and what it shows meanwhile. */
+/**
+ * A real JobManager as a candidate: preparation, elections, epochs, and what it shows meanwhile.
+ */
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import { ScriptedElection } from '#test/kit/scripted-election'
@@ -59,7 +61,7 @@ describe('a JobManager that is elected', () => {
 })
 
 describe('while EPOCH_OPEN is slow, the lease', () => {
-  test('is lost and won again: only the newer epoch is acted under, and the older one is nobody’s', async () => {
+  test('is lost and won again: only the newer epoch is acted under, the older is nobody’s', async () => {
     await using world = new JobWorld()
     const candidate = await world.candidate()
     const release = candidate.faults.hold(creating('log/'))
@@ -79,7 +81,7 @@ describe('while EPOCH_OPEN is slow, the lease', () => {
     expect(candidate.elections.map((e) => e.closed)).toEqual([true, false])
   })
 
-  test('is lost, another JobManager leads, and the slow record arrives at last: nothing happens', async () => {
+  test('is lost, another JobManager leads, the slow record arrives at last: nothing happens', async () => {
     await using world = new JobWorld()
     const slow = await world.candidate()
     const quick = await world.candidate({ id: 'jm-2' })

@@ -19,7 +19,9 @@ function end(ending: Ending, leader: Candidate, tm: ScriptedTaskManager): void {
   leader.master.stop({ triggerId: 'stop-1', savepoint, drain: ending === 'Drained' })
 }
 
-/** A leader and a standby; the record with which the run ends is in the log, no sink has committed. */
+/**
+ * A leader and a standby; the record with which the run ends is in the log, no sink has committed.
+ */
 async function ending(world: JobWorld, how: Ending) {
   const { leader, tm } = await world.running()
   const standby = await world.candidate({ id: 'jm-2' })

@@ -304,7 +304,7 @@ describe('a stop under way when', () => {
     expect(leader.operation('stop-1')).toMatchObject({ status: 'Failed', error: { code: 'NET_LOST' } })
   })
 
-  test('a TaskManager is lost while the record of its checkpoint is in doubt: it is carried out', async () => {
+  test("a TaskManager is lost while its checkpoint's record is in doubt: it is carried out", async () => {
     await using world = new JobWorld()
     const { leader, tm } = await world.running()
     const faults = [leader.faults.loseAnswers(creating('log/')), leader.faults.refuse(reading('log/'))]

@@ -237,7 +237,8 @@ describe('a connection is cut', () => {
     const [headers, body] = [stranger(rest.port), stranger(rest.port)]
     headers.socket.write('GET /overview HTTP/1.1\r\nHost: x\r\nX-Slow: ')
     body.socket.write(
-      'POST /jobs/current/stop HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+      'POST /jobs/current/stop HTTP/1.1\r\nHost: x\r\n' +
+        'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
     )
     await soon('the end of both', () => headers.state.closed && body.state.closed)
     expect(headers.state.text).toMatch(/408/)

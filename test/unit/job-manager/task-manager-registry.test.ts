@@ -1,4 +1,7 @@
-/** The JobManager's port for TaskManagers, on real sockets, against peers that behave and peers that do not. */
+/**
+ * The JobManager's port for TaskManagers, on real sockets, against peers that behave and peers that
+ * do not.
+ */
 import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { afterEach, describe, expect, test } from 'vitest'

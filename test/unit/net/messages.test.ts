@@ -139,8 +139,11 @@ function* damaged(value: unknown, path = ''): Generator<readonly [path: string, 
 /** Optional fields, and entries of records by name. */
 const FREE = /\.(stack|sha256|manifest|inline|lineage|committedUpTo|context\..*|args\..*|dataAddresses\..*)$/
 /** Texts that may be any, and what users may put anything into. */
-const ANYTHING =
-  /\.(token|jobUid|id|dataAddress|version|planHash|vertex|taskManager|message|why|stack|uids\.0|sha256|inline|operator|hash|name|uid|kind|description|from|to|source|input|path|manifest|directory|tm-1)$/
+const ANYTHING = new RegExp(
+  String.raw`\.(token|jobUid|id|dataAddress|version|planHash|vertex|taskManager|message|why|stack|` +
+    String.raw`uids\.0|sha256|inline|operator|hash|name|uid|kind|description|from|to|source|input|path|` +
+    'manifest|directory|tm-1)$',
+)
 
 const replaced = (value: object, key: string, field: unknown): unknown =>
   Array.isArray(value)

@@ -1,4 +1,6 @@
-/** What every transport promises (N1 to N4), the one in memory included that other tests rest on. */
+/**
+ * What every transport promises (N1 to N4), the one in memory included that other tests rest on.
+ */
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { tcpTransport } from '#runtime/net/tcp-transport'

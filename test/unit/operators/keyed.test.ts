@@ -58,7 +58,7 @@ describe('AggregateOperator', () => {
     expect(values).toEqual(expected)
   })
 
-  test('what was emitted is not changed by later records, even if the accumulator itself was the result', async () => {
+  test('what was emitted is not changed by later records, also if it was the accumulator', async () => {
     const list = {
       create: () => [] as string[],
       add: (a: string[], v: string) => (a.push(v), a),
@@ -80,7 +80,7 @@ describe('AggregateOperator', () => {
 })
 
 describe('ReduceOperator', () => {
-  test('emits the reduced value for each record, the same after a restore at any point and parallelism', async () => {
+  test('emits the reduced value per record, also after a restore at any point and parallelism', async () => {
     interface Score {
       readonly team: string
       readonly points: number

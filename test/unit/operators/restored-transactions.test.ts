@@ -73,7 +73,7 @@ describe('danglingTransactions()', () => {
     expect(isDangling(of(), [pending(11, { job: 'source' })])).toBe(true)
   })
 
-  test('not what a savepoint in the log holds: one of the attempt, taken after the transaction had begun', () => {
+  test('not what a logged savepoint of the attempt holds, taken after the transaction began', () => {
     const sinks = { committedUpTo: 0, savepoints: [{ attempt: '2.1', id: 12 }] }
     for (const after of [0, 10, 11]) expect(isDangling(of({ after }), [], { sinks })).toBe(false)
     for (const after of [12, 13]) expect(isDangling(of({ after }), [], { sinks })).toBe(true)

@@ -151,7 +151,7 @@ describe('SinkOperator', () => {
     expect(world.output).toEqual([1, 2])
   })
 
-  test('after a change of parallelism each transaction is committed by one subtask, and dangling to none', async () => {
+  test('after a change of parallelism one subtask commits each transaction, none is dangling', async () => {
     const world = new World()
     const states = await Promise.all(
       [0, 1, 2].map(async (subtask) => {

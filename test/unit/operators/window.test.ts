@@ -29,7 +29,7 @@ const open = (
   )
 
 describe('WindowOperator', () => {
-  test('a tumbling window fires when the watermark reaches its end - 1, before the watermark goes on', async () => {
+  test('a tumbling window fires when the watermark is at its end - 1, before it goes on', async () => {
     const harness = await open(tumbling(10))
     harness.send('a', 0)
     harness.send('a', 9)

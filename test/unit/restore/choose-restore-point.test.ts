@@ -180,7 +180,7 @@ describe('verifyRestore() of a path that somebody asks for', () => {
     expect((await going.verify(going.checkpoint.url)).point).toMatchObject({ lineage: 'fork' })
   })
 
-  test('is a succession where the other job has ended with it, committed as far as its log says', async () => {
+  test('is a succession if the other job ended with it, committed as far as its log says', async () => {
     const { checkpoint, verify } = await stored({
       log: [deploy, completed(5, 'cd', 'Suspended'), close(5)],
     })

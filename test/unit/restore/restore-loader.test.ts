@@ -35,8 +35,8 @@ const own = (subtask: number, parallelism: number): number[] =>
   })
 
 /**
- * A vertex of two subtasks: checkpoint 1 whole, 2 with changes of one subtask and other list states,
- * 3 as 2. Gives the store, and what to restore from.
+ * A vertex of two subtasks: checkpoint 1 whole, 2 with changes of one subtask and other list
+ * states, 3 as 2. Gives the store, and what to restore from.
  */
 async function stored() {
   const hooks: MemoryHooks = {}
@@ -154,7 +154,7 @@ describe('loadRestore', () => {
     expect(subtasks.map(({ items }) => items)).toEqual([['a', 'c'], ['d']])
   })
 
-  test('the checkpoint is that of the record, also where its manifest was written for an earlier one', async () => {
+  test('the checkpoint is that of the record, also if its manifest is an earlier one’s', async () => {
     const it = await stored()
     expect(it.manifest.id).toBe(2)
     const { subtasks } = await restore(it, 2)

@@ -100,7 +100,7 @@ describe('namespaces', () => {
 })
 
 describe('snapshot()', () => {
-  test('holds objects as they were at the freeze, though they are changed in place before their block is written', () => {
+  test('holds objects as at the freeze, though they are changed before their block is written', () => {
     const backend = filled(500)
     const table = backend.table<number, { n: number; tags?: string[] }>('t')
     const snapshot = backend.snapshot(1, 0)

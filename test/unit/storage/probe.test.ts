@@ -53,7 +53,8 @@ describe('probeStore', () => {
         },
       },
     })
-    await probeStore(store)
+    await expect(probeStore(store)).resolves.toBeUndefined()
+    expect(conflicts).toBeLessThanOrEqual(0)
   })
 })
 

@@ -109,7 +109,7 @@ describe('DataPlane', () => {
     )
   })
 
-  test('says at once that a peer is not there, and what else was to be dialled is left to the cancel', async () => {
+  test('says at once that a peer is not there, and leaves the other dials to the cancel', async () => {
     const [a, gone] = [await plane('a'), await plane('gone')]
     await gone.data.close()
     const dialing = a.data.open('1.1', new Map([['gone', gone.address]]), recorder().handlers)

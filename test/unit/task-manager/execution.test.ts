@@ -65,7 +65,7 @@ describe('an attempt whose peer', () => {
     return { leader, first, second, deploy }
   }
 
-  test('is not there fails, also while its own state is still being read, and nothing else does', async () => {
+  test('is not there fails, and nothing else, also while its own state is still being read', async () => {
     await using world = new TaskWorld()
     const leader = await world.jobManager()
     const tm = await world.taskManager()

@@ -17,8 +17,7 @@ test('a truncated parcel is refused, never read past its end', () => {
   const bytes = Buffer.concat(encodeParcel(0, { frames: [new Uint8Array([1, 2, 3])], credits: [9, 9] }))
   for (let length = 1; length < bytes.length; length++) {
     const cut = new Uint8Array(bytes.subarray(0, length))
-    const frames = tryDecode(cut)
-    if (frames !== undefined) expect(frames).toBe(0)
+    expect([0, undefined]).toContain(tryDecode(cut))
   }
 })
 

@@ -45,7 +45,7 @@ function setup() {
 const writers = (files: readonly { readonly writtenBy: number }[]) => files.map((f) => f.writtenBy)
 
 describe('StateUploader', () => {
-  test('small files travel in the acknowledgement, larger ones go to the directory of the barrier', async () => {
+  test("small files travel in the acknowledgement, larger ones go to the barrier's directory", async () => {
     const { upload, keys } = setup()
     const ack = await upload(1, 0, { keyed: large(1), lists: bytes('offsets') })
     expect(ack).toMatchObject({

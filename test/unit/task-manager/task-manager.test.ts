@@ -32,7 +32,7 @@ function deploy(world: TaskWorld, leader: ScriptedJobManager, tm: TaskManagerUnd
 }
 
 describe('a TaskManager', () => {
-  test('says hello with its slots and its data address, and what it runs when a leader welcomes it', async () => {
+  test('says hello with its slots and data address, and what it runs when a leader welcomes it', async () => {
     await using world = new TaskWorld()
     const leader = await world.jobManager()
     await world.taskManager({ slots: 2 })

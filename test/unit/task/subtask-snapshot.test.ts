@@ -94,7 +94,7 @@ describe('SubtaskSnapshot', () => {
     expect((await subtask.snapshot()).listBytes).toEqual(first.listBytes)
   })
 
-  test('a subtask without state has neither file; one whose keyed state is empty has a first file of it', async () => {
+  test('a subtask without state has neither file; with empty keyed state it has a first file', async () => {
     const nothing = await new Subtask(operator('map')).snapshot()
     expect(nothing).toMatchObject({ uids: [], keyed: undefined, lists: undefined })
     expect(await new Subtask(keyedOperator('count', 0)).snapshot()).toMatchObject({ mode: 'full', keyed: [] })

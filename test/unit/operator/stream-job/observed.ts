@@ -47,7 +47,12 @@ const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T0
 
 export function observed(...modifiers: readonly Modifier[]): Observed {
   const base: Observed = {
-    object: { apiVersion: 'weir.dev/v1alpha1', kind: 'StreamJob', metadata: { ...JOB, generation: 1 } },
+    object: {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'StreamJob',
+      metadata: { ...JOB, generation: 1 },
+      spec: {},
+    },
     job: JOB,
     generation: 1,
     now: NOW,
