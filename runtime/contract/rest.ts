@@ -15,6 +15,8 @@
  * POST /jobs/:job/checkpoints            {triggerId?} -> {triggerId}
  * GET  /jobs/:job/checkpoints/:triggerId OperationView
  * POST /jobs/:job/savepoints             {triggerId?, path?} -> {triggerId}
+ * POST /jobs/:job/pins                   {path, by} -> {id, until}: keeps a checkpoint that another
+ *                                        job starts from, for a day
  * GET  /jobs/:job/savepoints             SavepointView[]
  * GET  /jobs/:job/savepoints/:triggerId  OperationView
  * POST /jobs/:job/stop                   {triggerId?, mode: 'checkpoint' | 'savepoint', path?,
@@ -141,6 +143,20 @@ export interface OperationView {
 export interface SavepointRequest {
   readonly triggerId?: string
   readonly path?: string
+}
+
+/** Body of POST /jobs/:job/pins. */
+export interface PinRequest {
+  /** URL of a retained checkpoint of this job: its directory, or the manifest.json in it. */
+  readonly path: string
+  /** Who starts from it; a later pin by the same replaces this one. For people, and in the log. */
+  readonly by: string
+}
+
+export interface PinView {
+  readonly id: number
+  /** The leader's wall clock, ms since the epoch: until then the checkpoint is not retired. */
+  readonly until: number
 }
 
 /** Body of POST /jobs/:job/stop. A checkpoint lies in the job's storage, so it takes no path. */

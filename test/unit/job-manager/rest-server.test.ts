@@ -132,7 +132,23 @@ describe('what a leader is asked for', () => {
     expect((await rest.get('/overview')).body).toMatchObject({ state: 'Drained', leading: true })
   })
 
+  test('to keep a checkpoint that another job starts from', async () => {
+    await using world = new JobWorld()
+    const { tm, rest } = await running(world)
+    await using _ = rest
+    await world.until('a checkpoint', () => tm.count('complete') === 1)
+    const pinned = await rest.post('/jobs/current/pins', { path: 'file:///job/chk/1-1', by: 'default/copy' })
+    expect(pinned).toMatchObject({ status: 200, body: { id: 1 } })
+    expect(pinned.body.until).toBeGreaterThan(world.clock.now())
+    const late = await rest.post('/jobs/current/pins', { path: 'file:///job/chk/9-1', by: 'default/copy' })
+    expect(late).toMatchObject({ status: 409, body: { code: 'CKP_RESTORE' } })
+    expect(late.body.message).toContain('It retains file:///job/chk/1-1.')
+  })
+
   test.each([
+    ['a pin of nothing', '/jobs/current/pins', { by: 'default/copy' }],
+    ['a pin for nobody', '/jobs/current/pins', { path: 'file:///job/chk/1-1', by: '' }],
+    ['a pin of another job', '/jobs/current/pins', { path: 'file:///other/chk/1-1', by: 'default/copy' }],
     ['a stop with a checkpoint at a path', '/jobs/current/stop', { mode: 'checkpoint', path: 'x' }],
     ['a stop in an unknown mode', '/jobs/current/stop', { mode: 'kill' }],
     ['a savepoint with an unknown field', '/jobs/current/savepoints', { directory: 'x' }],
