@@ -5,6 +5,7 @@ import type { FactsView } from '#operator/job-managers/facts-view'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 import type { PodProblem } from './pod-problems.ts'
+import type { RestoreSource } from './restore-source.ts'
 
 /** Something that keeps a run from beginning. */
 export interface Blocker {
@@ -60,6 +61,7 @@ export interface Observed {
   readonly desired: Desired
   /** Hash of the restore block, whether or not it can be resolved. */
   readonly restoreHash: string | undefined
+  readonly restoreSource: RestoreSource | undefined
   readonly facts: FactsView
   readonly jobManager: Workload | undefined
   readonly taskManagers: readonly Workload[]

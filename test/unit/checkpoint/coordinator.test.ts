@@ -673,8 +673,7 @@ describe('CheckpointCoordinator', () => {
         }
       }
       await complete(checkpoints)
-      const pin = (id: number, by = 'fork') =>
-        it.coordinator.pin({ path: `${it.store.url}/chk/${id}-1`, by })
+      const pin = (id: number, by = 'fork') => it.coordinator.pin({ path: `${it.store.url}/chk/${id}-1`, by })
       const retained = () => it.term.state.retained.map((c) => c.id)
       return { ...it, complete, pin, retained }
     }

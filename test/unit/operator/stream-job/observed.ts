@@ -55,6 +55,7 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     status: { observedGeneration: 1, phase: 'Running', runId: '3', run: RUN, image: 'weir:1' },
     desired: { kind: 'ready', specHash: 'h1', module: { kind: 'source', source: 'x' }, restore: undefined },
     restoreHash: undefined,
+    restoreSource: undefined,
     facts: {
       facts: facts(),
       leader: { pod: 'orders-jm-a', address: { url: 'http://10.0.0.1:8081', token: 't' } },
@@ -133,3 +134,6 @@ export const withRestore =
       restore: { hash, allowNonRestoredState: false, ...(path === undefined ? {} : { path }) },
     },
   })
+export const withSource =
+  (source: NonNullable<Observed['restoreSource']>): Modifier =>
+  (o) => ({ ...o, restoreSource: source })

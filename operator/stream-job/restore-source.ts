@@ -1,0 +1,48 @@
+import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { JobManagerWatcher } from '#operator/job-managers/watcher'
+import type { Stores } from '#operator/kube/stores'
+import { keyOf } from '#operator/kube/store'
+import type { JobRef } from '#operator/resources/run-context'
+import { LEADER_GRACE_MS } from './run-state.ts'
+
+/**
+ * Another StreamJob of the namespace, one of whose checkpoints the restore block names. While it
+ * runs it retires its checkpoints, so its leader is asked to keep that one.
+ */
+export interface RestoreSource {
+  readonly name: string
+  readonly leader: JobManagerAddress | undefined
+  /** It runs and has no leader at this moment: one is expected soon. */
+  readonly isAwaited: boolean
+}
+
+interface SourceContext {
+  readonly stores: Pick<Stores, 'streamJobs'>
+  readonly jobManagers: Pick<JobManagerWatcher, 'view'>
+}
+
+/** The job that the checkpoint at `path` belongs to; undefined for all that needs no keeping. */
+export function restoreSourceOf(
+  { stores, jobManagers }: SourceContext,
+  job: JobRef,
+  path: string | undefined,
+): RestoreSource | undefined {
+  if (path === undefined) return undefined
+  for (const { metadata, status = {} } of stores.streamJobs.values()) {
+    const { namespace = '', name } = metadata
+    if (namespace !== job.namespace || name === job.name || !isCheckpointOf(status, path)) continue
+    const { leader, leaderlessMs } = jobManagers.view(keyOf(namespace, name))
+    const runs = status.run !== undefined && status.run.outcome === undefined
+    return {
+      name,
+      leader: leader?.address,
+      isAwaited: runs && leader === undefined && leaderlessMs < LEADER_GRACE_MS,
+    }
+  }
+  return undefined
+}
+
+/** Savepoints are never retired. */
+const isCheckpointOf = ({ storagePath }: StreamJobStatus, path: string): boolean =>
+  storagePath !== undefined && path.startsWith(`${storagePath.replace(/\/+$/, '')}/chk/`)
