@@ -53,6 +53,8 @@ export const REASONS = {
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
+  OutputLeft: 'A fork has left prepared output to the job that it started from.',
+  CommitsSkipped: 'Output that was committed before is gone and was not committed again.',
   Recovered: 'The job came back after a failure.',
   NoLeader: 'No JobManager leads at the moment.',
   LeaderElected: 'A JobManager leads.',

@@ -1,5 +1,6 @@
 import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { FactsView } from '#operator/job-managers/facts-view'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import type { Stores } from '#operator/kube/stores'
 import { keyOf } from '#operator/kube/store'
@@ -32,16 +33,14 @@ export function restoreSourceOf(
   for (const { metadata, status = {} } of stores.streamJobs.values()) {
     const { namespace = '', name } = metadata
     if (namespace !== job.namespace || name === job.name || !isCheckpointOf(status, path)) continue
-    const { leader, leaderlessMs } = jobManagers.view(keyOf(namespace, name))
-    const runs = status.run !== undefined && status.run.outcome === undefined
-    return {
-      name,
-      leader: leader?.address,
-      isAwaited: runs && leader === undefined && leaderlessMs < LEADER_GRACE_MS,
-    }
+    const view = jobManagers.view(keyOf(namespace, name))
+    return { name, leader: view.leader?.address, isAwaited: isAwaited(status, view) }
   }
   return undefined
 }
+
+const isAwaited = ({ run }: StreamJobStatus, { leader, leaderlessMs }: FactsView): boolean =>
+  run !== undefined && run.outcome === undefined && leader === undefined && leaderlessMs < LEADER_GRACE_MS
 
 /** Savepoints are never retired. */
 const isCheckpointOf = ({ storagePath }: StreamJobStatus, path: string): boolean =>

@@ -30,6 +30,7 @@
  */
 import type { ErrorData } from '#runtime/base/errors'
 import type { FailureReason } from './failure-reasons.ts'
+import type { SkippedCounts } from './rpc.ts'
 
 export type JobState =
   | 'Created'
@@ -85,6 +86,8 @@ export interface JobFacts {
   readonly storagePath: string
   readonly restoredFrom: string | undefined
   readonly records: { readonly in: number; readonly out: number; readonly perSecond: number }
+  /** Of the running attempt, over all its subtasks. */
+  readonly skipped: SkippedCounts
   readonly checkpoint: {
     readonly phase: CheckpointPhase
     readonly inProgress: number | undefined
@@ -232,16 +235,18 @@ export interface VertexView {
   readonly id: string
   readonly name: string
   readonly parallelism: number
-  readonly subtasks: readonly {
-    readonly subtask: number
-    readonly taskManager: string
-    readonly state: 'Deploying' | 'Running' | 'Finished'
-    readonly recordsIn: number
-    readonly recordsOut: number
-    readonly busyRatio: number
-    readonly backPressuredRatio: number
-    readonly watermark: number | null
-  }[]
+  readonly subtasks: readonly SubtaskView[]
+}
+
+export interface SubtaskView extends SkippedCounts {
+  readonly subtask: number
+  readonly taskManager: string
+  readonly state: 'Deploying' | 'Running' | 'Finished'
+  readonly recordsIn: number
+  readonly recordsOut: number
+  readonly busyRatio: number
+  readonly backPressuredRatio: number
+  readonly watermark: number | null
 }
 
 export interface TaskManagerView {

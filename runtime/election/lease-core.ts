@@ -9,7 +9,7 @@ import type { ElectionState } from './lease.ts'
  * E2 `validUntil` counts from before the command was sent, so a slow answer never makes a lease
  *    look longer than it is.
  * E3 No answer changes nothing: a leader goes on (nobody else can take what nobody can reach), a
- *    stand-by keeps asking.
+ *    standby keeps asking.
  * E4 Only a foreign token ends a leadership. The state `ended` is final.
  */
 export interface LeaseSettings {

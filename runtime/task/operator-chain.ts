@@ -44,6 +44,7 @@ export interface ListStateHook {
 /** One operator of the chain with what it registered while opening. */
 export interface ChainedOperator {
   readonly uid: string
+  readonly formerly: readonly string[]
   readonly operator: StreamOperator
   readonly lists: ListStateHook[]
   /** Undefined until the operator asks for it. */
@@ -71,6 +72,7 @@ export class OperatorChain {
     this.#outputsOf = outputsOf
     this.operators = vertex.operators.map((o, i) => ({
       uid: o.uid,
+      formerly: o.formerly,
       operator: (create[i] as () => StreamOperator)(),
       lists: [],
       keyed: undefined,
@@ -122,11 +124,12 @@ export class OperatorChain {
 
   #context(index: number, environment: ChainEnvironment): OperatorContext {
     const chained = this.operators[index] as ChainedOperator
-    const { uid } = chained
+    const { uid, formerly } = chained
     const { subtask, parallelism, maxParallelism, restore } = environment
     return {
       job: environment.job,
       uid,
+      formerly,
       subtask,
       parallelism,
       attempt: environment.attempt,

@@ -26,6 +26,9 @@ const job = (): LocalJob => ({
   checkpoint: { intervalMs: 200, minPauseMs: 10 },
   restart: { delayMs: 100 },
 })
+/** Its sink prepares a transaction in each subtask at every checkpoint. */
+const writing = (out: string): string =>
+  MODULE.replaceAll('blackhole()', `files.jsonl(${JSON.stringify(out)})`).replace('blackhole', 'files')
 const checkpointAfter =
   (id: number) =>
   ({ state, checkpoint }: JobFacts): boolean =>
@@ -79,7 +82,8 @@ test('a power cut loses nothing that was checkpointed', async () => {
   expect(restored).toBeGreaterThanOrEqual(facts.checkpoint.last?.id ?? 0)
 })
 
-test("a job that starts from a running job's checkpoint has it kept, and is refused one that is gone", async () => {
+test("a job that starts from a running job's checkpoint has it kept, says what it leaves, and is refused one that is gone", async () => {
+  writeFileSync(join(dir.path, 'job.ts'), writing(join(dir.path, 'out')))
   cluster = await LocalCluster.start({ job: job(), stateDir: join(dir.path, 'state') })
   const facts = await cluster.waitFor('checkpoints', checkpointAfter(3), LIMIT_MS)
   const path = (name: string) => `${facts.storagePath}/chk/${name}`
@@ -97,6 +101,7 @@ test("a job that starts from a running job's checkpoint has it kept, and is refu
   try {
     const restored = await copy.waitFor('running', (f) => f.state === 'Running', LIMIT_MS)
     expect(restored.restoredFrom).toBe(last)
+    await copy.waitFor('what is left', (f) => f.skipped.leftPending === 2, LIMIT_MS)
     await cluster.waitFor('three more', checkpointAfter((facts.checkpoint.last?.id ?? 0) + 3), LIMIT_MS)
     const log = await readJobLog(cluster.run.state, cluster.run.record)
     expect(log?.pins.map((p) => p.by)).toEqual([`default/copy/${copy.run.record.uid}`])

@@ -307,7 +307,10 @@ describe("restore from another job's checkpoint", () => {
   test('asks its leader to keep it, before anything else', () => {
     const p = plan(...fork, withSource(source))
     expect(kinds(p)).toEqual(['pinSource', 'writeStatus', 'ensureRun', 'event'])
-    expect(p.steps[0]).toMatchObject({ address, request: { path: PATH, by: 'shop/orders/11111111-2222-3333-4444-555555555555' } })
+    expect(p.steps[0]).toMatchObject({
+      address,
+      request: { path: PATH, by: 'shop/orders/11111111-2222-3333-4444-555555555555' },
+    })
   })
 
   test('waits for a leader that is away for a moment', () => {

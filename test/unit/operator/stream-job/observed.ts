@@ -29,6 +29,7 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   storagePath: 's3://shared/weir/shop/orders/uid',
   restoredFrom: undefined,
   records: { in: 1, out: 1, perSecond: 1 },
+  skipped: { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 },
   checkpoint: {
     phase: 'IDLE',
     inProgress: undefined,
