@@ -18,7 +18,7 @@ export async function pinSource({ restore, record }: OpenedRun): Promise<void> {
   await new JobManagerClient(source, { clock: systemClock }).pin({ path, by: `${namespace}/${name}/${uid}` })
 }
 
-/** Address of the local job to which the checkpoint at `path` belongs; undefined: none that runs. */
+/** Address of the local job whose checkpoint `path` names; undefined where none runs. */
 function runningOwner(path: string): { readonly url: string; readonly token: string } | undefined {
   const { root, key } = locateManifest(path)
   const place = parseStorageUrl(root)

@@ -25,6 +25,7 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
     'sideOutput.1 late',
   ],
   'docs/writing-jobs.md, program 3': ['payments.discover', 'payments', 'spending alerts'],
+  'docs/writing-jobs.md, program 4': ['lines.discover', 'lines rows'],
 }
 
 describe('programs in the documentation', () => {
