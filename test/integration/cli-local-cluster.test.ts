@@ -82,7 +82,7 @@ test('a power cut loses nothing that was checkpointed', async () => {
   expect(restored).toBeGreaterThanOrEqual(facts.checkpoint.last?.id ?? 0)
 })
 
-test("a job from a running job's checkpoint has it kept, says what it leaves, and is refused one that is gone", async () => {
+test('a fork has its checkpoint kept, says what it leaves, and is refused one that is gone', async () => {
   writeFileSync(join(dir.path, 'job.ts'), writing(join(dir.path, 'out')))
   cluster = await LocalCluster.start({ job: job(), stateDir: join(dir.path, 'state') })
   const facts = await cluster.waitFor('checkpoints', checkpointAfter(3), LIMIT_MS)
