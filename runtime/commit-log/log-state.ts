@@ -7,7 +7,7 @@
  * F2 Epochs grow strictly with EPOCH_OPEN, and every other record carries the open one. Runs never
  *    fall.
  * F3 After CLOSE of the newest run only EPOCH_OPEN follows (a greater run, or a tool on the same
- *    run), and RETIRE, PIN, CLAIM.
+ *    run), and the tool's RETIRE, PIN, CLAIM.
  * F4 Ids of checkpoints grow; no id is used twice, savepoints included.
  * F5 A CHECKPOINT belongs to the attempt of the last DEPLOY; its base and what it retires are
  *    retained before it.

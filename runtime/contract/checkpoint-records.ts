@@ -127,7 +127,6 @@ const retire = z.object({
   ids: z.array(z.int().positive()),
   files: z.array(z.string()),
 })
-/** Checkpoints that a fork starts from; they are not retired before `until` (wall clock, ms). */
 const pin = z.object({
   kind: z.literal('PIN'),
   ids: z.array(z.int().positive()),
