@@ -113,7 +113,7 @@ export interface SkippedCounts {
   readonly lateDropped: number
   /** Records that a source could not read and was told to leave out. */
   readonly badRecords: number
-  /** Transactions whose output was committed before and has been taken away: not committed again. */
+  /** Transactions that were committed before and whose output has been taken away. */
   readonly skippedCommits: number
   /** Prepared transactions of the job that this one is a fork of: left to that job. */
   readonly leftPending: number

@@ -156,7 +156,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     return outcome
   }
 
-  /** Nobody but the job that prepared it publishes this output; the user may know that it is dead. */
+  /** Only the job that prepared it publishes this output; the user may know that it is dead. */
   #leave(left: readonly PendingTransaction<C>[]): void {
     if (left.length === 0) return
     const { counters, logger } = this.#context

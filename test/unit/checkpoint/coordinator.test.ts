@@ -678,7 +678,7 @@ describe('CheckpointCoordinator', () => {
       return { ...it, complete, pin, retained }
     }
 
-    test('keeps a checkpoint with its files until it runs out; then the next checkpoint retires it', async () => {
+    test('keeps a checkpoint with its files until it runs out; the next one then retires it', async () => {
       const HOUR_MS = 3_600_000
       const { complete, pin, retained, objects, clock } = await completed(2, 5 * HOUR_MS)
       const { id, until } = await pin(1)

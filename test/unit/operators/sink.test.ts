@@ -235,7 +235,7 @@ describe('SinkOperator on restore', () => {
     expect(world.commits).toBeLessThan(100)
   })
 
-  test('a fork commits nothing, and says what it leaves, and has nothing of its source in its own checkpoints', async () => {
+  test('a fork commits nothing of its source, says what it leaves, and does not carry it on', async () => {
     const world = new World()
     const state = await pending(world)
     const { lines, logger } = warnings()
