@@ -1,11 +1,11 @@
 import type { Reason } from '#operator/api/conditions'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { FactsView } from '#operator/job-managers/facts-view'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 import type { PodProblem } from './pod-problems.ts'
-import type { RestoreSource } from './restore-source.ts'
 
 /** Something that keeps a run from beginning. */
 export interface Blocker {
@@ -31,6 +31,17 @@ export interface RestoreTarget {
   /** Absent: start empty. */
   readonly path?: string
   readonly allowNonRestoredState: boolean
+}
+
+/**
+ * Another StreamJob of the namespace, one of whose checkpoints the restore block names. While it
+ * runs it retires its checkpoints, so its leader is asked to keep that one.
+ */
+export interface RestoreSource {
+  readonly name: string
+  readonly leader: JobManagerAddress | undefined
+  /** It runs and has no leader at this moment: one is expected soon. */
+  readonly isAwaited: boolean
 }
 
 /** A Deployment or ReplicaSet of the job. */

@@ -1,22 +1,11 @@
-import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { FactsView } from '#operator/job-managers/facts-view'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import type { Stores } from '#operator/kube/stores'
 import { keyOf } from '#operator/kube/store'
 import type { JobRef } from '#operator/resources/run-context'
+import type { RestoreSource } from './observed.ts'
 import { LEADER_GRACE_MS } from './run-state.ts'
-
-/**
- * Another StreamJob of the namespace, one of whose checkpoints the restore block names. While it
- * runs it retires its checkpoints, so its leader is asked to keep that one.
- */
-export interface RestoreSource {
-  readonly name: string
-  readonly leader: JobManagerAddress | undefined
-  /** It runs and has no leader at this moment: one is expected soon. */
-  readonly isAwaited: boolean
-}
 
 interface SourceContext {
   readonly stores: Pick<Stores, 'streamJobs'>
