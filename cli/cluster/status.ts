@@ -3,6 +3,7 @@ import type { Condition } from '#operator/api/schema'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { formatAge } from '#cli/age'
 import type { Output } from '#cli/output'
+import { skippedText } from '#cli/progress/facts-text'
 import { fields, table } from '#cli/table'
 import type { Target } from '#cli/target'
 import { openCluster } from './cluster.ts'
@@ -37,6 +38,7 @@ function headText(job: StreamJobObject, now: number): string {
     ['leader', status.leader],
     ['restarts', status.restarts],
     ['restored from', status.restoredFrom],
+    ['skipped', status.skipped && skippedText(status.skipped)],
     ['last checkpoint', lastCheckpointText(job, now)],
     ['last savepoint', status.lastSavepoint?.path],
     ['storage', status.storagePath],

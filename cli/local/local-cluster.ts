@@ -19,6 +19,7 @@ import { type JobOutcome, outcomeOf } from './job-outcome.ts'
 import { EXIT_BAD_CONFIG, JobProcesses } from './job-processes.ts'
 import type { LocalJob } from './local-job.ts'
 import { type OpenedRun, openRun } from './open-run.ts'
+import { pinSource } from './pin-source.ts'
 import type { JobSettings } from './process-configs.ts'
 import type { ProcessExit } from './supervised-process.ts'
 
@@ -71,8 +72,8 @@ export class LocalCluster {
   /**
    * Takes the state directory and starts every process; resolves once the JobManager listens. What
    * happens later is in `events` and `ended`.
-   * @throws {CliError | WeirError} when the directory is in use or the job in it has finished, or
-   *   when the JobManager cannot start.
+   * @throws {CliError | WeirError} when the directory is in use or the job in it has finished, when
+   *   what it starts from is not retained any more, or when the JobManager cannot start.
    */
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
     const run = await openRun(options.stateDir, options.job, {
@@ -81,6 +82,7 @@ export class LocalCluster {
     })
     const cluster = new LocalCluster(options, run)
     try {
+      await pinSource(run)
       await cluster.#open()
       return cluster
     } catch (error) {

@@ -126,6 +126,13 @@ export class StateDir {
     return readFileSync(this.tokenFile, 'utf8').trim()
   }
 
+  /** The state directory of the job whose files are at `root`, if it is a local one. */
+  static owning(root: string): StateDir | undefined {
+    const state = new StateDir(join(root, '../../../..'))
+    const record = state.read()
+    return record !== undefined && state.storageRoot(record) === root ? state : undefined
+  }
+
   /** Names of local jobs below `cwd`/.weir, sorted. */
   static names(cwd: string): string[] {
     try {

@@ -3,7 +3,14 @@ import type { JobFacts } from '#runtime/contract/rest'
 import { formatAge } from '#cli/age'
 import type { Output } from '#cli/output'
 import { recoveryMs, recoveryParts } from '#cli/progress/event-lines'
-import { checkpointText, failureText, recordsText, slotsText, stateText } from '#cli/progress/facts-text'
+import {
+  checkpointText,
+  failureText,
+  recordsText,
+  skippedText,
+  slotsText,
+  stateText,
+} from '#cli/progress/facts-text'
 import { fields, table } from '#cli/table'
 import type { Target } from '#cli/target'
 import { restorePointText } from './job-log.ts'
@@ -36,6 +43,7 @@ function runningText(local: LocalTarget, facts: JobFacts, now: number): string {
     ['error', error?.message],
     ['guarantee', guarantee],
     ['records', recordsText(facts)],
+    ['skipped', skippedText(facts.skipped)],
     ['task managers', `${taskManagers}, ${slotsText(facts)}, parallelism ${parallelism}`],
     ['restarts', restarts],
     ['restored from', restoredFrom],

@@ -12,6 +12,7 @@ export function eventLines(before: JobFacts | undefined, now: JobFacts): string[
     ...operationLines(before, now),
     ...recoveryLines(before, now),
     ...stateLines(before, now),
+    ...skippedLines(before, now),
   ]
 }
 
@@ -52,6 +53,22 @@ function operationLines(before: JobFacts | undefined, now: JobFacts): string[] {
       ? [`savepoint ${operation.checkpointId ?? ''} completed: ${operation.path ?? ''}`]
       : [`savepoint failed: ${operation.error?.message ?? 'no reason given'}`]
   })
+}
+
+/** What a restore has left unpublished; records that are dropped are shown as counts only. */
+function skippedLines(before: JobFacts | undefined, now: JobFacts): string[] {
+  const { skippedCommits, leftPending } = now.skipped
+  return [
+    ...(leftPending > (before?.skipped.leftPending ?? 0)
+      ? [
+          `${plural(leftPending, 'prepared transaction')} left to the job that this one is a fork of: ` +
+            'if that job never runs again, publish them by hand; the log of the TaskManager names them',
+        ]
+      : []),
+    ...(skippedCommits > (before?.skipped.skippedCommits ?? 0)
+      ? [`${plural(skippedCommits, 'commit')} skipped: committed before, and the output is gone`]
+      : []),
+  ]
 }
 
 function stateLines(before: JobFacts | undefined, now: JobFacts): string[] {

@@ -17,6 +17,18 @@ export function stateText({ state, stateSince, message }: JobFacts, now: number)
 export const recordsText = ({ records }: JobFacts): string =>
   `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`
 
+/** What was not processed or published; undefined where nothing was skipped. */
+export function skippedText(skipped: JobFacts['skipped']): string | undefined {
+  const { lateDropped, badRecords, skippedCommits, leftPending } = skipped
+  const parts = [
+    ...(lateDropped > 0 ? [`${count(lateDropped)} late`] : []),
+    ...(badRecords > 0 ? [`${count(badRecords)} not readable`] : []),
+    ...(skippedCommits > 0 ? [`${count(skippedCommits)} commits of output that is gone`] : []),
+    ...(leftPending > 0 ? [`${count(leftPending)} transactions left to the job it is a fork of`] : []),
+  ]
+  return parts.length === 0 ? undefined : parts.join(', ')
+}
+
 export const slotsText = ({ slots }: JobFacts): string =>
   `slots ${slots.total - slots.free} of ${slots.total} used`
 

@@ -1,6 +1,6 @@
 import type { JobFacts } from '#runtime/contract/rest'
 import { fields } from '#cli/table'
-import { checkpointText, recordsText, slotsText, stateText } from './facts-text.ts'
+import { checkpointText, recordsText, skippedText, slotsText, stateText } from './facts-text.ts'
 
 /** The live lines below the events of `weir run` on a terminal. Pure. */
 export function statusBlock(
@@ -14,6 +14,7 @@ export function statusBlock(
   return fields([
     ['state', stateText(shown, now)],
     ['records', recordsText(facts)],
+    ['skipped', skippedText(facts.skipped)],
     ['checkpoints', checkpointsText(facts, now)],
     ['task managers', `${taskManagers} of ${wanted.taskManagers}, ${slotsText(facts)}, restarts ${restarts}`],
   ]).split('\n')

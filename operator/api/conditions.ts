@@ -32,8 +32,11 @@ export const REASONS = {
     'More than one JobManager is asked for, and neither the spec nor the defaults of the operator ' +
     'name a Redis.',
   CredentialsMissing: 'The Secret that the defaults of the operator name does not exist.',
-  RestoreNotReady: 'The Savepoint to restore from does not exist or is not Ready.',
-  RestoreImpossible: 'The Savepoint to restore from does not fit the job.',
+  RestoreNotReady:
+    'The Savepoint to restore from does not exist or is not Ready, ' +
+    'or the job whose checkpoint it is has no leader to keep it.',
+  RestoreImpossible:
+    'What to restore from does not fit the job, or is a checkpoint that its job does not retain.',
   PodTemplateInvalid: 'The API server refused the pods that podTemplate leads to.',
   NameTaken: 'An object with a name that the operator needs exists and belongs to somebody else.',
   QuotaExceeded: 'A quota of the namespace or an admission policy refused an object.',
@@ -50,6 +53,8 @@ export const REASONS = {
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
+  OutputLeft: 'A fork has left prepared output to the job that it started from.',
+  CommitsSkipped: 'Output that was committed before is gone and was not committed again.',
   Recovered: 'The job came back after a failure.',
   NoLeader: 'No JobManager leads at the moment.',
   LeaderElected: 'A JobManager leads.',

@@ -69,10 +69,11 @@ export function urgencyOf(before: JobFacts | undefined, now: JobFacts): 'now' | 
 /** The part of the facts whose change matters at once, as text. */
 function significance(facts: JobFacts): string {
   const { version, run, leading, leader, epoch, attempt, state, message, error } = facts
-  const { restarts, parallelism, restoredFrom, checkpoint, operations, recoveries } = facts
+  const { restarts, parallelism, restoredFrom, checkpoint, operations, recoveries, skipped } = facts
   return JSON.stringify([
     [version, run, leading, leader, epoch, attempt, state, message, error?.message],
     [restarts, parallelism, restoredFrom],
+    [skipped.skippedCommits, skipped.leftPending],
     [checkpoint.consecutiveFailures, checkpoint.last === undefined],
     operations.map((o) => [o.triggerId, o.status]),
     [recoveries[0]?.at, recoveries[0]?.firstRecordMs],

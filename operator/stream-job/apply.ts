@@ -19,6 +19,7 @@ import type { JobRef } from '#operator/resources/run-context'
 import { problemOf } from './apply-problem.ts'
 import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
+import { pinSource } from './pin.ts'
 import type { Plan, Step, StepOf } from './plan.ts'
 
 export interface ApplyContext extends EnsureContext {
@@ -88,6 +89,8 @@ export class Applier {
     const { client, events } = this.#context
     const { namespace } = o.job
     switch (step.kind) {
+      case 'pinSource':
+        return pinSource(step, this.#context.clock)
       case 'ensureRun':
         return this.#runObjects.ensure(o, step.run, signal)
       case 'delete': {

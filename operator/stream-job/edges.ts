@@ -8,9 +8,32 @@ export interface Edge {
   readonly message: string
 }
 
-/** Between two statuses of a StreamJob: another reason of Ready, and recoveries. Pure. */
+/**
+ * Between two statuses of a StreamJob: another reason of Ready, recoveries, and output that a
+ * restore has left unpublished. Pure.
+ */
 export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
-  return [...readyEdge(before, after), ...recoveryEdge(before, after)]
+  return [...readyEdge(before, after), ...recoveryEdge(before, after), ...skippedEdges(before, after)]
+}
+
+function skippedEdges({ skipped: before }: StreamJobStatus, { skipped: after }: StreamJobStatus): Edge[] {
+  const { skippedCommits = 0, leftPending = 0 } = after ?? {}
+  const found: Edge[] = []
+  if (leftPending > (before?.leftPending ?? 0))
+    found.push({
+      type: 'Warning',
+      reason: 'OutputLeft',
+      message:
+        `${leftPending} prepared transactions were left to the job that this one is a fork of. ` +
+        'If that job never runs again, publish them by hand: the logs of the TaskManagers name them.',
+    })
+  if (skippedCommits > (before?.skippedCommits ?? 0))
+    found.push({
+      type: 'Warning',
+      reason: 'CommitsSkipped',
+      message: `${skippedCommits} transactions were committed before and their output is gone.`,
+    })
+  return found
 }
 
 function readyEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {

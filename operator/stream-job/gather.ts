@@ -11,6 +11,7 @@ import { desiredRun, type DesiredContext } from './desired.ts'
 import type { Observed, Workload } from './observed.ts'
 import { findPodProblem } from './pod-problems.ts'
 import { countTaskManagers, jobManagerPodsOf } from './pods.ts'
+import { restoreSourceOf } from './restore-source.ts'
 
 export interface GatherContext extends DesiredContext {
   readonly jobManagers: Pick<JobManagerWatcher, 'view'>
@@ -33,6 +34,8 @@ export async function gather(
   const pods = stores.pods.indexed(key)
   const deployment = stores.deployments.indexed(key).find((d) => isOwned(d, job))
   const replicaSets = stores.replicaSets.indexed(key).filter((r) => isOwned(r, job))
+  const desired = await desiredRun(context, { job, spec, status }, signal)
+  const restorePath = desired.kind === 'ready' ? desired.restore?.path : undefined
   const workloads = [...(deployment === undefined ? [] : [deployment]), ...replicaSets]
   return {
     object,
@@ -41,8 +44,9 @@ export async function gather(
     now: clock.now(),
     spec,
     status,
-    desired: await desiredRun(context, { job, spec, status }, signal),
+    desired,
     restoreHash: restoreHash(spec.restore),
+    restoreSource: restoreSourceOf(context, job, restorePath),
     facts: jobManagers.view(key),
     jobManager: deployment && workload(deployment),
     taskManagers: replicaSets.filter((r) => r.metadata.deletionTimestamp === undefined).map(workload),

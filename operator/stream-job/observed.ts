@@ -1,6 +1,7 @@
 import type { Reason } from '#operator/api/conditions'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { FactsView } from '#operator/job-managers/facts-view'
 import type { StreamJobObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
@@ -32,6 +33,17 @@ export interface RestoreTarget {
   readonly allowNonRestoredState: boolean
 }
 
+/**
+ * Another StreamJob of the namespace, one of whose checkpoints the restore block names. While it
+ * runs it retires its checkpoints, so its leader is asked to keep that one.
+ */
+export interface RestoreSource {
+  readonly name: string
+  readonly leader: JobManagerAddress | undefined
+  /** It runs and has no leader at this moment: one is expected soon. */
+  readonly isAwaited: boolean
+}
+
 /** A Deployment or ReplicaSet of the job. */
 export interface Workload {
   readonly name: string
@@ -60,6 +72,7 @@ export interface Observed {
   readonly desired: Desired
   /** Hash of the restore block, whether or not it can be resolved. */
   readonly restoreHash: string | undefined
+  readonly restoreSource: RestoreSource | undefined
   readonly facts: FactsView
   readonly jobManager: Workload | undefined
   readonly taskManagers: readonly Workload[]

@@ -1,12 +1,14 @@
 import type { Loose } from '#operator/api/compact'
 import type { Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
-import type { StopRequest } from '#runtime/contract/rest'
+import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
+import type { PinRequest, StopRequest } from '#runtime/contract/rest'
 import type { Blocker, Observed } from './observed.ts'
 
 /** One change to the world; apply.ts carries it out, and may carry it out again. */
 export type Step =
   | { readonly kind: 'writeStatus'; readonly status: Loose<Partial<StreamJobStatus>> }
+  | { readonly kind: 'pinSource'; readonly address: JobManagerAddress; readonly request: PinRequest }
   | { readonly kind: 'ensureRun'; readonly run: number }
   | {
       readonly kind: 'delete'

@@ -61,6 +61,7 @@ function fromFacts(
   facts: JobFacts,
   conditions: StreamJobStatus['conditions'],
 ): Loose<StreamJobStatus> {
+  const last = lastCheckpoint(o, facts, conditions)
   return {
     attempt: facts.attempt,
     runtimeVersion: facts.version,
@@ -68,7 +69,8 @@ function fromFacts(
     parallelism: facts.parallelism,
     leader: o.facts.leader?.pod,
     restarts: facts.restarts,
-    lastCheckpoint: lastCheckpoint(o, facts, conditions),
+    lastCheckpoint: last,
+    skipped: skipped(o, facts, last !== o.status.lastCheckpoint),
     recoveries: withEarlier(
       o.status.recoveries ?? [],
       facts.recoveries.map((r) => ({
@@ -83,6 +85,18 @@ function fromFacts(
       })),
     ),
   }
+}
+
+/** Counts of records grow all the time, so they wait for a checkpoint that is written anyway. */
+function skipped(o: Observed, facts: JobFacts, isRefreshed: boolean): StreamJobStatus['skipped'] {
+  const { lateDropped, badRecords, skippedCommits, leftPending } = facts.skipped
+  const written = o.status.skipped
+  const records =
+    written === undefined || isRefreshed
+      ? { lateDropped, badRecords }
+      : { lateDropped: written.lateDropped, badRecords: written.badRecords }
+  const counts = { ...records, skippedCommits, leftPending }
+  return Object.values(counts).every((n) => n === 0) ? undefined : counts
 }
 
 type Recovery = NonNullable<StreamJobStatus['recoveries']>[number]

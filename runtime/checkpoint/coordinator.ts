@@ -13,16 +13,22 @@
  */
 import type { Timer } from '#runtime/base/clock'
 import { invariant, messageOf, WeirError } from '#runtime/base/errors'
-import type { LogRecordOf, Manifest } from '#runtime/contract/checkpoint-records'
+import type { Manifest } from '#runtime/contract/checkpoint-records'
 import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
-import type { CheckpointDetails, CheckpointPhase, CheckpointsView } from '#runtime/contract/rest'
+import type {
+  CheckpointDetails,
+  CheckpointPhase,
+  CheckpointsView,
+  PinRequest,
+  PinView,
+} from '#runtime/contract/rest'
 import type { SubtaskAck, SubtaskDecline } from '#runtime/contract/rpc'
 import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
 import { subtaskKeys } from './checkpoint-assembly.ts'
 import { CheckpointFinalizer } from './checkpoint-finalizer.ts'
 import type { CheckpointInFlight, FinalizedCheckpoint } from './checkpoint-stages.ts'
 import { CheckpointEntry, CheckpointHistory, type CheckpointFailure } from './checkpoint-history.ts'
-import { CheckpointPins, type PinRequest } from './checkpoint-pins.ts'
+import { CheckpointPins } from './checkpoint-pins.ts'
 import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
 import type { CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
 import {
@@ -37,7 +43,7 @@ import {
 import { barrierOf, placeOf, type Flight } from './flight.ts'
 import { pathRefusal } from './savepoint-place.ts'
 
-export type { CheckpointRequest, CheckpointResult, PinRequest }
+export type { CheckpointRequest, CheckpointResult }
 
 export class CheckpointCoordinator {
   readonly #deps: CheckpointCoordinatorOptions
@@ -155,10 +161,10 @@ export class CheckpointCoordinator {
   }
 
   /**
-   * Keeps retained checkpoints from being retired, so that somebody else may read them.
+   * Keeps a retained checkpoint from being retired, so that a fork may start from it.
    * @throws {WeirError} as CheckpointPins.pin
    */
-  pin(request: PinRequest): Promise<LogRecordOf<'PIN'>> {
+  pin(request: PinRequest): Promise<PinView> {
     return this.#pins.pin(request)
   }
 

@@ -10,6 +10,8 @@ export interface ConnectorContext {
   readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
   /** Of the operator that the connector belongs to. */
   readonly uid: string
+  /** Its uids in earlier versions of the job: what it left under them is its own. */
+  readonly formerly: readonly string[]
   readonly subtask: number
   readonly parallelism: number
   /** `<epoch>.<n>` of this execution. */
@@ -37,8 +39,10 @@ export interface ConnectorCounters {
   committed: number
   /** Transactions that were not committed because their output was gone. */
   skippedCommits: number
+  /** Prepared transactions of the job that this one is a fork of: left to that job. */
+  leftPending: number
 }
 
 export function noCounts(): ConnectorCounters {
-  return { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0 }
+  return { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0, leftPending: 0 }
 }

@@ -53,9 +53,10 @@
  *
  * recover
  *   Removes what earlier attempts have left stored and nobody will ever commit. The writer lists
- *   what is stored under its names and asks `isDangling` for each transaction; what is not dangling
- *   it does not touch, whoever it belongs to. Dangling are the transactions of this sink of this
- *   job and of attempts before this one, except
+ *   what is stored under its names (`uid` and `formerly` of its context) and asks `isDangling` for
+ *   each transaction; what is not dangling it does not touch, whoever it belongs to. Dangling are
+ *   the transactions of this sink of this job, under whichever of its names, and of attempts before
+ *   this one, except
  *   - the restored ones: another subtask may be about to commit them;
  *   - those that a savepoint in the log holds: one of the same attempt with an id above `after`
  *     holds the transaction, because the first barrier after `after` prepared it. So a completed

@@ -11,6 +11,8 @@ import type {
   CheckpointsView,
   JobFacts,
   OperationView,
+  PinRequest,
+  PinView,
   SavepointRequest,
   StopRequest,
   Triggered,
@@ -74,6 +76,10 @@ export class JobManagerClient {
   }
   triggerSavepoint(body: SavepointRequest): Promise<Triggered> {
     return this.#call({ method: 'POST', path: '/jobs/current/savepoints', body })
+  }
+  /** Rejects with CKP_RESTORE when the job does not retain that checkpoint. */
+  pin(body: PinRequest): Promise<PinView> {
+    return this.#call({ method: 'POST', path: '/jobs/current/pins', body })
   }
   triggerStop(body: StopRequest): Promise<Triggered> {
     return this.#call({ method: 'POST', path: '/jobs/current/stop', body })

@@ -35,6 +35,22 @@ export const METRICS = {
     help: 'Records that left the vertex in the running attempt.',
     labels: ['vertex'],
   },
+  weir_vertex_late_dropped_total: {
+    help: 'Records that came after their window had closed, in the running attempt.',
+    labels: ['vertex'],
+  },
+  weir_vertex_bad_records_total: {
+    help: 'Records that the source could not read and left out, in the running attempt.',
+    labels: ['vertex'],
+  },
+  weir_vertex_skipped_commits_total: {
+    help: 'Transactions that were committed before and whose output is gone, in the running attempt.',
+    labels: ['vertex'],
+  },
+  weir_vertex_left_pending: {
+    help: 'Prepared transactions that a fork has left to the job that it started from.',
+    labels: ['vertex'],
+  },
   weir_vertex_busy_ratio: {
     help: 'Share of time that the busiest subtask works, 0 to 1.',
     labels: ['vertex'],

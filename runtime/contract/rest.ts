@@ -15,6 +15,8 @@
  * POST /jobs/:job/checkpoints            {triggerId?} -> {triggerId}
  * GET  /jobs/:job/checkpoints/:triggerId OperationView
  * POST /jobs/:job/savepoints             {triggerId?, path?} -> {triggerId}
+ * POST /jobs/:job/pins                   {path, by} -> {id, until}: keeps a checkpoint that another
+ *                                        job starts from, for a day
  * GET  /jobs/:job/savepoints             SavepointView[]
  * GET  /jobs/:job/savepoints/:triggerId  OperationView
  * POST /jobs/:job/stop                   {triggerId?, mode: 'checkpoint' | 'savepoint', path?,
@@ -28,6 +30,7 @@
  */
 import type { ErrorData } from '#runtime/base/errors'
 import type { FailureReason } from './failure-reasons.ts'
+import type { SkippedCounts } from './rpc.ts'
 
 export type JobState =
   | 'Created'
@@ -82,6 +85,8 @@ export interface JobFacts {
   readonly storagePath: string
   readonly restoredFrom: string | undefined
   readonly records: { readonly in: number; readonly out: number; readonly perSecond: number }
+  /** Of the running attempt, over all its subtasks. */
+  readonly skipped: SkippedCounts
   readonly checkpoint: {
     readonly phase: CheckpointPhase
     readonly inProgress: number | undefined
@@ -140,6 +145,20 @@ export interface OperationView {
 export interface SavepointRequest {
   readonly triggerId?: string
   readonly path?: string
+}
+
+/** Body of POST /jobs/:job/pins. */
+export interface PinRequest {
+  /** URL of a retained checkpoint of this job: its directory, or the manifest.json in it. */
+  readonly path: string
+  /** Who starts from it; a later pin by the same replaces this one. For people, and in the log. */
+  readonly by: string
+}
+
+export interface PinView {
+  readonly id: number
+  /** The leader's wall clock, ms since the epoch: until then the checkpoint is not retired. */
+  readonly until: number
 }
 
 /** Body of POST /jobs/:job/stop. A checkpoint lies in the job's storage, so it takes no path. */
@@ -215,16 +234,18 @@ export interface VertexView {
   readonly id: string
   readonly name: string
   readonly parallelism: number
-  readonly subtasks: readonly {
-    readonly subtask: number
-    readonly taskManager: string
-    readonly state: 'Deploying' | 'Running' | 'Finished'
-    readonly recordsIn: number
-    readonly recordsOut: number
-    readonly busyRatio: number
-    readonly backPressuredRatio: number
-    readonly watermark: number | null
-  }[]
+  readonly subtasks: readonly SubtaskView[]
+}
+
+export interface SubtaskView extends SkippedCounts {
+  readonly subtask: number
+  readonly taskManager: string
+  readonly state: 'Deploying' | 'Running' | 'Finished'
+  readonly recordsIn: number
+  readonly recordsOut: number
+  readonly busyRatio: number
+  readonly backPressuredRatio: number
+  readonly watermark: number | null
 }
 
 export interface TaskManagerView {

@@ -110,14 +110,24 @@ export interface SinkHistory {
   readonly savepoints: readonly LoggedSavepoint[]
 }
 
-export interface SubtaskMetrics extends SubtaskRef {
+/** What an attempt has not processed or published although it was there; all only grow. */
+export interface SkippedCounts {
+  /** Records that came after their window had closed, and that no side output takes. */
+  readonly lateDropped: number
+  /** Records that a source could not read and was told to leave out. */
+  readonly badRecords: number
+  /** Transactions that were committed before and whose output has been taken away. */
+  readonly skippedCommits: number
+  /** Prepared transactions of the job that this one is a fork of: left to that job. */
+  readonly leftPending: number
+}
+
+export interface SubtaskMetrics extends SubtaskRef, SkippedCounts {
   readonly recordsIn: number
   readonly recordsOut: number
   readonly busyMs: number
   readonly backPressuredMs: number
   readonly watermark: number
-  readonly lateDropped: number
-  readonly badRecords: number
 }
 
 /** How far a deployment has got; both only grow, and what does not grow for long is stuck. */

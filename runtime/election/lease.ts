@@ -26,7 +26,7 @@ export interface Election {
    */
   campaign(floor: number, onChange: (state: ElectionState) => void): void
   /**
-   * Releases the lease, so that a stand-by takes over at once. Idempotent; bounded by the lease's
+   * Releases the lease, so that a standby takes over at once. Idempotent; bounded by the lease's
    * time to live.
    */
   close(): Promise<void>

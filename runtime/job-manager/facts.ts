@@ -1,7 +1,13 @@
 import { VERSION } from '#runtime/contract/version'
-import type { CheckpointView, CheckpointsView, JobFacts, VertexView } from '#runtime/contract/rest'
+import type {
+  CheckpointView,
+  CheckpointsView,
+  JobFacts,
+  SubtaskView,
+  VertexView,
+} from '#runtime/contract/rest'
 import type { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
-import { subtaskKey, type SubtaskMetrics } from '#runtime/contract/rpc'
+import { type SkippedCounts, subtaskKey, type SubtaskMetrics } from '#runtime/contract/rpc'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { JobMaster, JobView } from './job-master.ts'
 import { slotsWanted } from './scheduler.ts'
@@ -42,7 +48,7 @@ export function gatherFacts(sources: FactSources): JobFacts {
     planHash: plan?.hash,
     guarantee: plan?.guarantee,
     storagePath,
-    records: sources.rates.update(plan, metricsOf(registry)),
+    ...sources.rates.update(plan, metricsOf(registry)),
   }
 }
 
@@ -140,8 +146,6 @@ export function checkpointsView(coordinator: CheckpointCoordinator | undefined):
   }
 }
 
-type SubtaskView = VertexView['subtasks'][number]
-
 export function vertexViews(
   plan: ExecutionPlan | undefined,
   master: JobMaster | undefined,
@@ -172,7 +176,14 @@ function subtaskCounts(
   m: SubtaskMetrics | undefined,
 ): Omit<SubtaskView, 'subtask' | 'taskManager' | 'state'> {
   if (m === undefined)
-    return { recordsIn: 0, recordsOut: 0, busyRatio: 0, backPressuredRatio: 0, watermark: null }
+    return {
+      recordsIn: 0,
+      recordsOut: 0,
+      busyRatio: 0,
+      backPressuredRatio: 0,
+      watermark: null,
+      ...NOTHING_SKIPPED,
+    }
   const { recordsIn, recordsOut, busyMs, backPressuredMs } = m
   const watermark = Number.isFinite(m.watermark) ? m.watermark : null
   return {
@@ -181,8 +192,18 @@ function subtaskCounts(
     busyRatio: ratio(busyMs),
     backPressuredRatio: ratio(backPressuredMs),
     watermark,
+    ...skippedBy([m]),
   }
 }
+
+const NOTHING_SKIPPED: SkippedCounts = { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 }
+
+const skippedBy = (metrics: readonly SubtaskMetrics[]): SkippedCounts => ({
+  lateDropped: sum(metrics, (m) => m.lateDropped),
+  badRecords: sum(metrics, (m) => m.badRecords),
+  skippedCommits: sum(metrics, (m) => m.skippedCommits),
+  leftPending: sum(metrics, (m) => m.leftPending),
+})
 
 /** Kinds of plan operators by which records are counted (graph/logical-graph.ts). */
 const SOURCE_KIND = 'read'
@@ -193,12 +214,13 @@ const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
 /**
- * Records that entered and left the running attempt, and how many enter a second, smoothed over a
- * few reports. What an attempt did stays until the next one reports.
+ * Records that entered and left the running attempt, how many enter a second, smoothed over a few
+ * reports, and what was skipped. What an attempt did stays until the next one reports.
  */
 export class RecordRates {
   readonly #monotonic: () => number
   #totals = { in: 0, out: 0 }
+  #skipped = NOTHING_SKIPPED
   #sampled = { in: 0, at: 0 }
   #perSecond = 0
 
@@ -207,7 +229,10 @@ export class RecordRates {
     this.#sampled.at = monotonic()
   }
 
-  update(plan: ExecutionPlan | undefined, metrics: readonly SubtaskMetrics[]): JobFacts['records'] {
+  update(
+    plan: ExecutionPlan | undefined,
+    metrics: readonly SubtaskMetrics[],
+  ): Pick<JobFacts, 'records' | 'skipped'> {
     if (plan !== undefined && metrics.length > 0) {
       const having = (kind: string) =>
         new Set(plan.vertices.filter((v) => v.operators.some((o) => o.kind === kind)).map((v) => v.id))
@@ -216,9 +241,11 @@ export class RecordRates {
         in: sum(metrics, (m) => (sources.has(m.vertex) ? m.recordsIn : 0)),
         out: sum(metrics, (m) => (sinks.has(m.vertex) ? m.recordsIn : 0)),
       }
+      this.#skipped = skippedBy(metrics)
     }
     this.#sample()
-    return { ...this.#totals, perSecond: Math.round(this.#perSecond) }
+    const records = { ...this.#totals, perSecond: Math.round(this.#perSecond) }
+    return { records, skipped: this.#skipped }
   }
 
   #sample(): void {

@@ -1,5 +1,5 @@
 import { Gauge, Registry } from 'prom-client'
-import type { JobFacts, VertexView } from '#runtime/contract/rest'
+import type { JobFacts, SubtaskView, VertexView } from '#runtime/contract/rest'
 import { METRICS, type MetricName } from '#runtime/contract/metric-names'
 
 /**
@@ -54,26 +54,34 @@ export class JobMetrics {
           recovery.firstRecordMs) /
           1000,
       )
-    for (const { id, subtasks } of vertices) {
-      const total = (of: (s: VertexView['subtasks'][number]) => number) =>
-        subtasks.reduce((sum, s) => sum + of(s), 0)
-      this.#gauges.weir_vertex_records_in_total.set(
-        { vertex: id },
-        total((s) => s.recordsIn),
-      )
-      this.#gauges.weir_vertex_records_out_total.set(
-        { vertex: id },
-        total((s) => s.recordsOut),
-      )
-      this.#gauges.weir_vertex_busy_ratio.set(
-        { vertex: id },
-        Math.max(0, ...subtasks.map((s) => s.busyRatio)),
-      )
-      this.#gauges.weir_vertex_back_pressured_ratio.set(
-        { vertex: id },
-        Math.max(0, ...subtasks.map((s) => s.backPressuredRatio)),
-      )
-    }
+    for (const vertex of vertices) this.#setVertex(vertex)
     return this.#registry.metrics()
   }
+
+  #setVertex({ id, subtasks }: VertexView): void {
+    for (const [name, valueOf] of OF_VERTEX) this.#gauges[name].set({ vertex: id }, valueOf(subtasks))
+  }
 }
+
+type CountName = Exclude<keyof SubtaskView, 'subtask' | 'taskManager' | 'state' | 'watermark'>
+type ValueOf = (subtasks: readonly SubtaskView[]) => number
+
+const total =
+  (name: CountName): ValueOf =>
+  (subtasks) =>
+    subtasks.reduce((sum, subtask) => sum + subtask[name], 0)
+const most =
+  (name: CountName): ValueOf =>
+  (subtasks) =>
+    Math.max(0, ...subtasks.map((subtask) => subtask[name]))
+
+const OF_VERTEX: readonly (readonly [MetricName, ValueOf])[] = [
+  ['weir_vertex_records_in_total', total('recordsIn')],
+  ['weir_vertex_records_out_total', total('recordsOut')],
+  ['weir_vertex_late_dropped_total', total('lateDropped')],
+  ['weir_vertex_bad_records_total', total('badRecords')],
+  ['weir_vertex_skipped_commits_total', total('skippedCommits')],
+  ['weir_vertex_left_pending', total('leftPending')],
+  ['weir_vertex_busy_ratio', most('busyRatio')],
+  ['weir_vertex_back_pressured_ratio', most('backPressuredRatio')],
+]

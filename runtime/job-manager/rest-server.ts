@@ -54,6 +54,8 @@ const stopBody = triggerBody.extend({
   drain: z.boolean().default(false),
 })
 
+const pinBody = z.strictObject({ path: z.string().min(1), by: z.string().min(1).max(500) })
+
 export class RestServer {
   readonly #options: RestServerOptions
   readonly #timing: RestTiming
@@ -159,6 +161,7 @@ export class RestServer {
       const { triggerId = randomUUID(), path } = parse(triggerBody, body)
       return { triggerId: this.#leader().savepoint(triggerId, path).triggerId }
     })
+    app.post('/jobs/:job/pins', async ({ body }) => this.#leader().coordinator.pin(parse(pinBody, body)))
     app.post('/jobs/:job/stop', async ({ body }) => {
       const { triggerId = randomUUID(), mode, path, drain } = parse(stopBody, body)
       if (mode === 'checkpoint' && path !== undefined)
@@ -246,7 +249,7 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
 }
 
 /** Status of errors that are the caller's; all others are 500. */
-const STATUS: Partial<Record<ErrorCode, number>> = { CFG_INVALID: 400, NET_REFUSED: 421 }
+const STATUS: Partial<Record<ErrorCode, number>> = { CFG_INVALID: 400, CKP_RESTORE: 409, NET_REFUSED: 421 }
 
 function answerTo(error: unknown): { status: number; code: ErrorCode; message: string } {
   const message = messageOf(error)

@@ -40,6 +40,8 @@ const subtaskMetrics = subtaskRef.extend({
   watermark: anyNumber,
   lateDropped: anyNumber,
   badRecords: anyNumber,
+  skippedCommits: anyNumber,
+  leftPending: anyNumber,
 })
 
 const report: z.ZodType<ExecutionReport> = z.object({

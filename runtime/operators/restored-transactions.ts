@@ -15,7 +15,7 @@ export interface PendingTransaction<C> {
 
 type Place = Pick<
   OperatorContext,
-  'job' | 'uid' | 'subtask' | 'parallelism' | 'attempt' | 'lineage' | 'sinks'
+  'job' | 'uid' | 'formerly' | 'subtask' | 'parallelism' | 'attempt' | 'lineage' | 'sinks'
 >
 
 /** The restored transactions that this subtask has to commit, oldest first within a subtask. */
@@ -29,15 +29,24 @@ export function transactionsToCommit<C>(
     .filter((_, i) => i % parallelism === subtask)
 }
 
+/** This subtask's share of the transactions that belong to the job that this one is a fork of. */
+export function transactionsToLeave<C>(
+  restored: readonly PendingTransaction<C>[],
+  { lineage, subtask, parallelism }: Place,
+): PendingTransaction<C>[] {
+  return lineage === 'fork' ? restored.filter((_, i) => i % parallelism === subtask) : []
+}
+
 /** Tells which transactions nobody will ever commit. */
 export function danglingTransactions(
   restored: readonly PendingTransaction<unknown>[],
-  { job, uid, attempt, sinks }: Place,
+  { job, uid, formerly, attempt, sinks }: Place,
 ): (transaction: TransactionId) => boolean {
+  const names = new Set([uid, ...formerly])
   const kept = new Set(restored.map(({ transaction }) => keyOf(transaction)))
   return (transaction) =>
     transaction.job === job.uid &&
-    transaction.sink === uid &&
+    names.has(transaction.sink) &&
     isBefore(transaction.attempt, attempt) &&
     !kept.has(keyOf(transaction)) &&
     !sinks.savepoints.some((s) => s.attempt === transaction.attempt && s.id > transaction.after)

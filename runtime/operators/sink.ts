@@ -5,6 +5,7 @@ import type { CommitPermit } from '#runtime/contract/rpc'
 import {
   danglingTransactions,
   transactionsToCommit,
+  transactionsToLeave,
   type PendingTransaction,
 } from './restored-transactions.ts'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
@@ -48,6 +49,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     const { restored } = context.listState<PendingTransaction<C>>('pending', 'union', (id) =>
       this.#prepare(id),
     )
+    this.#leave(transactionsToLeave(restored, context))
     await this.#commitRestored(transactionsToCommit(restored, context))
     if (context.subtask === 0) {
       const isDangling = danglingTransactions(restored, context)
@@ -152,6 +154,18 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     const outcome = await this.#writer.commit(committable)
     if (outcome === 'committed') this.#context.counters.committed++
     return outcome
+  }
+
+  /** Only the job that prepared it publishes this output; the user may know that it is dead. */
+  #leave(left: readonly PendingTransaction<C>[]): void {
+    if (left.length === 0) return
+    const { counters, logger } = this.#context
+    counters.leftPending += left.length
+    const shown = left.slice(0, 10).map(({ transaction, committable }) => ({ transaction, committable }))
+    logger.warn(
+      { count: left.length, transactions: shown },
+      'output that another job prepared is left to it: when that job never runs again, publish it by hand',
+    )
   }
 
   #warn(skipped: readonly PendingTransaction<C>[]): void {

@@ -45,6 +45,7 @@ export interface ListStateHook {
 /** One operator of the chain with what it registered while opening. */
 export interface ChainedOperator {
   readonly uid: string
+  readonly formerly: readonly string[]
   readonly operator: StreamOperator
   readonly lists: ListStateHook[]
   /** Undefined until the operator asks for it. */
@@ -74,6 +75,7 @@ export class OperatorChain {
     this.#outputsOf = outputsOf
     this.operators = vertex.operators.map((o, i) => ({
       uid: o.uid,
+      formerly: o.formerly,
       operator: present(create[i], `the code of ${o.uid}`)(),
       lists: [],
       keyed: undefined,
@@ -120,11 +122,12 @@ export class OperatorChain {
   }
 
   #context(chained: ChainedOperator, out: Receiver, environment: ChainEnvironment): OperatorContext {
-    const { uid } = chained
+    const { uid, formerly } = chained
     const { subtask, parallelism, maxParallelism, restore } = environment
     return {
       job: environment.job,
       uid,
+      formerly,
       subtask,
       parallelism,
       attempt: environment.attempt,

@@ -1,4 +1,5 @@
-import type { CommitPermit, Barrier, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
+import { noCounts } from '#runtime/connectors/connector-context'
+import type { Barrier, CommitPermit, SkippedCounts, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
 import { userCodeError } from '#runtime/operators/user-code'
@@ -124,12 +125,6 @@ export class Task {
 
   /** Counters since the last call for the times, since the start for records. */
   metrics(): SubtaskMetrics {
-    let lateDropped = 0
-    let badRecords = 0
-    for (const { counters } of this.chain.operators) {
-      lateDropped += counters.lateDropped
-      badRecords += counters.badRecords
-    }
     const { emitted } = this.chain.head
     let sent = 0
     for (const output of this.#outputs) sent += output.sent
@@ -140,12 +135,23 @@ export class Task {
       busyMs: this.#busyMs,
       backPressuredMs: this.#backPressuredMs,
       watermark: this.#watermark,
-      lateDropped,
-      badRecords,
+      ...this.#skipped(),
     }
     this.#busyMs = 0
     this.#backPressuredMs = 0
     return metrics
+  }
+
+  #skipped(): SkippedCounts {
+    const total = noCounts()
+    for (const { counters } of this.chain.operators) {
+      total.lateDropped += counters.lateDropped
+      total.badRecords += counters.badRecords
+      total.skippedCommits += counters.skippedCommits
+      total.leftPending += counters.leftPending
+    }
+    const { committed: _, ...skipped } = total
+    return skipped
   }
 
   #step(): StepResult {

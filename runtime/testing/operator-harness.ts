@@ -22,6 +22,8 @@ export interface HarnessOptions<I, O> {
   readonly maxParallelism?: number
   readonly attempt?: string
   readonly jobUid?: string
+  /** Earlier uids of the operator. */
+  readonly formerly?: readonly string[]
   /** Default: a clock that stands still. */
   readonly clock?: Clock
   /** Default: the machine's disk, no buckets. */
@@ -199,6 +201,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
     return {
       job: { namespace: 'default', name: 'job', uid: jobUid },
       uid,
+      formerly: this.#options.formerly ?? [],
       subtask,
       parallelism,
       attempt,

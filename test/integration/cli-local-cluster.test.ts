@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readJobLog } from '#cli/local/job-log'
 import { LocalCluster } from '#cli/local/local-cluster'
 import type { LocalJob } from '#cli/local/local-job'
 import type { JobFacts } from '#runtime/contract/rest'
@@ -25,6 +26,9 @@ const job = (): LocalJob => ({
   checkpoint: { intervalMs: 200, minPauseMs: 10 },
   restart: { delayMs: 100 },
 })
+/** Its sink prepares a transaction in each subtask at every checkpoint. */
+const writing = (out: string): string =>
+  MODULE.replaceAll('blackhole()', `files.jsonl(${JSON.stringify(out)})`).replace('blackhole', 'files')
 const checkpointAfter =
   (id: number) =>
   ({ state, checkpoint }: JobFacts): boolean =>
@@ -76,6 +80,35 @@ test('a power cut loses nothing that was checkpointed', async () => {
   const resumed = await cluster.waitFor('running again', (f) => f.state === 'Running', LIMIT_MS)
   const restored = Number(/chk\/(\d+)-/.exec(resumed.restoredFrom ?? '')?.[1])
   expect(restored).toBeGreaterThanOrEqual(facts.checkpoint.last?.id ?? 0)
+})
+
+test('a fork has its checkpoint kept, says what it leaves, and is refused one that is gone', async () => {
+  writeFileSync(join(dir.path, 'job.ts'), writing(join(dir.path, 'out')))
+  cluster = await LocalCluster.start({ job: job(), stateDir: join(dir.path, 'state') })
+  const facts = await cluster.waitFor('checkpoints', checkpointAfter(3), LIMIT_MS)
+  const path = (name: string) => `${facts.storagePath}/chk/${name}`
+  const copyOf = (from: string) => ({
+    job: { ...job(), name: 'copy', restore: { path: from, allowNonRestoredState: false } },
+    stateDir: join(dir.path, 'copy'),
+  })
+  await expect(LocalCluster.start(copyOf(path('1-1')))).rejects.toMatchObject({
+    code: 'CKP_RESTORE',
+    message: expect.stringContaining('does not retain that checkpoint. It retains '),
+  })
+
+  const last = facts.checkpoint.last?.path as string
+  const copy = await LocalCluster.start(copyOf(last))
+  try {
+    const restored = await copy.waitFor('running', (f) => f.state === 'Running', LIMIT_MS)
+    expect(restored.restoredFrom).toBe(last)
+    await copy.waitFor('what is left', (f) => f.skipped.leftPending === 2, LIMIT_MS)
+    await cluster.waitFor('three more', checkpointAfter((facts.checkpoint.last?.id ?? 0) + 3), LIMIT_MS)
+    const log = await readJobLog(cluster.run.state, cluster.run.record)
+    expect(log?.pins.map((p) => p.by)).toEqual([`default/copy/${copy.run.record.uid}`])
+    expect(log?.retained.map((c) => c.id)).toContain(facts.checkpoint.last?.id)
+  } finally {
+    await copy.kill()
+  }
 })
 
 test('a JobManager that cannot start ends the start with what it said', async () => {

@@ -244,6 +244,22 @@ describe('files.jsonl() to local files', () => {
     expect(await visible(dir.path)).toHaveLength(4)
   })
 
+  test('a sink that has another name now removes what it left dangling under the old one', async () => {
+    await using dir = await tempDir('files')
+    const first = await open(dir.path)
+    const other = await open(dir.path, [], { uid: 'other-sink' })
+    for (const sink of [first, other]) {
+      sink.send(1)
+      await sink.snapshot(1)
+    }
+    expect(await hidden(dir.path)).toHaveLength(2)
+    await using renamed = await open(dir.path, [], { uid: 'lake', formerly: ['out'], attempt: '1.2' })
+    expect(await hidden(dir.path)).toHaveLength(1)
+    await other.complete(1)
+    expect(await visible(dir.path)).toEqual([1])
+    expect(renamed.failures).toEqual([])
+  })
+
   test('a zombie of an older attempt removes nothing of a newer one', async () => {
     await using dir = await tempDir('files')
     await using newer = await open(dir.path, [], { attempt: '2.1' })

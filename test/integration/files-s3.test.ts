@@ -195,6 +195,18 @@ describe('files.jsonl() to S3', () => {
     expect([...second.failures, ...third.failures]).toEqual([])
   })
 
+  test('a sink that has another name now removes what it left dangling under the old one', async () => {
+    const name = await bucket()
+    const path = `s3://${name}/out/`
+    const first = await write(path)
+    first.send(1)
+    await first.snapshot(1)
+    for (const record of large) first.send(record)
+    await eventually(async () => (await uploadsOf(name)) === 1, { limitMs: 10_000, what: 'an upload' })
+    await using renamed = await write(path, [], { uid: 'lake', formerly: ['out'], attempt: '1.2' })
+    expect([(await stagedIn(name)).length, await uploadsOf(name), renamed.failures]).toEqual([0, 0, []])
+  })
+
   test('committed output that readers have taken away does not come back, and fails nothing', async () => {
     const name = await bucket()
     const path = `s3://${name}/out/`

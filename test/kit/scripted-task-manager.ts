@@ -1,6 +1,12 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { ErrorData } from '#runtime/base/errors'
-import type { DeployProgress, ExecutionReport, FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
+import type {
+  SubtaskMetrics,
+  DeployProgress,
+  ExecutionReport,
+  FromJobManager,
+  FromTaskManager,
+} from '#runtime/contract/rpc'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
 import { decodeFromJobManager, sendMessage } from '#runtime/net/messages'
 import type { Connection, Transport } from '#runtime/net/transport'
@@ -30,6 +36,8 @@ export class ScriptedTaskManager {
   readonly received: FromJobManager[] = []
   execution: ExecutionReport | undefined
   progress: DeployProgress | undefined
+  /** What the next heartbeats say of its tasks. */
+  subtasks: readonly SubtaskMetrics[] = []
   readonly #options: ScriptedTaskManagerOptions
   readonly #connections = new Map<string, Connection>()
   #owner: Connection | undefined
@@ -145,7 +153,7 @@ export class ScriptedTaskManager {
     const { attempt, state } = this.execution ?? {}
     const progress = state === 'Deploying' ? this.progress : undefined
     if (this.does.heartbeat)
-      this.broadcast({ type: 'heartbeat', freeSlots: 0, attempt, progress, subtasks: [] })
+      this.broadcast({ type: 'heartbeat', freeSlots: 0, attempt, progress, subtasks: this.subtasks })
   }
 
   #handle(from: Connection, message: FromJobManager): void {

@@ -52,6 +52,24 @@ export const streamJobStatus = z.object({
   parallelism: z.int().min(0).optional().describe('Parallelism in use.'),
   leader: z.string().max(253).optional().describe('Pod of the leading JobManager.'),
   restarts: z.int().min(0).optional().describe('Restarts of the current run.'),
+  skipped: z
+    .object({
+      lateDropped: z.int().min(0).describe('Records that came after their window had closed.'),
+      badRecords: z.int().min(0).describe('Records that a source could not read and left out.'),
+      skippedCommits: z
+        .int()
+        .min(0)
+        .describe('Transactions that were committed before and whose output is gone.'),
+      leftPending: z
+        .int()
+        .min(0)
+        .describe('Prepared transactions that were left to the job that this one is a fork of.'),
+    })
+    .optional()
+    .describe(
+      'What the current attempt has not processed or published. Absent: nothing. ' +
+        'Counts of records are refreshed with lastCheckpoint.',
+    ),
   lastCheckpoint: z
     .object({
       id: z.int().min(0).describe('Number of the checkpoint.'),

@@ -1,8 +1,8 @@
 import type { Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { names } from '#operator/resources/names'
-import type { Desired, Observed } from '../observed.ts'
-import type { Policy, Step } from '../plan.ts'
+import type { Blocker, Desired, Observed, RestoreSource } from '../observed.ts'
+import type { Plan, Policy, Step } from '../plan.ts'
 import { activeRun, runNumber, wantsNewRun } from '../run-state.ts'
 import { deleteOtherTaskManagers } from './keep-run.ts'
 import { releaseSteps } from './release-run.ts'
@@ -14,20 +14,16 @@ const LOOK_AGAIN_MS = 5000
 export const beginRun: Policy = (o) => {
   if (activeRun(o) !== undefined || !wantsNewRun(o)) return undefined
   const { desired, status } = o
-  if (desired.kind === 'blocked')
-    return {
-      policy: 'beginRun',
-      message: desired.blocker.message,
-      steps: releaseSteps(o),
-      blocker: desired.blocker,
-      requeueAfterMs: BLOCKED_RETRY_MS,
-    }
+  if (desired.kind === 'blocked') return blockedBy(desired.blocker, o)
+  const source = appliedRestore(o, desired) === undefined ? undefined : o.restoreSource
+  if (source?.isAwaited === true) return blockedBy(awaitingLeader(source), o)
   const number = runNumber(o) + 1
   return {
     policy: 'beginRun',
     message:
       status.run === undefined ? 'the job has never run' : `run ${number - 1} is ${status.run.outcome}`,
     steps: [
+      ...pinSteps(o, desired, source),
       { kind: 'writeStatus', status: statusOfRun(o, desired) },
       ...deleteOtherTaskManagers(o, number),
       { kind: 'ensureRun', run: number },
@@ -36,6 +32,28 @@ export const beginRun: Policy = (o) => {
     ],
     requeueAfterMs: LOOK_AGAIN_MS,
   }
+}
+
+const blockedBy = (blocker: Blocker, o: Observed): Plan => ({
+  policy: 'beginRun',
+  message: blocker.message,
+  steps: releaseSteps(o),
+  blocker,
+  requeueAfterMs: BLOCKED_RETRY_MS,
+})
+
+const awaitingLeader = ({ name }: RestoreSource): Blocker => ({
+  reason: 'RestoreNotReady',
+  message: `Waiting for a leader of StreamJob ${name}, which is asked to keep the checkpoint to start from.`,
+  needsUser: false,
+})
+
+/** Before anything of the run is made: where the checkpoint is gone already, no run begins. */
+function pinSteps({ job }: Observed, { restore }: Ready, source: RestoreSource | undefined): Step[] {
+  const { namespace, name, uid } = job
+  const [address, path] = [source?.leader, restore?.path]
+  if (address === undefined || path === undefined) return []
+  return [{ kind: 'pinSource', address, request: { path, by: `${namespace}/${name}/${uid}` } }]
 }
 
 type Ready = Extract<Desired, { kind: 'ready' }>

@@ -1,7 +1,7 @@
 import { assertNever, invariant, WeirError } from '#runtime/base/errors'
 import type { CommitOutcome, SinkContext, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import { commitLocal } from './local-commit.ts'
-import type { FileCommittable, Output, OutputFile } from './output.ts'
+import type { FileCommittable, OutputFile, Outputs } from './output.ts'
 import { commitStaged } from './s3-commit.ts'
 
 /** Text handed to the file at once. */
@@ -20,7 +20,7 @@ interface OpenFile {
  * write that fails for good fails the task.
  */
 export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
-  readonly #output: Output
+  readonly #outputs: Outputs
   readonly #context: SinkContext
   /** Aborted at the end: nobody waits for writes any more. */
   readonly #closing: AbortController
@@ -29,14 +29,15 @@ export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
   #open: OpenFile | undefined
   #pendingBytes = 0
 
-  constructor(output: Output, context: SinkContext, closing: AbortController) {
-    this.#output = output
+  constructor(outputs: Outputs, context: SinkContext, closing: AbortController) {
+    this.#outputs = outputs
     this.#context = context
     this.#closing = closing
   }
 
-  recover(isDangling: (transaction: TransactionId) => boolean): Promise<void> {
-    return this.#output.recover(isDangling)
+  async recover(isDangling: (transaction: TransactionId) => boolean): Promise<void> {
+    const { own, former } = this.#outputs
+    for (const output of [own, ...former]) await output.recover(isDangling)
   }
 
   begin(transaction: TransactionId): void {
@@ -122,6 +123,6 @@ export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
 
   #begun(): OpenFile {
     invariant(this.#transaction !== undefined, 'a sink writes before its first transaction has begun')
-    return { file: this.#output.begin(this.#transaction), written: Promise.resolve() }
+    return { file: this.#outputs.own.begin(this.#transaction), written: Promise.resolve() }
   }
 }

@@ -6,7 +6,7 @@ import { parseFilePattern } from './file-pattern.ts'
 import type { FileSplit } from './file-tree.ts'
 import { JsonlWriter } from './jsonl-writer.ts'
 import { LocalOutput } from './local-output.ts'
-import { OutputNames, type FileCommittable, type Output } from './output.ts'
+import { OutputNames, type FileCommittable, type Output, type Outputs } from './output.ts'
 import { S3Output } from './s3-output.ts'
 import { lineSource, type ReadFilesOptions } from './source.ts'
 
@@ -27,12 +27,12 @@ export function jsonl<T>(path: string, options: JsonlOptions = {}): Jsonl<T> {
     guarantee: 'exactly-once',
     createWriter: (context) => {
       const closing = new AbortController()
-      return new JsonlWriter<T>(openOutput(path, context, closing.signal), context, closing)
+      return new JsonlWriter<T>(openOutputs(path, context, closing.signal), context, closing)
     },
   }
 }
 
-function openOutput(path: string, context: SinkContext, signal: AbortSignal): Output {
+function openOutputs(path: string, context: SinkContext, signal: AbortSignal): Outputs {
   const { bucket: name, base, isGlob } = parseFilePattern('files.jsonl', path)
   if (isGlob)
     throw new WeirError(
@@ -40,9 +40,13 @@ function openOutput(path: string, context: SinkContext, signal: AbortSignal): Ou
       `files.jsonl: cannot write to the glob ${path}. ` +
         'Expected a directory such as "out/" or "s3://bucket/out/".',
     )
-  const { access, clock, job, uid } = context
-  const names = new OutputNames(job.uid, uid)
-  if (name === undefined) return new LocalOutput(join(base), names, access.disk)
+  const { access, clock, job, uid, formerly } = context
+  const bucket = name === undefined ? undefined : access.bucket(name)
   const prefix = base === '' ? '' : `${base}/`
-  return new S3Output({ name, prefix, bucket: access.bucket(name), clock, signal }, names)
+  const outputOf = (sink: string): Output => {
+    const names = new OutputNames(job.uid, sink)
+    if (name === undefined || bucket === undefined) return new LocalOutput(join(base), names, access.disk)
+    return new S3Output({ name, prefix, bucket, clock, signal }, names)
+  }
+  return { own: outputOf(uid), former: formerly.map(outputOf) }
 }

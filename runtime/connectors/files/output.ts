@@ -36,6 +36,13 @@ export interface Output {
   recover(isDangling: (transaction: TransactionId) => boolean): Promise<void>
 }
 
+/** Where one sink writes, under its own name and under those that it had before. */
+export interface Outputs {
+  readonly own: Output
+  /** Only for what was left there: nothing is written under these names any more. */
+  readonly former: readonly Output[]
+}
+
 /** Calls are made one after the other. */
 export interface OutputFile {
   append(bytes: Buffer): Promise<void>

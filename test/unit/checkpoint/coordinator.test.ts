@@ -35,7 +35,7 @@ async function setup(
   const objects = restart?.objects ?? new MemoryObjects(() => clock.now())
   const elsewhere = new MemoryObjects()
   const hooks: MemoryHooks = {}
-  const store = new MemoryStore({ objects, hooks, url: 'memory://job' })
+  const store = new MemoryStore({ objects, hooks, url: 'file:///job' })
   const { log, term } = await leadLog(store, { clock })
   const seen = {
     triggers: [] as Barrier[],
@@ -216,7 +216,7 @@ describe('CheckpointCoordinator', () => {
       { id: 5, base: 4, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
       { id: 6, base: 5, manifest, sha256, deltaBytes: 0, sizeBytes: 24 },
     ])
-    expect(coordinator.details(6)).toMatchObject({ external_path: 'memory://job/chk/1-1', delta_size: 0 })
+    expect(coordinator.details(6)).toMatchObject({ external_path: 'file:///job/chk/1-1', delta_size: 0 })
     await clock.runFor(60)
     expect(written()).toEqual(before)
     await clock.runFor(940)
@@ -421,7 +421,7 @@ describe('CheckpointCoordinator', () => {
     expect(result).toMatchObject({
       id: 2,
       type: 'savepoint',
-      path: 'memory://job/savepoints/2-1',
+      path: 'file:///job/savepoints/2-1',
       maxParallelism: 128,
     })
     expect(seen.completes).toEqual([1])
@@ -449,7 +449,7 @@ describe('CheckpointCoordinator', () => {
   })
 
   describe.each([
-    ['inside the job storage', 'savepoints/mine', 'memory://job/savepoints/mine'],
+    ['inside the job storage', 'savepoints/mine', 'file:///job/savepoints/mine'],
     ['elsewhere', 's3://backups/mine', 's3://backups/mine'],
   ])('a savepoint %s', (_, path, url) => {
     const request = (triggerId: string) => ({ triggerId, kind: 'savepoint' as const, path })
@@ -543,7 +543,7 @@ describe('CheckpointCoordinator', () => {
       directory: 'savepoints/before-upgrade',
     })
     await ackAll(seen.triggers[0]!)
-    expect(await asked).toMatchObject({ id: 1, path: 'memory://job/savepoints/before-upgrade' })
+    expect(await asked).toMatchObject({ id: 1, path: 'file:///job/savepoints/before-upgrade' })
     expect(seen.completes).toEqual([1])
     expect(term.state.savepoints).toMatchObject([
       { id: 1, end: 'Suspended', manifest: 'savepoints/before-upgrade/manifest.json' },
@@ -663,71 +663,79 @@ describe('CheckpointCoordinator', () => {
   })
 
   describe('a pin', () => {
-    const HOUR = 3_600_000
-    async function completed(checkpoints: number) {
-      const it = await setup({ retain: 2 })
+    async function completed(checkpoints: number, intervalMs = 1000) {
+      const it = await setup({ retain: 2, intervalMs })
       await it.deploy(1)
       const complete = async (times = 1) => {
         for (let i = 0; i < times; i++) {
-          await it.clock.runFor(1000)
+          await it.clock.runFor(intervalMs)
           await it.ackAll(it.seen.triggers.at(-1)!)
         }
       }
       await complete(checkpoints)
-      const pin = (ids: number[], by = 'fork', forMs = HOUR) =>
-        it.coordinator.pin({ ids, by, untilMs: it.clock.now() + forMs })
+      const pin = (id: number, by = 'fork') => it.coordinator.pin({ path: `${it.store.url}/chk/${id}-1`, by })
       const retained = () => it.term.state.retained.map((c) => c.id)
       return { ...it, complete, pin, retained }
     }
 
     test('keeps a checkpoint with its files until it runs out; the next one then retires it', async () => {
-      const { complete, pin, retained, objects, clock } = await completed(2)
-      expect(await pin([1], 'fork', 10_000)).toMatchObject({ kind: 'PIN', ids: [1], by: 'fork' })
+      const HOUR_MS = 3_600_000
+      const { complete, pin, retained, objects, clock } = await completed(2, 5 * HOUR_MS)
+      const { id, until } = await pin(1)
+      expect([id, until - clock.now()]).toEqual([1, 24 * HOUR_MS])
       await complete(4)
       expect(retained()).toEqual([1, 5, 6])
       expect(objects.list('chk/1-1/')).toHaveLength(4)
-      await complete(7)
+      await complete(1)
       await clock.runFor(60)
-      expect(retained()).toEqual([12, 13])
+      expect(retained()).toEqual([6, 7])
       expect(objects.list('chk/1-1/')).toEqual([])
     })
 
-    test('of the same holder replaces the one before, and one of nothing gives it up', async () => {
-      const { complete, pin, retained, term } = await completed(2)
-      await pin([1], 'a')
-      await pin([1], 'b')
-      await pin([2], 'a')
+    test('of the same holder replaces the one before', async () => {
+      const { pin, term } = await completed(2)
+      await pin(1, 'a')
+      await pin(1, 'b')
+      await pin(2, 'a')
       expect(term.state.pins.map(({ by, ids }) => [by, ids])).toEqual([
         ['b', [1]],
         ['a', [2]],
       ])
-      await pin([], 'b')
-      await complete(2)
-      expect(retained()).toEqual([2, 3, 4])
+    })
+
+    test('takes the URL of the manifest too', async () => {
+      const { coordinator, store } = await completed(2)
+      const path = `${store.url}/chk/2-1/manifest.json`
+      expect(await coordinator.pin({ path, by: 'fork' })).toMatchObject({ id: 2 })
     })
 
     test('of what is not retained is refused, and says what is', async () => {
       const { pin, term, store } = await completed(4)
       const before = (await store.list('log/')).length
-      await expect(pin([1, 4])).rejects.toMatchObject({ code: 'CKP_RESTORE', context: { missing: [1] } })
-      await expect(pin([1, 4])).rejects.toThrow('Cannot pin checkpoint 1: retained are 3, 4.')
+      const at = (id: number) => `${store.url}/chk/${id}-1`
+      await expect(pin(1)).rejects.toMatchObject({
+        code: 'CKP_RESTORE',
+        message:
+          `Cannot pin ${at(1)}: its job does not retain that checkpoint. It retains ` +
+          `${at(3)}, ${at(4)}. Restore from one of these, or from a savepoint.`,
+      })
       expect([term.state.pins, (await store.list('log/')).length]).toEqual([[], before])
     })
 
-    test.each([
-      ['nobody', { ids: [2], by: '', untilMs: Number.MAX_SAFE_INTEGER }],
-      ['the past', { ids: [2], by: 'fork', untilMs: 1 }],
-    ])('for %s is refused', async (_, request) => {
-      const { coordinator } = await completed(2)
-      await expect(coordinator.pin(request)).rejects.toMatchObject({ code: 'CFG_INVALID' })
-    })
+    test.each(['s3://elsewhere/job/chk/2-1', 'chk/2-1'])(
+      'of %s, which is no checkpoint of this job, is refused',
+      async (path) => {
+        const { coordinator } = await completed(2)
+        await expect(coordinator.pin({ path, by: 'fork' })).rejects.toMatchObject({ code: 'CFG_INVALID' })
+      },
+    )
 
     test('that is on its way into the log counts for a checkpoint that completes meanwhile', async () => {
       const { complete, pin, retained, hooks } = await completed(2)
       const gate = Promise.withResolvers<void>()
       hooks.before = (operation, key) =>
         operation === 'create' && key.startsWith('log/') ? gate.promise : undefined
-      const pinned = pin([1])
+      const pinned = pin(1)
       await complete()
       gate.resolve()
       await pinned
@@ -741,17 +749,17 @@ describe('CheckpointCoordinator', () => {
       hooks.before = (operation, key) =>
         operation === 'create' && key.startsWith('log/') ? gate.promise : undefined
       await complete()
-      const pinned = pin([1]).catch((error: unknown) => error)
+      const pinned = pin(1).catch((error: unknown) => error)
       gate.resolve()
       await clock.runFor(0)
-      expect(await pinned).toMatchObject({ message: 'Cannot pin checkpoint 1: retained are 2, 3.' })
+      expect(await pinned).toMatchObject({ code: 'CKP_RESTORE', context: { retained: [2, 3] } })
       expect(retained()).toEqual([2, 3])
     })
 
     test('by a leader that is deposed is refused', async () => {
       const one = await completed(2)
       await setup({}, one)
-      await expect(one.pin([1])).rejects.toMatchObject({ code: 'FENCED' })
+      await expect(one.pin(1)).rejects.toMatchObject({ code: 'FENCED' })
     })
   })
 })

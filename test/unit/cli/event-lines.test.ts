@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { JobFacts } from '#runtime/contract/rest'
 import { eventLines, recoveryMs } from '#cli/progress/event-lines'
+import { skippedText } from '#cli/progress/facts-text'
 
 const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   version: '0.1.0',
@@ -23,6 +24,7 @@ const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   storagePath: 'file:///x',
   restoredFrom: undefined,
   records: { in: 0, out: 0, perSecond: 0 },
+  skipped: { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 },
   checkpoint: {
     phase: 'IDLE',
     inProgress: undefined,
@@ -69,6 +71,16 @@ describe('eventLines()', () => {
     expect(eventLines(facts(), facts({ checkpoint: failed }))).toEqual([
       'checkpoint 8 failed: CHECKPOINT_EXPIRED, 3 of 4 acknowledged',
     ])
+  })
+  test('reports once what a restore has left unpublished, and no counts of records', () => {
+    const skipped = { lateDropped: 3, badRecords: 4, skippedCommits: 1, leftPending: 2 }
+    const now = facts({ skipped })
+    expect(eventLines(facts(), now)).toEqual([
+      '2 prepared transactions left to the job that this one is a fork of: if that job never runs ' +
+        'again, publish them by hand; the log of the TaskManager names them',
+      '1 commit skipped: committed before, and the output is gone',
+    ])
+    expect(eventLines(now, facts({ skipped: { ...skipped, badRecords: 9 } }))).toEqual([])
   })
   test('reports a restart with its restore point and cause', () => {
     const now = facts({
@@ -129,5 +141,17 @@ describe('eventLines()', () => {
     expect(eventLines(facts({ operations: [operation] }), facts({ operations: [done] }))).toEqual([
       'savepoint 3 completed: file:///s',
     ])
+  })
+})
+
+describe('skippedText()', () => {
+  test('names what was skipped, and nothing else', () => {
+    const none = { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 }
+    expect(skippedText(none)).toBeUndefined()
+    expect(skippedText({ ...none, badRecords: 1234 })).toBe('1,234 not readable')
+    expect(skippedText({ lateDropped: 1, badRecords: 2, skippedCommits: 3, leftPending: 4 })).toBe(
+      '1 late, 2 not readable, 3 commits of output that is gone, ' +
+        '4 transactions left to the job it is a fork of',
+    )
   })
 })

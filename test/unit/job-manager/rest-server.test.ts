@@ -73,6 +73,31 @@ describe('what a leader shows', () => {
     expect(leader.state).toBe('Running')
   })
 
+  test('what was skipped, of the job and of each vertex, until the next attempt reports', async () => {
+    await using world = new JobWorld()
+    const { tm, rest } = await running(world)
+    await using _ = rest
+    const skipped = { lateDropped: 5, badRecords: 6, skippedCommits: 7, leftPending: 8 }
+    const counts = { recordsIn: 1, recordsOut: 1, busyMs: 0, backPressuredMs: 0, watermark: 0 }
+    tm.subtasks = [{ vertex: 'v', subtask: 0, ...counts, ...skipped }]
+    tm.sayHeartbeat()
+    await world.settle()
+    expect((await rest.get('/overview')).body.skipped).toEqual(skipped)
+    expect((await rest.get('/jobs/current/vertices')).body[0].subtasks[0]).toMatchObject(skipped)
+    const metrics = await (await fetch(`${rest.url}/metrics`)).text()
+    for (const [name, value] of [
+      ['weir_vertex_late_dropped_total', 5],
+      ['weir_vertex_bad_records_total', 6],
+      ['weir_vertex_skipped_commits_total', 7],
+      ['weir_vertex_left_pending', 8],
+    ])
+      expect(metrics).toMatch(new RegExp(`^${name}\\{vertex="v",.*\\} ${value}$`, 'm'))
+    tm.subtasks = []
+    tm.sayHeartbeat()
+    await world.settle()
+    expect((await rest.get('/overview')).body.skipped).toEqual(skipped)
+  })
+
   test('the exception that ended an attempt', async () => {
     await using world = new JobWorld()
     const { tm, rest } = await running(world)
@@ -132,7 +157,23 @@ describe('what a leader is asked for', () => {
     expect((await rest.get('/overview')).body).toMatchObject({ state: 'Drained', leading: true })
   })
 
+  test('to keep a checkpoint that another job starts from', async () => {
+    await using world = new JobWorld()
+    const { tm, rest } = await running(world)
+    await using _ = rest
+    await world.until('a checkpoint', () => tm.count('complete') === 1)
+    const pinned = await rest.post('/jobs/current/pins', { path: 'file:///job/chk/1-1', by: 'default/copy' })
+    expect(pinned).toMatchObject({ status: 200, body: { id: 1 } })
+    expect(pinned.body.until).toBeGreaterThan(world.clock.now())
+    const late = await rest.post('/jobs/current/pins', { path: 'file:///job/chk/9-1', by: 'default/copy' })
+    expect(late).toMatchObject({ status: 409, body: { code: 'CKP_RESTORE' } })
+    expect(late.body.message).toContain('It retains file:///job/chk/1-1.')
+  })
+
   test.each([
+    ['a pin of nothing', '/jobs/current/pins', { by: 'default/copy' }],
+    ['a pin for nobody', '/jobs/current/pins', { path: 'file:///job/chk/1-1', by: '' }],
+    ['a pin of another job', '/jobs/current/pins', { path: 'file:///other/chk/1-1', by: 'default/copy' }],
     ['a stop with a checkpoint at a path', '/jobs/current/stop', { mode: 'checkpoint', path: 'x' }],
     ['a stop in an unknown mode', '/jobs/current/stop', { mode: 'kill' }],
     ['a savepoint with an unknown field', '/jobs/current/savepoints', { directory: 'x' }],

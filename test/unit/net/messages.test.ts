@@ -9,7 +9,16 @@ import { planOf } from '#test/kit/job-world'
 const subtask = { vertex: 'v', subtask: 0 }
 const place = { ...subtask, taskManager: 'tm-1', slot: 0 }
 const error = toErrorData(new WeirError('USR_FAILED', 'map threw', { context: { operator: 'words' } }))
-const counts = { recordsIn: 1, recordsOut: 2, busyMs: 3, backPressuredMs: 4, lateDropped: 5, badRecords: 6 }
+const counts = {
+  recordsIn: 1,
+  recordsOut: 2,
+  busyMs: 3,
+  backPressuredMs: 4,
+  lateDropped: 5,
+  badRecords: 6,
+  skippedCommits: 7,
+  leftPending: 8,
+}
 const report = {
   attempt: '1.1',
   planHash: 'p',

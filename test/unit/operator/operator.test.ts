@@ -26,6 +26,7 @@ let api: TestApiServer
 let jobManager: http.Server
 let asked: { readonly path: string; readonly body: Record<string, unknown> }[]
 let said: JobFacts | undefined
+let refusal: { readonly code: string; readonly message: string } | undefined
 let streams: Set<http.ServerResponse>
 let stop: AbortController
 let running: Promise<unknown>
@@ -82,6 +83,7 @@ beforeEach(async () => {
   api = await TestApiServer.start()
   asked = []
   said = undefined
+  refusal = undefined
   streams = new Set()
   jobManager = http.createServer((request, response) => {
     if (request.url === '/events') {
@@ -93,7 +95,8 @@ beforeEach(async () => {
     }
     void text(request).then((body) => {
       asked.push({ path: request.url ?? '', body: JSON.parse(body) as Record<string, unknown> })
-      response
+      if (refusal !== undefined) return response.writeHead(409).end(JSON.stringify(refusal))
+      return response
         .writeHead(200)
         .end(JSON.stringify({ triggerId: (JSON.parse(body) as { triggerId: string }).triggerId }))
     })
@@ -244,6 +247,39 @@ describe('a StreamJob', () => {
     submit({})
     await until(() => ready()?.reason === 'NameTaken')
     expect(api.objects.get(`${CORE}/services/orders-rest`)?.['spec']).toEqual({ own: true })
+  })
+
+  describe("that starts from another job's checkpoint", () => {
+    const COPY = `${SHOP}/streamjobs/copy`
+    const copy = () => (api.objects.get(COPY)?.['status'] ?? {}) as StreamJobStatus
+    const path = () => `${status().storagePath}/chk/7-1`
+    function submitCopy(): void {
+      const spec = streamJobSpec.parse({ job: { inline: 'export default 1' }, restore: { path: path() } })
+      const metadata = { name: 'copy', namespace: 'shop', generation: 1 }
+      api.put(COPY, { apiVersion: 'weir.dev/v1alpha1', kind: 'StreamJob', metadata, spec })
+    }
+
+    test('asks the leader of that one to keep it', async () => {
+      submit({})
+      await isRunning()
+      submitCopy()
+      await until(() => copy().runId === '1')
+      const by = `shop/copy/${api.objects.get(COPY)?.metadata['uid'] as string}`
+      expect(asked).toEqual([{ path: '/jobs/current/pins', body: { path: path(), by } }])
+    })
+
+    test('does not start when it is not retained, and says what is', async () => {
+      submit({})
+      await isRunning()
+      refusal = { code: 'CKP_RESTORE', message: 'Cannot pin 7: it retains 8, 9.' }
+      submitCopy()
+      await until(() => copy().conditions?.some((c) => c.reason === 'RestoreImpossible') === true)
+      expect(copy().conditions?.find((c) => c.type === 'Stalled')).toMatchObject({
+        status: 'True',
+        message: refusal.message,
+      })
+      expect(copy().runId).toBeUndefined()
+    })
   })
 
   test('that disappears is let go', async () => {

@@ -3,6 +3,7 @@ import type { TransactionId } from '#runtime/connectors/sink'
 import {
   danglingTransactions,
   transactionsToCommit,
+  transactionsToLeave,
   type PendingTransaction,
 } from '#runtime/operators/restored-transactions'
 
@@ -22,6 +23,7 @@ const pending = (checkpointId: number, given: Partial<TransactionId> = {}): Pend
 const place = {
   job: { namespace: 'default', name: 'job', uid: 'job' },
   uid: 'out',
+  formerly: [],
   subtask: 0,
   parallelism: 1,
   attempt: '10.2',
@@ -50,6 +52,19 @@ describe('transactionsToCommit()', () => {
   })
 })
 
+describe('transactionsToLeave()', () => {
+  const restored = [11, 12, 13].map((id) => pending(id))
+
+  test('all of the job that this one is a fork of, each told by one subtask; else none', () => {
+    const shares = [0, 1].map((subtask) =>
+      transactionsToLeave(restored, { ...place, lineage: 'fork', subtask, parallelism: 2 }),
+    )
+    expect(shares.map((share) => share.map((p) => p.checkpointId))).toEqual([[11, 13], [12]])
+    for (const lineage of ['succession', 'rewind'] as const)
+      expect(transactionsToLeave(restored, { ...place, lineage })).toEqual([])
+  })
+})
+
 describe('danglingTransactions()', () => {
   const isDangling = (transaction: TransactionId, restored: PendingTransaction<number>[] = [], given = {}) =>
     danglingTransactions(restored, { ...place, ...given })(transaction)
@@ -59,6 +74,13 @@ describe('danglingTransactions()', () => {
     for (const attempt of ['10.2', '10.3', '10.10', '11.1']) expect(isDangling(of({ attempt }))).toBe(false)
     expect(isDangling(of({ job: 'another' }))).toBe(false)
     expect(isDangling(of({ sink: 'another' }))).toBe(false)
+  })
+
+  test('those of a former name of the sink too', () => {
+    const given = { uid: 'lake', formerly: ['out', 'older'] }
+    for (const sink of ['lake', 'out', 'older']) expect(isDangling(of({ sink }), [], given)).toBe(true)
+    expect(isDangling(of({ sink: 'another' }), [], given)).toBe(false)
+    expect(isDangling(of({ sink: 'out' }), [pending(11)], given)).toBe(false)
   })
 
   test('not what was restored, by whichever subtask it is committed', () => {

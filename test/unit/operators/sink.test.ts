@@ -235,13 +235,28 @@ describe('SinkOperator on restore', () => {
     expect(world.commits).toBeLessThan(100)
   })
 
-  test('a fork commits nothing, and has nothing of its source in its own checkpoints', async () => {
+  test('a fork commits nothing of its source, says what it leaves, and does not carry it on', async () => {
     const world = new World()
     const state = await pending(world)
-    const fork = await open(world, { jobUid: 'fork', lineage: 'fork' }, [state])
+    const { lines, logger } = warnings()
+    const fork = await open(world, { jobUid: 'fork', lineage: 'fork', logger }, [state])
+    expect(fork.counters.leftPending).toBe(1)
+    expect(lines).toMatchObject([
+      {
+        count: 1,
+        transactions: [
+          {
+            transaction: { job: 'job-uid', sink: 'operator', attempt: '1.1', subtask: 0, after: 0 },
+            committable: { id: '1.1/0/0', records: [1] },
+          },
+        ],
+        msg: expect.stringContaining('publish it by hand'),
+      },
+    ])
     const own = await fork.snapshot(8)
     await fork.complete(8)
-    await open(world, { jobUid: 'fork', attempt: '1.2' }, [own])
+    const next = await open(world, { jobUid: 'fork', attempt: '1.2' }, [own])
+    expect(next.counters.leftPending).toBe(0)
     expect(world.commits).toBe(0)
   })
 

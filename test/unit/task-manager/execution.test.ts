@@ -256,7 +256,15 @@ describe('what a slot says', () => {
     await using world = new TaskWorld()
     const { leader, slot } = await running(world)
     const counts = { recordsIn: 7, recordsOut: 7, busyMs: 0, backPressuredMs: 0 }
-    const metrics = { ...subtask, ...counts, watermark: Infinity, lateDropped: 0, badRecords: 0 }
+    const metrics = {
+      ...subtask,
+      ...counts,
+      watermark: Infinity,
+      lateDropped: 0,
+      badRecords: 0,
+      skippedCommits: 0,
+      leftPending: 0,
+    }
     slot.say({ type: 'metrics', subtasks: [metrics] })
     slot.say({ type: 'finished', subtask })
     await world.settle()

@@ -22,7 +22,8 @@ const operator = (uid: string, lists: ListStateHook[] = []): ChainedOperator => 
   operator: {} as StreamOperator,
   lists,
   keyed: undefined,
-  counters: { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0 },
+  formerly: [],
+  counters: { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0, leftPending: 0 },
 })
 
 const list = (name: string, items: () => unknown[] | Promise<unknown[]>): ListStateHook => ({

@@ -29,6 +29,7 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   storagePath: 's3://shared/weir/shop/orders/uid',
   restoredFrom: undefined,
   records: { in: 1, out: 1, perSecond: 1 },
+  skipped: { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 },
   checkpoint: {
     phase: 'IDLE',
     inProgress: undefined,
@@ -60,6 +61,7 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     status: { observedGeneration: 1, phase: 'Running', runId: '3', run: RUN, image: 'weir:1' },
     desired: { kind: 'ready', specHash: 'h1', module: { kind: 'source', source: 'x' }, restore: undefined },
     restoreHash: undefined,
+    restoreSource: undefined,
     facts: {
       facts: facts(),
       leader: { pod: 'orders-jm-a', address: { url: 'http://10.0.0.1:8081', token: 't' } },
@@ -138,3 +140,6 @@ export const withRestore =
       restore: { hash, allowNonRestoredState: false, ...(path === undefined ? {} : { path }) },
     },
   })
+export const withSource =
+  (source: NonNullable<Observed['restoreSource']>): Modifier =>
+  (o) => ({ ...o, restoreSource: source })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { decide } from '#operator/stream-job/decide'
+import { edges } from '#operator/stream-job/edges'
 import { checkpointRefreshIn, streamJobStatus } from '#operator/stream-job/status'
 import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import {
@@ -252,5 +253,43 @@ describe('lastCheckpoint', () => {
     expect(
       statusOf(withStatus(first), withRun({ outcome: 'Suspended' }), ended(2, NOW)).lastCheckpoint?.id,
     ).toBe(2)
+  })
+})
+
+describe('skipped', () => {
+  const none = { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 }
+  const skips = (over: Partial<typeof none>) => withFacts({ skipped: { ...none, ...over } })
+
+  test('is absent as long as nothing is', () => {
+    expect(statusOf(skips({})).skipped).toBeUndefined()
+  })
+
+  test('tells of output at once, and counts records on when a checkpoint is written', () => {
+    const first = statusOf(skips({ badRecords: 1 }))
+    expect(first.skipped).toEqual({ ...none, badRecords: 1 })
+    const second = statusOf(withStatus(first), skips({ badRecords: 9, leftPending: 2 }))
+    expect(second.skipped).toEqual({ ...none, badRecords: 1, leftPending: 2 })
+    const last = { id: 1, completedAt: NOW, path: 's3://x', sizeBytes: 1, durationMs: 1 }
+    const completed: Modifier = (o) => ({
+      ...o,
+      facts: {
+        ...o.facts,
+        facts: facts({
+          skipped: { ...none, badRecords: 9 },
+          checkpoint: { ...facts().checkpoint, last },
+        }),
+      },
+    })
+    expect(statusOf(withStatus(second), completed).skipped).toEqual({ ...none, badRecords: 9 })
+  })
+
+  test('output that a restore leaves is an event, once', () => {
+    const before = statusOf(skips({}))
+    const after = statusOf(skips({ leftPending: 2, skippedCommits: 1, badRecords: 5 }))
+    expect(edges(before, after).map((e) => [e.type, e.reason])).toEqual([
+      ['Warning', 'OutputLeft'],
+      ['Warning', 'CommitsSkipped'],
+    ])
+    expect(edges(after, after)).toEqual([])
   })
 })
