@@ -110,6 +110,7 @@ export interface SinkWriter<T, C> {
    */
   isBusy?(): boolean
   prepare(): Promise<C | undefined>
+  /** Without an answer for five minutes the task fails: whoever commits is taken to hang. */
   commit(committable: C): Promise<CommitOutcome>
   /** Gives up what is not prepared, and releases what is held. What is prepared stays. */
   close(): void | Promise<void>

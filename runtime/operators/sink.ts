@@ -1,7 +1,10 @@
+import { abortable } from '#runtime/base/abort'
 import { retrying } from '#runtime/base/backoff'
 import { WeirError } from '#runtime/base/errors'
+import { watchdog } from '#runtime/base/watchdog'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import type { CommitPermit } from '#runtime/contract/rpc'
+import { deepCopy } from '#runtime/state/deep-copy'
 import {
   danglingTransactions,
   transactionsToCommit,
@@ -15,6 +18,9 @@ import type { OperatorContext, StreamOperator } from './stream-operator.ts'
  * than a deployment may be without progress, so that the error says which system it was.
  */
 const RESTORE_LIMIT_MS = 30_000
+
+/** Time for one transaction, after which whoever commits it is taken to hang; the task fails. */
+const COMMIT_ANSWER_MS = 300_000
 
 /**
  * Two-phase commit around a SinkWriter, by the contract in connectors/sink.ts.
@@ -106,7 +112,8 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     this.#begin(checkpointId)
     const prepared = (async () => {
       const [committable] = await Promise.all([durable, before])
-      if (committable !== undefined) this.#pending.push({ checkpointId, transaction, committable })
+      if (committable !== undefined)
+        this.#pending.push({ checkpointId, transaction, committable: deepCopy(committable) })
     })()
     this.#prepared = prepared
     try {
@@ -150,10 +157,18 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     }
   }
 
-  async #commit({ committable }: PendingTransaction<C>): Promise<CommitOutcome> {
-    const outcome = await this.#writer.commit(committable)
-    if (outcome === 'committed') this.#context.counters.committed++
-    return outcome
+  async #commit({ checkpointId, committable }: PendingTransaction<C>): Promise<CommitOutcome> {
+    const { clock, uid, counters } = this.#context
+    const what = `Sink ${uid} did not answer to the commit of checkpoint ${checkpointId}`
+    const commit = async (): Promise<CommitOutcome> => this.#writer.commit(committable)
+    const deadline = watchdog(clock, COMMIT_ANSWER_MS, what)
+    try {
+      const outcome = await abortable(commit(), deadline.signal)
+      if (outcome === 'committed') counters.committed++
+      return outcome
+    } finally {
+      deadline.cancel()
+    }
   }
 
   /** Only the job that prepared it publishes this output; the user may know that it is dead. */

@@ -170,14 +170,16 @@ function freeze(
   return backends.map((b) => b.snapshot(id, 0))
 }
 
-async function listSections(
-  operators: readonly ChainedOperator[],
-  checkpointId: number,
-): Promise<StateSection[]> {
-  const pending = operators.flatMap((o) =>
-    o.lists.map((hook) => ({ uid: o.uid, hook, items: hook.snapshot(checkpointId) })),
+/**
+ * What a hook gives at once is encoded at once: it may be what the operator goes on changing. Only
+ * what is promised is waited for.
+ */
+function listSections(operators: readonly ChainedOperator[], checkpointId: number): Promise<StateSection[]> {
+  const sections = operators.flatMap(({ uid, lists }) =>
+    lists.map(async ({ name, mode, snapshot }) => {
+      const given = snapshot(checkpointId)
+      return encodeListSection(uid, name, mode, given instanceof Promise ? await given : given)
+    }),
   )
-  return Promise.all(
-    pending.map(async ({ uid, hook, items }) => encodeListSection(uid, hook.name, hook.mode, await items)),
-  )
+  return Promise.all(sections)
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '#runtime/base/clock'
+import { type Clock, systemClock } from '#runtime/base/clock'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
 
 /** One call of a port, just before it is made and just after it was answered. */
@@ -73,13 +73,17 @@ function isHandle(value: unknown): value is { close(): Promise<void> } {
   return typeof value === 'object' && value !== null && 'close' in value
 }
 
-/** A clock on which every wait is over at once, and has taken as long as it says. */
+/** Limits of this length watch what takes real time, such as a write to a disk. */
+const PATIENT_MS = 60_000
+
+/** A clock on which every shorter wait is over at once, and has taken as long as it says. */
 export function hurriedClock(): Clock {
   let elapsedMs = 0
   return {
     now: () => elapsedMs,
     monotonic: () => elapsedMs,
     after(delayMs, run) {
+      if (delayMs >= PATIENT_MS) return systemClock.after(delayMs, run)
       const handle = setImmediate(() => {
         elapsedMs += delayMs
         run()

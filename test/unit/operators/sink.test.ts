@@ -5,6 +5,7 @@ import { WeirError } from '#runtime/base/errors'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import { SinkOperator } from '#runtime/operators/sink'
 import { OperatorHarness, type HarnessOptions, type HarnessState } from '#runtime/testing/operator-harness'
+import { TestClock } from '#runtime/testing/test-clock'
 import { hurriedClock } from '#test/kit/port-steps'
 
 interface Stored {
@@ -27,6 +28,9 @@ class World {
   failRecover = 0
   hold: Promise<void> = Promise.resolve()
   failPrepare = false
+  /** What is prepared instead of the records. */
+  prepares: (() => Stored) | undefined
+  commitHangs = false
 
   sink(): Sink<number, Stored> {
     return {
@@ -46,7 +50,7 @@ class World {
           begin: (transaction) => void (id = nameOf(transaction)),
           write: (n) => void open.push(n),
           prepare: async () => {
-            const prepared = { id, records: open }
+            const prepared = this.prepares?.() ?? { id, records: open }
             open = []
             await this.hold
             if (this.failPrepare) throw new WeirError('STO_UNAVAILABLE', 'no')
@@ -54,6 +58,7 @@ class World {
           },
           commit: async ({ id: of, records }) => {
             this.commits++
+            if (this.commitHangs) await new Promise(() => {})
             const instead = this.instead.shift()
             if (instead !== undefined) return instead()
             this.committed.set(of, records)
@@ -121,6 +126,37 @@ describe('SinkOperator', () => {
     expect(world.commits).toBe(2)
     await harness.complete(3)
     expect(world.output).toEqual([1, 2, 3])
+  })
+
+  test('what was prepared is stored as it was then, whatever the writer does with it later', async () => {
+    const world = new World()
+    const harness = await open(world)
+    const prepared = { id: 'mine', records: [1] }
+    world.prepares = () => prepared
+    harness.send(1)
+    await harness.snapshot(1)
+    prepared.records.push(99)
+    world.prepares = undefined
+    await open(world, { attempt: '1.2' }, [await harness.snapshot(2)])
+    expect(world.committed.get('mine')).toEqual([1])
+  })
+
+  test('a commit that is never answered fails, naming the sink and the checkpoint', async () => {
+    const world = new World()
+    const clock = new TestClock()
+    const harness = await open(world, { clock })
+    world.commitHangs = true
+    harness.send(1)
+    await harness.snapshot(7)
+    const completing = harness.complete(7)
+    const failure = expect(completing).rejects.toMatchObject({
+      code: 'DEADLINE',
+      message: expect.stringMatching(
+        /^Sink .* did not answer to the commit of checkpoint 7 within 300000 ms/,
+      ),
+    })
+    await clock.runFor(300_000)
+    await failure
   })
 
   test('a transaction of an aborted checkpoint rides with the next', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Barrier } from '#runtime/contract/rpc'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
+import { readListState } from '#runtime/state/list-state'
 import { encodeStateFile, openStateFile } from '#runtime/state/snapshot-format'
 import type { ChainedOperator, ListStateHook } from '#runtime/task/operator-chain'
 import { ChainLengths, MAX_CHAIN_LENGTH, SubtaskSnapshot } from '#runtime/task/subtask-snapshot'
@@ -171,6 +172,17 @@ describe('SubtaskSnapshot', () => {
       code: 'CKP_DECLINED',
       message: expect.stringContaining('checkpoint 1 was given up'),
     })
+  })
+
+  test('list states are as of the barrier, although their operator goes on changing them', async () => {
+    const positions = [{ split: 'a', position: 3 }]
+    const begun = new Subtask(operator('source', [list('positions', () => positions)]))
+    const taken = begun.snapshot()
+    positions[0]!.position = 99
+    const { listBytes } = await taken
+    expect(readListState(openStateFile(listBytes!), 'source', 'positions')?.items).toEqual([
+      { split: 'a', position: 3 },
+    ])
   })
 
   test('a list state that cannot be taken is said', async () => {
