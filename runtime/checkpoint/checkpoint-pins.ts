@@ -13,7 +13,7 @@ import type { CoordinatorTerm } from './coordinator-options.ts'
 export interface PinRequest {
   /** Ids of retained checkpoints; none: whatever `by` has pinned is given up. */
   readonly ids: readonly number[]
-  /** Who asks. A later pin by the same replaces this one. */
+  /** Who asks. A later pin by the same name replaces this one. */
   readonly by: string
   /** Wall clock, ms since the epoch: until then they are not retired. */
   readonly untilMs: number

@@ -26,14 +26,14 @@ export interface Election {
    */
   campaign(floor: number, onChange: (state: ElectionState) => void): void
   /**
-   * Releases the lease, so that a stand-by takes over at once. Idempotent; bounded by the lease's
+   * Releases the lease, so that a standby takes over at once. Idempotent; bounded by the lease's
    * time to live.
    */
   close(): Promise<void>
 }
 
 /**
- * What a Redis must do for the lease; all three are atomic there. Rejections mean: not reachable,
+ * What Redis must do for the lease; all three are atomic there. Rejections mean: not reachable,
  * outcome unknown.
  */
 export interface LeaseStore {

@@ -193,7 +193,7 @@ const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
 /**
- * Records that entered and left the running attempt, and how many enter a second, smoothed over a
+ * Records that entered and left the running attempt, and how many enter per second, smoothed over a
  * few reports. What an attempt did stays until the next one reports.
  */
 export class RecordRates {
