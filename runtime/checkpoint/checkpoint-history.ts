@@ -58,7 +58,7 @@ export class CheckpointEntry {
     this.#failure = { reason, message }
   }
 
-  /** Longest of a phase over the subtasks. */
+  /** The longest time that any subtask took for a phase. */
   longest(of: 'alignmentMs' | 'syncMs' | 'asyncMs' | 'uploadMs'): number {
     let most = 0
     for (const { ack } of this.acks.values()) most = Math.max(most, ack[of])

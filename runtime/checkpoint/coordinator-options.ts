@@ -10,7 +10,7 @@ import type { AttemptPlan } from './checkpoint-assembly.ts'
 
 /** An attempt all of whose subtasks run. */
 export interface StartedAttempt extends AttemptPlan {
-  /** It began from a checkpoint or savepoint; only counted. */
+  /** It began from a checkpoint or savepoint; for the count of restores only. */
   readonly isRestored: boolean
   /** Greatest checkpoint id that an adopted attempt has seen; 0 for others. */
   readonly highestId: number

@@ -20,12 +20,12 @@ export interface Flight {
 
 /** Where its files go. @throws {WeirError} CFG_INVALID for a savepoint's path */
 export function placeOf(
-  { id, epoch, kind }: CheckpointInFlight,
+  checkpoint: CheckpointInFlight,
   request: CheckpointRequest | undefined,
   storeUrl: string,
 ): SavepointPlace {
-  if (kind === 'savepoint') return placeSavepoint(request?.path, storeUrl, id, epoch)
-  const directory = checkpointDirectory(id, epoch)
+  if (checkpoint.kind === 'savepoint') return placeSavepoint(request?.path, storeUrl, checkpoint)
+  const directory = checkpointDirectory(checkpoint)
   return { directory, url: keyUrl(storeUrl, directory) }
 }
 

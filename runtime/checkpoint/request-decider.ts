@@ -29,13 +29,13 @@ export interface QueuedRequest {
 
 export interface DeciderState<R extends QueuedRequest = QueuedRequest> {
   readonly queue: readonly R[]
-  /** Time of the next crossing; undefined while no attempt runs. */
+  /** Time at which the next periodic checkpoint is due; undefined while no attempt runs. */
   readonly dueAt: number | undefined
   readonly completedAt: number | undefined
   readonly inFlight: 'none' | 'some' | 'last'
-  /** The one triggered last was asked for. */
+  /** The checkpoint triggered last was asked for by a request. */
   readonly servedRequest: boolean
-  /** The last one completed: nothing more in this attempt. */
+  /** A request that ends the attempt has completed: nothing more is triggered in it. */
   readonly ended: boolean
 }
 

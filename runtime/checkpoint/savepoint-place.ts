@@ -30,10 +30,9 @@ const RESERVED = new Set(['log', 'chk'])
 export function placeSavepoint(
   path: string | undefined,
   storeUrl: string,
-  id: number,
-  epoch: number,
+  of: { readonly id: number; readonly epoch: number },
 ): SavepointPlace {
-  const own = savepointDirectory(id, epoch)
+  const own = savepointDirectory(of)
   if (path === undefined) return { directory: own, url: keyUrl(storeUrl, own) }
   const isUrl = path.includes('://') || path.startsWith('/')
   const relative = isUrl ? keyWithin(path, storeUrl) : path
@@ -60,7 +59,7 @@ export function pathRefusal(
   elsewhere: boolean,
 ): WeirError | undefined {
   try {
-    const { copyTo } = placeSavepoint(path, storeUrl, 1, 1)
+    const { copyTo } = placeSavepoint(path, storeUrl, { id: 1, epoch: 1 })
     if (copyTo === undefined || elsewhere) return undefined
     return new WeirError('CFG_INVALID', `Savepoint path ${copyTo} is outside the job's storage ${storeUrl}.`)
   } catch (error) {

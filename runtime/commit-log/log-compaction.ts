@@ -19,7 +19,7 @@ import {
 import { encodeJson } from './log-reader.ts'
 import type { LogState } from './log-state.ts'
 
-/** A snapshot is written after so many records, and covers those below it after so long. */
+/** When a snapshot is written, and when what it covers is deleted. */
 export interface CompactionOptions {
   /** A reader fetches the records behind the newest snapshot 16 at a time. Default 200. */
   readonly afterRecords: number

@@ -138,7 +138,7 @@ export async function readOn(
   return { state, snapshot: Math.max(from.snapshot, snapshot) }
 }
 
-/** A sequence that cannot be is given as a value: it may be that of a log cut meanwhile. */
+/** An impossible sequence is a value, no throw: the log may have been cut while it was read. */
 async function soundly<T>(reading: Promise<T>): Promise<T | WeirError> {
   try {
     return await reading

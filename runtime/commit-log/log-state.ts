@@ -50,7 +50,7 @@ export const logState = z.object({
   /** CLOSE of `run`; absent while it may go on. */
   closed: closed.optional(),
   deploy: deployment.optional(),
-  /** Completed and not retired, by id. */
+  /** Completed and not retired, ordered by id. */
   retained: z.array(completedCheckpoint),
   /** Newest completed checkpoint, also after it was retired. */
   lastCheckpoint: completedCheckpoint.optional(),
@@ -65,8 +65,8 @@ export const logState = z.object({
   /** Every sink has committed up to this id, as the newest CLOSE says. */
   committedUpTo: z.int().nonnegative(),
   /**
-   * Logged and perhaps not yet deleted, oldest first, newest 1000; older ones are left to the
-   * sweeper.
+   * What was retired and is perhaps not yet deleted, oldest first, newest 1000; files of
+   * older ones are found by their age.
    */
   retirements: z.array(retirement),
 })
@@ -219,7 +219,7 @@ function foldSavepoint(next: LogState, record: LogRecord, body: LogRecordOf<'SAV
   }
 }
 
-/** One of the same holder replaces the one before; those that have run out go with the next. */
+/** A pin replaces the one before of the same holder; pins that have run out are dropped. */
 function foldPin(next: LogState, record: LogRecord, body: LogRecordOf<'PIN'>): LogState {
   requireRetained(next, record, body.ids, 'pins')
   const others = next.pins.filter((p) => p.until > record.at && p.by !== body.by)

@@ -49,7 +49,7 @@ export async function writeManifest(
 }
 
 const defaultDirectory = (m: Manifest): string =>
-  m.type === 'checkpoint' ? checkpointDirectory(m.id, m.epoch) : savepointDirectory(m.id, m.epoch)
+  m.type === 'checkpoint' ? checkpointDirectory(m) : savepointDirectory(m)
 
 /**
  * @throws {WeirError} STO_CORRUPT naming the object when its hash or format is wrong; STO_MISSING.

@@ -120,7 +120,7 @@ export class RecordWriter {
     }
   }
 
-  /** What stands at the record's place is certain: what does that mean? */
+  /** What the bytes that certainly stand at the record's place mean for the term. */
   async #outcome(
     record: LogRecord,
     { stored, bytes, options }: { stored: Uint8Array; bytes: Uint8Array; options: WriteOptions },

@@ -90,7 +90,7 @@ export class Term {
     }
   }
 
-  /** Ends the term, first reason first. Gives the reason that counts. */
+  /** Ends the term. Only the first reason counts; gives that one. */
   end(reason: WeirError): WeirError {
     if (this.#over !== undefined) return this.#over
     this.#over = reason

@@ -69,7 +69,7 @@ import type { ConnectorContext } from './connector-context.ts'
 /** What a sink promises end to end; the plan shows it. */
 export type DeliveryGuarantee = 'exactly-once' | 'at-least-once'
 
-/** Names a transaction among all of all jobs, for ever. */
+/** Names a transaction among all transactions of all jobs, for ever. */
 export interface TransactionId {
   /** uid of the job. */
   readonly job: string

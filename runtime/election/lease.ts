@@ -33,7 +33,7 @@ export interface Election {
 }
 
 /**
- * What a Redis must do for the lease; all three are atomic there. Rejections mean: not reachable,
+ * What Redis must do for the lease; all three are atomic there. Rejections mean: not reachable,
  * outcome unknown.
  */
 export interface LeaseStore {

@@ -29,7 +29,7 @@ export interface CandidateState {
   /** In words, why it is where it is. */
   readonly message: string
   readonly error: WeirError | undefined
-  /** Failures in a row, for the backoff. */
+  /** Failures in a row; the backoff follows from them. */
   readonly tries: number
   /** The last campaign that was begun. */
   readonly campaigns: number

@@ -214,7 +214,7 @@ const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
 /**
- * Records that entered and left the running attempt, how many enter a second, smoothed over a few
+ * Records that entered and left the running attempt, how many enter per second, smoothed over a few
  * reports, and what was skipped. What an attempt did stays until the next one reports.
  */
 export class RecordRates {

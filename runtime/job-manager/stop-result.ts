@@ -58,7 +58,7 @@ function savepointOf(
   if (last === undefined || point.kind !== 'savepoint' || point.path !== last.path)
     return missed(status, 'no savepoint was taken')
   const asked = stop.savepoint?.path
-  const place = asked === undefined ? undefined : placeSavepoint(asked, storeUrl, 1, 1).url
+  const place = asked === undefined ? undefined : placeSavepoint(asked, storeUrl, { id: 1, epoch: 1 }).url
   if (place !== undefined && place !== last.path)
     return missed(status, `its savepoint is at ${last.path}, not at ${place}`)
   return { checkpointId: last.id, path: last.path, sizeBytes: last.sizeBytes }

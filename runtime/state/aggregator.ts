@@ -28,7 +28,7 @@ export const summing = <T>(of: (value: T) => number): Aggregator<T, number, numb
   merge: (a, b) => a + b,
 })
 
-/** `of` is asked once a record; an empty aggregate is never shown. */
+/** `of` is asked once per record; an empty aggregate is never shown. */
 export const least = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => Infinity,
   add: (min, value) => Math.min(min, of(value)),

@@ -36,7 +36,7 @@ export interface TypeWitness<T> {
 }
 
 /**
- * One value a key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError}
+ * One value per key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError}
  * CFG_INVALID when the ttl is not a duration.
  */
 export function valueState<T>(): StateDescriptor<ValueState<T, undefined>>
@@ -52,7 +52,7 @@ export function valueState<T>(
   return descriptor('value', options, (cells: StateCells<T>) => new ValueState(cells, defaultValue))
 }
 
-/** A list a key. */
+/** A list per key. */
 export function listState<T>(options?: StateOptions): StateDescriptor<ListState<T>>
 export function listState<T>(type: TypeWitness<T>, options?: StateOptions): StateDescriptor<ListState<T>>
 export function listState<T>(
@@ -63,8 +63,8 @@ export function listState<T>(
 }
 
 /**
- * A map a key. It is stored as one value: a change of an entry writes the key's whole map into the
- * next checkpoint.
+ * A map per key. It is stored as one value: a change of an entry writes the key's whole map into
+ * the next checkpoint.
  */
 export function mapState<K, V>(options?: StateOptions): StateDescriptor<MapState<K, V>>
 export function mapState<K, V>(
@@ -80,7 +80,7 @@ export function mapState<K, V>(
   return descriptor('map', options ?? asOptions(first), (cells: StateCells<Map<K, V>>) => new MapState(cells))
 }
 
-/** One value a key, to which `add` reduces. `reduce` may change and return its first argument. */
+/** One value per key, to which `add` reduces. `reduce` may change and return its first argument. */
 export function reducingState<T>(
   reduce: (reduced: T, value: T) => T,
   options?: StateOptions,
@@ -88,7 +88,7 @@ export function reducingState<T>(
   return descriptor('reducing', options, (cells: StateCells<T>) => new ReducingState(cells, reduce))
 }
 
-/** An accumulator a key, of which `get` gives the result. */
+/** An accumulator per key, of which `get` gives the result. */
 export function aggregatingState<T, A, R>(
   aggregator: Omit<Aggregator<T, A, R>, 'merge'>,
   options?: StateOptions,

@@ -17,7 +17,7 @@ export interface HeapTableContext {
 
 /**
  * A table of the heap backend: a Map of cells.
- * I1 A change of a cell first puts it on the journal's dirty list, once an interval, and lets an
+ * I1 A change of a cell first puts it on the journal's dirty list, once per interval, and lets an
  *    unfinished snapshot save the frozen value.
  * I2 An object is handed out only after an unfinished snapshot has saved it, since the caller may
  *    mutate it.

@@ -3,7 +3,7 @@
  * hand. Set by the operator before it calls user code.
  */
 export class KeyedContext<K = unknown> {
-  /** Undefined before the first record. Plain field: written once a record. */
+  /** Undefined before the first record. Plain field: written once per record. */
   key: K | undefined = undefined
 
   setKey(key: K): void {

@@ -40,7 +40,7 @@ class PlainCells<V> implements StateCells<V> {
   }
 }
 
-/** Expired entries looked for a write: enough to keep up with writes, too few to be felt. */
+/** Entries checked for expiry per write: enough to keep up with writes, too few to be felt. */
 const SWEPT_PER_WRITE = 2
 
 /**

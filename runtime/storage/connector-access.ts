@@ -14,7 +14,7 @@ export interface ConnectorAccess {
   bucket(name: string): Bucket
 }
 
-/** The machine's disk, and buckets by the job's S3 settings; one client a bucket. */
+/** The machine's disk, and buckets by the job's S3 settings; one client per bucket. */
 export class SystemAccess implements ConnectorAccess, Disposable {
   readonly disk = nodeDisk
   readonly #s3: S3Access | undefined

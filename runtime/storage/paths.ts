@@ -94,8 +94,13 @@ export function parseLogKey(
  * Directory (without trailing slash) of everything that checkpoint `id` triggered under `epoch`
  * writes.
  */
-export const checkpointDirectory = (id: number, epoch: number): string => `chk/${id}-${epoch}`
-export const savepointDirectory = (id: number, epoch: number): string => `savepoints/${id}-${epoch}`
+/** A checkpoint or savepoint: ids are unique within an epoch. */
+interface Numbered {
+  readonly id: number
+  readonly epoch: number
+}
+export const checkpointDirectory = ({ id, epoch }: Numbered): string => `chk/${id}-${epoch}`
+export const savepointDirectory = ({ id, epoch }: Numbered): string => `savepoints/${id}-${epoch}`
 export const manifestKey = (directory: string): string =>
   directory === '' ? MANIFEST : `${directory}/${MANIFEST}`
 

@@ -1,3 +1,4 @@
+import type { BarrierId } from '#runtime/task/barrier-aligner'
 import { byType } from '#runtime/base/by-type'
 import { sleep, type Clock } from '#runtime/base/clock'
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
@@ -170,8 +171,8 @@ export class Execution {
     this.#broadcast({ type: 'complete', permit })
   }
 
-  abort(epoch: number, checkpointId: number): void {
-    this.#broadcast({ type: 'abort', epoch, checkpointId })
+  abort({ epoch, id }: BarrierId): void {
+    this.#broadcast({ type: 'abort', epoch, checkpointId: id })
   }
 
   /** The newest metrics of every slot; asks for fresher ones. */

@@ -294,7 +294,7 @@ function command(execution: Execution | undefined, message: Command): void {
     case 'complete':
       return execution.complete(message.permit)
     case 'abort':
-      return execution.abort(message.epoch, message.checkpointId)
+      return execution.abort({ epoch: message.epoch, id: message.checkpointId })
     default:
       return assertNever(message)
   }

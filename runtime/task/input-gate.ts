@@ -1,5 +1,5 @@
 import { assertNever } from '#runtime/base/errors'
-import { BarrierAligner } from './barrier-aligner.ts'
+import { BarrierAligner, type BarrierId } from './barrier-aligner.ts'
 import type { Barrier } from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { WatermarkMerger } from '#runtime/time/watermark-merger'
@@ -61,8 +61,8 @@ export class InputGate {
     return undefined
   }
 
-  onAbort(epoch: number, checkpointId: number): void {
-    this.#aligner.onAbort({ epoch, id: checkpointId })
+  onAbort(barrier: BarrierId): void {
+    this.#aligner.onAbort(barrier)
   }
 
   #handle(channel: number, element: StreamElement): GateEvent {

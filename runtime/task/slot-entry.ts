@@ -49,7 +49,7 @@ export class SlotEntry {
       case 'complete':
         return slot.complete(message.permit)
       case 'abort':
-        return slot.abort(message.epoch, message.checkpointId)
+        return slot.abort({ epoch: message.epoch, id: message.checkpointId })
       case 'parcel':
         return slot.receive(message.parcel)
       case 'metrics':

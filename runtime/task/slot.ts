@@ -7,6 +7,7 @@ import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc
 import type { instantiate, VertexInstance } from '#runtime/graph/instantiate'
 import type { CommitPermit } from '#runtime/contract/rpc'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
+import { compareBarriers, type BarrierId } from './barrier-aligner.ts'
 import { planChannels, type PlannedChannel } from './channel-plan.ts'
 import { Exchange } from './exchange.ts'
 import { InputGate } from './input-gate.ts'
@@ -142,14 +143,14 @@ export class Slot implements TaskEvents {
 
   /** Gives up what was begun under lower epochs. */
   adopt(epoch: number): void {
-    for (const task of this.#tasks) task.abort(epoch, 0)
+    for (const task of this.#tasks) task.abort({ epoch, id: 0 })
     for (const { snapshot } of this.#snapshots) if (snapshot.barrier.epoch < epoch) snapshot.cancel()
   }
 
-  abort(epoch: number, checkpointId: number): void {
-    for (const task of this.#tasks) task.abort(epoch, checkpointId)
+  abort(barrier: BarrierId): void {
+    for (const task of this.#tasks) task.abort(barrier)
     for (const { snapshot } of this.#snapshots)
-      if (snapshot.barrier.epoch === epoch && snapshot.barrier.id === checkpointId) snapshot.cancel()
+      if (compareBarriers(snapshot.barrier, barrier) === 0) snapshot.cancel()
   }
 
   reportMetrics(): void {

@@ -3,6 +3,7 @@ import type { Barrier, CommitPermit, SkippedCounts, SubtaskMetrics, SubtaskRef }
 import type { StreamElement } from '#runtime/element/stream-element'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
 import { userCodeError } from '#runtime/operators/user-code'
+import { compareBarriers, type BarrierId } from './barrier-aligner.ts'
 import type { InputGate } from './input-gate.ts'
 import type { OperatorChain } from './operator-chain.ts'
 import type { EdgeOutput } from './partitioned-output.ts'
@@ -37,7 +38,7 @@ export type StepResult = 'progressed' | 'idle' | 'backpressured'
 const STEPS_PER_FLUSH = 16
 
 /**
- * One subtask of one vertex: turns input into calls on its chain, one slice a step, on the slot's
+ * One subtask of one vertex: turns input into calls on its chain, one slice per step, on the slot's
  * thread.
  * I1 No input is taken while an output is blocked; so what is buffered is bounded by one slice's
  *    output.
@@ -96,10 +97,10 @@ export class Task {
     await this.chain.onCheckpointComplete(permit)
   }
 
-  abort(epoch: number, checkpointId: number): void {
-    const isVoid = (b: Barrier) => b.epoch < epoch || (b.epoch === epoch && b.id <= checkpointId)
-    this.#triggers = this.#triggers.filter((b) => !isVoid(b))
-    this.#gate?.onAbort(epoch, checkpointId)
+  /** Nothing comes of this barrier and those before it. */
+  abort(barrier: BarrierId): void {
+    this.#triggers = this.#triggers.filter((b) => compareBarriers(b, barrier) > 0)
+    this.#gate?.onAbort(barrier)
     this.#events.wake()
   }
 

@@ -45,7 +45,7 @@ export function monotonous(options: WatermarkOptions = {}): WatermarkStrategy {
 
 /**
  * The watermark of one input: newest timestamp - bound - 1, because a record with the newest
- * timestamp may come again. Asked once a batch.
+ * timestamp may come again. Asked once per batch.
  * I1 `watermark` never goes back. I2 Timestamps that are not finite count for nothing.
  */
 export class WatermarkGenerator {

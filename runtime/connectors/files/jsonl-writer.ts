@@ -16,7 +16,7 @@ interface OpenFile {
 }
 
 /**
- * Records as lines of JSON, one file a transaction. Writes go on in the background in order; a
+ * Records as lines of JSON, one file per transaction. Writes go on in the background in order; a
  * write that fails for good fails the task.
  */
 export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {

@@ -137,7 +137,7 @@ class Job {
     const [id, term, base] = [++this.#id, this.#term, this.#base ?? { id: 0, files: [] }]
     const kept = base.files.filter(KEPT[keeps])
     const isNew = adds || kept.length === 0
-    const files = isNew ? [...kept, await this.#write(checkpointDirectory(id, term.epoch))] : kept
+    const files = isNew ? [...kept, await this.#write(checkpointDirectory({ id, epoch: term.epoch }))] : kept
     await this.#meanwhile()
     if (outcome === 'files left') return this.#fail()
     const isShared = !isNew && kept.length === base.files.length
@@ -173,7 +173,7 @@ class Job {
   async #savepoint({ place, ends, outcome }: StepOf<'savepoint'>): Promise<void> {
     const [id, term] = [++this.#id, this.#term]
     const directory =
-      place === 'own path' ? `savepoints/2024-01/sp-${id}` : savepointDirectory(id, term.epoch)
+      place === 'own path' ? `savepoints/2024-01/sp-${id}` : savepointDirectory({ id, epoch: term.epoch })
     const file = await this.#write(directory, id)
     await this.#meanwhile()
     if (outcome === 'files left') return this.#fail(place !== 'own path')

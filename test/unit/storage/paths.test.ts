@@ -59,14 +59,14 @@ test('files of several tries of a savepoint at one place never share a key', () 
 })
 
 test('no key is the directory of another', () => {
-  const dir = checkpointDirectory(4, 2)
+  const dir = checkpointDirectory({ id: 4, epoch: 2 })
   const keys = [
     logRecordKey(1),
     logRecordKey(2),
     logSnapshotKey(1),
     manifestKey(dir),
     stateFileKey(dir, { vertex: 'lines', subtask: 0, attempt: '2.1', part: 'state' }),
-    manifestKey(savepointDirectory(5, 2)),
+    manifestKey(savepointDirectory({ id: 5, epoch: 2 })),
   ]
   for (const key of keys) {
     assertKey(key)

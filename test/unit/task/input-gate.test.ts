@@ -57,7 +57,7 @@ describe('InputGate', () => {
     a.put(row('a'))
     drain(gate)
     expect(gate.hasInput()).toBe(false)
-    gate.onAbort(1, 1)
+    gate.onAbort({ epoch: 1, id: 1 })
     b.put({ kind: 'barrier', barrier: barrier(1) })
     b.put(row('b'))
     const events = drain(gate)
