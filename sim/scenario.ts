@@ -51,7 +51,8 @@ async function drain(stage: Stage): Promise<void> {
   const run = stage.run('a', 1)
   await stage.sleepUpTo(2500)
   await stage.stop(run, true)
-  stage.check({ name: 'a', jobs: new Set(['a']), fromRun: 1, isWhole: true, isFinished: false })
+  const isDrained = stage.sim.oracle.job('a').closed.get(1) === 'Drained'
+  stage.check({ name: 'a', jobs: new Set(['a']), fromRun: 1, isWhole: true, isFinished: false, isDrained })
 }
 
 /** Another job starts from a savepoint while its source goes on; neither disturbs the other. */
@@ -160,7 +161,15 @@ class Stage {
   /** Waits for the run's end and takes its processes away. */
   async ended(run: SimDeployment): Promise<void> {
     await this.sim.until(() => run.hasEnded)
+    this.#checkAnswers(run)
     await this.#retire(run)
+  }
+
+  #checkAnswers(run: SimDeployment): void {
+    const asked = run.leader?.master?.operations.views ?? []
+    for (const { status, type, triggerId } of asked)
+      if (status === 'InProgress')
+        this.sim.world.violate('I12', `the ${type} that "${triggerId}" asked for is never answered`)
   }
 
   /** Savepoints now and then, as long as the run lasts. */

@@ -5,8 +5,8 @@ export interface Bug {
   readonly breaks: string
   readonly patches: readonly Patch[]
   /**
-   * Where a second line of defence keeps the bug from doing harm: the test that shows the second
-   * line, and why. Without it the simulator has to notice the bug.
+   * Where no simulation can notice it: the test that does, and why: a second line of defence keeps
+   * the bug from doing harm, or nobody in a simulation does what it takes.
    */
   readonly test?: string
   readonly because?: string

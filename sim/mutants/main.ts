@@ -103,8 +103,7 @@ async function simulate(copy: string, bug: Bug): Promise<Verdict> {
 async function runTest(copy: string, bug: Bug, test: string): Promise<Verdict> {
   const { code, output } = await execute(copy, ['node_modules/vitest/vitest.mjs', 'run', test])
   const failed = /(\d+) failed/.exec(output)
-  if (code !== 0 && failed !== null)
-    return { bug, noticed: true, how: `second line of defence, by ${test} (${bug.because ?? ''})` }
+  if (code !== 0 && failed !== null) return { bug, noticed: true, how: `by ${test}, ${bug.because ?? ''}` }
   return { bug, noticed: false, how: `${test} does not fail` }
 }
 

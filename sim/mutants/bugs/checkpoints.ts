@@ -44,17 +44,6 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
     ],
   },
   {
-    name: 'checkpoint-abort-when-deposed',
-    breaks: 'who is deposed in doubt tells the tasks nothing',
-    patches: [
-      {
-        file: COORDINATOR_STATE,
-        find: 'FAILURE_REASONS.FENCED.text, false)',
-        replace: 'FAILURE_REASONS.FENCED.text, true)',
-      },
-    ],
-  },
-  {
     name: 'checkpoint-record-before-manifest',
     breaks: 'the manifest is stored before the record names it',
     patches: [
@@ -103,6 +92,8 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
         replace: "return 'CURRENT'",
       },
     ],
+    test: 'test/unit/checkpoint/coordinator-state.test.ts',
+    because: 'files of another checkpoint are found when the manifest is made',
   },
   {
     name: 'checkpoint-savepoint-commits',
@@ -170,6 +161,8 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
         replace: 'return !isRestorePoint',
       },
     ],
+    test: 'test/unit/commit-log/retention.test.ts',
+    because: 'it takes a day of the store, and no simulation lasts so long',
   },
   {
     name: 'retention-deletes-own-copy',

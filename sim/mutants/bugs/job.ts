@@ -105,6 +105,8 @@ export const JOB_BUGS: readonly Bug[] = [
         replace: 'return stay(state)',
       },
     ],
+    test: 'test/unit/job-manager/job-state.test.ts',
+    because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {
     name: 'job-lost-task-manager-ignored',
@@ -116,6 +118,8 @@ export const JOB_BUGS: readonly Bug[] = [
         replace: 'return stay(at.state)',
       },
     ],
+    test: 'test/unit/job-manager/job-state.test.ts',
+    because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {
     name: 'job-adopts-some-subtasks',
@@ -126,22 +130,15 @@ export const JOB_BUGS: readonly Bug[] = [
     name: 'job-adopts-stopped-tasks',
     breaks: 'tasks behind a stop barrier are adopted only to end the run',
     patches: [{ file: ADOPTION, find: "(isEnding && state === 'Stopped')", replace: "state === 'Stopped'" }],
-  },
-  {
-    name: 'job-adopts-unstarted-tasks',
-    breaks: 'tasks that were never started are not adopted',
-    patches: [
-      {
-        file: ADOPTION,
-        find: "state === 'Running' ||",
-        replace: "state === 'Running' || state === 'Deploying' ||",
-      },
-    ],
+    test: 'test/unit/job-manager/adoption.test.ts',
+    because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {
     name: 'job-adopts-another-attempt',
     breaks: 'only tasks of the last deployment in the log are adopted',
     patches: [{ file: ADOPTION, find: 'report.attempt === deploy.attempt && ', replace: '' }],
+    test: 'test/unit/job-manager/adoption.test.ts',
+    because: 'TaskManagers answer an adoption with what they run',
   },
   {
     name: 'job-deploys-without-limit',
@@ -204,6 +201,8 @@ export const JOB_BUGS: readonly Bug[] = [
         replace: 'return stay(state)',
       },
     ],
+    test: 'test/unit/job-manager/candidate-state.test.ts',
+    because: 'the log fences a leader that another one follows',
   },
   {
     name: 'lease-waits-for-a-release',

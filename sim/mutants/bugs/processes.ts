@@ -16,6 +16,8 @@ export const PROCESS_BUGS: readonly Bug[] = [
         replace: 'if (now - entry.lastHeardMs <= this.#timing.silenceMs * 1e6) continue',
       },
     ],
+    test: 'test/unit/job-manager/task-manager-registry.test.ts',
+    because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {
     name: 'task-manager-obeys-deposed-leader',
@@ -32,6 +34,8 @@ export const PROCESS_BUGS: readonly Bug[] = [
         replace: 'if (this.#closed) return',
       },
     ],
+    test: 'test/unit/task-manager/task-manager.test.ts',
+    because: 'barriers and permits carry the epoch, and heartbeats tell the leader what runs',
   },
   {
     name: 'task-manager-deploys-beside',
@@ -54,6 +58,8 @@ export const PROCESS_BUGS: readonly Bug[] = [
         replace: 'execution.adopt(epoch)',
       },
     ],
+    test: 'test/unit/task-manager/task-manager.test.ts',
+    because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {
     name: 'task-manager-never-gives-up',
@@ -85,22 +91,13 @@ export const PROCESS_BUGS: readonly Bug[] = [
     patches: [{ file: EXECUTION, find: 'new Set([LINKS, ...', replace: 'new Set([...' }],
   },
   {
-    name: 'execution-unstarted-runs',
-    breaks: 'a leader is told of tasks that were never started that they do not run',
-    patches: [
-      {
-        file: EXECUTION,
-        find: "kind === 'Deployed' ? 'Deploying'",
-        replace: "kind === 'Deployed' ? 'Running'",
-      },
-    ],
-  },
-  {
     name: 'execution-stop-barrier-unseen',
     breaks: 'a leader is told of tasks behind a stop barrier that they have stopped',
     patches: [
       { file: EXECUTION, find: "if (barrier.stop) this.#dispatch({ type: 'StopBarrier' })", replace: '' },
     ],
+    test: 'test/unit/task-manager/execution.test.ts',
+    because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {
     name: 'upload-acked-before-stored',
@@ -123,5 +120,7 @@ export const PROCESS_BUGS: readonly Bug[] = [
         replace: '[...(this.#stored.get(subtaskKey(subtask))?.values() ?? [])].at(-1)',
       },
     ],
+    test: 'test/unit/task-manager/state-uploader.test.ts',
+    because: 'files of a checkpoint that failed are found when the manifest is made',
   },
 ]

@@ -73,13 +73,13 @@ export const STATE_BUGS: readonly Bug[] = [
     ],
   },
   {
-    name: 'restore-range-off-by-one',
+    name: 'restore-misses-later-files',
     breaks: 'a subtask restores from every file whose key groups overlap its own',
     patches: [
       {
         file: 'runtime/restore/restore-loader.ts',
-        find: 'const overlaps = from < range.to &&',
-        replace: 'const overlaps = from < range.to - 1 &&',
+        find: 'const overlaps = from < range.to && range.from < to',
+        replace: 'const overlaps = from <= range.from && range.from < to',
       },
     ],
   },
