@@ -105,7 +105,7 @@ export const JOB_BUGS: readonly Bug[] = [
         replace: 'return stay(state)',
       },
     ],
-    test: 'test/unit/job-manager/job-state.test.ts',
+    test: 'test/unit/job-manager/job-master-failover.test.ts',
     because: 'checkpoints that nobody acknowledges expire, and after some of them the job restarts',
   },
   {

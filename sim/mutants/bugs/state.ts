@@ -60,6 +60,8 @@ export const STATE_BUGS: readonly Bug[] = [
         replace: '',
       },
     ],
+    test: 'test/unit/state/heap-backend.test.ts',
+    because: 'no operator of the simulated job removes a key',
   },
   {
     name: 'state-restored-newest-first',
