@@ -29,6 +29,8 @@ export interface Line {
   readonly isWhole: boolean
   /** The job has finished: everything is there. */
   readonly isFinished: boolean
+  /** The job was drained: of what it has read, everything is there. */
+  readonly isDrained?: boolean
 }
 
 /** I5: every record of a line is in the committed output exactly once. */
@@ -44,8 +46,14 @@ export function checkLine(
       .filter((c) => c.uid === uid)
       .flatMap((c) => (c.rows as readonly unknown[] as R[]).filter((r) => r.run >= line.fromRun))
   const fail = (text: string): void => world.violate('I5', `${line.name}: ${text}`)
-  checkNumbers(line, args, rowsOf<NumberRow>('numbers-out'), fail)
-  checkWindows(line, args, rowsOf<WindowRow>('windows-out'), rowsOf<LateRow>('late-out'), fail)
+  const numbers = rowsOf<NumberRow>('numbers-out')
+  checkNumbers(line, args, numbers, fail)
+  const counted = countWindows(rowsOf<WindowRow>('windows-out'), rowsOf<LateRow>('late-out'), fail)
+  const { isWhole, isFinished, isDrained = false } = line
+  if (isWhole && (isFinished || isDrained)) {
+    const all = isFinished ? Array.from({ length: args.count }, (_, n) => n) : numbers.map(({ n }) => n)
+    checkWindows(counted, all, args, fail)
+  }
 }
 
 /**
@@ -108,31 +116,40 @@ function faultOf(seqs: readonly number[], total: number, { isWhole, isFinished }
   return isFinished && last !== total ? `the last committed count is ${last} of ${total}` : undefined
 }
 
-function checkWindows(
-  line: Line,
-  args: SimJobArgs,
+/** Records that came into each window, and those that came too late for it. */
+function countWindows(
   rows: readonly WindowRow[],
   late: readonly LateRow[],
   fail: Fail,
-): void {
+): ReadonlyMap<string, number> {
   const counted = new Map<string, number>()
   for (const { key, start, count } of rows) {
     const window = `${key} from ${start}`
-    if (counted.has(window)) return fail(`the window of ${window} fired twice`)
+    if (counted.has(window)) fail(`the window of ${window} fired twice`)
     counted.set(window, count)
   }
-  const startOf = (n: number): number => Math.floor((n * TICK_MS) / WINDOW_MS) * WINDOW_MS
   for (const { key, late: n } of late) {
     const window = `${key} from ${startOf(n)}`
     counted.set(window, (counted.get(window) ?? 0) + 1)
   }
-  if (!line.isFinished || !line.isWhole) return
+  return counted
+}
+
+/** Every one of `numbers` came into its window, or too late for it. */
+function checkWindows(
+  counted: ReadonlyMap<string, number>,
+  numbers: readonly number[],
+  { keys }: SimJobArgs,
+  fail: Fail,
+): void {
   const expected = new Map<string, number>()
-  for (let n = 0; n < args.count; n++) {
-    const window = `${keyOf(n, args.keys)} from ${startOf(n)}`
+  for (const n of numbers) {
+    const window = `${keyOf(n, keys)} from ${startOf(n)}`
     expected.set(window, (expected.get(window) ?? 0) + 1)
   }
   for (const [window, count] of expected)
     if (counted.get(window) !== count)
       return fail(`the window of ${window} has ${counted.get(window) ?? 0} of ${count} records`)
 }
+
+const startOf = (n: number): number => Math.floor((n * TICK_MS) / WINDOW_MS) * WINDOW_MS

@@ -6,6 +6,7 @@ import { subtaskKey, type SubtaskPlace } from '#runtime/contract/rpc'
 import type { SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 import type { SimNode } from './node.ts'
 import type { ObjectEvents, SimObjects } from './store.ts'
+import { CHECKPOINT } from './timing.ts'
 import type { World } from './world.ts'
 
 /**
@@ -17,10 +18,12 @@ import type { World } from './world.ts'
  * I3 a deployment restores from the newest restore point, or from what its run was asked to restore
  * I4 tasks are told to commit only what a record completes
  * I6 each subtask of an attempt runs once
- * I7 no file of a retained checkpoint is missing
+ * I7 no file of a retained checkpoint is missing, and as many are retained as were asked for
  * I8 after a record that ends a run only its CLOSE follows; no run is closed as Failed
  * I11 an id that tasks were told to give up never completes
- * (I5, output exactly once: ledger.ts; I12, nothing uncommitted is left: scenario.ts)
+ * I12 when a run has ended, whoever asked its leader for something is answered
+ * I13 a line that has finished has left nothing prepared
+ * (I5, output exactly once: ledger.ts; I12, I13: scenario.ts)
  */
 export class Oracle implements ObjectEvents {
   readonly #world: World
@@ -161,6 +164,8 @@ export class JobRecord {
         for (const id of body.retires) this.#retained.delete(id)
         this.#onCompleted(epoch, body, true)
         this.#retained.set(body.id, this.#filesOf(body.id, body.manifest))
+        if (body.retires.length > 0 && this.#retained.size < CHECKPOINT.retain)
+          this.#violate('I7', `checkpoint ${body.id} leaves ${this.#retained.size}, it retires too many`)
         this.newest = { kind: 'checkpoint', id: body.id, manifest: body.manifest, sha256: body.sha256 }
         this.#pointFiles = this.#retained.get(body.id) ?? new Set()
         this.counts.checkpoints++

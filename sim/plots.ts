@@ -50,9 +50,20 @@ const PLOTS: readonly Plot[] = [
       fate: random.pick<RequestFate>(['failed', 'failedDone']),
       spring: (at) => sim.weather.set(at, 'blocked', random.between(50, 2000)),
     }),
-  // Credentials run out with a record under way.
+  // Credentials run out with a record under way; it may be in the log already.
   (sim, random) =>
-    record(random, { spring: (at) => sim.weather.set(at, 'denied', random.between(50, 1500)) }),
+    record(random, {
+      fate: random.pick<RequestFate>(['normal', 'failedDone', 'answerLost']),
+      spring: (at) => sim.weather.set(at, 'denied', random.between(50, 1500)),
+    }),
+  // They have run out when it is to be written.
+  (sim, random) => [
+    {
+      place: random.pick(['phase Deploying', 'phase Closing']),
+      nth: 1,
+      spring: (at) => sim.weather.set(at, 'denied', random.between(50, 1500)),
+    },
+  ],
   // Somebody opens an epoch a moment before.
   (sim, random) => [
     { place: 'append EPOCH_OPEN', nth: 1, fate: 'late', spring: () => void sim.redis.flush() },
@@ -73,7 +84,11 @@ const PLOTS: readonly Plot[] = [
       place: 'append ENDING',
       nth: 1,
       fate: random.pick<RequestFate>(['normal', 'late', 'senderDies']),
-      spring: () => sim.world.clock.after(random.between(0, 40), () => killOneOrTwo(sim, random)),
+      spring: () =>
+        sim.world.clock.after(random.between(0, 40), () => {
+          if (random.chance(0.7)) killOneOrTwo(sim, random)
+          else for (const taskManager of sim.taskManagers) sim.hangSlot(taskManager)
+        }),
     },
   ],
   // A new leader finds a part of the tasks.

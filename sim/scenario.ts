@@ -51,7 +51,8 @@ async function drain(stage: Stage): Promise<void> {
   const run = stage.run('a', 1)
   await stage.sleepUpTo(2500)
   await stage.stop(run, true)
-  stage.check({ name: 'a', jobs: new Set(['a']), fromRun: 1, isWhole: true, isFinished: false })
+  const isDrained = stage.sim.oracle.job('a').closed.get(1) === 'Drained'
+  stage.check({ name: 'a', jobs: new Set(['a']), fromRun: 1, isWhole: true, isFinished: false, isDrained })
 }
 
 /** Another job starts from a savepoint while its source goes on; neither disturbs the other. */
@@ -164,7 +165,15 @@ class Stage {
   async ended(run: SimDeployment): Promise<void> {
     await this.sim.until(() => run.hasEnded)
     if (run.state === 'Failed') this.sim.world.violate('failed', `${run.options.name}: ${run.message}`)
+    this.#checkAnswers(run)
     await this.#retire(run)
+  }
+
+  #checkAnswers(run: SimDeployment): void {
+    const asked = run.leader?.master?.operations.views ?? []
+    for (const { status, type, triggerId } of asked)
+      if (status === 'InProgress')
+        this.sim.world.violate('I12', `the ${type} that "${triggerId}" asked for is never answered`)
   }
 
   /** Savepoints now and then, as long as the run lasts. */
@@ -218,7 +227,7 @@ class Stage {
     for (const job of line.jobs)
       for (const left of output.preparedOf(job))
         if (!this.#isSpared(job, left))
-          world.violate('I12', `${line.name} has finished, and ${left} is still there, not committed`)
+          world.violate('I13', `${line.name} has finished, and ${left} is still there, not committed`)
   }
 
   /** A savepoint that is in the log holds the transaction: a restore of it will want it. */

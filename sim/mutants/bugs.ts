@@ -1,22 +1,18 @@
-/** A small change of the product's own lines that breaks one of its rules. */
-export interface Bug {
-  readonly name: string
-  /** The rule that it breaks, in words. */
-  readonly breaks: string
-  readonly patches: readonly Patch[]
-  /**
-   * Where a second line of defence keeps the bug from doing harm: the test that shows the second
-   * line, and why. Without it the simulator has to notice the bug.
-   */
-  readonly test?: string
-  readonly because?: string
-}
+import type { Bug } from './bug.ts'
+import { CHECKPOINT_BUGS } from './bugs/checkpoints.ts'
+import { JOB_BUGS } from './bugs/job.ts'
+import { LOG_BUGS } from './bugs/log.ts'
+import { OUTPUT_BUGS } from './bugs/output.ts'
+import { PROCESS_BUGS } from './bugs/processes.ts'
+import { STATE_BUGS } from './bugs/state.ts'
+import { TASK_BUGS } from './bugs/tasks.ts'
 
-export interface Patch {
-  readonly file: string
-  /** Occurs exactly once. */
-  readonly find: string
-  readonly replace: string
-}
-
-export const BUGS: readonly Bug[] = []
+export const BUGS: readonly Bug[] = [
+  ...LOG_BUGS,
+  ...CHECKPOINT_BUGS,
+  ...JOB_BUGS,
+  ...PROCESS_BUGS,
+  ...TASK_BUGS,
+  ...STATE_BUGS,
+  ...OUTPUT_BUGS,
+]

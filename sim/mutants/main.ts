@@ -5,11 +5,12 @@
  */
 import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { BUGS, type Bug } from './bugs.ts'
+import type { Bug } from './bug.ts'
+import { BUGS } from './bugs.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** What the simulator, and the tests of a second line of defence, are made of. */
@@ -28,28 +29,40 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: String(DEFAULT_SEEDS) },
     from: { type: 'string', default: '1' },
     only: { type: 'string' },
+    /** How many bugs are tried at a time. */
+    parallel: { type: 'string', default: String(availableParallelism()) },
     list: { type: 'boolean', default: false },
   },
 })
 
-const bugs = BUGS.filter((bug) => values.only === undefined || bug.name.includes(values.only))
+/** Parts of names, separated by commas. */
+const wanted = values.only?.split(',') ?? ['']
+const bugs = BUGS.filter(({ name }) => wanted.some((part) => name.includes(part)))
 if (values.list) for (const bug of bugs) console.log(`${bug.name.padEnd(34)} ${bug.breaks}`)
 else process.exitCode = await run()
 
 async function run(): Promise<number> {
+  const waiting = [...bugs]
+  const lanes = Array.from({ length: Math.min(Number(values.parallel), bugs.length) }, () => tryIn(waiting))
+  const verdicts = (await Promise.all(lanes)).flat()
+  const missed = verdicts.filter((v) => !v.noticed)
+  console.log(`${verdicts.length - missed.length} of ${verdicts.length} planted bugs noticed`)
+  return missed.length === 0 ? 0 : 1
+}
+
+/** Takes bugs from `waiting` until there are none, each planted in the same copy of the product. */
+async function tryIn(waiting: Bug[]): Promise<Verdict[]> {
   const copy = mkdtempSync(join(tmpdir(), 'weir-mutants-'))
+  const verdicts: Verdict[] = []
   try {
     for (const name of COPIED) cpSync(join(ROOT, name), join(copy, name), { recursive: true })
     symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
-    const verdicts: Verdict[] = []
-    for (const bug of bugs) {
+    for (let bug = waiting.shift(); bug !== undefined; bug = waiting.shift()) {
       const verdict = await plant(copy, bug)
       verdicts.push(verdict)
       console.log(`${verdict.noticed ? 'noticed' : 'MISSED '} ${bug.name.padEnd(34)} ${verdict.how}`)
     }
-    const missed = verdicts.filter((v) => !v.noticed)
-    console.log(`${verdicts.length - missed.length} of ${verdicts.length} planted bugs noticed`)
-    return missed.length === 0 ? 0 : 1
+    return verdicts
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
@@ -90,8 +103,7 @@ async function simulate(copy: string, bug: Bug): Promise<Verdict> {
 async function runTest(copy: string, bug: Bug, test: string): Promise<Verdict> {
   const { code, output } = await execute(copy, ['node_modules/vitest/vitest.mjs', 'run', test])
   const failed = /(\d+) failed/.exec(output)
-  if (code !== 0 && failed !== null)
-    return { bug, noticed: true, how: `second line of defence, by ${test} (${bug.because ?? ''})` }
+  if (code !== 0 && failed !== null) return { bug, noticed: true, how: `by ${test}, ${bug.because ?? ''}` }
   return { bug, noticed: false, how: `${test} does not fail` }
 }
 
