@@ -77,7 +77,8 @@ export class RestServer {
       requestTimeout: requestMs,
       http: { headersTimeout: requestMs, connectionsCheckingInterval: requestMs },
     })
-    this.#routes()
+    this.#views()
+    this.#commands()
   }
 
   /** The port it listens on. */
@@ -112,7 +113,8 @@ export class RestServer {
     await this.#app.close()
   }
 
-  #routes(): void {
+  /** What it shows, and to whom. */
+  #views(): void {
     const app = this.#app
     const { source, metrics } = this.#options
     app.addHook('onRequest', async (request, reply) => this.#authenticate(request, reply))
@@ -146,6 +148,12 @@ export class RestServer {
       async ({ params }) =>
         this.#leader().coordinator.details(Number(params.id)) ?? notFound(`checkpoint ${params.id}`),
     )
+    app.get('/jobs/:job/savepoints', async () => source.savepoints)
+  }
+
+  /** What a leader does, and what has become of it. */
+  #commands(): void {
+    const app = this.#app
     app.get<{ Params: { triggerId: string } }>('/jobs/:job/checkpoints/:triggerId', async ({ params }) =>
       this.#operation(params.triggerId),
     )
@@ -153,7 +161,6 @@ export class RestServer {
       const { triggerId = randomUUID() } = parse(triggerBody, body)
       return { triggerId: this.#leader().checkpoint(triggerId).triggerId }
     })
-    app.get('/jobs/:job/savepoints', async () => source.savepoints)
     app.get<{ Params: { triggerId: string } }>('/jobs/:job/savepoints/:triggerId', async ({ params }) =>
       this.#operation(params.triggerId),
     )

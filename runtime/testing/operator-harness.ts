@@ -179,7 +179,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
 
   #place() {
     const { uid = 'operator', subtask = 0, parallelism = 1, maxParallelism = 128 } = this.#options
-    return { uid, subtask, parallelism, maxParallelism }
+    return { uid, formerly: this.#options.formerly ?? [], subtask, parallelism, maxParallelism }
   }
 
   #wake(): void {
@@ -189,7 +189,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   }
 
   #context(states: readonly HarnessState[]): OperatorContext<O> {
-    const { uid, subtask, parallelism } = this.#place()
+    const { uid, formerly, subtask, parallelism } = this.#place()
     const { clock = new TestClock(), attempt = '1.1', jobUid = 'job-uid' } = this.#options
     const restored = new RestoredState(states, uid)
     const keyed = (): HeapBackend => (this.#keyed ??= this.#openKeyed(restored, clock))
@@ -201,7 +201,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
     return {
       job: { namespace: 'default', name: 'job', uid: jobUid },
       uid,
-      formerly: this.#options.formerly ?? [],
+      formerly,
       subtask,
       parallelism,
       attempt,
