@@ -1,5 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
-import type { Bucket, BucketObject } from '#runtime/storage/bucket'
+import type { Bucket, BucketObject, UploadedPart } from '#runtime/storage/bucket'
 import type { Caller } from './caller.ts'
 
 /** Uploads that a server loses when it goes away in the middle of completing them. */
@@ -44,6 +44,29 @@ export class SimBucketObjects {
     this.uploads.set(id, { key, parts: new Map() })
     return id
   }
+
+  addPart(uploadId: string, number: number, bytes: Uint8Array): UploadedPart {
+    const upload = this.uploads.get(uploadId)
+    if (upload === undefined)
+      throw new WeirError('STO_MISSING', `Bucket ${this.name} has no upload ${uploadId}.`)
+    upload.parts.set(number, bytes)
+    return { number, etag: String(bytes.byteLength) }
+  }
+
+  /** `isLost`: the server goes away in the middle of it. */
+  complete(uploadId: string, numbers: readonly number[], isLost: () => boolean): 'completed' | 'missing' {
+    const upload = this.uploads.get(uploadId)
+    if (this.lost.has(uploadId)) return 'completed'
+    if (upload === undefined) return 'missing'
+    this.uploads.delete(uploadId)
+    if (isLost()) {
+      this.lost.add(uploadId)
+      throw new WeirError('STO_UNAVAILABLE', `Cannot complete ${upload.key}: the server went away.`)
+    }
+    const parts = numbers.map((number) => upload.parts.get(number) ?? new Uint8Array(0))
+    this.objects.set(upload.key, Buffer.concat(parts))
+    return 'completed'
+  }
 }
 
 /** A bucket as one thread of a simulated process reaches it. */
@@ -52,6 +75,11 @@ export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
   const { world, random } = caller
   const call = <T>(effect: () => T): Promise<T> => caller.call('bucket', effect)
   const url = (key: string): string => `s3://${name}/${key}`
+  const isLost = (): boolean => {
+    const drawn = world.faulty && random.chance(LOST_UPLOAD)
+    if (drawn) world.coverage.reach('upload lost')
+    return drawn
+  }
   const describe = (key: string, bytes: Uint8Array): BucketObject => ({
     key,
     sizeBytes: bytes.byteLength,
@@ -85,32 +113,14 @@ export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
     copy: ({ key }, to) => call(() => bucket.copy(key, to)),
     remove: (key) => call(() => void objects.delete(key)),
     startUpload: (key) => call(() => ({ key, uploadId: bucket.start(key) })),
-    uploadPart: ({ key, uploadId }, number, bytes) => {
+    uploadPart: ({ uploadId }, number, bytes) => {
       const copy = Uint8Array.from(bytes)
-      return call(() => {
-        const upload = uploads.get(uploadId)
-        if (upload === undefined) throw new WeirError('STO_MISSING', `${url(key)} has no upload ${uploadId}.`)
-        upload.parts.set(number, copy)
-        return { number, etag: String(copy.byteLength) }
-      })
+      return call(() => bucket.addPart(uploadId, number, copy))
     },
-    completeUpload: ({ uploadId }, parts) =>
-      call(() => {
-        const upload = uploads.get(uploadId)
-        if (bucket.lost.has(uploadId)) return 'completed'
-        if (upload === undefined) return 'missing'
-        uploads.delete(uploadId)
-        if (world.faulty && random.chance(LOST_UPLOAD)) {
-          world.coverage.reach('upload lost')
-          bucket.lost.add(uploadId)
-          throw new WeirError('STO_UNAVAILABLE', `Cannot complete ${url(upload.key)}: the server went away.`)
-        }
-        objects.set(
-          upload.key,
-          Buffer.concat(parts.map((p) => upload.parts.get(p.number) ?? new Uint8Array(0))),
-        )
-        return 'completed'
-      }),
+    completeUpload: ({ uploadId }, parts) => {
+      const numbers = parts.map((part) => part.number)
+      return call(() => bucket.complete(uploadId, numbers, isLost))
+    },
     abortUpload: ({ uploadId }) => call(() => void uploads.delete(uploadId)),
     listUploads: (prefix) =>
       call(() =>

@@ -74,9 +74,10 @@ export function checkPrefix(
     const own = rows.filter((row) => row.key === key)
     const first = Math.min(...own.filter((row) => row.run >= line.fromRun).map((row) => row.seq))
     const before = new Set(own.filter((row) => row.run < line.fromRun).map((row) => row.seq))
-    for (let seq = 1; seq < first && first !== Infinity; seq++)
-      if (!before.has(seq))
-        return world.violate('I5', `${line.name}: ${key}: count ${seq} is lost behind the savepoint`)
+    const expected = first === Infinity ? [] : Array.from({ length: first - 1 }, (_, i) => i + 1)
+    const lost = expected.find((seq) => !before.has(seq))
+    if (lost !== undefined)
+      return world.violate('I5', `${line.name}: ${key}: count ${lost} is lost behind the savepoint`)
   }
 }
 
@@ -91,6 +92,13 @@ function checkNumbers(line: Line, args: SimJobArgs, rows: readonly NumberRow[], 
     if (keyOf(n, args.keys) !== key) return fail(`number ${n} stands under ${key}`)
     byKey.set(key, [...(byKey.get(key) ?? []), seq])
   }
+  checkCounts(line, args, byKey, fail)
+  if (line.isWhole && line.isFinished && seen.size !== args.count)
+    fail(`${seen.size} of ${args.count} numbers were committed`)
+}
+
+/** `byKey`: the committed counts of each key. */
+function checkCounts(line: Line, args: SimJobArgs, byKey: ReadonlyMap<string, number[]>, fail: Fail): void {
   for (let k = 0; k < Math.min(args.keys, args.count); k++) {
     const key = keyOf(k, args.keys)
     const total = Math.floor((args.count - 1 - k) / args.keys) + 1
@@ -101,8 +109,6 @@ function checkNumbers(line: Line, args: SimJobArgs, rows: readonly NumberRow[], 
     )
     if (fault !== undefined) return fail(`${key}: ${fault}`)
   }
-  if (line.isWhole && line.isFinished && seen.size !== args.count)
-    fail(`${seen.size} of ${args.count} numbers were committed`)
 }
 
 /** Counts of one key must follow each other. */

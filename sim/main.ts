@@ -1,7 +1,8 @@
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { RARE_STATES, type RareState } from './rare-states.ts'
+import { RARE_STATES } from './rare-states.ts'
 import { simulate, type SimulationResult } from './simulate.ts'
+import { Tally } from './tally.ts'
 
 const USAGE = `Usage: node sim/main.ts [options]
   --seeds N   how many seeds to run (default 1000)
@@ -28,59 +29,29 @@ export async function main(args: readonly string[], io: MainIo): Promise<number>
 }
 
 async function runMany({ from, seeds, untilNoticed }: Parsed, io: MainIo): Promise<number> {
-  const totals = new Map<RareState, { seeds: number; times: number }>()
-  const times: number[] = []
-  let failed = 0
+  const tally = new Tally()
   for (let seed = from; seed < from + seeds; seed++) {
     const before = process.cpuUsage()
     const result = await simulate({ seed })
     const { user, system } = process.cpuUsage(before)
-    times.push((user + system) / 1000)
-    for (const [state, count] of result.reached) add(totals, state, count)
+    tally.add(result, (user + system) / 1000)
     if (result.violations.length > 0) {
-      failed++
       io.write(`${clear(io)}${failureText(result)}`)
       if (untilNoticed) return 1
     }
-    const done = seed - from + 1
-    if (io.isTerminal || done % 100 === 0)
-      io.write(`${clear(io)}${done}/${seeds} seeds, ${failed} failed${io.isTerminal ? '' : '\n'}`)
+    showProgress(tally, seeds, io)
   }
-  io.write(`${clear(io)}${tableOf(totals, seeds)}\n`)
-  times.sort((a, b) => a - b)
-  const median = times[Math.floor(times.length / 2)] ?? 0
-  const slowest = times.at(-1) ?? 0
-  io.write(`${failed} of ${seeds} seeds failed; processor time per seed: `)
-  io.write(`${median.toFixed(0)} ms (median), ${slowest.toFixed(0)} ms (slowest)\n`)
+  io.write(`${clear(io)}${tally.text}`)
   if (untilNoticed) return 0
-  const missing = rarelyReached(totals, seeds)
+  const missing = tally.rarelyReached
   for (const state of missing) io.write(`reached too rarely: ${state} (${RARE_STATES[state]})\n`)
-  return failed === 0 && missing.length === 0 ? 0 : 1
+  return tally.failed === 0 && missing.length === 0 ? 0 : 1
 }
 
-function add(
-  totals: Map<RareState, { seeds: number; times: number }>,
-  state: RareState,
-  count: number,
-): void {
-  const total = totals.get(state) ?? { seeds: 0, times: 0 }
-  totals.set(state, { seeds: total.seeds + (count > 0 ? 1 : 0), times: total.times + count })
-}
-
-/** Fewer than one in 400 seeds, where there are enough seeds to tell. */
-function rarelyReached(totals: ReadonlyMap<RareState, { seeds: number }>, seeds: number): RareState[] {
-  const least = Math.floor(seeds / 400)
-  return [...totals].flatMap(([state, total]) => (total.seeds < least ? [state] : []))
-}
-
-function tableOf(totals: ReadonlyMap<RareState, { seeds: number; times: number }>, seeds: number): string {
-  const rows = [...totals].map(
-    ([state, { seeds: some, times }]) =>
-      `${state.padEnd(26)} ${String(some).padStart(6)} ${String(times).padStart(8)}`,
-  )
-  return [`${'rare state'.padEnd(26)} ${`of ${seeds}`.padStart(6)} ${'times'.padStart(8)}`, ...rows].join(
-    '\n',
-  )
+function showProgress(tally: Tally, seeds: number, io: MainIo): void {
+  const text = `${tally.seeds}/${seeds} seeds, ${tally.failed} failed`
+  if (io.isTerminal) io.write(`${clear(io)}${text}`)
+  else if (tally.seeds % 100 === 0) io.write(`${text}\n`)
 }
 
 async function runOne(seed: number, trace: boolean, io: MainIo): Promise<number> {

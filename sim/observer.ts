@@ -40,6 +40,13 @@ const STATES: Readonly<Record<string, (fields: Fields, line: LogLine) => Found>>
 
 const ADOPTION_REFUSED = /\((the plan has changed|only|attempt .* does not run|a subtask of)/
 
+/** By the step of a deployment. */
+const LOST_WHILE: Readonly<Record<string, RareState>> = {
+  verifying: 'lost while verifying',
+  logging: 'lost while logging',
+  restoring: 'lost while restoring',
+}
+
 function phaseState({ from, step, phase, message }: Fields): Found {
   const text = String(message)
   if (from === 'Looking') {
@@ -49,10 +56,7 @@ function phaseState({ from, step, phase, message }: Fields): Found {
   if (phase === 'Closing')
     return text.startsWith('everything is committed') ? 'ending carried out' : undefined
   if (phase !== 'Restarting') return undefined
-  if (from === 'Stopping') return 'lost while stopping'
-  if (step === 'verifying') return 'lost while verifying'
-  if (step === 'logging') return 'lost while logging'
-  return step === 'restoring' ? 'lost while restoring' : undefined
+  return from === 'Stopping' ? 'lost while stopping' : LOST_WHILE[String(step)]
 }
 
 /** Reads what one life of one process says. */

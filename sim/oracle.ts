@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import type { LogRecord, Manifest, RestorePoint } from '#runtime/contract/checkpoint-records'
+import type { LogRecord, LogRecordOf, Manifest, RestorePoint } from '#runtime/contract/checkpoint-records'
 import { parseLogKey } from '#runtime/storage/paths'
 import { subtaskKey, type SubtaskPlace } from '#runtime/contract/rpc'
 import type { SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
@@ -161,31 +161,43 @@ export class JobRecord {
       case 'DEPLOY':
         return this.#onDeploy(body)
       case 'CHECKPOINT':
-        for (const id of body.retires) this.#retained.delete(id)
-        this.#onCompleted(epoch, body, true)
-        this.#retained.set(body.id, this.#filesOf(body.id, body.manifest))
-        if (body.retires.length > 0 && this.#retained.size < CHECKPOINT.retain)
-          this.#violate('I7', `checkpoint ${body.id} leaves ${this.#retained.size}, it retires too many`)
-        this.newest = { kind: 'checkpoint', id: body.id, manifest: body.manifest, sha256: body.sha256 }
-        this.#pointFiles = this.#retained.get(body.id) ?? new Set()
-        this.counts.checkpoints++
-        return
+        return this.#onCheckpoint(epoch, body)
       case 'SAVEPOINT':
-        this.#onCompleted(epoch, body, body.end !== undefined)
-        this.savepoints.push({ id: body.id, path: body.path, attempt: body.attempt })
-        if (body.end !== undefined) this.#onEndingSavepoint(body)
-        this.counts.savepoints++
-        return
+        return this.#onSavepoint(epoch, body)
       case 'CLOSE':
-        this.#ending = false
-        this.closed.set(body.run, body.status)
-        this.counts.closed++
-        if (body.status === 'Failed') this.#violate('I8', `run ${body.run} was closed as Failed`)
+        return this.#onClose(body)
+      case 'OWNER':
+      case 'PIN':
         return
     }
   }
 
-  #onEpoch(body: Extract<LogRecord['body'], { kind: 'EPOCH_OPEN' }>): void {
+  #onCheckpoint(epoch: number, body: LogRecordOf<'CHECKPOINT'>): void {
+    for (const id of body.retires) this.#retained.delete(id)
+    this.#onCompleted(epoch, body, true)
+    this.#retained.set(body.id, this.#filesOf(body.id, body.manifest))
+    if (body.retires.length > 0 && this.#retained.size < CHECKPOINT.retain)
+      this.#violate('I7', `checkpoint ${body.id} leaves ${this.#retained.size}, it retires too many`)
+    this.newest = { kind: 'checkpoint', id: body.id, manifest: body.manifest, sha256: body.sha256 }
+    this.#pointFiles = this.#retained.get(body.id) ?? new Set()
+    this.counts.checkpoints++
+  }
+
+  #onSavepoint(epoch: number, body: LogRecordOf<'SAVEPOINT'>): void {
+    this.#onCompleted(epoch, body, body.end !== undefined)
+    this.savepoints.push({ id: body.id, path: body.path, attempt: body.attempt })
+    if (body.end !== undefined) this.#onEndingSavepoint(body)
+    this.counts.savepoints++
+  }
+
+  #onClose(body: LogRecordOf<'CLOSE'>): void {
+    this.#ending = false
+    this.closed.set(body.run, body.status)
+    this.counts.closed++
+    if (body.status === 'Failed') this.#violate('I8', `run ${body.run} was closed as Failed`)
+  }
+
+  #onEpoch(body: LogRecordOf<'EPOCH_OPEN'>): void {
     if (body.epoch <= this.#epoch) this.#violate('I2', `epoch ${body.epoch} opened after ${this.#epoch}`)
     if (body.run < this.#run) this.#violate('I2', `run ${body.run} opened an epoch after run ${this.#run}`)
     if (body.run > this.#run) this.#ending = false
@@ -194,7 +206,7 @@ export class JobRecord {
     this.counts.epochs++
   }
 
-  #onDeploy(body: Extract<LogRecord['body'], { kind: 'DEPLOY' }>): void {
+  #onDeploy(body: LogRecordOf<'DEPLOY'>): void {
     this.counts.deployments++
     const isFirst = !this.#deployedRuns.has(body.run)
     this.#deployedRuns.add(body.run)
@@ -224,7 +236,7 @@ export class JobRecord {
     if (commits) this.#completed.add(id)
   }
 
-  #onEndingSavepoint(body: Extract<LogRecord['body'], { kind: 'SAVEPOINT' }>): void {
+  #onEndingSavepoint(body: LogRecordOf<'SAVEPOINT'>): void {
     const manifest = body.manifest === undefined ? {} : { manifest: body.manifest }
     this.newest = {
       kind: 'savepoint',

@@ -66,7 +66,7 @@ const PLOTS: readonly Plot[] = [
   ],
   // Somebody opens an epoch a moment before.
   (sim, random) => [
-    { place: 'append EPOCH_OPEN', nth: 1, fate: 'late', spring: () => void sim.redis.flush() },
+    { place: 'append EPOCH_OPEN', nth: 1, fate: 'late', spring: () => sim.redis.flush() },
     { place: 'candidate Opening', nth: 2, spring: (at) => at.freeze(random.between(100, 900)) },
   ],
   // A checkpoint is decided while an attempt fails.

@@ -60,8 +60,8 @@ async function fork(stage: Stage): Promise<void> {
   const source = stage.run('a', 1)
   const path = await stage.savepoint(source)
   if (path !== undefined) {
-    const fork = stage.run('b', 1, { path, allowNonRestoredState: false })
-    await stage.ended(fork)
+    const heir = stage.run('b', 1, { path, allowNonRestoredState: false })
+    await stage.ended(heir)
     stage.sim.world.coverage.reach('forked')
     stage.check({ name: 'b', jobs: new Set(['b']), fromRun: 1, isWhole: false, isFinished: true })
   }
@@ -73,7 +73,7 @@ async function fork(stage: Stage): Promise<void> {
 async function rewind(stage: Stage): Promise<void> {
   const first = stage.run('a', 1)
   const path = await stage.savepoint(first)
-  if (path === undefined) return void (await stage.ended(first))
+  if (path === undefined) return stage.ended(first)
   await stage.sleepUpTo(1500)
   await stage.stop(first)
   const second = stage.run('a', 2, { path, allowNonRestoredState: false })
@@ -197,26 +197,28 @@ class Stage {
   }
 
   /** Stops the run; gives the path of what it left to restore from. */
-  async stop(run: SimDeployment, drain = false): Promise<string | undefined> {
-    const { world } = this.sim
+  async stop(run: SimDeployment, drains = false): Promise<string | undefined> {
     for (;;) {
       const request: Omit<StopRequest, 'triggerId'> = {
         savepoint: this.#random.chance(0.5) ? { path: this.#path() } : undefined,
-        drain,
+        drain: drains,
       }
       if (this.#random.chance(0.2)) this.#join(run)
       const done = await this.#ask(run, (triggerId) => run.leader?.master?.stop({ triggerId, ...request }))
       if (done !== 'over' && done.status === 'Failed') {
-        const context: Readonly<Record<string, unknown>> = done.error?.context ?? {}
-        world.coverage.reach(
-          context['reason'] === 'NOT_ALL_REQUIRED_TASKS_RUNNING' ? 'stop refused' : 'stop failed',
-        )
+        this.#noteFailedStop(done)
         await this.sleepUpTo(300)
         if (!run.hasEnded) continue
       }
       await this.ended(run)
       return this.#left(run)
     }
+  }
+
+  #noteFailedStop({ error }: OperationView): void {
+    const reason: unknown = error?.context['reason']
+    const isRefusal = reason === 'NOT_ALL_REQUIRED_TASKS_RUNNING'
+    this.sim.world.coverage.reach(isRefusal ? 'stop refused' : 'stop failed')
   }
 
   check(line: Line): void {

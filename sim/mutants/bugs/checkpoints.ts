@@ -16,7 +16,8 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
         file: COORDINATOR,
         find: 'const outcome = await term.append(body)',
         replace:
-          'this.#deps.send.complete(this.#current().checkpoint.attempt, { checkpointId: id, epoch: term.epoch })\n' +
+          'const { attempt } = this.#current().checkpoint\n' +
+          '    this.#deps.send.complete(attempt, { checkpointId: id, epoch: term.epoch })\n' +
           '    const outcome = await term.append(body)',
       },
     ],
@@ -77,8 +78,8 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
       { file: COORDINATOR_STATE, find: '&& state.missing.size === 0', replace: '&& state.missing.size <= 1' },
       {
         file: 'runtime/checkpoint/checkpoint-assembly.ts',
-        find: '(_, subtask) => acks.get(`${vertex.id}/${subtask}`) as SubtaskAck,\n    )',
-        replace: '(_, subtask) => acks.get(`${vertex.id}/${subtask}`) as SubtaskAck,\n    ).filter(Boolean)',
+        find: 'return present(acks.get(key), `the acknowledgement of ${key}`)\n    })',
+        replace: 'return acks.get(key)!\n    }).filter(Boolean)',
       },
     ],
   },
@@ -106,8 +107,8 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
     patches: [
       {
         file: 'runtime/checkpoint/request-decider.ts',
-        find: '(request.last || !isTurnOfPeriodic)',
-        replace: 'true',
+        find: 'boolean => last || !isTurnOfPeriodic',
+        replace: 'boolean => last || isTurnOfPeriodic || true',
       },
     ],
     test: 'test/unit/checkpoint/request-decider.test.ts',
@@ -141,8 +142,8 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
     patches: [
       {
         file: RETIRED_FILES,
-        find: '...found.flat()].filter((key) => !reached.has(key)),',
-        replace: '...found.flat()],',
+        find: 'files: found.flat().filter((key) => !reached.has(key)),',
+        replace: 'files: found.flat(),',
       },
     ],
   },

@@ -210,8 +210,8 @@ export const JOB_BUGS: readonly Bug[] = [
     patches: [
       {
         file: 'runtime/election/lease-core.ts',
-        find: 'leader: event.holder }, event.now + waitMs, report)',
-        replace: 'leader: event.holder }, event.now + 1e9, report)',
+        find: 'leader: holder }, now + waitMs, report)',
+        replace: 'leader: holder }, now + 1e9, report)',
       },
     ],
   },
