@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -13,25 +13,32 @@ async function start(
   given: Partial<JobProcessesOptions> & { readonly count: number; readonly rate?: number },
 ) {
   const output = join(root, 'out')
+  const endsWith = join(root, 'end')
   await mkdir(output, { recursive: true })
   const { count, rate, ...options } = given
   const processes = await JobProcesses.start({
     directory: join(root, `processes-${options.run ?? 1}`),
     module,
-    args: { count, output, ...(rate === undefined ? {} : { rate }) },
+    args: { count, output, endsWith, ...(rate === undefined ? {} : { rate }) },
     storage: { type: 'file', root: join(root, 'storage') },
     jobManagers: 1,
     taskManagers: 2,
     slots: 2,
     ...options,
   })
-  return { processes, output }
+  const finished = async () => {
+    await writeFile(endsWith, '')
+    const { facts } = await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
+    expect(await checkSequences(output)).toEqual({ offences: [], records: count })
+    return facts
+  }
+  return { processes, finished }
 }
 
 describe('exactly once over real processes', () => {
   test('no record is lost or repeated when TaskManagers and the JobManager are killed', async () => {
     await using root = await tempDir('exactly-once')
-    const { processes, output } = await start(root.path, { count: 60_000, rate: 8000 })
+    const { processes, finished } = await start(root.path, { count: 60_000, rate: 8000 })
     await using _ = processes
     const kill = async (what: string, names: readonly string[]) => {
       const { facts } = await processes.leader(
@@ -49,8 +56,7 @@ describe('exactly once over real processes', () => {
     await kill('the death of a TaskManager', ['tm-1'])
     await kill('the death of both TaskManagers', ['tm-1', 'tm-2'])
     await kill('the death of the JobManager', ['jm-1'])
-    await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
-    expect(await checkSequences(output)).toEqual({ offences: [], records: 60_000 })
+    await finished()
   })
 
   test('a stopped job goes on at another parallelism where it stopped', async () => {
@@ -63,16 +69,15 @@ describe('exactly once over real processes', () => {
       await processes.leader('suspended', (f) => f.state === 'Suspended')
     }
     const second = await start(root.path, { count: 40_000, run: 2, taskManagers: 1, slots: 3 })
-    await using processes = second.processes
-    const { facts } = await processes.leader('the end', (f) => f.state === 'Finished')
+    await using _ = second.processes
+    const facts = await second.finished()
     expect(facts.restoredFrom).toMatch(/chk\//)
     expect(facts.parallelism).toBe(3)
-    expect(await checkSequences(second.output)).toEqual({ offences: [], records: 40_000 })
   })
 
   test('SIGTERM of a TaskManager takes a checkpoint and moves the job without a failure', async () => {
     await using root = await tempDir('leave')
-    const { processes, output } = await start(root.path, {
+    const { processes, finished } = await start(root.path, {
       count: 30_000,
       rate: 8000,
       taskManagers: 3,
@@ -85,16 +90,15 @@ describe('exactly once over real processes', () => {
     const victim = await processes.busyTaskManager()
     await processes.signal(victim, 'SIGTERM')
     processes.spawn(victim)
-    const { facts } = await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
+    const facts = await finished()
     expect(facts.restarts).toBe(1)
     expect(facts.recoveries[0]?.checkpointId).toBe(1)
-    expect(await checkSequences(output)).toEqual({ offences: [], records: 30_000 })
   })
 
   test('a TaskManager that stops answering is given up, and does no harm when it wakes', async () => {
     await using root = await tempDir('stopped')
-    const { processes, output } = await start(root.path, {
-      count: 120_000,
+    const { processes, finished } = await start(root.path, {
+      count: 60_000,
       rate: 6000,
       taskManagers: 3,
       slots: 2,
@@ -114,7 +118,6 @@ describe('exactly once over real processes', () => {
     )
     await processes.signal(victim, 'SIGCONT')
     await processes.leader('all its slots free again', (f) => f.taskManagers === 3 && f.slots.free === 2)
-    await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
-    expect(await checkSequences(output)).toEqual({ offences: [], records: 120_000 })
+    await finished()
   })
 })

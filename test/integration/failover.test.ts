@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -24,10 +25,11 @@ afterAll(async () => {
 /** The job on S3 and Redis with two candidates; output goes to the same S3 server. */
 async function start(directory: string, bucket: string) {
   await s3.bucket(bucket)
+  const endsWith = join(directory, 'end')
   const processes = await JobProcesses.start({
     directory,
     module,
-    args: { count: COUNT, rate: 8000, output: `s3://${bucket}/out/` },
+    args: { count: COUNT, rate: 8000, endsWith, output: `s3://${bucket}/out/` },
     storage: { type: 's3', bucket, root: 'jobs/default/job/uid-1', access: s3.access },
     redis: { url: redis.url, keyPrefix: bucket, ttlMs: 1000 },
     jobManagers: 2,
@@ -38,6 +40,7 @@ async function start(directory: string, bucket: string) {
   const running = (what: string, epochAbove: number) =>
     processes.leader(what, (f) => f.state === 'Running' && f.epoch > epochAbove && f.checkpoint.completed > 0)
   const finished = async () => {
+    await writeFile(endsWith, '')
     await processes.leader('the end', (f) => f.state === 'Finished', 60_000)
     expect(await checkSequences(join(s3.dir, bucket, 'out'))).toEqual({ offences: [], records: COUNT })
   }
