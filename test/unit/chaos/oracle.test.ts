@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest'
+import { checkOutput } from '#chaos/oracle'
+import { type InputRecord, type OutputRecord, recordsOf } from '#chaos/records'
+
+const input = recordsOf(5, 3)
+
+/** What a job gives that takes the records in this order, from the state of those before. */
+function outputOf(records: readonly InputRecord[], before: readonly InputRecord[] = []): OutputRecord[] {
+  const counts = new Map<string, { count: number; sum: number }>()
+  const take = ({ key, value }: InputRecord) => {
+    const { count, sum } = counts.get(key) ?? { count: 0, sum: 0 }
+    const next = { count: count + 1, sum: sum + value }
+    counts.set(key, next)
+    return next
+  }
+  before.forEach(take)
+  return records.map((record) => ({ key: record.key, id: record.id, ...take(record) }))
+}
+
+const offencesOf = (output: readonly OutputRecord[]) => checkOutput(input, output, 'empty').offences
+
+describe('recordsOf()', () => {
+  test('gives the same records for the same seed, each with an id of its own', () => {
+    expect(recordsOf(5, 3)).toEqual(input)
+    expect(recordsOf(6, 3)).not.toEqual(input)
+    expect(new Set(input.map(({ id }) => id)).size).toBe(input.length)
+  })
+})
+
+describe('checkOutput() of a job that began empty', () => {
+  test('is content with any order of the records', () => {
+    const output = outputOf(input.toReversed())
+    expect(checkOutput(input, output, 'empty')).toEqual({ offences: [], records: input.length, missing: 0 })
+  })
+
+  test('counts what is missing, and does not mind it yet', () => {
+    const found = checkOutput(input, outputOf(input.slice(0, 100)), 'empty')
+    expect(found).toEqual({ offences: [], records: 100, missing: input.length - 100 })
+  })
+
+  test('finds a record that came out twice', () => {
+    const first = input[0] as InputRecord
+    expect(offencesOf(outputOf([...input, first]))).toEqual([
+      `${first.key}: record ${first.id} came out twice`,
+    ])
+  })
+
+  test('finds a file that came out twice', () => {
+    const output = outputOf(input)
+    expect(offencesOf([...output, ...output.slice(0, 3)])).not.toEqual([])
+  })
+
+  test('finds a hole in the counts', () => {
+    const output = outputOf(input)
+    const first = output[0] as OutputRecord
+    expect(offencesOf(output.slice(1))).toEqual([
+      `${first.key}: expected count 1, found 2 (record ${output.find((it) => it.key === first.key && it.count === 2)?.id})`,
+    ])
+  })
+
+  test('finds a sum that does not follow from the record before', () => {
+    const output = outputOf(input).map((it) => (it.count === 2 ? { ...it, sum: it.sum + 1 } : it))
+    expect(offencesOf(output)).not.toEqual([])
+  })
+
+  test('finds a record that nobody put in', () => {
+    const [first] = outputOf(input)
+    expect(offencesOf([{ ...(first as OutputRecord), id: -1 }])).toEqual([
+      `${first?.key}: record -1 is not in the input`,
+    ])
+    expect(offencesOf([{ ...(first as OutputRecord), key: 'nobody' }])).toEqual([
+      'nobody is no key of the input',
+    ])
+  })
+})
+
+describe('checkOutput() of a job that began with a savepoint', () => {
+  const [before, after] = [input.slice(0, 200), input.slice(200)]
+  test('is content when savepoint and output together are all there is', () => {
+    const found = checkOutput(input, outputOf(after, before), 'savepoint')
+    expect(found).toEqual({ offences: [], records: after.length, missing: 0 })
+  })
+
+  test('finds a record that is in both', () => {
+    const again = before[0] as InputRecord
+    const found = checkOutput(input, outputOf([...after, again], before), 'savepoint')
+    expect(found.offences.length + found.missing).not.toBe(0)
+  })
+
+  test('finds state that is not the sum of what did not come out', () => {
+    const wrong = before.map((record, index) =>
+      index === 0 ? { ...record, value: record.value + 1 } : record,
+    )
+    expect(checkOutput(input, outputOf(after, wrong), 'savepoint').offences).toHaveLength(1)
+  })
+})
