@@ -57,6 +57,8 @@ export class JobRun implements AsyncDisposable {
   readonly settings: RunSettings
   readonly watcher: Watcher
   readonly directory: string
+  /** Asked for, stops included. */
+  savepoints = 0
   readonly #processes: JobProcesses
   readonly #story: Story
 
@@ -120,6 +122,7 @@ export class JobRun implements AsyncDisposable {
    */
   async stop(request: StopRequest, limitMs: number): Promise<{ readonly path?: string } | undefined> {
     const triggerId = randomUUID()
+    if (request.mode === 'savepoint') this.savepoints++
     return await this.#ask(`stop with a ${request.mode}`, limitMs, async (client) => {
       await client.triggerStop({ ...request, triggerId })
       const operation = await this.#operation(triggerId, limitMs, ({ facts }) => isFinal(facts.state))
@@ -130,6 +133,7 @@ export class JobRun implements AsyncDisposable {
   /** Takes a savepoint; undefined, and a line in the story, when there was none within `limitMs`. */
   async savepoint(path: string | undefined, limitMs: number): Promise<OperationView | undefined> {
     const triggerId = randomUUID()
+    this.savepoints++
     return await this.#ask('a savepoint', limitMs, async (client) => {
       await client.triggerSavepoint({ triggerId, ...(path === undefined ? {} : { path }) })
       return await this.#operation(triggerId, limitMs, () => false)

@@ -1,6 +1,5 @@
 /** What a fault needs of the machine, looked for once; what is missing is said, never guessed. */
 import { execFile, execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { messageOf } from '#runtime/base/errors'
 import { tempDir } from '#tools/servers/temp-dir'
@@ -42,15 +41,19 @@ async function findFaketime(): Promise<Found> {
     await aptTool('faketime', 'faketime')
     const { stdout } = await run('faketime', ['-f', '+0s', 'printenv', 'LD_PRELOAD'])
     // The wrapper preloads the variant for one thread; the processes have several.
-    const found = stdout
-      .trim()
-      .split(':')
-      .map((path) => path.replace(/libfaketime\.so/, 'libfaketimeMT.so'))
-    const library = found.find((path) => existsSync(path))
-    return library === undefined ? { missing: 'faketime names no library' } : { at: library }
+    const library = stdout.trim().replace(/libfaketime\.so/, 'libfaketimeMT.so')
+    if (await stepsClocks(library)) return { at: library }
+    return { missing: `${library} does not step the clock of a process here` }
   } catch (error) {
     return { missing: messageOf(error) }
   }
+}
+
+/** The loader replaces parts of the path, so trying is the only way to know. */
+async function stepsClocks(library: string): Promise<boolean> {
+  const env = { ...process.env, LD_PRELOAD: library, FAKETIME: '+7200s' }
+  const { stdout } = await run('date', ['+%s'], { env })
+  return Number(stdout) > Date.now() / 1000 + 7000
 }
 
 const mounted = new Set<string>()

@@ -45,7 +45,7 @@ export function parseOptions(args: readonly string[]): Options {
     isList: values.list,
     isVerbose: values.verbose,
     draws: isKept ? keptDraws() : chosenDraws(values),
-    limitMs: Number(limitMinutes) * 60_000,
+    limitMs: limitMinutes * 60_000,
   }
 }
 

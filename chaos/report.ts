@@ -11,7 +11,7 @@ export function lineOf(result: Result): string {
     `${recoveries} recoveries`,
     `slowest progress ${secondsOf(Math.max(0, ...progressMs))}`,
     `${records.toLocaleString('en-US')} records right`,
-    `${objects} checkpoint files`,
+    `${objects} files left behind`,
     secondsOf(tookMs),
   ].join('; ')
 }

@@ -19,7 +19,7 @@ export interface Result {
   readonly progressMs: readonly number[]
   /** That came out, all of them checked. */
   readonly records: number
-  /** Files of checkpoints in the end. */
+  /** Files of checkpoints and unpublished output in the end. */
   readonly objects: number
   readonly tookMs: number
 }

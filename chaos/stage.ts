@@ -19,7 +19,7 @@ import { OutputReader } from './output.ts'
 import { recordsOf } from './records.ts'
 import type { Setting } from './setting.ts'
 import type { Story } from './story.ts'
-import { type Lineage, requireComplete, requireRight, requireTidy } from './verdict.ts'
+import { type Lineage, requireComplete, requireNoLitter, requireRight, requireTidy } from './verdict.ts'
 
 export const BUCKET = 'chaos'
 export const JOB_MANAGERS = ['jm-1', 'jm-2'] as const
@@ -251,11 +251,14 @@ export class Stage implements AsyncDisposable {
     await this.endJobs()
     for (const lineage of this.#lineages()) await requireComplete(lineage, input)
     await this.check()
+    const causes = this.recoveries + this.#runs.reduce((sum, run) => sum + 1 + run.savepoints, 0)
+    let hidden = 0
+    for (const lineage of this.#lineages()) hidden += await requireNoLitter(lineage, causes)
     const jobs = this.#runs.map(({ settings }) => settings)
     const roots = [...new Map(jobs.map((it) => [it.uid, it])).values()]
     return {
       records: records.reduce((sum, count) => sum + count, 0),
-      objects: requireTidy(join(this.s3.dir, BUCKET), roots),
+      objects: hidden + requireTidy(join(this.s3.dir, BUCKET), roots),
     }
   }
 

@@ -55,6 +55,23 @@ export async function requireComplete(lineage: Lineage, input: readonly InputRec
   return findings.records
 }
 
+/** What one savepoint, or one attempt that was given up, may leave unpublished: a file per subtask. */
+const MOST_HIDDEN = 6
+
+/**
+ * Unpublished parts of the output: those of savepoints stay, and what a process sends off while
+ * another attempt has taken over.
+ * @throws when there are more than `causes` explain
+ */
+export async function requireNoLitter({ name, output }: Lineage, causes: number): Promise<number> {
+  const hidden = await output.hidden()
+  if (hidden.length <= causes * MOST_HIDDEN) return hidden.length
+  throw new Error(
+    `${hidden.length} files of the ${name} were never published nor removed, ` +
+      `at most ${causes * MOST_HIDDEN} expected: ${hidden.slice(0, MOST_SHOWN).join(', ')}`,
+  )
+}
+
 /**
  * Files of checkpoints below the roots of all jobs.
  * @throws when there are more old checkpoints than a job that cleans up would leave

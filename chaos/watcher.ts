@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '#runtime/base/clock'
-import { messageOf } from '#runtime/base/errors'
+import { type ErrorData, messageOf } from '#runtime/base/errors'
 import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import type { JobFacts } from '#runtime/contract/rest'
 import type { Story } from './story.ts'
@@ -82,8 +82,12 @@ export class Watcher implements AsyncDisposable {
     if (!leading) return this.#tell(name, 'stands by')
     this.#count(facts)
     this.#tell(name, `leads epoch ${epoch}, attempt ${attempt ?? '-'}: ${state}, ${briefly(message)}`)
-    if (state !== 'Failed' || error?.code.startsWith('USR_') === true) return
-    this.failure ??= `${this.#options.job} is Failed: ${error?.code ?? ''} ${error?.message ?? message}`
+    if (state === 'Failed') this.#noteFailure(error ?? { code: 'without an error', message })
+  }
+
+  /** The job's own code never throws, so nothing may end the job as Failed. */
+  #noteFailure({ code, message }: Pick<ErrorData, 'message'> & { readonly code: string }): void {
+    this.failure ??= `${this.#options.job} is Failed: ${code} ${message}`
   }
 
   #count({ epoch, attempt }: JobFacts): void {

@@ -38,6 +38,12 @@ const REFUSALS = {
   unavailable: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
   denied: { status: 403, code: 'AccessDenied', message: 'Access denied.' },
 } as const
+type PassVerdict = 'forward' | 'keep-answer' | 'lose-answer' | 'kill-during' | 'kill-after'
+interface Passed {
+  readonly incoming: IncomingMessage
+  readonly body: Buffer
+  readonly response: ServerResponse
+}
 const isRefusal = (verdict: Verdict): verdict is keyof typeof REFUSALS => verdict in REFUSALS
 
 export interface FaultyProxyOptions {
@@ -89,8 +95,13 @@ export class FaultyProxy implements AsyncDisposable {
     const verdict = await this.decide(proxied)
     if (verdict === 'silence') return
     if (verdict === 'cut') return void response.destroy()
-    if (isRefusal(verdict)) return refuse(response, verdict)
     if (verdict === 'kill-before') return this.#kill(response)
+    if (isRefusal(verdict)) return refuse(response, verdict)
+    await this.#pass({ incoming, body, response }, verdict)
+  }
+
+  /** The server gets the request. */
+  async #pass({ incoming, body, response }: Passed, verdict: PassVerdict): Promise<void> {
     const answer = this.#forward(incoming, body)
     if (verdict === 'kill-during') return this.#kill(response)
     const answered = await answer
