@@ -27,11 +27,13 @@ export const intoBucket =
   (name, text) =>
     bucket.put(prefix + name, Buffer.from(text))
 
-export class InputWriter {
+export class InputWriter implements AsyncDisposable {
   readonly #seed: number
   readonly #put: PutFile
   readonly #clock: Clock
   readonly #ending = new AbortController()
+  /** Nobody reads any more. */
+  readonly #closing = new AbortController()
   readonly #ended: Promise<void>
   #files = 0
 
@@ -53,6 +55,11 @@ export class InputWriter {
     await this.#ended
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    await this.end()
+  }
+
   async #write(): Promise<void> {
     const { signal } = this.#ending
     while (!signal.aborted) {
@@ -65,11 +72,11 @@ export class InputWriter {
 
   /** The server of the input may be among what is being stopped. */
   async #putUntilCertain(name: string, text: string): Promise<void> {
-    for (;;) {
+    while (!this.#closing.signal.aborted) {
       try {
         return await this.#put(name, text)
       } catch {
-        await sleep(this.#clock, RETRY_MS)
+        await sleep(this.#clock, RETRY_MS, this.#closing.signal).catch(() => undefined)
       }
     }
   }

@@ -8,11 +8,13 @@ import { join } from 'node:path'
 import { JobProcesses, type ProcessDifferences } from '#cli/local/job-processes'
 import { exitText, type ProcessExit } from '#cli/local/supervised-process'
 import { systemClock } from '#runtime/base/clock'
+import { readLog } from '#runtime/commit-log/log-reader'
 import { messageOf } from '#runtime/base/errors'
 import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import type { RestoreOptions } from '#runtime/contract/job-options'
 import type { RedisConfig, S3Access } from '#runtime/contract/process-config'
 import { isFinal, type OperationView, type StopRequest } from '#runtime/contract/rest'
+import { openStore } from '#runtime/storage/open-store'
 import { jobRoot } from '#runtime/storage/paths'
 import { eventually } from '#tools/servers/eventually'
 import type { Story } from './story.ts'
@@ -52,6 +54,8 @@ export const CHECKPOINT_INTERVAL_MS = 500
 export const MAX_RESTART_DELAY_MS = 5000
 const CHECKPOINT_TIMEOUT_MS = 20_000
 const WATCH = '300ms'
+/** Longer than any fault. */
+const LOG_LIMIT_MS = 40_000
 
 export class JobRun implements AsyncDisposable {
   readonly settings: RunSettings
@@ -182,6 +186,23 @@ export class JobRun implements AsyncDisposable {
     const { operation } = seen
     if (operation?.status === 'Failed') throw new Error(operation.error?.message ?? 'it failed')
     return operation
+  }
+}
+
+/**
+ * Whether the run was deployed, as the log says: from then on its restore block has acted. Asks
+ * until the server answers.
+ */
+export async function hasDeployed(settings: RunSettings, ground: RunGround): Promise<boolean> {
+  const store = openStore(jobSettings(settings, ground).storage)
+  try {
+    const { deploy } = await eventually(async () => (await readLog(store)).state, {
+      limitMs: LOG_LIMIT_MS,
+      what: 'the commit log can be read',
+    })
+    return deploy?.run === settings.run
+  } finally {
+    await store.close()
   }
 }
 

@@ -33,7 +33,8 @@ export class Performance {
 
   /** @throws when the job makes no progress after it, or something offends */
   async round({ faults, awaitsProgress, pauseMs }: Round): Promise<void> {
-    await Promise.all(faults.map((fault) => this.#perform(fault)))
+    const done = await Promise.allSettled(faults.map((fault) => this.#perform(fault)))
+    for (const it of done) if (it.status === 'rejected') throw it.reason
     if (awaitsProgress) await this.progress()
     await this.#stage.check()
     await sleep(systemClock, pauseMs)

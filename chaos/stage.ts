@@ -11,7 +11,7 @@ import { startRedis, type RedisServer } from '#tools/servers/redis'
 import { startS3, type S3Server } from '#tools/servers/s3'
 import { Clocks } from './clocks.ts'
 import { InputWriter, intoBucket, intoDirectory } from './input.ts'
-import { JobRun, type RunGround, type RunSettings } from './job-run.ts'
+import { hasDeployed, JobRun, type RunGround, type RunSettings } from './job-run.ts'
 import { Links } from './links.ts'
 import { type Machine, SmallDisk } from './machine.ts'
 import { defectsIn } from './logs.ts'
@@ -50,6 +50,8 @@ interface Parts {
   readonly disks: Disks | undefined
   readonly links: Links
   readonly clocks: Clocks
+  /** All of it, and what is added. */
+  readonly owned: AsyncDisposableStack
 }
 
 /** A job that goes its own way from a savepoint of the first. */
@@ -81,13 +83,14 @@ export class Stage implements AsyncDisposable {
   readonly #ground: RunGround
   readonly #first: RunSettings
   readonly #runs: JobRun[] = []
-  readonly #bucket: S3Objects
+  readonly #owned: AsyncDisposableStack
   #run: JobRun | undefined
   #fork: Fork | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: Parts) {
-    const { directory, seed, setting, story, s3, links, clocks } = parts
+    const { directory, seed, setting, story, s3, links, clocks, owned } = parts
+    this.#owned = owned
     this.story = story
     this.machine = parts.machine
     this.redis = parts.redis
@@ -97,10 +100,10 @@ export class Stage implements AsyncDisposable {
     this.clocks = clocks
     this.#seed = seed
     this.#directory = directory
-    this.#bucket = new S3Objects(BUCKET, s3.access, systemClock)
+    const bucket = owned.adopt(new S3Objects(BUCKET, s3.access, systemClock), (it) => it.close())
     const inputs = join(directory, 'input')
-    const put = setting.input === 'local' ? intoDirectory(inputs) : intoBucket(this.#bucket, 'input/')
-    this.input = new InputWriter(seed, put, systemClock)
+    const put = setting.input === 'local' ? intoDirectory(inputs) : intoBucket(bucket, 'input/')
+    this.input = owned.use(new InputWriter(seed, put, systemClock))
     const output = this.#outputPlace(setting.output, 'out')
     this.output = output.reader
     this.#ground = {
@@ -130,27 +133,35 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: StageOptions): Promise<Stage> {
-    const { directory, setting, machine } = options
-    const disks = 'at' in machine.tmpfs ? await mountDisks(directory) : undefined
-    const redis = await startRedis()
-    const s3 = await startS3(disks === undefined ? {} : { dir: disks.s3.path })
-    await s3.bucket(BUCKET)
-    const links = await Links.start({
-      s3Endpoint: s3.endpoint,
-      redisPort: redis.port,
-      jobManagers: JOB_MANAGERS,
-      taskManagers: TASK_MANAGERS,
-    })
-    const clocks = new Clocks(machine.faketime, join(directory, 'clocks'), [
-      ...JOB_MANAGERS,
-      ...TASK_MANAGERS,
-    ])
-    const stage = new Stage({ ...options, setting, redis, s3, disks, links, clocks })
+    const { directory, machine } = options
+    const owned = new AsyncDisposableStack()
     try {
+      const disks = 'at' in machine.tmpfs ? await mountDisks(directory, owned) : undefined
+      const redis = owned.adopt(await startRedis(), async (it) => {
+        // Whatever state it is in.
+        await it.kill()
+        await it.stop()
+      })
+      const s3 = owned.adopt(await startS3(disks === undefined ? {} : { dir: disks.s3.path }), async (it) => {
+        await it.kill()
+        await it.stop()
+      })
+      await s3.bucket(BUCKET)
+      const links = owned.use(
+        await Links.start({
+          s3Endpoint: s3.endpoint,
+          redisPort: redis.port,
+          jobManagers: JOB_MANAGERS,
+          taskManagers: TASK_MANAGERS,
+        }),
+      )
+      const names = [...JOB_MANAGERS, ...TASK_MANAGERS]
+      const clocks = new Clocks(machine.faketime, join(directory, 'clocks'), names)
+      const stage = new Stage({ ...options, redis, s3, disks, links, clocks, owned })
       await stage.replace(() => stage.#first)
       return stage
     } catch (error) {
-      await stage[Symbol.asyncDispose]()
+      await owned.disposeAsync()
       throw error
     }
   }
@@ -170,12 +181,16 @@ export class Stage implements AsyncDisposable {
     return done
   }
 
-  /** Ends the run, if there is one, and starts the next. `graceMs` 0: the old one is killed. */
+  /**
+   * Ends the run, if there is one, and starts the next. `graceMs` 0: the old one is killed. A
+   * restore block stays until it has acted.
+   */
   async replace(next: (settings: RunSettings) => RunSettings, graceMs = 0): Promise<JobRun> {
     const old = this.#run
     this.#run = undefined
     await old?.close(graceMs)
-    const run = await JobRun.start(next(old?.settings ?? this.#first), this.#ground)
+    const settings = old === undefined ? this.#first : await withoutActedBlock(old.settings, this.#ground)
+    const run = await JobRun.start(next(settings), this.#ground)
     this.#runs.push(run)
     this.#run = run
     return run
@@ -279,14 +294,7 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.endJobs()
-    await this.links[Symbol.asyncDispose]()
-    await this.s3.kill()
-    await this.s3.stop()
-    await this.redis.kill()
-    await this.redis.stop()
-    this.#bucket.close()
-    this.disks?.output.unmount()
-    this.disks?.s3.unmount()
+    await this.#owned.disposeAsync()
   }
 
   #newestCheckpoint(uid: string | undefined): number {
@@ -311,11 +319,17 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-async function mountDisks(directory: string): Promise<Disks> {
-  const mount = (name: string) => {
+async function withoutActedBlock(settings: RunSettings, ground: RunGround): Promise<RunSettings> {
+  if (settings.restore === undefined || !(await hasDeployed(settings, ground))) return settings
+  const { restore: _acted, ...rest } = settings
+  return rest
+}
+
+async function mountDisks(directory: string, owned: AsyncDisposableStack): Promise<Disks> {
+  const mount = async (name: string): Promise<SmallDisk> => {
     const path = join(directory, name)
     mkdirSync(path, { recursive: true })
-    return SmallDisk.mount(path, DISK_MIB)
+    return owned.adopt(await SmallDisk.mount(path, DISK_MIB), (disk) => disk.unmount())
   }
   return { output: await mount('output-disk'), s3: await mount('s3-disk') }
 }

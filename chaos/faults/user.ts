@@ -28,7 +28,7 @@ const action = (text: string, work: (stage: Stage) => Promise<void>): Fault => (
 async function nextRun(stage: Stage, way: Way, change: Partial<RunSettings>): Promise<void> {
   if (way !== 'kill') await stage.run?.stop({ mode: way }, PATIENCE_MS)
   const { settings } = await stage.replace(
-    ({ restore: _acted, ...old }) => ({ ...old, ...change, run: old.run + 1 }),
+    (old) => ({ ...old, ...change, run: old.run + 1 }),
     way === 'kill' ? 0 : GRACE_MS,
   )
   stage.story.tell(`      run ${settings.run} of ${settings.uid} was started`)
