@@ -31,7 +31,7 @@ export interface Options {
   readonly isVerbose: boolean
   /** In this order; may be endless when there is a limit of time. */
   readonly draws: Iterable<Draw>
-  /** No seed is begun after it; Infinity: no limit. */
+  /** No seed is begun that would probably end after it; Infinity: no limit. */
   readonly limitMs: number
 }
 
