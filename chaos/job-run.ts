@@ -134,7 +134,9 @@ export class JobRun implements AsyncDisposable {
     })
   }
 
-  /** Takes a savepoint; undefined, and a line in the story, when there was none within `limitMs`. */
+  /**
+   * Takes a savepoint; undefined, and a line in the story, when there was none within `limitMs`.
+   */
   async savepoint(path: string | undefined, limitMs: number): Promise<OperationView | undefined> {
     const triggerId = randomUUID()
     this.savepoints++

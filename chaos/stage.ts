@@ -225,7 +225,9 @@ export class Stage implements AsyncDisposable {
     this.#fork = { run, output: place.reader }
   }
 
-  /** Resolves when the job completes checkpoints that began after the call; gives the milliseconds. */
+  /**
+   * Resolves when the job completes checkpoints that began after the call; gives the milliseconds.
+   */
   async progress(limitMs: number): Promise<number> {
     const began = performance.now()
     const before = this.#newestCheckpoint(this.#run?.settings.uid)

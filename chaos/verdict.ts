@@ -26,7 +26,8 @@ export async function requireRight(lineage: Lineage, input: readonly InputRecord
   const all = [...offences, ...found.offences]
   if (all.length === 0) return found
   throw new WrongOutput(
-    `the output of the ${lineage.name} is wrong, ${all.length} offences: ${all.slice(0, MOST_SHOWN).join('; ')}`,
+    `the output of the ${lineage.name} is wrong, ${all.length} offences: ` +
+      all.slice(0, MOST_SHOWN).join('; '),
   )
 }
 
@@ -42,8 +43,8 @@ export async function requireComplete(lineage: Lineage, input: readonly InputRec
     async () => {
       try {
         const found = await requireRight(lineage, input)
-        if (found.missing === 0) return { findings: found }
-        throw new Error(`${found.missing} of ${input.length} records are missing`)
+        if (found.missing.length === 0) return { findings: found }
+        throw new Error(`missing: ${found.missing.slice(0, MOST_SHOWN).join('; ')}`)
       } catch (error) {
         if (error instanceof WrongOutput) return { findings: error }
         throw error
@@ -55,7 +56,7 @@ export async function requireComplete(lineage: Lineage, input: readonly InputRec
   return findings.records
 }
 
-/** What one savepoint, or one attempt that was given up, may leave unpublished: a file per subtask. */
+/** What a savepoint, or an attempt that was given up, may leave unpublished: a file per subtask. */
 const MOST_HIDDEN = 6
 
 /**

@@ -20,11 +20,13 @@ function fill(path: string): void {
     }
 }
 
+const DISKS = { output: 'local output', s3: 'the S3 server' } as const
+
 function diskFull(random: Random): Fault {
   const which = random.pick(['output', 's3'] as const)
   const forMs = lasting(random, { from: 500, to: 5000 }, { from: 8000, to: 12_000 })
   return {
-    text: `no space left on the disk of ${which === 's3' ? 'the S3 server' : 'local output'} for ${seconds(forMs)}`,
+    text: `no space left on the disk of ${DISKS[which]} for ${seconds(forMs)}`,
     forMs,
     begin({ disks }) {
       if (disks === undefined) return nothingToEnd

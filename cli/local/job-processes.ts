@@ -47,8 +47,8 @@ export interface JobProcessesOptions {
   readonly clock: Clock
   readonly random: () => number
   /**
-   * A process ended, and not by `close`: whether to start it again. Not called for a JobManager that
-   * has never listened.
+   * A process ended, and not by `close`: whether to start it again. Not called for a JobManager
+   * that has never listened.
    */
   readonly onExit: (name: string, exit: ProcessExit) => 'restart' | 'leave'
 }

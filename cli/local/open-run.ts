@@ -83,8 +83,8 @@ async function prepareRun(
 }
 
 /**
- * A restore block that stays in a manifest acts once: at the first deployment of the runs that it is
- * given to, which may end before they come to it.
+ * A restore block that stays in a manifest acts once: at the first deployment of the runs that it
+ * is given to, which may end before they come to it.
  */
 function restoreToApply(
   { restore, restoreKey }: LocalJob,

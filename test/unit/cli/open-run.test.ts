@@ -38,7 +38,7 @@ async function runOnce(directory: string, job: LocalJob, end: 'early' | 'deploye
   return opened.restore
 }
 
-test('a restore block that stays in a manifest acts until a run with it was deployed, and then no more', async () => {
+test('a restore block that stays acts until a run with it was deployed, and then no more', async () => {
   await using directory = await tempDir('open-run')
   const job = jobWith('first')
   expect(await runOnce(directory.path, job, 'early')).toEqual(RESTORE)
