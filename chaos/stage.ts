@@ -249,8 +249,8 @@ export class Stage implements AsyncDisposable {
   /** @throws when a job has failed, or what has come out so far is wrong */
   async check(): Promise<void> {
     for (const { watcher } of this.#runs) if (watcher.failure !== undefined) throw new Error(watcher.failure)
-    const input = recordsOf(this.#seed, this.input.files)
-    for (const lineage of this.#lineages()) await requireRight(lineage, input)
+    const inputSoFar = () => recordsOf(this.#seed, this.input.files)
+    for (const lineage of this.#lineages()) await requireRight(lineage, inputSoFar)
   }
 
   /**

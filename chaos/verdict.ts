@@ -19,10 +19,16 @@ export interface Lineage {
   readonly beginning: Beginning
 }
 
-/** @throws when what has come out so far is wrong */
-export async function requireRight(lineage: Lineage, input: readonly InputRecord[]): Promise<Findings> {
+/**
+ * `inputSoFar` is asked after the output was read, so that nothing has come out that is not in it.
+ * @throws when what has come out so far is wrong
+ */
+export async function requireRight(
+  lineage: Lineage,
+  inputSoFar: () => readonly InputRecord[],
+): Promise<Findings> {
   const { records, offences } = await lineage.output.read()
-  const found = checkOutput(input, records, lineage.beginning)
+  const found = checkOutput(inputSoFar(), records, lineage.beginning)
   const all = [...offences, ...found.offences]
   if (all.length === 0) return found
   throw new WrongOutput(
@@ -42,7 +48,7 @@ export async function requireComplete(lineage: Lineage, input: readonly InputRec
   const { findings } = await eventually(
     async () => {
       try {
-        const found = await requireRight(lineage, input)
+        const found = await requireRight(lineage, () => input)
         if (found.missing.length === 0) return { findings: found }
         throw new Error(`missing: ${found.missing.slice(0, MOST_SHOWN).join('; ')}`)
       } catch (error) {
