@@ -13,8 +13,10 @@ import { type Clock, sleep } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import {
   type JobManagerPorts,
+  type JobManagerSettings,
   jobManagerConfigOf,
   type JobSettings,
+  type TaskManagerSettings,
   taskManagerConfigOf,
 } from './process-configs.ts'
 import { exitText, type ProcessExit, SupervisedProcess } from './supervised-process.ts'
@@ -29,8 +31,18 @@ export interface ProcessFiles {
   log(name: string): string
 }
 
+/** What is different for single processes, by name: their ways to each other and to servers. */
+export interface ProcessDifferences {
+  jobManager(name: string, config: JobManagerSettings): JobManagerSettings
+  taskManager(name: string, config: TaskManagerSettings): TaskManagerSettings
+  /** Added to the environment. */
+  environment(name: string): Readonly<Record<string, string>>
+}
+
 export interface JobProcessesOptions {
   readonly settings: JobSettings
+  /** Absent: all are alike. */
+  readonly differences?: ProcessDifferences
   readonly files: ProcessFiles
   readonly jobManagers: number
   readonly clock: Clock
@@ -125,9 +137,10 @@ export class JobProcesses {
   }
 
   #supervise(name: string, entry: 'job-manager' | 'task-manager'): SupervisedProcess {
-    const { files, clock, random } = this.#options
+    const { files, differences, clock, random } = this.#options
     const it = new SupervisedProcess({
       entry,
+      environment: differences?.environment(name) ?? {},
       configFile: files.config(name),
       logFile: files.log(name),
       clock,
@@ -174,16 +187,18 @@ export class JobProcesses {
   }
 
   #configureJobManager(name: string): void {
-    const { settings, files } = this.#options
+    const { settings, files, differences } = this.#options
     const ports = this.#jobManagers.find((it) => it.name === name)?.ports ?? { rpc: 0, rest: 0 }
     const place = { id: name, tokenFile: files.tokenFile, readyFile: files.ready(name), ports }
-    writeConfig(files.config(name), jobManagerConfigOf(settings, place))
+    const config = jobManagerConfigOf(settings, place)
+    writeConfig(files.config(name), differences?.jobManager(name, config) ?? config)
   }
 
   #configureTaskManager(name: string, ports: readonly JobManagerPorts[]): void {
-    const { settings, files } = this.#options
+    const { settings, files, differences } = this.#options
     const place = { id: name, tokenFile: files.tokenFile, jobManagers: ports.map(({ rpc }) => rpc) }
-    writeConfig(files.config(name), taskManagerConfigOf(settings, place))
+    const config = taskManagerConfigOf(settings, place)
+    writeConfig(files.config(name), differences?.taskManager(name, config) ?? config)
   }
 }
 

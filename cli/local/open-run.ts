@@ -66,14 +66,14 @@ async function prepareRun(
   const record = isNew ? newRecord(job, previous, now) : previous
   refuseOther(state, record, job)
   const log = isNew ? undefined : await readJobLog(state, record)
-  const restore = restoreToApply(job, record)
+  const restore = restoreToApply(job, record, log)
   if (restore === undefined) refuseFinished(job.name, log)
   const run = Math.max(record.run, log?.run ?? 0) + 1
   const current: LocalRecord = {
     ...record,
     run,
     rest: undefined,
-    restoreKey: job.restoreKey ?? record.restoreKey,
+    restore: restoreRecord(job, record, run),
     job: rememberedJob(job),
   }
   state.token()
@@ -82,11 +82,22 @@ async function prepareRun(
   return { state, record: current, run, log, restore }
 }
 
-/** A restore block that stays in a manifest acts once. */
-function restoreToApply({ restore, restoreKey }: LocalJob, record: LocalRecord): RestoreOptions | undefined {
-  const hasActed = restoreKey !== undefined && restoreKey === record.restoreKey
+/**
+ * A restore block that stays in a manifest acts once: at the first deployment of the runs that it
+ * is given to, which may end before they come to it.
+ */
+function restoreToApply(
+  { restore, restoreKey }: LocalJob,
+  record: LocalRecord,
+  log: LogState | undefined,
+): RestoreOptions | undefined {
+  if (restoreKey === undefined || restoreKey !== record.restore?.key) return restore
+  const hasActed = (log?.deploy?.run ?? 0) >= record.restore.run
   return hasActed ? undefined : restore
 }
+
+const restoreRecord = ({ restoreKey: key }: LocalJob, record: LocalRecord, run: number) =>
+  key === undefined || key === record.restore?.key ? record.restore : { key, run }
 
 function refuseOther(state: StateDir, record: LocalRecord, job: LocalJob): void {
   if (record.name === job.name) return

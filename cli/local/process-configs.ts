@@ -36,6 +36,10 @@ export interface JobSettings {
   readonly logLevel?: LogLevel
 }
 
+/** Contents of configuration files. */
+export type JobManagerSettings = z.input<typeof jobManagerConfig>
+export type TaskManagerSettings = z.input<typeof taskManagerConfig>
+
 /** Ports that a JobManager listens on; 0: any. */
 export interface JobManagerPorts {
   readonly rpc: number
@@ -65,7 +69,7 @@ const common = (settings: JobSettings, { id, tokenFile }: ProcessPlace) => ({
 export function jobManagerConfigOf(
   settings: JobSettings,
   place: ProcessPlace & { readonly readyFile: string; readonly ports: JobManagerPorts },
-): z.input<typeof jobManagerConfig> {
+): JobManagerSettings {
   const { module, taskManagers, slots, parallelism, maxParallelism, restore, redis } = settings
   return {
     ...common(settings, place),
@@ -87,7 +91,7 @@ export function jobManagerConfigOf(
 export function taskManagerConfigOf(
   settings: JobSettings,
   place: ProcessPlace & { readonly jobManagers: readonly number[] },
-): z.input<typeof taskManagerConfig> {
+): TaskManagerSettings {
   return {
     ...common(settings, place),
     slots: settings.slots,

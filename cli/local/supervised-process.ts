@@ -17,6 +17,8 @@ export const exitText = (exit: ProcessExit): string => exit.signal ?? `exit code
 export interface SupervisedProcessOptions {
   /** Entry module below runtime/bin, without extension. */
   readonly entry: 'job-manager' | 'task-manager'
+  /** Added to the environment of this process. */
+  readonly environment: Readonly<Record<string, string>>
   readonly configFile: string
   readonly logFile: string
   readonly clock: Clock
@@ -51,10 +53,10 @@ export class SupervisedProcess {
   start(): void {
     if (this.#child !== undefined) return
     this.#restart?.cancel()
-    const { entry, configFile, logFile, clock } = this.#options
+    const { entry, environment, configFile, logFile, clock } = this.#options
     const log = openSync(logFile, 'a')
     const child = spawn(process.execPath, programOf(entry), {
-      env: { ...process.env, WEIR_CONFIG: configFile },
+      env: { ...process.env, ...environment, WEIR_CONFIG: configFile },
       stdio: ['ignore', log, 'pipe', 'ipc'],
       detached: true,
     })

@@ -17,16 +17,39 @@ export interface ProxiedRequest {
 }
 
 /**
- * `unavailable`: the proxy answers 503. `silence`: nobody ever answers. `kill-before`, `-during`,
- * `-after`: the server is killed before it gets the request, when it has it, or when it has
- * answered; the client's connection breaks.
+ * `unavailable`, `denied`: the proxy answers 503 or 403. `silence`: nobody ever answers. `cut`: the
+ * connection breaks before the server gets the request. `lose-answer`: the server does what it is
+ * asked, and the connection breaks instead of the answer; `keep-answer`: the answer never comes.
+ * `kill-before`, `-during`, `-after`: the server is killed before it gets the request, when it has
+ * it, or when it has answered; the client's connection breaks.
  */
-export type Verdict = 'forward' | 'unavailable' | 'silence' | 'kill-before' | 'kill-during' | 'kill-after'
+export type Verdict =
+  | 'forward'
+  | keyof typeof REFUSALS
+  | 'silence'
+  | 'cut'
+  | 'lose-answer'
+  | 'keep-answer'
+  | 'kill-before'
+  | 'kill-during'
+  | 'kill-after'
+
+const REFUSALS = {
+  unavailable: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
+  denied: { status: 403, code: 'AccessDenied', message: 'Access denied.' },
+} as const
+type PassVerdict = 'forward' | 'keep-answer' | 'lose-answer' | 'kill-during' | 'kill-after'
+interface Passed {
+  readonly incoming: IncomingMessage
+  readonly body: Buffer
+  readonly response: ServerResponse
+}
+const isRefusal = (verdict: Verdict): verdict is keyof typeof REFUSALS => verdict in REFUSALS
 
 export interface FaultyProxyOptions {
   /** `http://127.0.0.1:port` of the server. */
   readonly target: string
-  /** Kills the server and starts it again. */
+  /** Kills the server and starts it again: for verdicts that say so. */
   readonly kill: () => Promise<void>
 }
 
@@ -53,6 +76,11 @@ export class FaultyProxy implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** Breaks the connections of all clients, answered or not. */
+  breakConnections(): void {
+    this.#server.closeAllConnections()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -62,20 +90,24 @@ export class FaultyProxy implements AsyncDisposable {
     const { method = 'GET', url = '/' } = incoming
     const proxied = { index: this.requests.length, method, url }
     this.requests.push(proxied)
-    const body = Buffer.concat(await incoming.toArray())
+    const body = await bodyOf(incoming)
+    if (body === undefined) return
     const verdict = await this.decide(proxied)
     if (verdict === 'silence') return
-    if (verdict === 'unavailable') {
-      response.writeHead(503, { 'content-type': 'application/xml' })
-      response.end('<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>')
-      return
-    }
+    if (verdict === 'cut') return void response.destroy()
     if (verdict === 'kill-before') return this.#kill(response)
+    if (isRefusal(verdict)) return refuse(response, verdict)
+    await this.#pass({ incoming, body, response }, verdict)
+  }
+
+  /** The server gets the request. */
+  async #pass({ incoming, body, response }: Passed, verdict: PassVerdict): Promise<void> {
     const answer = this.#forward(incoming, body)
     if (verdict === 'kill-during') return this.#kill(response)
     const answered = await answer
     if (verdict === 'kill-after') return this.#kill(response)
-    if (answered === undefined) return void response.destroy()
+    if (verdict === 'keep-answer') return
+    if (answered === undefined || verdict === 'lose-answer') return void response.destroy()
     response.writeHead(answered.status, answered.headers)
     response.end(answered.body)
   }
@@ -97,4 +129,19 @@ export class FaultyProxy implements AsyncDisposable {
       return undefined
     }
   }
+}
+
+/** Undefined: the client broke off. */
+async function bodyOf(incoming: IncomingMessage): Promise<Buffer | undefined> {
+  try {
+    return Buffer.concat(await incoming.toArray())
+  } catch {
+    return undefined
+  }
+}
+
+function refuse(response: ServerResponse, verdict: keyof typeof REFUSALS): void {
+  const { status, code, message } = REFUSALS[verdict]
+  response.writeHead(status, { 'content-type': 'application/xml' })
+  response.end(`<Error><Code>${code}</Code><Message>${message}</Message></Error>`)
 }

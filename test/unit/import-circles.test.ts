@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest'
 import { parseSource, type SourceFile, sourceFiles } from '#tools/source-file'
 
-const FOLDERS = ['runtime', 'operator', 'cli', 'sim', 'tools', 'scripts', 'bench', 'examples', 'test']
+const FOLDERS = [
+  'runtime',
+  'operator',
+  'cli',
+  'sim',
+  'tools',
+  'scripts',
+  'bench',
+  'chaos',
+  'examples',
+  'test',
+]
 
 /** Files that are one thing in parts: each is the type of what another returns. */
 const ALLOWED: readonly (readonly string[])[] = [

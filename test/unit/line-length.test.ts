@@ -8,7 +8,18 @@ import { sourceFiles } from '#tools/source-file'
 const CODE_COLUMNS = 110
 const COMMENT_COLUMNS = 100
 
-const FOLDERS = ['runtime', 'operator', 'cli', 'sim', 'tools', 'scripts', 'bench', 'examples', 'test']
+const FOLDERS = [
+  'runtime',
+  'operator',
+  'cli',
+  'sim',
+  'tools',
+  'scripts',
+  'bench',
+  'chaos',
+  'examples',
+  'test',
+]
 
 const isComment = (line: string): boolean => /^\s*(\/\/|\/?\*)/.test(line)
 

@@ -36,6 +36,11 @@ export interface S3Server extends AsyncDisposable {
   restart(options?: { readonly secretKey: string }): Promise<void>
 }
 
+export interface S3Options {
+  /** For the objects; it stays. Default: one of its own, removed by `stop`. */
+  readonly dir?: string
+}
+
 const ACCESS_KEY = 'test-access'
 const SECRET_KEY = 'test-secret-key'
 const MAX_STARTS = 3
@@ -44,12 +49,12 @@ const MAX_STARTS = 3
  * A real S3 server (versitygw on a directory) on 127.0.0.1; it dies with the test process. The
  * first call on a machine builds it, which takes minutes.
  */
-export async function startS3(): Promise<S3Server> {
+export async function startS3(options: S3Options = {}): Promise<S3Server> {
   const file = await goTool(VERSITYGW)
   const root = await tempDir('s3')
-  const dir = join(root.path, 'objects')
+  const dir = options.dir ?? join(root.path, 'objects')
   const credentialsDir = join(root.path, 'credentials')
-  await mkdir(dir)
+  await mkdir(dir, { recursive: true })
   await mkdir(credentialsDir)
   await writeFile(join(credentialsDir, 'AWS_ACCESS_KEY_ID'), ACCESS_KEY)
   await writeFile(join(credentialsDir, 'AWS_SECRET_ACCESS_KEY'), SECRET_KEY)

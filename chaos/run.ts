@@ -1,0 +1,66 @@
+/** One seed from its plan to its verdict. */
+import { messageOf } from '#runtime/base/errors'
+import { processesOf } from './leftovers.ts'
+import type { Machine } from './machine.ts'
+import { Performance, PROGRESS_LIMIT_MS } from './performance.ts'
+import type { Plan } from './plan.ts'
+import { Stage } from './stage.ts'
+import type { Story } from './story.ts'
+
+export interface Result {
+  readonly seed: number
+  /** In words; empty: everything held. */
+  readonly violations: readonly string[]
+  /** Done, by kind. */
+  readonly faults: ReadonlyMap<string, number>
+  /** Attempts and takeovers after the first. */
+  readonly recoveries: number
+  /** Of each wait for the job to complete checkpoints after faults, milliseconds. */
+  readonly progressMs: readonly number[]
+  /** That came out, all of them checked. */
+  readonly records: number
+  /** Files of checkpoints and unpublished output in the end. */
+  readonly objects: number
+  readonly tookMs: number
+}
+
+export interface RunOptions {
+  readonly plan: Plan
+  /** For everything that is written. */
+  readonly directory: string
+  readonly story: Story
+  readonly machine: Machine
+}
+
+/** @throws when the servers or the first processes cannot be started */
+export async function runPlan({ plan, directory, story, machine }: RunOptions): Promise<Result> {
+  const began = performance.now()
+  const { seed, setting, rounds } = plan
+  story.tell(`seed ${seed}: ${JSON.stringify(setting)}`)
+  const violations: string[] = []
+  let end = { records: 0, objects: 0 }
+  const stage = await Stage.open({ directory, seed, setting, story, machine })
+  const performed = new Performance(stage, machine, story)
+  try {
+    await stage.progress(PROGRESS_LIMIT_MS)
+    for (const round of rounds) await performed.round(round)
+    await performed.progress()
+    end = await stage.finish()
+  } catch (error) {
+    story.tell(`VIOLATION ${messageOf(error)}`)
+    violations.push(messageOf(error))
+  } finally {
+    await stage.endJobs()
+    violations.push(...stage.defects(), ...processesOf(directory))
+    await stage[Symbol.asyncDispose]()
+  }
+  return {
+    seed,
+    violations,
+    faults: performed.faults,
+    recoveries: stage.recoveries,
+    progressMs: performed.progressMs,
+    ...end,
+    tookMs: performance.now() - began,
+  }
+}
