@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { link, mkdir, open, opendir, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, opendir, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { systemCode, messageOf, WeirError, type ErrorCode } from '#runtime/base/errors'
@@ -9,6 +9,8 @@ import { assertKey, assertPrefix, keyUrl, missing } from './paths.ts'
 
 const TEMPORARY = '.tmp'
 const TEMPORARY_MAX_AGE_MS = 3_600_000
+/** One call reads less than 2 GiB; between two an abort is noticed. */
+const READ_BYTES = 64 * 1024 * 1024
 
 /**
  * Objects as files below a directory of a POSIX file system (local or shared, with hard links).
@@ -44,7 +46,8 @@ export class FileStore implements CheckpointStore {
     assertKey(key)
     options.signal?.throwIfAborted()
     try {
-      return await readFile(this.#path(key), options.signal === undefined ? {} : { signal: options.signal })
+      await using file = await open(this.#path(key), 'r')
+      return await readAt(file, { start: 0, end: (await file.stat()).size }, options)
     } catch (error) {
       options.signal?.throwIfAborted()
       throw this.#classify(error, 'read', key)
@@ -59,15 +62,9 @@ export class FileStore implements CheckpointStore {
       const { size } = await file.stat()
       const from = start < 0 ? Math.max(0, size + start) : Math.min(start, size)
       const to = start < 0 ? size : Math.max(from, Math.min(end, size))
-      const bytes = Buffer.allocUnsafe(to - from)
-      let filled = 0
-      while (filled < bytes.byteLength) {
-        const { bytesRead } = await file.read(bytes, filled, bytes.byteLength - filled, from + filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return bytes.subarray(0, filled)
+      return await readAt(file, { start: from, end: to }, options)
     } catch (error) {
+      options.signal?.throwIfAborted()
       throw this.#classify(error, 'read', key)
     }
   }
@@ -256,6 +253,24 @@ function ignore(...codes: string[]): (error: unknown) => undefined {
 
 const statIfPresent = (path: string): Promise<Stats | undefined> =>
   stat(path).catch(ignore('ENOENT', 'ENOTDIR'))
+
+/** Bytes [start, end) of a file; fewer only where it ends before. */
+async function readAt(
+  file: FileHandle,
+  { start, end }: { readonly start: number; readonly end: number },
+  { signal }: CallOptions,
+): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(end - start)
+  let filled = 0
+  while (filled < bytes.byteLength) {
+    const length = Math.min(READ_BYTES, bytes.byteLength - filled)
+    const { bytesRead } = await file.read(bytes, filled, length, start + filled)
+    signal?.throwIfAborted()
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return bytes.subarray(0, filled)
+}
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   await using file = await open(path, 'wx', 0o644)

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FileStore } from '#runtime/storage/file-store'
@@ -85,4 +85,26 @@ test('an object that is there but could not be synced is no refusal: its outcome
 
 test('an empty or absent root lists nothing', async () => {
   expect(await new FileStore(join(root, 'absent')).list('')).toEqual([])
+})
+
+test('gives a file of more than one read whole', async () => {
+  const store = new FileStore(root)
+  await mkdir(root)
+  const size = 64 * 1024 * 1024 + 3
+  const file = await open(join(root, 'large'), 'w')
+  await file.write('abc', size - 3)
+  await file.close()
+  const bytes = await store.get('large')
+  expect(bytes.byteLength).toBe(size)
+  expect(Buffer.from(bytes.subarray(-4)).toString()).toBe('\0abc')
+})
+
+test('a read that is given up rejects with the reason', async () => {
+  const store = new FileStore(root)
+  await store.create('a', Buffer.from('a'))
+  const reason = new Error('cancelled')
+  const abort = new AbortController()
+  const reading = store.get('a', { signal: abort.signal })
+  abort.abort(reason)
+  await expect(reading).rejects.toBe(reason)
 })
