@@ -70,6 +70,7 @@ export class S3Store implements CheckpointStore {
           target,
           bytes,
           run: (size, send) => this.#call(size, options, send),
+          cleanUp: (send) => this.#call(0, {}, send),
         })
       else
         await this.#call(bytes.byteLength, options, (abortSignal) =>
