@@ -1,5 +1,11 @@
 import { WeirError } from '#runtime/base/errors'
-import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
+import {
+  frameLength,
+  type Connection,
+  type ConnectionHandlers,
+  type Listener,
+  type Transport,
+} from '#runtime/net/transport'
 import type { SimNode } from './node.ts'
 import type { World } from './world.ts'
 
@@ -41,6 +47,7 @@ class End implements Connection {
 
   send(...parts: readonly Uint8Array[]): void {
     if (this.closed || !this.isOfThisLife) return
+    frameLength(parts)
     const frame = Uint8Array.from(Buffer.concat(parts))
     if (!this.#network.onSend(this, frame)) return
     this.#outbox.push({ frame })

@@ -53,22 +53,24 @@ function expand(text: string): string {
  */
 export function runProcess(name: string, main: () => Promise<void>): void {
   // A defect: the process ends with the place named, and its successor takes over from the log.
-  process.on('unhandledRejection', (reason) => {
-    const what = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
-    process.stderr.write(`${name}: unhandled rejection, a defect in Weir: ${what}\n`)
+  const die = (what: string) => (reason: unknown) => {
+    process.stderr.write(`${name}: ${what}, a defect in Weir: ${stackOf(reason)}\n`)
     process.exit(1)
-  })
+  }
+  process.on('uncaughtException', die('uncaught exception'))
+  process.on('unhandledRejection', die('unhandled rejection'))
   main().catch((error: unknown) => {
     if (error instanceof WeirError && error.retry === 'never' && error.code !== 'BUG') {
       process.stderr.write(`${name}: ${error.message}\n`)
       process.exit(2)
     }
-    process.stderr.write(
-      `${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    )
+    process.stderr.write(`${name}: ${stackOf(error)}\n`)
     process.exit(1)
   })
 }
+
+const stackOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error)
 
 /** `stop` runs once, on the first SIGTERM or SIGINT; a second signal ends the process at once. */
 export function onStopSignal(logger: Logger, stop: (signal: string) => Promise<void>): void {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Clock, systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
+import { sha256Of } from '#runtime/base/sha256'
 import type { CallOptions, CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { createExact } from '#runtime/storage/create-exact'
 import { checkpointDirectory, keyUrl, manifestKey, savepointDirectory } from '#runtime/storage/paths'
@@ -160,5 +161,3 @@ async function* chunksOf(
     if (bytes.byteLength < READ_BYTES) return
   }
 }
-
-export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

@@ -4,10 +4,8 @@
  */
 import type { Socket } from 'node:net'
 import { WeirError } from '#runtime/base/errors'
-import type { Connection, ConnectionHandlers } from './transport.ts'
+import { frameLength, MAX_FRAME_BYTES, type Connection, type ConnectionHandlers } from './transport.ts'
 
-/** Longer frames are refused: no peer of Weir sends one. */
-const MAX_FRAME_BYTES = 256 * 1024 * 1024
 /** Longer first frames of an accepted connection are refused (N4). */
 export const MAX_GREETING_BYTES = 4096
 
@@ -51,10 +49,7 @@ export class FrameSocket implements Connection {
 
   send(...parts: readonly Uint8Array[]): void {
     if (this.#closed) return
-    let length = 0
-    for (const part of parts) length += part.byteLength
-    if (length > MAX_FRAME_BYTES)
-      throw new WeirError('BUG', `Frame of ${length} bytes exceeds the limit of ${MAX_FRAME_BYTES}`)
+    const length = frameLength(parts)
     const header = Buffer.allocUnsafe(HEADER_BYTES)
     header.writeUInt32LE(length, 0)
     this.#socket.cork()

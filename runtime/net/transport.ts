@@ -7,12 +7,20 @@
  * N3 What was sent before a connection is lost may have arrived or not.
  * N4 A connection that was accepted is closed when its first frame is longer than 4 KiB: who has
  *    not said who it is takes no memory.
+ * N5 No frame is longer than MAX_FRAME_BYTES.
  */
+import { WeirError } from '#runtime/base/errors'
+
+export const MAX_FRAME_BYTES = 256 * 1024 * 1024
+
 export interface Connection {
   /** Address of the other end, for people. */
   readonly remote: string
   readonly closed: boolean
-  /** Queues one frame of the parts, which must not change afterwards. After `close` a no-op. */
+  /**
+   * Queues one frame of the parts, which must not change afterwards. After `close` a no-op.
+   * @throws {WeirError} BUG when the frame would break N5
+   */
   send(...parts: readonly Uint8Array[]): void
   /** Ends the connection after what was sent; no frame is handed over any more. */
   close(): void
@@ -45,4 +53,13 @@ export interface Transport {
   connect(address: string, handlers: ConnectionHandlers): Connection
   /** `ip:port` of every address that a host name stands for. Rejects when it is not known. */
   resolve(address: string): Promise<readonly string[]>
+}
+
+/** The length of the frame that `parts` make. @throws {WeirError} BUG when it would break N5 */
+export function frameLength(parts: readonly Uint8Array[]): number {
+  let length = 0
+  for (const part of parts) length += part.byteLength
+  if (length > MAX_FRAME_BYTES)
+    throw new WeirError('BUG', `Frame of ${length} bytes exceeds the limit of ${MAX_FRAME_BYTES}`)
+  return length
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { WeirError, invariant } from '#runtime/base/errors'
+import { sha256Of } from '#runtime/base/sha256'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
@@ -91,7 +91,7 @@ async function readFile(store: CheckpointStore, file: StateFile, prefix = ''): P
   )
   const bytes =
     file.inline === undefined ? await store.get(`${prefix}${file.key}`) : Buffer.from(file.inline, 'base64')
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const sha256 = sha256Of(bytes)
   if (bytes.byteLength === file.sizeBytes && sha256 === file.sha256) return bytes
   const name =
     file.key === undefined

@@ -23,8 +23,9 @@ export interface Bucket {
   /** Undefined: there is no such object. */
   head(key: string): Promise<BucketObject | undefined>
   /**
-   * Bytes [start, end), `end` > `start`. With an etag, only of that version. @throws {WeirError}
-   * STO_MISSING also when the object has another etag now
+   * Bytes [start, end), `end` > `start`, all of them. With an etag, only of that version.
+   * @throws {WeirError} STO_MISSING also when the object has another etag now, STO_UNAVAILABLE when
+   *   it ends before `end`
    */
   getRange(key: string, start: number, end: number, etag: string | undefined): Promise<Uint8Array>
   /** Creates or replaces. */

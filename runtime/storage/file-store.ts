@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { link, mkdir, open, opendir, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, opendir, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { systemCode, messageOf, WeirError, type ErrorCode } from '#runtime/base/errors'
@@ -9,19 +9,31 @@ import { assertKey, assertPrefix, keyUrl, missing } from './paths.ts'
 
 const TEMPORARY = '.tmp'
 const TEMPORARY_MAX_AGE_MS = 3_600_000
+/** One call reads less than 2 GiB; between two an abort is noticed. */
+const READ_BYTES = 64 * 1024 * 1024
 
 /**
  * Objects as files below a directory of a POSIX file system (local or shared, with hard links).
  * create = write `<root>/.tmp/<random>`, fsync it, link(2) it to the final name (atomic, EEXIST for
  * all but one), fsync the directory, unlink the temporary. Temporaries of crashed processes are
  * removed by a later `create` when they are an hour old.
+ *
+ * What is told is durable: neither `created` nor `exists` is answered, and nothing of this store's
+ * own making is read, before the directory has been synced, however often that fails.
  */
 export class FileStore implements CheckpointStore {
   readonly url: string
   readonly #root: string
   #prepared: Promise<void> | undefined
+  /** The root, or what above it had to be made. */
+  #topmost: string
+  /** Directories whose own entry has been synced. */
+  readonly #durable = new Set<string>()
+  /** Files made here whose entry has not been synced yet. */
+  readonly #unsynced = new Set<string>()
   constructor(root: string) {
     this.#root = resolve(root)
+    this.#topmost = this.#root
     this.url = pathToFileURL(this.#root).href
   }
 
@@ -44,7 +56,9 @@ export class FileStore implements CheckpointStore {
     assertKey(key)
     options.signal?.throwIfAborted()
     try {
-      return await readFile(this.#path(key), options.signal === undefined ? {} : { signal: options.signal })
+      await this.#syncIfOpen(this.#path(key))
+      await using file = await open(this.#path(key), 'r')
+      return await readAt(file, { start: 0, end: (await file.stat()).size }, options)
     } catch (error) {
       options.signal?.throwIfAborted()
       throw this.#classify(error, 'read', key)
@@ -55,19 +69,14 @@ export class FileStore implements CheckpointStore {
     assertKey(key)
     options.signal?.throwIfAborted()
     try {
+      await this.#syncIfOpen(this.#path(key))
       await using file = await open(this.#path(key), 'r')
       const { size } = await file.stat()
       const from = start < 0 ? Math.max(0, size + start) : Math.min(start, size)
       const to = start < 0 ? size : Math.max(from, Math.min(end, size))
-      const bytes = Buffer.allocUnsafe(to - from)
-      let filled = 0
-      while (filled < bytes.byteLength) {
-        const { bytesRead } = await file.read(bytes, filled, bytes.byteLength - filled, from + filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return bytes.subarray(0, filled)
+      return await readAt(file, { start: from, end: to }, options)
     } catch (error) {
+      options.signal?.throwIfAborted()
       throw this.#classify(error, 'read', key)
     }
   }
@@ -86,6 +95,7 @@ export class FileStore implements CheckpointStore {
       const objects: StoredObject[] = []
       for (const key of keys) {
         if (objects.length >= limit) break
+        await this.#syncIfOpen(this.#path(key))
         const info = await statIfPresent(this.#path(key))
         if (info !== undefined)
           objects.push({ key, sizeBytes: info.size, modifiedAt: Math.round(info.mtimeMs) })
@@ -102,6 +112,7 @@ export class FileStore implements CheckpointStore {
       options.signal?.throwIfAborted()
       try {
         await unlink(this.#path(key)).catch(ignore('ENOENT', 'ENOTDIR'))
+        this.#unsynced.delete(this.#path(key))
         await this.#pruneDirectories(dirname(this.#path(key)))
       } catch (error) {
         throw this.#classify(error, 'delete', key)
@@ -127,7 +138,7 @@ export class FileStore implements CheckpointStore {
 
   async #prepareOnce(): Promise<void> {
     const directory = join(this.#root, TEMPORARY)
-    await makeDirectoryDurably(directory)
+    await this.#makeDirectory(directory)
     const oldest = Date.now() - TEMPORARY_MAX_AGE_MS
     for (const name of await readdir(directory)) {
       const info = await statIfPresent(join(directory, name))
@@ -140,7 +151,8 @@ export class FileStore implements CheckpointStore {
     // A concurrent `delete` may prune the directory between mkdir and link; each round makes it
     // again.
     for (let round = 0; ; round++) {
-      await makeDirectoryDurably(dirname(path))
+      await this.#makeDirectory(dirname(path))
+      let answer: 'created' | 'exists' = 'created'
       try {
         await link(temporary, path)
       } catch (error) {
@@ -149,11 +161,34 @@ export class FileStore implements CheckpointStore {
         // Over NFS a repeated request may answer EEXIST to the one that made the link: two names of
         // our own file say so.
         if (code !== 'EEXIST') throw error
-        if ((await stat(temporary)).nlink < 2) return 'exists'
+        if ((await stat(temporary)).nlink < 2) answer = 'exists'
       }
+      this.#unsynced.add(path)
       await this.#syncLink(path)
-      return 'created'
+      return answer
     }
+  }
+
+  /**
+   * mkdir -p; the entry of each directory is synced in its parent, whoever made it, so that the
+   * path itself survives a crash. Above the root only what was made here, and as far as it may be
+   * read.
+   */
+  async #makeDirectory(path: string): Promise<void> {
+    const first = await mkdir(path, { recursive: true })
+    if (first !== undefined && first.length < this.#topmost.length) this.#topmost = first
+    for (let at = path; at.length >= this.#topmost.length && at !== dirname(at); at = dirname(at)) {
+      const isNew = first !== undefined && at.length >= first.length
+      if (this.#durable.has(at) && !isNew) continue
+      const ignored = at.length > this.#root.length ? ignore('ENOENT') : ignore('ENOENT', 'EACCES')
+      if ((await syncDirectory(dirname(at)).then(() => true, ignored)) === true) this.#durable.add(at)
+    }
+  }
+
+  async #syncIfOpen(path: string): Promise<void> {
+    if (!this.#unsynced.has(path)) return
+    if ((await statIfPresent(path)) === undefined) this.#unsynced.delete(path)
+    else await this.#syncLink(path)
   }
 
   /**
@@ -162,10 +197,11 @@ export class FileStore implements CheckpointStore {
   async #syncLink(path: string): Promise<void> {
     try {
       await syncDirectory(dirname(path))
+      this.#unsynced.delete(path)
     } catch (error) {
       throw new WeirError(
         'STO_UNAVAILABLE',
-        `${path} was made but its directory could not be synced: ${messageOf(error)}.`,
+        `${path} is there but its directory could not be synced: ${messageOf(error)}.`,
         { cause: error },
       )
     }
@@ -190,6 +226,7 @@ export class FileStore implements CheckpointStore {
     for (let at = directory; at.startsWith(this.#root + sep); at = dirname(at)) {
       try {
         await rmdir(at)
+        this.#durable.delete(at)
       } catch {
         return
       }
@@ -257,6 +294,24 @@ function ignore(...codes: string[]): (error: unknown) => undefined {
 const statIfPresent = (path: string): Promise<Stats | undefined> =>
   stat(path).catch(ignore('ENOENT', 'ENOTDIR'))
 
+/** Bytes [start, end) of a file; fewer only where it ends before. */
+async function readAt(
+  file: FileHandle,
+  { start, end }: { readonly start: number; readonly end: number },
+  { signal }: CallOptions,
+): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(end - start)
+  let filled = 0
+  while (filled < bytes.byteLength) {
+    const length = Math.min(READ_BYTES, bytes.byteLength - filled)
+    const { bytesRead } = await file.read(bytes, filled, length, start + filled)
+    signal?.throwIfAborted()
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return bytes.subarray(0, filled)
+}
+
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   await using file = await open(path, 'wx', 0o644)
   await file.writeFile(bytes)
@@ -266,15 +321,4 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
 async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, 'r')
   await directory.sync()
-}
-
-/**
- * mkdir -p; every parent of a directory made here is synced, so that the path itself survives a
- * crash.
- */
-async function makeDirectoryDurably(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
-  if (first === undefined) return
-  for (let at = path; at.length >= first.length; at = dirname(at))
-    await syncDirectory(dirname(at)).catch(ignore('ENOENT', 'EACCES'))
 }

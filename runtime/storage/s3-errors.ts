@@ -58,6 +58,24 @@ const KINDS: readonly Kind[] = [
 ]
 
 /**
+ * Where a list that was cut short goes on; undefined: it is whole. @throws {WeirError}
+ * STO_UNAVAILABLE when the server says neither
+ */
+export function nextPage<T>(
+  isTruncated: boolean | undefined,
+  next: T | undefined,
+  url: string,
+): T | undefined {
+  if (isTruncated !== true) return undefined
+  if (next !== undefined) return next
+  throw new WeirError(
+    'STO_UNAVAILABLE',
+    `Cannot list ${url}: the server cut the list short and does not say where it goes on.`,
+    { context: { url } },
+  )
+}
+
+/**
  * Turns a failed request for `url` into the error that Weir shows. @param what such as "create".
  */
 export function classifyS3Error(error: unknown, what: string, url: string): WeirError {

@@ -22,15 +22,17 @@ export interface MultipartRequest {
   readonly bytes: Uint8Array
   /** Sends one request that carries `sizeBytes` under its own deadline. */
   readonly run: <T>(sizeBytes: number, send: (signal: AbortSignal) => Promise<T>) => Promise<T>
+  /** The same for a request that is sent also when the caller has given up. */
+  readonly cleanUp: <T>(send: (signal: AbortSignal) => Promise<T>) => Promise<T>
 }
 
 /**
  * Uploads in parts and completes with `If-None-Match: *`; rejects like the conditional PUT.
- * Whatever fails, the upload is aborted, so that no parts are left behind: aborting one that did
- * complete changes nothing.
+ * Whatever fails, also when the caller gives up, the upload is aborted, so that no parts are left
+ * behind: aborting one that did complete changes nothing.
  */
 export async function createMultipart(request: MultipartRequest): Promise<void> {
-  const { once, target, run } = request
+  const { client, once, target, run, cleanUp } = request
   const started = await run(0, (abortSignal) =>
     once.send(new CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: 'CRC32' }), { abortSignal }),
   )
@@ -49,9 +51,9 @@ export async function createMultipart(request: MultipartRequest): Promise<void> 
       ),
     )
   } catch (error) {
-    await run(0, (abortSignal) => once.send(new AbortMultipartUploadCommand(upload), { abortSignal })).catch(
-      () => undefined,
-    )
+    await cleanUp((abortSignal) =>
+      client.send(new AbortMultipartUploadCommand(upload), { abortSignal }),
+    ).catch(() => undefined)
     throw error
   }
 }

@@ -20,7 +20,7 @@ import type { S3Access } from '#runtime/contract/process-config'
 import type { Bucket, BucketObject, BucketUpload, UploadedPart } from './bucket.ts'
 import { createS3Client } from './s3-client.ts'
 import { Deadline } from './s3-deadline.ts'
-import { classifyS3Error, s3Failure } from './s3-errors.ts'
+import { classifyS3Error, nextPage, s3Failure } from './s3-errors.ts'
 
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB
@@ -70,7 +70,7 @@ export class S3Objects implements Bucket {
       for (const { Key, Size, ETag } of page.Contents ?? [])
         if (Key !== undefined && !Key.endsWith('/'))
           objects.push({ key: Key, sizeBytes: Size ?? 0, etag: ETag })
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+      token = nextPage(page.IsTruncated, page.NextContinuationToken, this.url(prefix))
     } while (token !== undefined)
     return objects
   }
@@ -98,7 +98,8 @@ export class S3Objects implements Bucket {
     return this.#call('read', key, async (abortSignal) => {
       try {
         const { Body } = await this.#client.send(new GetObjectCommand(input), { abortSignal })
-        return Body === undefined ? new Uint8Array(0) : await Body.transformToByteArray()
+        const bytes = await Body?.transformToByteArray()
+        return this.#whole(bytes ?? new Uint8Array(0), { key, start, end })
       } catch (error) {
         if (s3Failure(error).status !== 412) throw error
         throw new WeirError(
@@ -108,6 +109,18 @@ export class S3Objects implements Bucket {
         )
       }
     })
+  }
+
+  #whole(
+    bytes: Uint8Array,
+    { key, start, end }: { readonly key: string; readonly start: number; readonly end: number },
+  ): Uint8Array {
+    if (bytes.byteLength === end - start) return bytes
+    throw new WeirError(
+      'STO_UNAVAILABLE',
+      `Cannot read ${this.url(key)}: the server answered ${bytes.byteLength} bytes for the ` +
+        `${end - start} bytes [${start}, ${end}). The object must not change while it is read.`,
+    )
   }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
@@ -202,13 +215,14 @@ export class S3Objects implements Bucket {
         if (Key?.startsWith(prefix) === true && UploadId !== undefined)
           uploads.push({ key: Key, uploadId: UploadId })
       const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
+      const KeyMarker = nextPage(IsTruncated, NextKeyMarker, this.url(prefix))
       marker =
-        IsTruncated === true && NextKeyMarker !== undefined
-          ? {
-              KeyMarker: NextKeyMarker,
+        KeyMarker === undefined
+          ? undefined
+          : {
+              KeyMarker,
               ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker }),
             }
-          : undefined
     }
     return uploads
   }

@@ -14,7 +14,7 @@ import type { CallOptions, CheckpointStore, ListOptions, StoredObject } from './
 import { assertKey, assertPrefix, joinKey, keyUrl } from './paths.ts'
 import { createS3Client } from './s3-client.ts'
 import { Deadline } from './s3-deadline.ts'
-import { classifyS3Error, s3Failure } from './s3-errors.ts'
+import { classifyS3Error, nextPage, s3Failure } from './s3-errors.ts'
 import { createMultipart, MULTIPART_ABOVE_BYTES } from './s3-multipart.ts'
 
 export interface S3StoreOptions {
@@ -28,6 +28,12 @@ export interface S3StoreOptions {
    * Default 15 s.
    */
   readonly requestTimeoutMs?: number
+}
+
+/** As of `CheckpointStore.getRange`. */
+interface Range {
+  readonly start: number
+  readonly end: number
 }
 
 const DELETE_BATCH = 1000
@@ -70,6 +76,7 @@ export class S3Store implements CheckpointStore {
           target,
           bytes,
           run: (size, send) => this.#call(size, options, send),
+          cleanUp: (send) => this.#call(0, {}, send),
         })
       else
         await this.#call(bytes.byteLength, options, (abortSignal) =>
@@ -92,7 +99,7 @@ export class S3Store implements CheckpointStore {
   async getRange(key: string, start: number, end: number, options: CallOptions = {}): Promise<Uint8Array> {
     if (start >= 0 && end <= start) return new Uint8Array(0)
     try {
-      return await this.#read(key, start < 0 ? `bytes=${start}` : `bytes=${start}-${end - 1}`, options)
+      return await this.#read(key, { start, end }, options)
     } catch (error) {
       if (error instanceof WeirError && error.context['status'] === 416) return new Uint8Array(0)
       throw error
@@ -116,8 +123,10 @@ export class S3Store implements CheckpointStore {
         this.#client.send(request, { abortSignal }),
       )
       objects.push(...(page.Contents ?? []).flatMap((object) => this.#stored(object)))
-      if (page.IsTruncated !== true || page.NextContinuationToken === undefined) break
-      place = { ContinuationToken: page.NextContinuationToken }
+      if (objects.length >= limit) break
+      const next = nextPage(page.IsTruncated, page.NextContinuationToken, keyUrl(this.url, prefix))
+      if (next === undefined) break
+      place = { ContinuationToken: next }
     }
     return objects
   }
@@ -156,12 +165,12 @@ export class S3Store implements CheckpointStore {
     return Promise.resolve()
   }
 
-  #read(key: string, range: string | undefined, options: CallOptions): Promise<Uint8Array> {
+  #read(key: string, range: Range | undefined, options: CallOptions): Promise<Uint8Array> {
     assertKey(key)
     const command = new GetObjectCommand({
       Bucket: this.#bucket,
       Key: joinKey(this.#root, key),
-      ...(range === undefined ? {} : { Range: range }),
+      ...(range === undefined ? {} : { Range: rangeHeader(range) }),
     })
     return this.#repeatable('read', key, options, async (abortSignal, progressed) => {
       const response = await this.#client.send(command, { abortSignal })
@@ -176,6 +185,12 @@ export class S3Store implements CheckpointStore {
           'STO_UNAVAILABLE',
           `Reading ${keyUrl(this.url, key)} ended after ${bytes.byteLength} ` +
             `of ${response.ContentLength} bytes.`,
+        )
+      if (range !== undefined && !answersRange(range, response.ContentRange, bytes.byteLength))
+        throw new WeirError(
+          'STO_UNAVAILABLE',
+          `Cannot read ${keyUrl(this.url, key)}: asked for ${rangeHeader(range)}, the server answered ` +
+            `${bytes.byteLength} bytes of range ${response.ContentRange ?? '(none)'}.`,
         )
       return bytes
     })
@@ -222,4 +237,21 @@ export class S3Store implements CheckpointStore {
   #classify(error: unknown, what: string, key: string): WeirError {
     return classifyS3Error(error, what, keyUrl(this.url, key))
   }
+}
+
+const rangeHeader = ({ start, end }: Range): string =>
+  start < 0 ? `bytes=${start}` : `bytes=${start}-${end - 1}`
+
+/**
+ * Whether an answer has exactly what was asked for, as far as the object goes.
+ * @param contentRange `bytes <first>-<last>/<size>` (RFC 9110, 14.4)
+ */
+function answersRange({ start, end }: Range, contentRange: string | undefined, sizeBytes: number): boolean {
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? '')
+  // Of an empty object there is no range.
+  if (match === null) return contentRange === undefined && sizeBytes === 0
+  const [first, last, size] = match.slice(1).map(Number) as [number, number, number]
+  const from = start < 0 ? Math.max(0, size + start) : start
+  const to = start < 0 ? size : Math.min(end, size)
+  return first === from && last === to - 1 && sizeBytes === to - from
 }

@@ -309,9 +309,14 @@ export class Execution {
     this.#dispatch({ type: 'Fail', subtask: undefined, error: toErrorData(new WeirError('NET_LOST', text)) })
   }
 
+  /** A message that cannot be dealt with fails the attempt, not the process. */
   #fromSlot(slot: number, message: FromSlot): void {
     if (this.#state.kind === 'Canceled') return
-    byType(this.#listeners, message, slot)
+    try {
+      byType(this.#listeners, message, slot)
+    } catch (error) {
+      this.#dispatch({ type: 'Fail', subtask: undefined, error: toErrorData(error) })
+    }
   }
 
   #onFinished(subtask: SubtaskRef): void {

@@ -6,9 +6,9 @@
  * I2 A key is written once; a file whose create found the key taken by other bytes fails the
  *    checkpoint.
  */
-import { createHash } from 'node:crypto'
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
+import { sha256Of } from '#runtime/base/sha256'
 import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
@@ -135,5 +135,3 @@ export class StateUploader {
     return createExact(store, key, bytes, { clock, random, signal, limitMs: UPLOAD_LIMIT_MS })
   }
 }
-
-const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

@@ -6,6 +6,9 @@ import { InputChannel, LocalOutputChannel, RemoteOutputChannel, type OutputChann
 import type { PlannedChannel } from './channel-plan.ts'
 import type { ExchangeParcel, FromSlot, SlotPort } from './slot-messages.ts'
 
+/** A parcel takes no further frame with which it would have more; one frame may be larger. */
+const PARCEL_BYTES = 4 * 1024 * 1024
+
 interface Route {
   readonly frames: Uint8Array<ArrayBuffer>[]
   readonly credits: number[]
@@ -67,7 +70,11 @@ export class Exchange {
         const route = routeTo(to)
         this.#outputs.set(
           channel.id,
-          new RemoteOutputChannel(channel.id, (frame) => this.#frame(route, frame)),
+          new RemoteOutputChannel({
+            id: channel.id,
+            from: channel.from,
+            post: (frame) => this.#frame(route, frame),
+          }),
         )
       }
     }
@@ -92,16 +99,21 @@ export class Exchange {
     }
   }
 
-  /** Posts what has gathered since the last call. Frame buffers are transferred. */
+  /**
+   * Posts what has gathered since the last call, in parcels of a few MiB. Frame buffers are
+   * transferred.
+   */
   flush(): void {
     if (this.#dirty.size === 0) return
     for (const route of this.#dirty) {
-      const frames = route.frames.splice(0)
-      const credits = route.credits.splice(0)
-      route.send(
-        { frames, credits },
-        frames.map((f) => f.buffer),
-      )
+      let credits = route.credits.splice(0)
+      for (const frames of parcelled(route.frames.splice(0))) {
+        route.send(
+          { frames, credits },
+          frames.map((f) => f.buffer),
+        )
+        credits = []
+      }
     }
     this.#dirty.clear()
   }
@@ -117,4 +129,21 @@ export class Exchange {
     else credits.push(channel, 1)
     this.#dirty.add(route)
   }
+}
+
+/** The frames in order, parcel by parcel; one without frames when there are none. */
+function parcelled(frames: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[][] {
+  let last: Uint8Array<ArrayBuffer>[] = []
+  const parcels = [last]
+  let sizeBytes = 0
+  for (const frame of frames) {
+    if (last.length > 0 && sizeBytes + frame.byteLength > PARCEL_BYTES) {
+      last = []
+      parcels.push(last)
+      sizeBytes = 0
+    }
+    last.push(frame)
+    sizeBytes += frame.byteLength
+  }
+  return parcels
 }

@@ -1,10 +1,16 @@
 import { WeirError } from '#runtime/base/errors'
 import { MAX_GREETING_BYTES } from '#runtime/net/frame-socket'
-import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
+import {
+  frameLength,
+  type Connection,
+  type ConnectionHandlers,
+  type Listener,
+  type Transport,
+} from '#runtime/net/transport'
 
 type Accept = (connection: Connection) => ConnectionHandlers
 
-/** A network within the process: frames arrive in order, in a turn of their own (N1 to N4). */
+/** A network within the process: frames arrive in order, in a turn of their own (N1 to N5). */
 export class MemoryTransport implements Transport {
   readonly #listeners = new Map<number, Accept>()
   readonly #open = new Set<End>()
@@ -74,6 +80,7 @@ class End implements Connection {
 
   send(...parts: readonly Uint8Array[]): void {
     if (this.closed) return
+    frameLength(parts)
     const frame = new Uint8Array(Buffer.concat(parts))
     queueMicrotask(() => {
       if (!this.#destroyed) this.#peer?.take(frame)

@@ -1,11 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  fileKeys,
-  readManifest,
-  sha256Of,
-  verifyCheckpoint,
-  writeManifest,
-} from '#runtime/commit-log/manifest-io'
+import { sha256Of } from '#runtime/base/sha256'
+import { fileKeys, readManifest, verifyCheckpoint, writeManifest } from '#runtime/commit-log/manifest-io'
 import type { Manifest, StateFile } from '#runtime/contract/checkpoint-records'
 import { MemoryStore } from '#runtime/storage/memory-store'
 import { stateFileKey } from '#runtime/storage/paths'

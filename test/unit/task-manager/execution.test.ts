@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { toErrorData, WeirError } from '#runtime/base/errors'
 import type { RestorePoint } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import { MAX_FRAME_BYTES } from '#runtime/net/transport'
 import type { FromSlot } from '#runtime/task/slot-messages'
 import { storePoint } from '#test/kit/checkpoints'
 import { planOf } from '#test/kit/job-world'
@@ -127,6 +128,21 @@ describe('an attempt whose peer', () => {
     deploy('tm-1')
     await world.pass(31_000)
     expect(leader.last('deployFailed')?.error.message).toMatch(/did not accept the data connection/)
+  })
+
+  test('cannot be sent what a slot posts fails, and says why', async () => {
+    await using world = new TaskWorld()
+    const { leader, first, deploy } = await pair(world)
+    deploy()
+    await world.settle()
+    // Never touched, so it takes no memory.
+    const parcel = { frames: [new Uint8Array(MAX_FRAME_BYTES)], credits: [] }
+    slotOf(first).say({ type: 'parcel', taskManager: 'tm-2', slot: 0, parcel })
+    await world.settle()
+    const message = expect.stringMatching(/^Frame of 2684354\d\d bytes exceeds the limit/)
+    expect([...leader.all('deployFailed'), ...leader.all('failed')]).toMatchObject([
+      { attempt: '1.1', error: { code: 'BUG', message } },
+    ])
   })
 
   test('is lost is not blamed for a second: the leader may know better', async () => {
