@@ -3,6 +3,7 @@
  * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
  * reference to it beyond the call.
  */
+import { normalKey } from '#runtime/element/key-encoding'
 import type { Aggregator } from './aggregator.ts'
 import { deepCopy } from './deep-copy.ts'
 import type { StateDescriptors, StateHandles } from './descriptors.ts'
@@ -67,7 +68,10 @@ export class ListState<T> {
   }
 }
 
-/** Its keys are told apart as those of a Map: objects by identity, so use primitive ones. */
+/**
+ * Its keys are told apart as those of a Map: objects by identity, so use primitive ones. Strings
+ * are those that come back from a checkpoint: with U+FFFD for a lone surrogate.
+ */
 export class MapState<K, V> {
   readonly #cells: StateCells<Map<K, V>>
 
@@ -80,20 +84,20 @@ export class MapState<K, V> {
   }
 
   get(key: K): V | undefined {
-    return this.#cells.read()?.get(key)
+    return this.#cells.read()?.get(mapKey(key))
   }
 
   has(key: K): boolean {
-    return this.#cells.read()?.has(key) ?? false
+    return this.#cells.read()?.has(mapKey(key)) ?? false
   }
 
   put(key: K, value: V): void {
-    this.#cells.update((map = new Map()) => map.set(key, value))
+    this.#cells.update((map = new Map()) => map.set(mapKey(key), value))
   }
 
   remove(key: K): void {
     const map = this.#cells.read()
-    if (map?.delete(key) !== true) return
+    if (map?.delete(mapKey(key)) !== true) return
     if (map.size === 0) this.#cells.remove()
     else this.#cells.write(map)
   }
@@ -115,6 +119,8 @@ export class MapState<K, V> {
     this.#cells.remove()
   }
 }
+
+const mapKey = <K>(key: K): K => (typeof key === 'string' ? normalKey(key) : key)
 
 export class ReducingState<T> {
   readonly #cells: StateCells<T>

@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { normalKey } from '#runtime/element/key-encoding'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
 import { TimerHeap } from './timer-heap.ts'
@@ -61,7 +62,7 @@ export class TimerQueue<K> {
         'USR_FAILED',
         `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`,
       )
-    const key = this.#context.key as K
+    const key = normalKey(this.#context.key as K)
     const stored = list(this.#table.get(key))
     if (stored.some(([t, n]) => t === time && n === name)) return
     this.#store(key, [...stored, [time, name]])

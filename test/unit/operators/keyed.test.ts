@@ -79,6 +79,14 @@ describe('AggregateOperator', () => {
   })
 })
 
+describe('a key with a lone surrogate', () => {
+  test('is one key with what it becomes on its way to other slots and in checkpoints', async () => {
+    const steps: Step<string>[] = ['hi \ud83d', 'hi \ufffd', 'hi \ud83e'].map((send) => ({ send }))
+    const create = () => new AggregateOperator(self, counting, (_, count) => count)
+    expect((await sameWithRestoreAnywhere(create, steps, self)).at(-1)).toBe(3)
+  })
+})
+
 describe('ReduceOperator', () => {
   test('emits the reduced value per record, also after a restore at any point and parallelism', async () => {
     interface Score {

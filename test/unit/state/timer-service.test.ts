@@ -111,6 +111,16 @@ describe('TimerService', () => {
     expect(fired).toEqual(['event a@9999'])
   })
 
+  test('gives the same key before and after a restore, also where it has a lone surrogate', () => {
+    const first = timerService()
+    const fired: unknown[] = []
+    first.set('\ud83d', 10)
+    first.set('\ufffd', 10)
+    const second = timerService(copyOf(first.backend))
+    for (const { timers } of [first, second]) timers.advanceEventTime(10, ({ key }) => fired.push(key))
+    expect(fired).toEqual(['\ufffd', '\ufffd'])
+  })
+
   test('refuses a time that is none', () => {
     expect(() => timerService().set('a', Number.NaN)).toThrow('Cannot set a timer for NaN')
   })
