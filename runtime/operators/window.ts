@@ -37,7 +37,9 @@ export interface WindowOptions<K, T, A, R, O> {
  *    watermark.
  * I3 The watermark is kept and stored per key group: after a restore, at any parallelism, no window
  *    fires a second time for a key, and what was late for it stays late. While all groups have the
- *    same watermark, this costs nothing per record.
+ *    same watermark, this costs nothing per record. The end of event time fires windows early, so
+ *    to speak: where a job goes on from a drained or finished one, later records of such a window
+ *    make another result of it, of those records alone.
  */
 export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   readonly #options: WindowOptions<K, T, A, R, O>

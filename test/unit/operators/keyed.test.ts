@@ -173,6 +173,21 @@ describe('ProcessOperator', () => {
     expect(harness.values).toEqual(['processing soon x 1005'])
   })
 
+  test('goes on from a drained run where event time stood before its end', async () => {
+    const drained = await OperatorHarness.open({ create })
+    drained.send('ant', 1)
+    drained.watermark(5)
+    drained.watermark(Infinity)
+    expect(drained.values).toEqual(['a@11: ant'])
+    const again = await OperatorHarness.open({ create, attempt: '1.2' }, [await drained.snapshot(1)])
+    again.send('ape', 20)
+    again.endBatch()
+    again.watermark(29)
+    expect(again.values).toEqual([])
+    again.watermark(30)
+    expect(again.values).toEqual(['a@30: ape'])
+  })
+
   test('after a rescale every key has the event time of its old subtask, for timers too', async () => {
     const open = (place: object, states: HarnessState[] = []) =>
       OperatorHarness.open<string, string>(
