@@ -1,4 +1,3 @@
-import type { Clock } from '#runtime/base/clock'
 import { bindState } from '#runtime/state/handles'
 import { KeyedContext } from '#runtime/state/keyed-context'
 import type { StateDescriptors, StateHandles, TypeWitness } from '#runtime/state/descriptors'
@@ -59,7 +58,8 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
   readonly #functions: ProcessFunctions<K, T, O, D>
   readonly #current = new CurrentContext<K, O, D>()
   #timers!: TimerService<K>
-  #clock!: Clock
+  #context!: OperatorContext<O>
+  #hasSaidDropped = false
 
   constructor(keyOf: (value: T) => K, functions: ProcessFunctions<K, T, O, D>) {
     super()
@@ -69,7 +69,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
 
   override open(context: OperatorContext<O>): void {
     super.open(context)
-    this.#clock = context.clock
+    this.#context = context
     const { keyed, out } = context
     const now = () => context.clock.now()
     const current = this.#current
@@ -96,6 +96,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
 
   override onWatermark(watermark: number): void {
     this.#timers.advanceEventTime(watermark, this.#fire)
+    this.#sayDropped()
     this.out.onWatermark(watermark)
   }
 
@@ -105,8 +106,19 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     timers.fireEventTimers(this.#fire)
     const next = timers.nextProcessingTime
     if (next === undefined) return
-    const now = this.#clock.now()
+    const now = this.#context.clock.now()
     if (next <= now) timers.advanceProcessingTime(now, this.#fire)
+    this.#sayDropped()
+  }
+
+  #sayDropped(): void {
+    const { dropped } = this.#timers
+    if (dropped === 0 || this.#hasSaidDropped) return
+    this.#hasSaidDropped = true
+    this.#context.logger.warn(
+      { droppedTimers: dropped },
+      'dropped event timers that were set after the end of event time',
+    )
   }
 
   readonly #fire = (timer: FiredTimer<K>): void => {

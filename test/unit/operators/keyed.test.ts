@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { type } from '#runtime/graph/type-witness'
 import { AggregateOperator } from '#runtime/operators/aggregate'
@@ -153,6 +154,31 @@ describe('ProcessOperator', () => {
     harness.send('ant', 1)
     harness.watermark(11)
     expect([harness.output, harness.watermarks]).toEqual([[{ value: 'a@11: ant', timestamp: 11 }], [11]])
+  })
+
+  test('a timer that sets its successor does not keep the end of the data from coming', async () => {
+    const lines: string[] = []
+    const stream = { write: (line: string) => void lines.push(line) }
+    const harness = await OperatorHarness.open({
+      logger: pino({ level: 'warn' }, stream),
+      create: () =>
+        new ProcessOperator<string, string, string, {}>((word) => word, {
+          onRecord: (_, { timers, timestamp }) => timers.setEventTimer(timestamp + 10),
+          onTimer({ key, time }, { timers, out }) {
+            out(`${key}@${time}`)
+            timers.setEventTimer(time + 10)
+          },
+        }),
+    })
+    for (const word of ['ant', 'bee']) harness.send(word, 1)
+    harness.watermark(21)
+    harness.watermark(Infinity)
+    harness.endBatch()
+    const all = [11, 21, 31].flatMap((time) => ['ant', 'bee'].map((word) => `${word}@${time}`))
+    expect([harness.values, harness.watermarks]).toEqual([all, [21, Infinity]])
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({ level: 40, droppedTimers: 2 }),
+    ])
   })
 
   test('processing timers fire by the clock at the end of a batch', async () => {
