@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { WeirError } from '#runtime/base/errors'
 import { canonicalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf } from '#runtime/element/key-group'
@@ -82,7 +83,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     const table = this.#paneTable as StateTable<K, A>
     let key: K
     try {
-      key = keyOf(value)
+      key = notAPromise(keyOf(value), 'keyBy returned')
       const cell = table.cell(key)
       table.write(cell, aggregator.add(table.read(cell) ?? aggregator.create(), value))
     } catch (cause) {
@@ -128,7 +129,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
 
   #watermarkOf(value: T): number {
     try {
-      return this.#watermarks.of(this.#keyGroupOf(this.#options.keyOf(value)))
+      return this.#watermarks.of(this.#keyGroupOf(notAPromise(this.#options.keyOf(value), 'keyBy returned')))
     } catch (cause) {
       throw this.failed(cause)
     }

@@ -3,6 +3,7 @@
  * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
  * reference to it beyond the call.
  */
+import { notAPromise } from '#runtime/base/synchronous'
 import { normalKey } from '#runtime/element/key-encoding'
 import type { Aggregator } from './aggregator.ts'
 import { deepCopy } from './deep-copy.ts'
@@ -27,7 +28,7 @@ export class ValueState<T, D = undefined> {
   }
 
   set(value: T): void {
-    this.#cells.write(value)
+    this.#cells.write(notAPromise(value, 'set was given'))
   }
 
   clear(): void {
@@ -49,7 +50,7 @@ export class ListState<T> {
 
   add(value: T): void {
     this.#cells.update((list = []) => {
-      list.push(value)
+      list.push(notAPromise(value, 'add was given'))
       return list
     })
   }
@@ -92,7 +93,7 @@ export class MapState<K, V> {
   }
 
   put(key: K, value: V): void {
-    this.#cells.update((map = new Map()) => map.set(mapKey(key), value))
+    this.#cells.update((map = new Map()) => map.set(mapKey(key), notAPromise(value, 'put was given')))
   }
 
   remove(key: K): void {
@@ -138,7 +139,9 @@ export class ReducingState<T> {
 
   /** The first value is stored as it is. */
   add(value: T): void {
-    this.#cells.update((reduced) => (reduced === undefined ? value : this.#reduce(reduced, value)))
+    this.#cells.update((reduced) =>
+      reduced === undefined ? value : notAPromise(this.#reduce(reduced, value), 'reduce returned'),
+    )
   }
 
   clear(): void {
@@ -158,12 +161,14 @@ export class AggregatingState<T, R> {
   /** Undefined before the first `add`. */
   get(): R | undefined {
     const accumulator: unknown = this.#cells.read()
-    return accumulator === undefined ? undefined : this.#aggregator.result(accumulator)
+    return accumulator === undefined
+      ? undefined
+      : notAPromise(this.#aggregator.result(accumulator), 'result returned')
   }
 
   add(value: T): void {
-    this.#cells.update((accumulator) =>
-      this.#aggregator.add(accumulator === undefined ? this.#aggregator.create() : accumulator, value),
+    this.#cells.update((accumulator: unknown = this.#aggregator.create()) =>
+      notAPromise(this.#aggregator.add(notAPromise(accumulator, 'create returned'), value), 'add returned'),
     )
   }
 

@@ -61,7 +61,7 @@ export class TimerQueue<K> {
     checkTime(time)
     const stored = this.#ofCurrentKey()
     if (holds(stored, time, name)) return
-    const key = normalKey(this.#context.key as K)
+    const key = normalKey(this.#context.keyInHand())
     this.#store(key, [...stored, [time, name]])
     this.#stored++
     this.#heap.push({ key, time, name })
@@ -81,7 +81,10 @@ export class TimerQueue<K> {
 
   /** Deletes a timer of the current key, if it is set. */
   delete(time: number, name: string): void {
-    if (this.#take(this.#context.key as K, time, name) && this.#heap.size > 2 * this.#stored + SPARE_ENTRIES)
+    if (
+      this.#take(this.#context.keyInHand(), time, name) &&
+      this.#heap.size > 2 * this.#stored + SPARE_ENTRIES
+    )
       this.#rebuild()
   }
 
@@ -108,7 +111,7 @@ export class TimerQueue<K> {
   }
 
   #ofCurrentKey(): TimerList {
-    return list(this.#table.get(this.#context.key as K))
+    return list(this.#table.get(this.#context.keyInHand()))
   }
 
   #take(key: K, time: number, name: string): boolean {
