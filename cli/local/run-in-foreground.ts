@@ -79,15 +79,14 @@ async function resultText(
   return `${name} stopped: ${work}; it continues from ${point}\nResume it with: ${resumeCommand(run)}`
 }
 
+const NOT_THE_USERS = ['node:internal', new URL('../../runtime/', import.meta.url).href]
+
 /** Of a user's exception: the lines of its own code. */
 function userLines({ error }: JobOutcome): string {
   if (error?.code !== 'USR_FAILED' || error.stack === undefined) return ''
   return error.stack
     .split('\n')
-    .filter(
-      (line) =>
-        /^\s+at /.test(line) && !/node:internal|\/runtime\/(task|operators|task-manager)\//.test(line),
-    )
+    .filter((line) => /^\s+at /.test(line) && !NOT_THE_USERS.some((place) => line.includes(place)))
     .slice(0, 5)
     .join('\n')
 }

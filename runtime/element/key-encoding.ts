@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { isWellFormed, toWellFormed } from './well-formed.ts'
 
 /**
  * The canonical bytes of a key. Two keys are the same key if and only if their bytes are equal; the
@@ -22,8 +23,8 @@ import { WeirError } from '#runtime/base/errors'
  * are undefined are left out.
  *
  * Refused, because their identity would be lost in a snapshot: undefined, NaN, infinities,
- * functions, symbols, Date, Map, Set, binary data, class instances. A lone surrogate in a string
- * counts as U+FFFD.
+ * functions, symbols, Date, Map, Set, binary data, class instances. A lone surrogate in a string or
+ * name is U+FFFD, as in UTF-8: `normalKey` is the key that comes back from the bytes.
  */
 const NULL = 0
 const FALSE = 1
@@ -72,6 +73,17 @@ export function encodeKey(key: unknown): Uint8Array {
 export function canonicalKey(key: object): string {
   encodeKey(key)
   return buffer.toString('latin1', 0, end)
+}
+
+/**
+ * The key that `key` stands for: with U+FFFD in place of each lone surrogate. Whoever tells keys
+ * apart by anything else than their bytes does it by this one. Itself where nothing is to be
+ * replaced.
+ */
+export function normalKey<K>(key: K): K
+export function normalKey(key: unknown): unknown {
+  if (typeof key === 'string') return key.toWellFormed()
+  return isWellFormed(key, MAX_DEPTH) ? key : toWellFormed(key, MAX_DEPTH)
 }
 
 function putValue(value: unknown, depth: number): void {
@@ -146,6 +158,9 @@ function putObject(value: Record<string, unknown>, depth: number): void {
   const names = Object.keys(value)
     .filter((name) => value[name] !== undefined)
     .sort()
+  // Ordered as they come back from the bytes: U+FFFD is not where the surrogate was.
+  if (!names.every((name) => name.isWellFormed()))
+    return putObject(Object.fromEntries(names.map((name) => [name.toWellFormed(), value[name]])), depth)
   buffer[end++] = OBJECT
   putU32(names.length)
   for (const name of names) {

@@ -1,7 +1,14 @@
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { WeirError } from '#runtime/base/errors'
 import { AggregateOperator } from '#runtime/operators/aggregate'
-import { counting, greatest, least, summing, type Aggregator } from '#runtime/state/aggregator'
+import {
+  counting,
+  greatest,
+  least,
+  summing,
+  userAggregator,
+  type Aggregator,
+} from '#runtime/state/aggregator'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
 import { ReduceOperator } from '#runtime/operators/reduce'
 import { parseDuration } from '#runtime/base/units'
@@ -113,7 +120,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<{ key: K; value: R }> {
     return this.#running('aggregate', uid, options, {
-      aggregator: { merge: noMerge, ...aggregator },
+      aggregator: userAggregator({ merge: noMerge, ...aggregator }),
       emit: (key, value) => ({ key, value }),
     })
   }

@@ -1,4 +1,12 @@
-import { counting, greatest, least, reducing, summing, type Aggregator } from '#runtime/state/aggregator'
+import {
+  counting,
+  greatest,
+  least,
+  reducing,
+  summing,
+  userAggregator,
+  type Aggregator,
+} from '#runtime/state/aggregator'
 import { WindowOperator } from '#runtime/operators/window'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
@@ -66,7 +74,11 @@ export class WindowedStream<K, T> {
   }
 
   aggregate<A, R>(aggregator: Aggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
-    return this.#add('aggregate', aggregator, (key, window, value) => ({ key, window, value }))
+    return this.#add('aggregate', userAggregator(aggregator), (key, window, value) => ({
+      key,
+      window,
+      value,
+    }))
   }
 
   #add<A, R, O>(

@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import type { StateTable } from '#runtime/state/keyed-state'
 import { detach, type Aggregator } from '#runtime/state/aggregator'
 import { PassThroughOperator } from './pass-through.ts'
@@ -28,7 +29,7 @@ export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> 
     const aggregator = this.#aggregator
     let result: O
     try {
-      const key = this.#keyOf(value)
+      const key = notAPromise(this.#keyOf(value), 'keyBy returned')
       const cell = table.cell(key)
       const next = aggregator.add(table.read(cell) ?? aggregator.create(), value)
       table.write(cell, next)

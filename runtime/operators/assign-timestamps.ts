@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { WeirError } from '#runtime/base/errors'
 import type { Clock } from '#runtime/base/clock'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
@@ -33,7 +34,7 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   override onRecord(value: T, _: number): void {
     let timestamp: number
     try {
-      timestamp = this.#timestampOf(value)
+      timestamp = notAPromise(this.#timestampOf(value), 'assignTimestamps returned')
     } catch (cause) {
       throw this.failed(cause)
     }

@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { PassThroughOperator } from './pass-through.ts'
 
 /** Passes the records for which the predicate is true. */
@@ -12,7 +13,7 @@ export class FilterOperator<T> extends PassThroughOperator<T, T> {
   override onRecord(value: T, timestamp: number): void {
     let keep: boolean
     try {
-      keep = this.#keep(value)
+      keep = notAPromise(this.#keep(value), 'filter returned')
     } catch (cause) {
       throw this.failed(cause)
     }

@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { PassThroughOperator } from './pass-through.ts'
 
 /** One record in, any number out, all with its timestamp. */
@@ -13,9 +14,10 @@ export class FlatMapOperator<I, O> extends PassThroughOperator<I, O> {
     const { out } = this
     let results: readonly O[]
     try {
-      const given = this.#fn(value)
+      const given = notAPromise(this.#fn(value), 'flatMap returned')
       // A generator is user code too, which runs while it is walked.
       results = Array.isArray(given) ? given : [...given]
+      for (let i = 0; i < results.length; i++) notAPromise(results[i], 'flatMap gave')
     } catch (cause) {
       throw this.failed(cause)
     }

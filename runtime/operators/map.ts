@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { PassThroughOperator } from './pass-through.ts'
 
 /** One record in, one out, with the same timestamp. */
@@ -12,7 +13,7 @@ export class MapOperator<I, O> extends PassThroughOperator<I, O> {
   override onRecord(value: I, timestamp: number): void {
     let result: O
     try {
-      result = this.#fn(value)
+      result = notAPromise(this.#fn(value), 'map returned')
     } catch (cause) {
       throw this.failed(cause)
     }

@@ -1,4 +1,4 @@
-import type { Clock } from '#runtime/base/clock'
+import { notAPromise } from '#runtime/base/synchronous'
 import { bindState } from '#runtime/state/handles'
 import { KeyedContext } from '#runtime/state/keyed-context'
 import type { StateDescriptors, StateHandles, TypeWitness } from '#runtime/state/descriptors'
@@ -9,7 +9,8 @@ import type { OperatorContext } from './stream-operator.ts'
 
 /**
  * What a process step works with. One object for all calls: its fields are those of the record or
- * timer in hand, so keep none of them.
+ * timer in hand, so keep none of them. State, timers and `out` fail the task when they are used
+ * after the call, by a promise or a callback.
  */
 export interface ProcessContext<K, O, D extends StateDescriptors> {
   readonly key: K
@@ -34,12 +35,13 @@ export interface ProcessFunctions<K, T, O, D extends StateDescriptors> {
   readonly state?: D
   /** Says the type of what `out` takes: `emits: type<Alert>()`. */
   readonly emits?: TypeWitness<O>
-  onRecord(value: T, context: ProcessContext<K, O, D>): void
+  /** Like `onTimer` not async: `undefined` has the compiler refuse it. */
+  onRecord(value: T, context: ProcessContext<K, O, D>): void | undefined
   /**
    * Event timers fire when the watermark reaches them, before it goes on; processing timers by the
    * wall clock, some tens of milliseconds late.
    */
-  onTimer?(timer: FiredTimer<K>, context: ProcessContext<K, O, D>): void
+  onTimer?(timer: FiredTimer<K>, context: ProcessContext<K, O, D>): void | undefined
 }
 
 class CurrentContext<K, O, D extends StateDescriptors> extends KeyedContext<K> {
@@ -59,7 +61,8 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
   readonly #functions: ProcessFunctions<K, T, O, D>
   readonly #current = new CurrentContext<K, O, D>()
   #timers!: TimerService<K>
-  #clock!: Clock
+  #context!: OperatorContext<O>
+  #hasSaidDropped = false
 
   constructor(keyOf: (value: T) => K, functions: ProcessFunctions<K, T, O, D>) {
     super()
@@ -69,7 +72,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
 
   override open(context: OperatorContext<O>): void {
     super.open(context)
-    this.#clock = context.clock
+    this.#context = context
     const { keyed, out } = context
     const now = () => context.clock.now()
     const current = this.#current
@@ -80,22 +83,28 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     this.#timers = new TimerService(keyed, current, now, watermarks)
     current.timers = this.#timers
     current.state = bindState(this.#functions.state ?? ({} as D), keyed, current, now)
-    current.out = (value, timestamp = current.timestamp) => out.onRecord(value, timestamp)
+    current.onMisuse = (error) => context.fail(error)
+    current.out = (value, timestamp = current.timestamp) => {
+      current.keyInHand()
+      out.onRecord(notAPromise(value, 'out was given'), timestamp)
+    }
   }
 
   override onRecord(value: T, timestamp: number): void {
     const current = this.#current
     current.timestamp = timestamp
     try {
-      current.key = this.#keyOf(value)
-      this.#functions.onRecord(value, current as ProcessContext<K, O, D>)
+      current.key = notAPromise(this.#keyOf(value), 'keyBy returned')
+      notAPromise(this.#functions.onRecord(value, current as ProcessContext<K, O, D>), 'onRecord returned')
     } catch (cause) {
       throw this.failed(cause)
     }
+    current.key = undefined
   }
 
   override onWatermark(watermark: number): void {
     this.#timers.advanceEventTime(watermark, this.#fire)
+    this.#sayDropped()
     this.out.onWatermark(watermark)
   }
 
@@ -105,8 +114,19 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     timers.fireEventTimers(this.#fire)
     const next = timers.nextProcessingTime
     if (next === undefined) return
-    const now = this.#clock.now()
+    const now = this.#context.clock.now()
     if (next <= now) timers.advanceProcessingTime(now, this.#fire)
+    this.#sayDropped()
+  }
+
+  #sayDropped(): void {
+    const { dropped } = this.#timers
+    if (dropped === 0 || this.#hasSaidDropped) return
+    this.#hasSaidDropped = true
+    this.#context.logger.warn(
+      { droppedTimers: dropped },
+      'dropped event timers that were set after the end of event time',
+    )
   }
 
   readonly #fire = (timer: FiredTimer<K>): void => {
@@ -114,9 +134,10 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     current.key = timer.key
     current.timestamp = timer.time
     try {
-      this.#functions.onTimer?.(timer, current as ProcessContext<K, O, D>)
+      notAPromise(this.#functions.onTimer?.(timer, current as ProcessContext<K, O, D>), 'onTimer returned')
     } catch (cause) {
       throw this.failed(cause)
     }
+    current.key = undefined
   }
 }

@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import type { StateTable } from '#runtime/state/keyed-state'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
@@ -29,9 +30,9 @@ export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {
     const table = this.#table
     let next: T
     try {
-      const cell = table.cell(this.#keyOf(value))
+      const cell = table.cell(notAPromise(this.#keyOf(value), 'keyBy returned'))
       const reduced = table.read(cell)
-      next = reduced === undefined ? value : this.#reduce(reduced, value)
+      next = reduced === undefined ? value : notAPromise(this.#reduce(reduced, value), 'reduce returned')
       table.write(cell, next)
     } catch (cause) {
       throw this.failed(cause)

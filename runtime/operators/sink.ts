@@ -1,6 +1,7 @@
 import { abortable } from '#runtime/base/abort'
 import { retrying } from '#runtime/base/backoff'
 import { WeirError } from '#runtime/base/errors'
+import { notAPromise } from '#runtime/base/synchronous'
 import { watchdog } from '#runtime/base/watchdog'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import type { CommitPermit } from '#runtime/contract/rpc'
@@ -12,6 +13,7 @@ import {
   type PendingTransaction,
 } from './restored-transactions.ts'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
+import { userCodeError } from './user-code.ts'
 
 /**
  * How long an outside system that does not answer is asked again while a restore waits for it. Less
@@ -67,7 +69,11 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
   }
 
   onRecord(value: T, timestamp: number): void {
-    this.#writer.write(value, timestamp)
+    try {
+      notAPromise(this.#writer.write(value, timestamp), 'write returned')
+    } catch (cause) {
+      throw userCodeError(this.#context, cause)
+    }
   }
 
   onWatermark(): void {}

@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import type { Source, SplitReader } from '#runtime/connectors/source'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
@@ -75,7 +76,7 @@ class CountingReceiver<T> implements Receiver<T> {
   }
   onRecord(value: T, timestamp: number): void {
     this.count++
-    this.#out.onRecord(value, timestamp)
+    this.#out.onRecord(notAPromise(value, 'the source gave'), timestamp)
   }
   onWatermark(watermark: number): void {
     this.#out.onWatermark(watermark)

@@ -1,9 +1,10 @@
 import { WeirError, messageOf } from '#runtime/base/errors'
+import { NotSynchronous } from '#runtime/base/synchronous'
 import type { OperatorContext } from './stream-operator.ts'
 
 /**
  * Names the operator whose user code threw; what is named already, and Weir's own errors, pass as
- * they are.
+ * they are. No restart mends code that is not synchronous.
  */
 export function userCodeError(
   { uid, subtask }: Pick<OperatorContext, 'uid' | 'subtask'>,
@@ -13,5 +14,6 @@ export function userCodeError(
   return new WeirError('USR_FAILED', `Operator ${uid}, subtask ${subtask} failed: ${messageOf(cause)}`, {
     cause,
     context: { uid, subtask },
+    ...(cause instanceof NotSynchronous ? { retry: 'never' } : {}),
   })
 }

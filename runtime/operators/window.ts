@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { WeirError } from '#runtime/base/errors'
 import { canonicalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf } from '#runtime/element/key-group'
@@ -37,7 +38,9 @@ export interface WindowOptions<K, T, A, R, O> {
  *    watermark.
  * I3 The watermark is kept and stored per key group: after a restore, at any parallelism, no window
  *    fires a second time for a key, and what was late for it stays late. While all groups have the
- *    same watermark, this costs nothing per record.
+ *    same watermark, this costs nothing per record. The end of event time fires windows early, so
+ *    to speak: where a job goes on from a drained or finished one, later records of such a window
+ *    make another result of it, of those records alone.
  */
 export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   readonly #options: WindowOptions<K, T, A, R, O>
@@ -80,7 +83,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     const table = this.#paneTable as StateTable<K, A>
     let key: K
     try {
-      key = keyOf(value)
+      key = notAPromise(keyOf(value), 'keyBy returned')
       const cell = table.cell(key)
       table.write(cell, aggregator.add(table.read(cell) ?? aggregator.create(), value))
     } catch (cause) {
@@ -126,7 +129,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
 
   #watermarkOf(value: T): number {
     try {
-      return this.#watermarks.of(this.#keyGroupOf(this.#options.keyOf(value)))
+      return this.#watermarks.of(this.#keyGroupOf(notAPromise(this.#options.keyOf(value), 'keyBy returned')))
     } catch (cause) {
       throw this.failed(cause)
     }

@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { deepCopy } from './deep-copy.ts'
 
 /**
@@ -23,7 +24,7 @@ export const counting: Aggregator<unknown, number, number> = {
 
 export const summing = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => 0,
-  add: (sum, value) => sum + of(value),
+  add: (sum, value) => sum + notAPromise(of(value), 'sum returned'),
   result: same,
   merge: (a, b) => a + b,
 })
@@ -31,14 +32,14 @@ export const summing = <T>(of: (value: T) => number): Aggregator<T, number, numb
 /** `of` is asked once per record; an empty aggregate is never shown. */
 export const least = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => Infinity,
-  add: (min, value) => Math.min(min, of(value)),
+  add: (min, value) => Math.min(min, notAPromise(of(value), 'min returned')),
   result: same,
   merge: Math.min,
 })
 
 export const greatest = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => -Infinity,
-  add: (max, value) => Math.max(max, of(value)),
+  add: (max, value) => Math.max(max, notAPromise(of(value), 'max returned')),
   result: same,
   merge: Math.max,
 })
@@ -48,9 +49,18 @@ export const reducing = <T>(
   reduce: (reduced: T, value: T) => T,
 ): Aggregator<T, readonly [T] | readonly [], T> => ({
   create: () => [],
-  add: (a, value) => (a.length === 0 ? [value] : [reduce(a[0], value)]),
+  add: (a, value) => (a.length === 0 ? [value] : [notAPromise(reduce(a[0], value), 'reduce returned')]),
   result: (a) => a[0] as T,
-  merge: (a, b) => (a.length === 0 ? b : b.length === 0 ? a : [reduce(a[0], b[0])]),
+  merge: (a, b) =>
+    a.length === 0 ? b : b.length === 0 ? a : [notAPromise(reduce(a[0], b[0]), 'reduce returned')],
+})
+
+/** An aggregator of the job's code, which must not be async. */
+export const userAggregator = <T, A, R>(given: Aggregator<T, A, R>): Aggregator<T, A, R> => ({
+  create: () => notAPromise(given.create(), 'create returned'),
+  add: (accumulator, value) => notAPromise(given.add(accumulator, value), 'add returned'),
+  result: (accumulator) => notAPromise(given.result(accumulator), 'result returned'),
+  merge: (a, b) => notAPromise(given.merge(a, b), 'merge returned'),
 })
 
 /**

@@ -3,6 +3,8 @@
  * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
  * reference to it beyond the call.
  */
+import { notAPromise } from '#runtime/base/synchronous'
+import { normalKey } from '#runtime/element/key-encoding'
 import type { Aggregator } from './aggregator.ts'
 import { deepCopy } from './deep-copy.ts'
 import type { StateDescriptors, StateHandles } from './descriptors.ts'
@@ -26,7 +28,7 @@ export class ValueState<T, D = undefined> {
   }
 
   set(value: T): void {
-    this.#cells.write(value)
+    this.#cells.write(notAPromise(value, 'set was given'))
   }
 
   clear(): void {
@@ -48,7 +50,7 @@ export class ListState<T> {
 
   add(value: T): void {
     this.#cells.update((list = []) => {
-      list.push(value)
+      list.push(notAPromise(value, 'add was given'))
       return list
     })
   }
@@ -67,7 +69,10 @@ export class ListState<T> {
   }
 }
 
-/** Its keys are told apart as those of a Map: objects by identity, so use primitive ones. */
+/**
+ * Its keys are told apart as those of a Map: objects by identity, so use primitive ones. Strings
+ * are those that come back from a checkpoint: with U+FFFD for a lone surrogate.
+ */
 export class MapState<K, V> {
   readonly #cells: StateCells<Map<K, V>>
 
@@ -80,20 +85,20 @@ export class MapState<K, V> {
   }
 
   get(key: K): V | undefined {
-    return this.#cells.read()?.get(key)
+    return this.#cells.read()?.get(mapKey(key))
   }
 
   has(key: K): boolean {
-    return this.#cells.read()?.has(key) ?? false
+    return this.#cells.read()?.has(mapKey(key)) ?? false
   }
 
   put(key: K, value: V): void {
-    this.#cells.update((map = new Map()) => map.set(key, value))
+    this.#cells.update((map = new Map()) => map.set(mapKey(key), notAPromise(value, 'put was given')))
   }
 
   remove(key: K): void {
     const map = this.#cells.read()
-    if (map?.delete(key) !== true) return
+    if (map?.delete(mapKey(key)) !== true) return
     if (map.size === 0) this.#cells.remove()
     else this.#cells.write(map)
   }
@@ -116,6 +121,8 @@ export class MapState<K, V> {
   }
 }
 
+const mapKey = <K>(key: K): K => (typeof key === 'string' ? normalKey(key) : key)
+
 export class ReducingState<T> {
   readonly #cells: StateCells<T>
   readonly #reduce: (reduced: T, value: T) => T
@@ -132,7 +139,9 @@ export class ReducingState<T> {
 
   /** The first value is stored as it is. */
   add(value: T): void {
-    this.#cells.update((reduced) => (reduced === undefined ? value : this.#reduce(reduced, value)))
+    this.#cells.update((reduced) =>
+      reduced === undefined ? value : notAPromise(this.#reduce(reduced, value), 'reduce returned'),
+    )
   }
 
   clear(): void {
@@ -152,12 +161,14 @@ export class AggregatingState<T, R> {
   /** Undefined before the first `add`. */
   get(): R | undefined {
     const accumulator: unknown = this.#cells.read()
-    return accumulator === undefined ? undefined : this.#aggregator.result(accumulator)
+    return accumulator === undefined
+      ? undefined
+      : notAPromise(this.#aggregator.result(accumulator), 'result returned')
   }
 
   add(value: T): void {
-    this.#cells.update((accumulator) =>
-      this.#aggregator.add(accumulator === undefined ? this.#aggregator.create() : accumulator, value),
+    this.#cells.update((accumulator: unknown = this.#aggregator.create()) =>
+      notAPromise(this.#aggregator.add(notAPromise(accumulator, 'create returned'), value), 'add returned'),
     )
   }
 

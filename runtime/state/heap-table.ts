@@ -1,5 +1,5 @@
 import { invariant, WeirError } from '#runtime/base/errors'
-import { canonicalKey } from '#runtime/element/key-encoding'
+import { canonicalKey, normalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf, type KeyGroupRange } from '#runtime/element/key-group'
 import { deepCopy } from './deep-copy.ts'
 import { TableImage, type HeapCell, type HeapJournal } from './heap-cell.ts'
@@ -23,6 +23,8 @@ export interface HeapTableContext {
  *    mutate it.
  * I3 Once a cell has been changed within the current interval, the unfinished snapshot needs
  *    nothing more of it: I1 and I2 then cost one comparison.
+ * I4 Cells are kept under normal keys (element/key-encoding.ts), so that strings are told apart in
+ *    memory as in a checkpoint. Only what is not found is asked whether it is one.
  */
 export class HeapTable<K, V> implements StateTable<K, V> {
   readonly #context: HeapTableContext
@@ -60,7 +62,7 @@ export class HeapTable<K, V> implements StateTable<K, V> {
     if (cell === undefined) return
     if (cell.value !== undefined) this.#write(cell, undefined)
     if (typeof key === 'object' && key !== null) this.#image.structural.delete(canonicalKey(key))
-    else this.#image.cells.delete(key)
+    else this.#image.cells.delete(cell.key)
   }
 
   cell(key: K): StateCell<V> {
@@ -120,9 +122,11 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   }
 
   #find(key: K): HeapCell | undefined {
-    return typeof key === 'object' && key !== null
-      ? this.#image.structural.get(canonicalKey(key))
-      : this.#image.cells.get(key)
+    const { cells, structural } = this.#image
+    if (typeof key === 'object' && key !== null) return structural.get(canonicalKey(key))
+    const cell = cells.get(key)
+    if (cell !== undefined || typeof key !== 'string' || key.isWellFormed()) return cell
+    return cells.get(normalKey(key))
   }
 
   #read(cell: HeapCell): V | undefined {
@@ -184,7 +188,7 @@ export class HeapTable<K, V> implements StateTable<K, V> {
       )
     const isStructural = typeof key === 'object' && key !== null
     const cell: HeapCell = {
-      key: isStructural ? deepCopy(key) : key,
+      key: normalKey(isStructural ? deepCopy(key) : key),
       keyGroup,
       image,
       value: undefined,
@@ -192,7 +196,7 @@ export class HeapTable<K, V> implements StateTable<K, V> {
       swept: this.#journal.active?.sequence ?? 0,
     }
     if (isStructural) image.structural.set(canonicalKey(key), cell)
-    else image.cells.set(key, cell)
+    else image.cells.set(cell.key, cell)
     return cell
   }
 }

@@ -11,7 +11,8 @@ export type { KeyGroupRange }
  * it only if it then calls `put`/`write` with it before returning to the task. (Backends copy what
  * a running snapshot still needs when it is *read*, so mutation never reaches a snapshot.) Keys:
  * string, number (safe integers and finite doubles), boolean, bigint, Uint8Array-free plain
- * arrays/objects of these (structural identity by their encoding).
+ * arrays/objects of these: the same key if and only if their encodings are equal
+ * (element/key-encoding.ts).
  */
 export interface KeyedStateBackend {
   readonly keyGroups: KeyGroupRange

@@ -23,20 +23,20 @@ class PlainCells<V> implements StateCells<V> {
   }
 
   read(): V | undefined {
-    return this.#table.get(this.#context.key)
+    return this.#table.get(this.#context.keyInHand())
   }
 
   update(change: (value: V | undefined) => V): void {
-    const cell = this.#table.cell(this.#context.key)
+    const cell = this.#table.cell(this.#context.keyInHand())
     this.#table.write(cell, change(this.#table.read(cell)))
   }
 
   write(value: V): void {
-    this.#table.put(this.#context.key, value)
+    this.#table.put(this.#context.keyInHand(), value)
   }
 
   remove(): void {
-    this.#table.remove(this.#context.key)
+    this.#table.remove(this.#context.keyInHand())
   }
 }
 
@@ -71,7 +71,8 @@ class ExpiringCells<V> implements StateCells<V> {
   }
 
   read(): V | undefined {
-    return this.#removeIfExpired(this.#context.key) ? undefined : this.#values.get(this.#context.key)
+    const key = this.#context.keyInHand()
+    return this.#removeIfExpired(key) ? undefined : this.#values.get(key)
   }
 
   update(change: (value: V | undefined) => V): void {
@@ -79,15 +80,16 @@ class ExpiringCells<V> implements StateCells<V> {
   }
 
   write(value: V): void {
-    const { key } = this.#context
+    const key = this.#context.keyInHand()
     this.#values.put(key, value)
     this.#expiries.put(key, this.#now() + this.#ttlMs)
     for (let i = 0; i < SWEPT_PER_WRITE; i++) this.#sweepOne()
   }
 
   remove(): void {
-    this.#values.remove(this.#context.key)
-    this.#expiries.remove(this.#context.key)
+    const key = this.#context.keyInHand()
+    this.#values.remove(key)
+    this.#expiries.remove(key)
   }
 
   #removeIfExpired(key: unknown): boolean {

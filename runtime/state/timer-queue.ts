@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { normalKey } from '#runtime/element/key-encoding'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
 import { TimerHeap } from './timer-heap.ts'
@@ -13,7 +14,8 @@ export interface DueTimer<K = unknown> {
  * The timers of a key as stored: one unnamed timer is its time, others are [time, name] in the
  * order they were set.
  */
-type StoredTimers = number | readonly (readonly [time: number, name: string])[]
+type StoredTimers = number | TimerList
+type TimerList = readonly (readonly [time: number, name: string])[]
 
 /** Stale heap entries that are not worth a rebuild. */
 const SPARE_ENTRIES = 64
@@ -56,18 +58,20 @@ export class TimerQueue<K> {
    * the next call of `fire`, whatever time that has come to.
    */
   set(time: number, name: string, isOverdue = false): void {
-    if (typeof time !== 'number' || Number.isNaN(time))
-      throw new WeirError(
-        'USR_FAILED',
-        `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`,
-      )
-    const key = this.#context.key as K
-    const stored = list(this.#table.get(key))
-    if (stored.some(([t, n]) => t === time && n === name)) return
+    checkTime(time)
+    const stored = this.#ofCurrentKey()
+    if (holds(stored, time, name)) return
+    const key = normalKey(this.#context.keyInHand())
     this.#store(key, [...stored, [time, name]])
     this.#stored++
     this.#heap.push({ key, time, name })
     if (isOverdue) this.#overdue.push({ key, time, name })
+  }
+
+  /** Whether the current key has this timer. */
+  isSet(time: number, name: string): boolean {
+    checkTime(time)
+    return holds(this.#ofCurrentKey(), time, name)
   }
 
   /** Timers for which this is true are overdue, as with `set`. */
@@ -77,7 +81,10 @@ export class TimerQueue<K> {
 
   /** Deletes a timer of the current key, if it is set. */
   delete(time: number, name: string): void {
-    if (this.#take(this.#context.key as K, time, name) && this.#heap.size > 2 * this.#stored + SPARE_ENTRIES)
+    if (
+      this.#take(this.#context.keyInHand(), time, name) &&
+      this.#heap.size > 2 * this.#stored + SPARE_ENTRIES
+    )
       this.#rebuild()
   }
 
@@ -103,6 +110,10 @@ export class TimerQueue<K> {
     }
   }
 
+  #ofCurrentKey(): TimerList {
+    return list(this.#table.get(this.#context.keyInHand()))
+  }
+
   #take(key: K, time: number, name: string): boolean {
     const stored = list(this.#table.get(key))
     const rest = stored.filter(([t, n]) => t !== time || n !== name)
@@ -112,7 +123,7 @@ export class TimerQueue<K> {
     return true
   }
 
-  #store(key: K, timers: readonly (readonly [number, string])[]): void {
+  #store(key: K, timers: TimerList): void {
     const [first] = timers
     if (first === undefined) this.#table.remove(key)
     else this.#table.put(key, timers.length === 1 && first[1] === '' ? first[0] : timers)
@@ -133,6 +144,17 @@ export class TimerQueue<K> {
   }
 }
 
-function list(stored: StoredTimers | undefined): readonly (readonly [time: number, name: string])[] {
+function list(stored: StoredTimers | undefined): TimerList {
   return stored === undefined ? [] : typeof stored === 'number' ? [[stored, '']] : stored
+}
+
+const holds = (stored: TimerList, time: number, name: string): boolean =>
+  stored.some(([t, n]) => t === time && n === name)
+
+function checkTime(time: number): void {
+  if (typeof time !== 'number' || Number.isNaN(time))
+    throw new WeirError(
+      'USR_FAILED',
+      `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`,
+    )
 }

@@ -1,4 +1,5 @@
 import { keyGroupOf } from '#runtime/element/key-group'
+import { MAX_WATERMARK } from '#runtime/element/receiver'
 import { KeyGroupWatermarks } from '#runtime/time/key-group-watermarks'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend } from './keyed-state.ts'
@@ -18,11 +19,17 @@ export interface FiredTimer<K = unknown> extends DueTimer<K> {
  * opportunity.
  */
 export interface Timers {
-  /** Event time, as far as it has come for the current key; -Infinity at the start. */
+  /**
+   * Event time, as far as it has come for the current key; -Infinity at the start, Infinity at its
+   * end, when the data end or the job is drained.
+   */
   readonly watermark: number
   /** Processing time. */
   now(): number
-  /** Fires when the watermark reaches `time`. */
+  /**
+   * Fires when the watermark reaches `time`. At the end of event time every timer that is set
+   * fires; one that is set after that, also by one that fires then, is dropped and counted.
+   */
   setEventTimer(time: number, name?: string): void
   deleteEventTimer(time: number, name?: string): void
   /** Fires when the wall clock reaches `time`; after a restart, if that was missed, at once. */
@@ -34,7 +41,12 @@ export interface Timers {
 const EVENT_TABLE = 'timers:event'
 const PROCESSING_TABLE = 'timers:processing'
 
-/** The timers of an operator: made in `open`, after its keyed state was restored. */
+/**
+ * The timers of an operator: made in `open`, after its keyed state was restored.
+ * I1 Once event time has ended no event timer is set: one that sets its successor would fire for
+ *    ever, for no watermark lies beyond it. (In Flink it does: InternalTimerServiceImpl takes
+ *    timers from its queue until none is due.)
+ */
 export class TimerService<K = unknown> implements Timers {
   readonly #event: TimerQueue<K>
   readonly #processing: TimerQueue<K>
@@ -42,6 +54,7 @@ export class TimerService<K = unknown> implements Timers {
   readonly #context: KeyedContext<K>
   readonly #maxParallelism: number
   readonly #watermarks: KeyGroupWatermarks
+  #dropped = 0
 
   constructor(
     backend: KeyedStateBackend,
@@ -71,7 +84,16 @@ export class TimerService<K = unknown> implements Timers {
     return this.#event.size + this.#processing.size
   }
 
+  /** Event timers that came after the end of event time. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
   setEventTimer(time: number, name = ''): void {
+    if (this.#watermarks.least === MAX_WATERMARK) {
+      if (!this.#event.isSet(time, name)) this.#dropped++
+      return
+    }
     this.#event.set(time, name, !this.#watermarks.isUniform && time <= this.watermark)
   }
 

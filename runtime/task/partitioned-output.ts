@@ -1,3 +1,4 @@
+import { notAPromise } from '#runtime/base/synchronous'
 import { MIN_WATERMARK, NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
 import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
 import type { Barrier } from '#runtime/contract/rpc'
@@ -149,7 +150,8 @@ class HashOutput extends BufferedOutput {
     this.#maxParallelism = maxParallelism
   }
   onRecord(value: unknown, timestamp: number): void {
-    const group = keyGroupOf(this.#keyOf(value), this.#maxParallelism)
+    const key = notAPromise(this.#keyOf(value), 'keyBy returned')
+    const group = keyGroupOf(key, this.#maxParallelism)
     const target = subtaskOfKeyGroup(group, this.buffers.length, this.#maxParallelism)
     this.sent++
     ;(this.buffers[target] as BatchBuffer).add(value, timestamp)

@@ -1,5 +1,5 @@
 import type { KeyGroupRange } from '#runtime/element/key-group'
-import { MIN_WATERMARK } from '#runtime/element/receiver'
+import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
 
 /** Event time of the key groups [from, to), as stored in checkpoints. */
 export interface KeyGroupWatermark extends KeyGroupRange {
@@ -14,12 +14,20 @@ export interface KeyGroupWatermark extends KeyGroupRange {
  * until the others have caught up: what was complete stays complete, what was late stays late.
  * I1 The watermark of a group never goes back, and is never below what `advance` was told last.
  * I2 Once all groups have the same, they stay together.
+ * I3 The end of event time is never stored. It says that nothing more comes to this run (its data
+ *    have ended, or it is drained), not how far time has come: a job that goes on from the stored
+ *    state with more data goes on from the watermark before it. Whatever the end makes complete is
+ *    in what is stored with it, so a restart in between repeats nothing. (Flink stores no
+ *    watermark at all, and warns of going on from a drained savepoint: docs/deployment/cli.md,
+ *    `stop --drain`.)
  */
 export class KeyGroupWatermarks {
   readonly #range: KeyGroupRange
   #least: number
   /** By group, from the start of the range; undefined while all have `#least`. */
   #byGroup: Float64Array | undefined
+  /** As it stood when event time ended. */
+  #beforeEnd: readonly KeyGroupWatermark[] | undefined
 
   /** `stored`: by any subtasks. Groups that none of them had begin at the beginning of time. */
   constructor(range: KeyGroupRange, stored: readonly KeyGroupWatermark[] = []) {
@@ -49,6 +57,7 @@ export class KeyGroupWatermarks {
   /** Brings the groups that are behind to `watermark`. */
   advance(watermark: number): void {
     if (watermark <= this.#least) return
+    if (watermark === MAX_WATERMARK) this.#beforeEnd = this.snapshot()
     this.#least = watermark
     const byGroup = this.#byGroup
     if (byGroup === undefined) return
@@ -58,9 +67,10 @@ export class KeyGroupWatermarks {
   }
 
   /** For the constructor of whoever owns the groups next. */
-  snapshot(): KeyGroupWatermark[] {
+  snapshot(): readonly KeyGroupWatermark[] {
+    if (this.#beforeEnd !== undefined) return this.#beforeEnd
     const { from, to } = this.#range
-    const runs: { from: number; to: number; watermark: number }[] = []
+    const runs: { readonly from: number; to: number; readonly watermark: number }[] = []
     for (let group = from; group < to; group++) {
       const watermark = this.of(group)
       const last = runs.at(-1)

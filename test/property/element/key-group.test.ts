@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { canonicalKey } from '#runtime/element/key-encoding'
+import { decodeBatch, encodeBatch } from '#runtime/element/batch-codec'
+import { canonicalKey, normalKey } from '#runtime/element/key-encoding'
 import { hashKey, hashKeyBytes, keyGroupRange, subtaskOfKeyGroup } from '#runtime/element/key-group'
 
 const scalar = fc.oneof(
@@ -52,6 +53,19 @@ describe('key groups', () => {
         const reversed = Object.fromEntries(Object.entries(key).reverse())
         expect(hashKey(reversed)).toBe(hashKey(key))
         expect(canonicalKey(reversed)).toBe(canonicalKey(key))
+      }),
+    )
+  })
+
+  test('a key and what comes back of it from bytes are one key, equal to its normal key', () => {
+    const text = fc.string({ unit: fc.nat({ max: 0xffff }).map((unit) => String.fromCharCode(unit)) })
+    const key = fc.oneof(text, fc.array(text), fc.dictionary(text, text))
+    fc.assert(
+      fc.property(key, (sent) => {
+        const [received] = decodeBatch(encodeBatch([sent], undefined, 1)).rows
+        expect(normalKey(sent)).toEqual(received)
+        expect(hashKey(sent)).toBe(hashKey(received))
+        expect(canonicalKey([sent])).toBe(canonicalKey([received]))
       }),
     )
   })

@@ -64,6 +64,22 @@ describe('encodeBatch()', () => {
     expect(roundTrip(['a\ud83d', '\ude00b', 'c'])).toEqual(['a\ufffd', '\ufffdb', 'c'])
   })
 
+  test('a lone surrogate comes back as U+FFFD, however long its string and wherever it stands', () => {
+    const long = 'x'.repeat(100)
+    const rows = (half: string) => [
+      { text: `hi ${half}`, [half]: [`${long}${half}`, `${half}é`] },
+      new Map([[half, new Set([half])]]),
+      [half, '\ud83d\ude00', long, new Date(1), /\d/, null, 1.5],
+    ]
+    for (const half of ['\ud83d', '\ude00']) expect(roundTrip(rows(half))).toEqual(rows('\ufffd'))
+  })
+
+  test('keeps numbers and bytes that look like a surrogate', () => {
+    const bytes = Buffer.from('eda0bdeda0bdeda0', 'hex')
+    const rows = [{ n: bytes.readDoubleBE() }, { n: bytes.readUInt32BE() }, { n: new Uint8Array(bytes) }]
+    expect(roundTrip(rows)).toEqual(rows)
+  })
+
   test('turns class instances into plain objects', () => {
     class Point {
       x = 1

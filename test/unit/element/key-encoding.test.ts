@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { canonicalKey, encodeKey } from '#runtime/element/key-encoding'
+import { canonicalKey, encodeKey, normalKey } from '#runtime/element/key-encoding'
 import { hashKey, keyGroupOf } from '#runtime/element/key-group'
 import { murmur3 } from '#runtime/element/murmur3'
 
@@ -56,6 +56,25 @@ describe('the persisted key encoding', () => {
   test('takes objects as one key whatever their order of members, undefined members left out', () => {
     expect(hex({ a: 1, b: [2] })).toBe(hex({ b: [2], c: undefined, a: 1 }))
     expect(canonicalKey({ a: 1, b: 2 })).toBe(canonicalKey({ b: 2, a: 1 }))
+  })
+
+  test.each([
+    ['hi \ud83d', 'hi \ufffd'],
+    [{ at: ['\udc00'] }, { at: ['\ufffd'] }],
+    // U+FFFD stands behind U+E000, the surrogate before it.
+    [
+      { '\ud800': 1, '\ue000': 2 },
+      { '\ue000': 2, '\ufffd': 1 },
+    ],
+  ])('takes a lone surrogate for U+FFFD: %j', (key, normal) => {
+    expect(normalKey(key)).toEqual(normal)
+    expect(hex(key)).toBe(hex(normal))
+  })
+
+  test('leaves keys without lone surrogates as they are', () => {
+    for (const key of ['hi \ud83d\ude00', 1, null, true, 1n]) expect(normalKey(key)).toBe(key)
+    const key = { at: [1, 'hi \ud83d\ude00', { deep: null }] }
+    expect(normalKey(key)).toBe(key)
   })
 
   test('keeps neighbours in arrays apart', () => {

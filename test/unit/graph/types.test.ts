@@ -56,6 +56,16 @@ describe('types of the public interface', () => {
       expectTypeOf(strings).toEqualTypeOf<DataStream<'/a' | '/b'>>()
       // @ts-expect-error a sink takes the records of its stream
       strings.sink('numbers', collect<number>([]))
+      keyed.process('async', {
+        // @ts-expect-error a promise is not waited for
+        async onRecord(hit, { out }) {
+          await Promise.resolve()
+          out(hit)
+        },
+        // @ts-expect-error nor here
+        onTimer: async () => undefined,
+      })
+      keyed.process('sync', { onRecord: (_, { timers }) => timers.setEventTimer(1) })
       // @ts-expect-error a stateful step has a uid
       keyed.count()
       strings.sink('out', files.jsonl('out/'))

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { type } from '#runtime/graph/type-witness'
 import { AggregateOperator } from '#runtime/operators/aggregate'
@@ -79,6 +80,14 @@ describe('AggregateOperator', () => {
   })
 })
 
+describe('a key with a lone surrogate', () => {
+  test('is one key with what it becomes on its way to other slots and in checkpoints', async () => {
+    const steps: Step<string>[] = ['hi \ud83d', 'hi \ufffd', 'hi \ud83e'].map((send) => ({ send }))
+    const create = () => new AggregateOperator(self, counting, (_, count) => count)
+    expect((await sameWithRestoreAnywhere(create, steps, self)).at(-1)).toBe(3)
+  })
+})
+
 describe('ReduceOperator', () => {
   test('emits the reduced value per record, also after a restore at any point and parallelism', async () => {
     interface Score {
@@ -147,6 +156,31 @@ describe('ProcessOperator', () => {
     expect([harness.output, harness.watermarks]).toEqual([[{ value: 'a@11: ant', timestamp: 11 }], [11]])
   })
 
+  test('a timer that sets its successor does not keep the end of the data from coming', async () => {
+    const lines: string[] = []
+    const stream = { write: (line: string) => void lines.push(line) }
+    const harness = await OperatorHarness.open({
+      logger: pino({ level: 'warn' }, stream),
+      create: () =>
+        new ProcessOperator<string, string, string, {}>((word) => word, {
+          onRecord: (_, { timers, timestamp }) => timers.setEventTimer(timestamp + 10),
+          onTimer({ key, time }, { timers, out }) {
+            out(`${key}@${time}`)
+            timers.setEventTimer(time + 10)
+          },
+        }),
+    })
+    for (const word of ['ant', 'bee']) harness.send(word, 1)
+    harness.watermark(21)
+    harness.watermark(Infinity)
+    harness.endBatch()
+    const all = [11, 21, 31].flatMap((time) => ['ant', 'bee'].map((word) => `${word}@${time}`))
+    expect([harness.values, harness.watermarks]).toEqual([all, [21, Infinity]])
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({ level: 40, droppedTimers: 2 }),
+    ])
+  })
+
   test('processing timers fire by the clock at the end of a batch', async () => {
     const clock = new TestClock(1000)
     const harness = await OperatorHarness.open({
@@ -163,6 +197,21 @@ describe('ProcessOperator', () => {
     harness.endBatch()
     harness.endBatch()
     expect(harness.values).toEqual(['processing soon x 1005'])
+  })
+
+  test('goes on from a drained run where event time stood before its end', async () => {
+    const drained = await OperatorHarness.open({ create })
+    drained.send('ant', 1)
+    drained.watermark(5)
+    drained.watermark(Infinity)
+    expect(drained.values).toEqual(['a@11: ant'])
+    const again = await OperatorHarness.open({ create, attempt: '1.2' }, [await drained.snapshot(1)])
+    again.send('ape', 20)
+    again.endBatch()
+    again.watermark(29)
+    expect(again.values).toEqual([])
+    again.watermark(30)
+    expect(again.values).toEqual(['a@30: ape'])
   })
 
   test('after a rescale every key has the event time of its old subtask, for timers too', async () => {

@@ -93,6 +93,41 @@ describe('WindowOperator', () => {
   })
 })
 
+describe('WindowOperator restored from a run whose event time had ended', () => {
+  const drained = async (options = {}) => {
+    const harness = await open(tumbling(10), options)
+    harness.send('a', 5)
+    harness.send('a', 15)
+    harness.watermark(9)
+    harness.watermark(Infinity)
+    expect(harness.values).toEqual(['a [0,10) 1', 'a [10,20) 1'])
+    return open(tumbling(10), options, { attempt: '1.2' }, [await harness.snapshot(1)])
+  }
+
+  test('counts new records, and what was late before the end stays late', async () => {
+    const again = await drained()
+    again.send('a', 6)
+    again.send('a', 25)
+    again.watermark(29)
+    expect([again.values, again.counters.lateDropped]).toEqual([['a [20,30) 1'], 1])
+  })
+
+  test('a window that the end fired fires again with the records that come after it alone', async () => {
+    const again = await drained()
+    again.send('a', 16)
+    again.watermark(19)
+    expect(again.values).toEqual(['a [10,20) 1'])
+  })
+
+  test('fires nothing a second time where nothing more comes', async () => {
+    for (const options of [{}, { allowedLatenessMs: 50 }]) {
+      const again = await drained(options)
+      again.watermark(Infinity)
+      expect(again.values).toEqual([])
+    }
+  })
+})
+
 /**
  * Where idle inputs wake up, the merged watermark depends on the order between inputs, so two
  * subtasks may stand at different watermarks at one barrier.

@@ -127,6 +127,18 @@ describe('state handles', () => {
     expect(state.tags.get()).toEqual([])
   })
 
+  test('a map knows a key with a lone surrogate by what comes back from a checkpoint', () => {
+    const first = bind(all)
+    first.state.byName.put('\ud83d', 1)
+    first.state.byName.put('\ufffd', 2)
+    for (const { state } of [first, bind(all, copyOf(first.backend))]) {
+      expect([...state.byName.entries()]).toEqual([['\ufffd', 2]])
+      expect([state.byName.get('\ud83d'), state.byName.has('\ud83e')]).toEqual([2, true])
+      state.byName.remove('\ud83d')
+      expect(state.byName.size).toBe(0)
+    }
+  })
+
   test('a map without entries takes no space', () => {
     const { state, backend } = bind(all)
     state.byName.put('n', 1)

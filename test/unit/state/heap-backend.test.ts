@@ -60,6 +60,25 @@ describe('a table', () => {
     expect(table.get({ a: 1 })).toBeUndefined()
   })
 
+  test('knows a key with a lone surrogate by what comes back from a checkpoint', () => {
+    const backend = heapBackend()
+    const table = backend.table<unknown, number>('t')
+    table.put('cut \ud83d', 1)
+    table.put({ text: '\ud83d' }, 2)
+    for (const text of ['\ud83d', '\ufffd']) {
+      expect([table.get(`cut ${text}`), table.get({ text })]).toEqual([1, 2])
+      const copy = restored(write(backend.snapshot(1, 0))).table<unknown, number>('t')
+      expect([copy.get(`cut ${text}`), copy.get({ text }), copy.size]).toEqual([1, 2, 2])
+    }
+    expect([...table.entries()]).toEqual([
+      ['cut \ufffd', 1],
+      [{ text: '\ufffd' }, 2],
+    ])
+    table.remove('cut \ud83e')
+    table.remove({ text: '\ud83e' })
+    expect([table.size, table.get('cut \ufffd')]).toEqual([0, undefined])
+  })
+
   test('keeps a structural key as it was, whatever happens to the object', () => {
     const table = heapBackend().table<{ a: number }, number>('t')
     const key = { a: 1 }

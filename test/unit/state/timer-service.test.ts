@@ -77,6 +77,24 @@ describe('TimerService', () => {
     expect(timers.size).toBe(1)
   })
 
+  test('at the end of event time fires what is set, drops what is set from then on, and counts it', () => {
+    const { timers, set, fired, record } = timerService()
+    set('a', 10)
+    set('b', 20)
+    set('b', Infinity)
+    timers.advanceEventTime(Infinity, (timer) => {
+      record(timer)
+      timers.setEventTimer(timer.time + 60)
+      if (timer.key === 'b') timers.setEventTimer(Infinity)
+    })
+    expect(fired).toEqual(['event a@10', 'event b@20', 'event b@Infinity'])
+    set('a', 5)
+    timers.fireEventTimers(record)
+    // a@70 and b@80, b@Infinity twice after it has fired, and a@5.
+    expect([fired.length, timers.size, timers.dropped]).toEqual([3, 0, 5])
+    expect(() => set('a', Number.NaN)).toThrow('Cannot set a timer for NaN')
+  })
+
   test('stops at its budget, and a snapshot taken then holds the rest', () => {
     const { backend, timers, set, fired, record } = timerService()
     for (let i = 0; i < 5; i++) set('a', i)
@@ -109,6 +127,16 @@ describe('TimerService', () => {
     expect(timers.size).toBe(1)
     timers.advanceEventTime(1e9, record)
     expect(fired).toEqual(['event a@9999'])
+  })
+
+  test('gives the same key before and after a restore, also where it has a lone surrogate', () => {
+    const first = timerService()
+    const fired: unknown[] = []
+    first.set('\ud83d', 10)
+    first.set('\ufffd', 10)
+    const second = timerService(copyOf(first.backend))
+    for (const { timers } of [first, second]) timers.advanceEventTime(10, ({ key }) => fired.push(key))
+    expect(fired).toEqual(['\ufffd', '\ufffd'])
   })
 
   test('refuses a time that is none', () => {

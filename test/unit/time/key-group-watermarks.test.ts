@@ -52,6 +52,25 @@ describe('KeyGroupWatermarks', () => {
     expect(uniform.snapshot()).toEqual([{ from: 10, to: 20, watermark: 6 }])
   })
 
+  test('the end of event time is not stored, but what came before it', () => {
+    const stored = [
+      { from: 10, to: 12, watermark: 5 },
+      { from: 12, to: 20, watermark: 8 },
+    ]
+    const watermarks = new KeyGroupWatermarks(range, stored)
+    watermarks.advance(6)
+    watermarks.advance(Infinity)
+    expect([watermarks.isUniform, watermarks.least]).toEqual([true, Infinity])
+    const before = [
+      { from: 10, to: 12, watermark: 6 },
+      { from: 12, to: 20, watermark: 8 },
+    ]
+    expect(watermarks.snapshot()).toEqual(before)
+    const neverAdvanced = new KeyGroupWatermarks(range)
+    neverAdvanced.advance(Infinity)
+    expect(neverAdvanced.snapshot()).toEqual([{ from: 10, to: 20, watermark: -Infinity }])
+  })
+
   test('groups that nobody has stored begin at the beginning of time', () => {
     const watermarks = new KeyGroupWatermarks(range, [{ from: 10, to: 19, watermark: 5 }])
     expect([watermarks.least, watermarks.of(18), watermarks.of(19)]).toEqual([-Infinity, 5, -Infinity])
