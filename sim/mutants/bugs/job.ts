@@ -33,6 +33,8 @@ export const JOB_BUGS: readonly Bug[] = [
         replace: 'waits.settled && !delayed',
       },
     ],
+    test: 'test/unit/job-manager/job-master-deploy.test.ts',
+    because: 'the next deployment has the same number, and the record serves for it',
   },
   {
     name: 'job-closes-without-commits',
