@@ -176,8 +176,7 @@ export class JobRecord {
     for (const id of body.retires) this.#retained.delete(id)
     this.#onCompleted(epoch, body, true)
     this.#retained.set(body.id, this.#filesOf(body.id, body.manifest))
-    if (body.retires.length > 0 && this.#retained.size < CHECKPOINT.retain)
-      this.#violate('I7', `checkpoint ${body.id} leaves ${this.#retained.size}, it retires too many`)
+    this.#checkRetained(body)
     this.newest = { kind: 'checkpoint', id: body.id, manifest: body.manifest, sha256: body.sha256 }
     this.#pointFiles = this.#retained.get(body.id) ?? new Set()
     this.counts.checkpoints++
@@ -234,6 +233,12 @@ export class JobRecord {
     if (end !== undefined) this.#ending = true
     this.#completedUnder.add(`${epoch}/${id}`)
     if (commits) this.#completed.add(id)
+  }
+
+  #checkRetained({ id, retires }: LogRecordOf<'CHECKPOINT'>): void {
+    const { size } = this.#retained
+    if (retires.length > 0 && size < CHECKPOINT.retain)
+      this.#violate('I7', `checkpoint ${id} retires ${retires.join(', ')} and leaves ${size}`)
   }
 
   #onEndingSavepoint(body: LogRecordOf<'SAVEPOINT'>): void {

@@ -69,10 +69,10 @@ const PLOTS: readonly Plot[] = [
     { place: 'append EPOCH_OPEN', nth: 1, fate: 'late', spring: () => sim.redis.flush() },
     { place: 'candidate Opening', nth: 2, spring: (at) => at.freeze(random.between(100, 900)) },
   ],
-  // A checkpoint is decided while an attempt fails.
+  // A checkpoint or a deployment is decided while the attempt fails.
   (sim, random) => [
     {
-      place: 'append CHECKPOINT',
+      place: random.pick(['append CHECKPOINT', 'append DEPLOY']),
       nth: random.between(1, 6),
       fate: 'late',
       spring: () => killOne(sim.taskManagers, random),

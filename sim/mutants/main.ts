@@ -2,6 +2,10 @@
  * `npm run sim:mutants`: plants each bug of bugs.ts in a copy of the product, one at a time, and
  * says which invariant noticed it and after how many seeds. A bug that nothing notices, or that
  * cannot be planted any more because its lines have changed, fails the command.
+ *   --list          says what there is
+ *   --only A,B      those whose names contain one of these
+ *   --seeds N       most seeds per bug (default 3000), from --from N on
+ *   --parallel N    how many bugs at a time (default: one per processor)
  */
 import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -29,7 +33,6 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: String(DEFAULT_SEEDS) },
     from: { type: 'string', default: '1' },
     only: { type: 'string' },
-    /** How many bugs are tried at a time. */
     parallel: { type: 'string', default: String(availableParallelism()) },
     list: { type: 'boolean', default: false },
   },
@@ -69,6 +72,8 @@ async function tryIn(waiting: Bug[]): Promise<Verdict[]> {
 }
 
 async function plant(copy: string, bug: Bug): Promise<Verdict> {
+  if (bug.test !== undefined && (await vitest(copy, bug.test)).code !== 0)
+    return { bug, noticed: false, how: `${bug.test} fails without the bug` }
   const originals = new Map<string, string>()
   try {
     for (const { file, find, replace } of bug.patches) {
@@ -101,10 +106,14 @@ async function simulate(copy: string, bug: Bug): Promise<Verdict> {
 }
 
 async function runTest(copy: string, bug: Bug, test: string): Promise<Verdict> {
-  const { code, output } = await execute(copy, ['node_modules/vitest/vitest.mjs', 'run', test])
+  const { code, output } = await vitest(copy, test)
   const failed = /(\d+) failed/.exec(output)
   if (code !== 0 && failed !== null) return { bug, noticed: true, how: `by ${test}, ${bug.because ?? ''}` }
   return { bug, noticed: false, how: `${test} does not fail` }
+}
+
+function vitest(copy: string, test: string): ReturnType<typeof execute> {
+  return execute(copy, ['node_modules/vitest/vitest.mjs', 'run', test])
 }
 
 function execute(cwd: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {

@@ -89,6 +89,8 @@ export const PROCESS_BUGS: readonly Bug[] = [
     name: 'execution-ready-without-links',
     breaks: 'tasks are ready when their data connections are up',
     patches: [{ file: EXECUTION, find: 'new Set([LINKS, ...', replace: 'new Set([...' }],
+    test: 'test/unit/task-manager/execution.test.ts',
+    because: 'a peer refuses records before it has accepted the connection',
   },
   {
     name: 'execution-stop-barrier-unseen',
