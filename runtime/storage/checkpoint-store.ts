@@ -9,10 +9,13 @@
  *    resolved `created` (strong read-after-write).
  * G3 Objects never change. There is no overwrite.
  * G4 A rejected `create` with code STO_UNAVAILABLE has an unknown outcome: the object may exist now
- *    or appear later until the request's deadline. Keys: `/`-separated segments of [A-Za-z0-9._=-];
- *    no key is another key's directory (file-backed S3 servers refuse that). All calls have a
- *    deadline of their own and reject with STO_UNAVAILABLE (transient, retryable by the caller),
- *    STO_DENIED or STO_MISSING.
+ *    or appear later until the request's deadline.
+ * G5 What an answer says is durable: an object of which `create` has said `created` or `exists`,
+ *    and one that is read after a create of unknown outcome.
+ *
+ * Keys: `/`-separated segments of [A-Za-z0-9._=-]; no key is another key's directory (file-backed
+ * S3 servers refuse that). All calls have a deadline of their own and reject with STO_UNAVAILABLE
+ * (transient, retryable by the caller), STO_DENIED or STO_MISSING.
  */
 export interface CheckpointStore {
   /** For people and errors: `s3://bucket/prefix` or `file:///path`. */
