@@ -16,8 +16,9 @@ export const CHECKPOINT_BUGS: readonly Bug[] = [
         file: COORDINATOR,
         find: 'const outcome = await term.append(body)',
         replace:
-          'this.#deps.send.complete(this.#current().checkpoint.attempt, { checkpointId: id, epoch: term.epoch })\n' +
-          '    const outcome = await term.append(body)',
+          'const permit = { checkpointId: id, epoch: term.epoch }\n' +
+          'this.#deps.send.complete(this.#current().checkpoint.attempt, permit)\n' +
+          'const outcome = await term.append(body)',
       },
     ],
   },
