@@ -201,10 +201,10 @@ describe('user code that is async', () => {
 
   test('is no matter of records that only look like it', async () => {
     const harness = await OperatorHarness.open({
-      create: () => new MapOperator((n: number) => ({ then: n })),
+      create: () => new MapOperator((n: number) => Object.fromEntries([['then', n]])),
     })
     harness.send(1)
-    expect(harness.values).toEqual([{ then: 1 }])
+    expect(harness.values).toEqual([Object.fromEntries([['then', 1]])])
   })
 })
 
