@@ -165,6 +165,7 @@ describe('ProcessOperator', () => {
         new ProcessOperator<string, string, string, {}>((word) => word, {
           onRecord: (_, { timers, timestamp }) => timers.setEventTimer(timestamp + 10),
           onTimer({ key, time }, { timers, out }) {
+            if (time > 1000) throw new Error('fires without end')
             out(`${key}@${time}`)
             timers.setEventTimer(time + 10)
           },
