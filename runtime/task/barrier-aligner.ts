@@ -7,7 +7,7 @@
  *    channel stays open.
  * I3 A channel is blocked exactly while the pending barrier has come through it and has not come
  *    through all others.
- * I4 An ended channel counts as delivered for every barrier, once.
+ * I4 The end of a channel's data is not the end of the channel: barriers come after it, too.
  */
 export interface BarrierId {
   readonly epoch: number
@@ -44,14 +44,12 @@ export type Alignment<B extends BarrierId> =
 
 export class BarrierAligner<B extends BarrierId = BarrierId> {
   readonly #delivered: boolean[]
-  readonly #ended: boolean[]
   #missing = 0
   #pending: B | undefined
   #newest: BarrierId = { epoch: 0, id: 0 }
 
   constructor(channels: number) {
     this.#delivered = Array.from({ length: channels }, () => false)
-    this.#ended = Array.from({ length: channels }, () => false)
   }
 
   get pending(): B | undefined {
@@ -67,25 +65,12 @@ export class BarrierAligner<B extends BarrierId = BarrierId> {
   onBarrier(channel: number, barrier: B): Alignment<B> {
     const order = compareBarriers(barrier, this.#newest)
     const joins = this.#pending !== undefined && order === 0
-    if (this.#ended[channel] || (joins ? this.#delivered[channel] : order <= 0)) return { outcome: 'dropped' }
+    if (joins ? this.#delivered[channel] : order <= 0) return { outcome: 'dropped' }
     const cancelled = joins ? undefined : this.#pending
     if (!joins) this.#begin(barrier)
     this.#delivered[channel] = true
     this.#missing--
     return this.#progress(barrier, !joins, cancelled)
-  }
-
-  /**
-   * Nothing will come through the channel any more. The result says what became of the pending
-   * alignment; undefined when there is none. Idempotent.
-   */
-  onChannelEnd(channel: number): Alignment<B> | undefined {
-    if (this.#ended[channel]) return undefined
-    this.#ended[channel] = true
-    const barrier = this.#pending
-    if (barrier === undefined) return undefined
-    if (!this.#delivered[channel]) this.#missing--
-    return this.#progress(barrier, false, undefined)
   }
 
   /**
@@ -105,7 +90,7 @@ export class BarrierAligner<B extends BarrierId = BarrierId> {
     this.#pending = barrier
     this.#newest = barrier
     this.#delivered.fill(false)
-    this.#missing = this.#ended.filter((ended) => !ended).length
+    this.#missing = this.#delivered.length
   }
 
   #progress(barrier: B, first: boolean, cancelled: B | undefined): Alignment<B> {

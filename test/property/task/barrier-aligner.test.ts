@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BarrierAligner, compareBarriers, type BarrierId } from '#runtime/task/barrier-aligner'
 
-type Element = { readonly record: number } | { readonly barrier: BarrierId } | { readonly end: true }
+type Element = { readonly record: number } | { readonly barrier: BarrierId }
 
 /**
  * Runs channels through an aligner by a schedule of channel choices; gives the records read before
@@ -23,8 +23,8 @@ function run(
     at[c]!++
     if ('record' in element) read[c]!.push(element.record)
     else {
-      const alignment = 'barrier' in element ? aligner.onBarrier(c, element.barrier) : aligner.onChannelEnd(c)
-      if (alignment?.outcome === 'aligned') cut(alignment.barrier)
+      const alignment = aligner.onBarrier(c, element.barrier)
+      if (alignment.outcome === 'aligned') cut(alignment.barrier)
     }
     return true
   }
@@ -37,10 +37,7 @@ function run(
   return cuts
 }
 
-/**
- * What a cut must contain: of each channel exactly the records before that barrier, or all of them
- * when the channel ended before.
- */
+/** What a cut must contain: of each channel exactly the records before that barrier. */
 function prefix(elements: readonly Element[], barrier: BarrierId): number[] {
   const records: number[] = []
   for (const element of elements) {
@@ -59,7 +56,7 @@ const ascendingBarriers = fc
 
 /**
  * Channels of one task: each carries a part of the same ascending barriers (a channel may miss
- * some, or end), between records.
+ * some), between records.
  */
 const inputs = fc.integer({ min: 1, max: 4 }).chain((channels) =>
   ascendingBarriers.chain((barriers) =>
@@ -72,7 +69,6 @@ const inputs = fc.integer({ min: 1, max: 4 }).chain((channels) =>
           }),
           carried: fc.array(fc.boolean(), { minLength: barriers.length, maxLength: barriers.length }),
           complete: fc.boolean(),
-          endAfter: fc.option(fc.integer({ min: 0, max: barriers.length }), { nil: undefined }),
         }),
         { minLength: channels, maxLength: channels },
       )
@@ -83,7 +79,6 @@ const inputs = fc.integer({ min: 1, max: 4 }).chain((channels) =>
           const list: Element[] = []
           for (let i = 0; i <= barriers.length; i++) {
             for (let g = 0; g < spec.gaps[i]!; g++) list.push({ record: n++ })
-            if (spec.endAfter === i) return [...list, { end: true } as const]
             if (i < barriers.length && (spec.complete || spec.carried[i]!))
               list.push({ barrier: barriers[i]! })
           }
@@ -115,16 +110,14 @@ describe('BarrierAligner against the prefix model', () => {
     )
   })
 
-  test('the newest barrier is aligned when every channel has carried it or has ended before it', () => {
+  test('the newest barrier is aligned when every channel has carried it', () => {
     fc.assert(
       fc.property(inputs, schedule, ({ barriers, elements }, choices) => {
         const newest = barriers.at(-1)
         if (newest === undefined) return
         const has = (channel: readonly Element[]) =>
           channel.some((e) => 'barrier' in e && compareBarriers(e.barrier, newest) === 0)
-        const carried = elements.filter(has).length
-        if (carried === 0 || elements.some((channel) => !has(channel) && !channel.some((e) => 'end' in e)))
-          return
+        if (!elements.every(has)) return
         expect(run(elements, choices).map((cut) => cut.barrier)).toContainEqual(newest)
       }),
       { numRuns: 500 },
@@ -143,29 +136,6 @@ describe('BarrierAligner against the prefix model', () => {
         order.flatMap((c) => [c, c, c]),
       )
       expect(cuts).toEqual([{ barrier: { epoch: 1, id: 1 }, read: [[0], [1], [2], [3]] }])
-    }
-  })
-
-  test('every interleaving of delivery and end over three channels aligns exactly once', () => {
-    const actions = [0, 1, 2].flatMap((channel) => [
-      { channel, what: 'barrier' as const },
-      { channel, what: 'end' as const },
-    ])
-    for (const order of permutations(actions)) {
-      const aligner = new BarrierAligner(3)
-      let aligned = 0
-      for (const { channel, what } of order) {
-        const alignment =
-          what === 'end' ? aligner.onChannelEnd(channel) : aligner.onBarrier(channel, { epoch: 1, id: 1 })
-        if (alignment?.outcome === 'aligned') aligned++
-      }
-      // All three may have ended before the first barrier came: then there is nothing to align.
-      const barrierBeforeItsEnd = [0, 1, 2].some(
-        (c) =>
-          order.findIndex((a) => a.channel === c && a.what === 'barrier') <
-          order.findIndex((a) => a.channel === c && a.what === 'end'),
-      )
-      expect(aligned).toBe(barrierBeforeItsEnd ? 1 : 0)
     }
   })
 })

@@ -49,22 +49,6 @@ describe('BarrierAligner', () => {
     expect(aligner.onBarrier(1, b(2, 3))).toMatchObject({ outcome: 'aligned' })
   })
 
-  test('the end of a channel counts as its barrier', () => {
-    const aligner = new BarrierAligner(2)
-    aligner.onBarrier(0, b(1, 1))
-    expect(aligner.onChannelEnd(1)).toMatchObject({ outcome: 'aligned', barrier: b(1, 1) })
-    expect(aligner.onBarrier(0, b(1, 2))).toMatchObject({ outcome: 'aligned' })
-  })
-
-  test('a channel that delivered and then ended is not counted twice', () => {
-    const aligner = new BarrierAligner(3)
-    aligner.onBarrier(0, b(1, 1))
-    expect(aligner.onChannelEnd(0)).toMatchObject({ outcome: 'wait' })
-    expect(aligner.onChannelEnd(0)).toBeUndefined()
-    expect(aligner.onBarrier(1, b(1, 1))).toMatchObject({ outcome: 'wait' })
-    expect(aligner.onBarrier(2, b(1, 1))).toMatchObject({ outcome: 'aligned' })
-  })
-
   test('an abort opens the channels and poisons barriers that are still under way', () => {
     const aligner = new BarrierAligner(2)
     aligner.onBarrier(0, b(1, 4))
