@@ -1,12 +1,11 @@
 import { refuseUnknownOptions } from '#runtime/base/known-options'
-import { WeirError } from '#runtime/base/errors'
 import { AggregateOperator } from '#runtime/operators/aggregate'
 import {
   counting,
   greatest,
   least,
   summing,
-  userAggregator,
+  userRunningAggregator,
   type Aggregator,
 } from '#runtime/state/aggregator'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
@@ -120,7 +119,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<{ key: K; value: R }> {
     return this.#running('aggregate', uid, options, {
-      aggregator: userAggregator({ merge: noMerge, ...aggregator }),
+      aggregator: userRunningAggregator(aggregator),
       emit: (key, value) => ({ key, value }),
     })
   }
@@ -173,8 +172,4 @@ export class KeyedStream<K, T> {
     refuseUnknownOptions(`${kind} "${uid}"`, options, ['formerly'])
     return this.#steps.add({ uid, kind, stateful: true, formerly: options.formerly, location, create })
   }
-}
-
-function noMerge(): never {
-  throw new WeirError('BUG', 'A running aggregate was asked to merge.')
 }

@@ -1,3 +1,4 @@
+import { WeirError } from '#runtime/base/errors'
 import { notAPromise } from '#runtime/base/synchronous'
 import { deepCopy } from './deep-copy.ts'
 
@@ -57,10 +58,20 @@ export const reducing = <T>(
 
 /** An aggregator of the job's code, which must not be async. */
 export const userAggregator = <T, A, R>(given: Aggregator<T, A, R>): Aggregator<T, A, R> => ({
+  ...userRunningAggregator(given),
+  merge: (a, b) => notAPromise(given.merge(a, b), 'merge returned'),
+})
+
+/** The same where nothing is merged. The methods may be those of a class. */
+export const userRunningAggregator = <T, A, R>(
+  given: Omit<Aggregator<T, A, R>, 'merge'>,
+): Aggregator<T, A, R> => ({
   create: () => notAPromise(given.create(), 'create returned'),
   add: (accumulator, value) => notAPromise(given.add(accumulator, value), 'add returned'),
   result: (accumulator) => notAPromise(given.result(accumulator), 'result returned'),
-  merge: (a, b) => notAPromise(given.merge(a, b), 'merge returned'),
+  merge: () => {
+    throw new WeirError('BUG', 'A running aggregate was asked to merge.')
+  },
 })
 
 /**

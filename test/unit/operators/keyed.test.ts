@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { type } from '#runtime/graph/type-witness'
 import { AggregateOperator } from '#runtime/operators/aggregate'
-import { counting, greatest, least, summing } from '#runtime/state/aggregator'
+import { counting, greatest, least, summing, userRunningAggregator } from '#runtime/state/aggregator'
 import { ProcessOperator } from '#runtime/operators/process'
 import { ReduceOperator } from '#runtime/operators/reduce'
 import { listState, valueState } from '#runtime/state/descriptors'
@@ -30,7 +30,33 @@ async function sameWithRestoreAnywhere<I>(
   return expected.map((o) => o.value)
 }
 
+/** Methods of a prototype, which a spread would not copy. */
+class Longest {
+  create(): string {
+    return ''
+  }
+  add(longest: string, word: string): string {
+    return word.length > longest.length ? word : longest
+  }
+  result(longest: string): string {
+    return longest
+  }
+}
+
 describe('AggregateOperator', () => {
+  test('takes an aggregator that is an instance of a class', async () => {
+    const harness = await OperatorHarness.open({
+      create: () =>
+        new AggregateOperator(
+          () => 'all',
+          userRunningAggregator(new Longest()),
+          (_, longest) => longest,
+        ),
+    })
+    for (const word of ['a', 'cat', 'is']) harness.send(word)
+    expect(harness.values).toEqual(['a', 'cat', 'cat'])
+  })
+
   test('counts by key, the same after a restore at any point and parallelism', async () => {
     const create = () => new AggregateOperator(self, counting, (key, count) => ({ key, count }))
     const values = await sameWithRestoreAnywhere(create, words, self)
