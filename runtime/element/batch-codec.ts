@@ -1,6 +1,6 @@
 import { Packr } from 'msgpackr'
 import { messageOf, WeirError } from '#runtime/base/errors'
-import { isWellFormed, toWellFormed } from './well-formed.ts'
+import { replaceLoneSurrogates } from './msgpack-text.ts'
 
 /**
  * A batch of values, with timestamps or without, as self-contained bytes: for data frames and for
@@ -138,7 +138,7 @@ function codecOfNumbers(rows: readonly number[], n: number): number {
 function putMsgpack(rows: readonly unknown[], n: number, start: number): Buffer {
   let packed: Buffer
   try {
-    packed = packWellFormed(rows.length === n ? rows : rows.slice(0, n))
+    packed = packr.pack(rows.length === n ? rows : rows.slice(0, n))
   } catch (error) {
     throw new WeirError(
       'USR_FAILED',
@@ -148,25 +148,10 @@ function putMsgpack(rows: readonly unknown[], n: number, start: number): Buffer 
       { cause: error },
     )
   }
+  replaceLoneSurrogates(packed)
   const bytes = Buffer.allocUnsafe(start + packed.length)
   bytes.set(packed, start)
   return bytes
-}
-
-/**
- * msgpackr writes a lone surrogate in a short string as three bytes that are no UTF-8 and come back
- * as three U+FFFD. They are looked for in what was written, because that costs next to nothing;
- * numbers may look the same.
- */
-function packWellFormed(rows: readonly unknown[]): Buffer {
-  const packed = packr.pack(rows)
-  return mayHoldSurrogates(packed) && !isWellFormed(rows) ? packr.pack(toWellFormed(rows)) : packed
-}
-
-function mayHoldSurrogates(bytes: Buffer): boolean {
-  for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1))
-    if ((bytes[at + 1]! & 0xe0) === 0xa0 && (bytes[at + 2]! & 0xc0) === 0x80) return true
-  return false
 }
 
 function takeMsgpack(view: Buffer, n: number, at: number): unknown[] {

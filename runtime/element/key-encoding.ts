@@ -1,5 +1,4 @@
 import { WeirError } from '#runtime/base/errors'
-import { isWellFormed, toWellFormed } from './well-formed.ts'
 
 /**
  * The canonical bytes of a key. Two keys are the same key if and only if their bytes are equal; the
@@ -83,7 +82,25 @@ export function canonicalKey(key: object): string {
 export function normalKey<K>(key: K): K
 export function normalKey(key: unknown): unknown {
   if (typeof key === 'string') return key.toWellFormed()
-  return isWellFormed(key, MAX_DEPTH) ? key : toWellFormed(key, MAX_DEPTH)
+  return isWellFormed(key, 0) ? key : toWellFormed(key, 0)
+}
+
+/** Of what is nested too deep nothing is asked: the encoding refuses it. */
+function isWellFormed(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return true
+  return Object.entries(value).every(
+    ([name, member]) => name.isWellFormed() && isWellFormed(member, depth + 1),
+  )
+}
+
+function toWellFormed(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.toWellFormed()
+  if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return value
+  if (Array.isArray(value)) return value.map((item) => toWellFormed(item, depth + 1))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [name.toWellFormed(), toWellFormed(member, depth + 1)]),
+  )
 }
 
 function putValue(value: unknown, depth: number): void {

@@ -33,7 +33,31 @@ const withoutNegativeZero = (v: unknown): unknown =>
             ? Object.fromEntries(Object.entries(v).map(([k, x]) => [k, withoutNegativeZero(x)]))
             : v
 
+/** Texts with surrogates, whole and halved, short and long, between other bytes. */
+const unit = fc.constantFrom('a', 'é', '\ud83d', '\ude00', '\ud83d\ude00', '\uffff')
+const text = fc.oneof(fc.string({ unit }), fc.string({ unit, minLength: 60, maxLength: 70 }))
+const textual = fc.oneof(text, fc.double({ noNaN: true }), fc.maxSafeInteger(), fc.bigInt(), fc.uint8Array())
+const wellFormed = (v: unknown): unknown =>
+  typeof v === 'string'
+    ? v.toWellFormed()
+    : Array.isArray(v)
+      ? v.map(wellFormed)
+      : v !== null && typeof v === 'object' && !ArrayBuffer.isView(v)
+        ? Object.fromEntries(Object.entries(v).map(([k, x]) => [k.toWellFormed(), wellFormed(x)]))
+        : v
+
 describe('batch codec', () => {
+  test('lone surrogates become U+FFFD, and nothing else is touched', () => {
+    const row = fc.oneof(textual, fc.array(textual), fc.dictionary(text, textual), fc.record({ a: textual }))
+    fc.assert(
+      fc.property(fc.array(row), (values) => {
+        const { rows: decoded } = decodeBatch(encodeBatch(values, undefined, values.length))
+        expect(withoutNegativeZero(decoded)).toEqual(withoutNegativeZero(values.map(wellFormed)))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
   test('decode(encode(batch)) is the batch', () => {
     fc.assert(
       fc.property(rows, fc.option(fc.float64Array({ noNaN: true })), (values, times) => {
