@@ -16,6 +16,8 @@ interface Upload {
 export class SimBucketObjects {
   readonly name: string
   readonly objects = new Map<string, Uint8Array>()
+  /** Told of every object that is written. */
+  onCreated: (key: string) => void = () => undefined
   readonly uploads = new Map<string, Upload>()
   /** Uploads that a crash of the server has taken, and that it says were completed. */
   readonly lost = new Set<string>()
@@ -24,6 +26,11 @@ export class SimBucketObjects {
 
   constructor(name: string) {
     this.name = name
+  }
+
+  put(key: string, bytes: Uint8Array): void {
+    this.objects.set(key, bytes)
+    this.onCreated(key)
   }
 
   copy(from: string, to: string): 'copied' | 'missing' {
@@ -64,7 +71,7 @@ export class SimBucketObjects {
       throw new WeirError('STO_UNAVAILABLE', `Cannot complete ${upload.key}: the server went away.`)
     }
     const parts = numbers.map((number) => upload.parts.get(number) ?? new Uint8Array(0))
-    this.objects.set(upload.key, Buffer.concat(parts))
+    this.put(upload.key, Buffer.concat(parts))
     return 'completed'
   }
 }
@@ -108,7 +115,7 @@ export function simBucket(bucket: SimBucketObjects, caller: Caller): Bucket {
       }),
     put: (key, bytes) => {
       const copy = Uint8Array.from(bytes)
-      return call(() => void objects.set(key, copy))
+      return call(() => bucket.put(key, copy))
     },
     copy: ({ key }, to) => call(() => bucket.copy(key, to)),
     remove: (key) => call(() => void objects.delete(key)),

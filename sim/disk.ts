@@ -6,6 +6,8 @@ import type { Caller } from './caller.ts'
 export class SimFiles {
   readonly files = new Map<string, Uint8Array[]>()
   readonly #directories = new Set<string>()
+  /** Told of every file that is made. */
+  onCreated: (path: string) => void = () => undefined
   /** Until then nothing can be written. */
   fullUntil = 0
   openHandles = 0
@@ -58,6 +60,7 @@ export function simDisk(files: SimFiles, caller: Caller): Disk {
         if (files.kindOf(path.slice(0, path.lastIndexOf('/')))?.kind !== 'directory')
           throw missing('create', path)
         files.files.set(path, [])
+        files.onCreated(path)
         return writer(files, caller, path)
       }),
     open: (path) =>

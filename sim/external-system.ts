@@ -19,6 +19,8 @@ export class ExternalSystem {
   readonly #prepared = new Map<string, Prepared>()
   readonly #committed = new Set<string>()
   readonly visible: CommittedRows[] = []
+  /** Told of every transaction that is prepared. */
+  onCreated: (name: string) => void = () => undefined
 
   constructor(world: World) {
     this.#world = world
@@ -34,6 +36,7 @@ export class ExternalSystem {
 
   prepare(name: string, prepared: Prepared): void {
     this.#prepared.set(name, prepared)
+    this.onCreated(name)
   }
 
   commit(uid: SinkUid, name: string): void {

@@ -109,6 +109,8 @@ export class JobRecord {
   readonly asked = new Map<number, string | undefined>()
   readonly #deployedRuns = new Set<number>()
   readonly counts = { checkpoints: 0, savepoints: 0, deployments: 0, epochs: 0, closed: 0 }
+  /** When each attempt was logged, in virtual time, in their order. */
+  readonly attempts: { readonly attempt: string; readonly atMs: number }[] = []
   /** Status by run. */
   readonly closed = new Map<number, string>()
   readonly savepoints: { readonly id: number; readonly path: string; readonly attempt: string }[] = []
@@ -207,6 +209,7 @@ export class JobRecord {
 
   #onDeploy(body: LogRecordOf<'DEPLOY'>): void {
     this.counts.deployments++
+    this.attempts.push({ attempt: body.attempt, atMs: this.#world.clock.monotonic() })
     const isFirst = !this.#deployedRuns.has(body.run)
     this.#deployedRuns.add(body.run)
     const asked = this.asked.get(body.run)

@@ -29,10 +29,13 @@ export class Output {
   /** Paths and rows that consumers have taken away. */
   readonly #taken = new Map<string, CommittedRows>()
   readonly #mayComeBack = new Set<string>()
+  readonly #createdMs = new Map<string, number>()
 
   constructor(world: World) {
     this.#world = world
     this.external = new ExternalSystem(world)
+    for (const place of [this.files, this.bucket, this.external])
+      place.onCreated = (path) => void this.#createdMs.set(path, world.clock.monotonic())
   }
 
   accessOf(caller: Caller): SimAccess {
@@ -56,6 +59,11 @@ export class Output {
       ...this.#taken.values(),
       ...this.#found().flatMap(({ path, bytes }) => (this.#taken.has(path) ? [] : [rowsIn(path, bytes)])),
     ]
+  }
+
+  /** When the file, object or transaction appeared, by virtual time. */
+  createdMs(path: string): number {
+    return this.#createdMs.get(path) ?? 0
   }
 
   /**

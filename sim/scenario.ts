@@ -232,11 +232,16 @@ class Stage {
           world.violate('I13', `${line.name} has finished, and ${left} is still there, not committed`)
   }
 
-  /** A savepoint that is in the log holds the transaction: a restore of it will want it. */
+  /**
+   * A savepoint that is in the log holds the transaction: a restore of it will want it. Or its
+   * request arrived when its attempt was over, perhaps behind the look for what is to be removed.
+   */
   #isSpared(job: string, name: string): boolean {
     const [, attempt, after] = TRANSACTION.exec(name) ?? []
-    const { savepoints } = this.sim.oracle.job(job)
-    return savepoints.some((s) => s.attempt === attempt && Number(after) < s.id)
+    const { savepoints, attempts } = this.sim.oracle.job(job)
+    const isHeld = savepoints.some((s) => s.attempt === attempt && Number(after) < s.id)
+    const successor = attempts[attempts.findIndex((a) => a.attempt === attempt) + 1]
+    return isHeld || (successor !== undefined && this.sim.output.createdMs(name) > successor.atMs)
   }
 
   #path(): string | undefined {
