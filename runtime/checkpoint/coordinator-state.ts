@@ -265,7 +265,6 @@ const COMMIT: Row<Committing> = {
     state.finalized === undefined ? onAttemptLost(state, event) : ignore(state),
 }
 
-/** The one table. */
 export const TRANSITIONS = {
   IDLE: REST,
   REQUESTING: COLLECT,
@@ -274,7 +273,7 @@ export const TRANSITIONS = {
   COMPLETED: REST,
   FAILED: REST,
   ABORTED: REST,
-} as const satisfies Readonly<Record<CheckpointPhase, Row<never>>>
+} as const satisfies { readonly [P in CheckpointPhase]: Row<CoordinatorState & { readonly phase: P }> }
 
 export const IDLE: CoordinatorState = { phase: 'IDLE' }
 

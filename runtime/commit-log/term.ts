@@ -4,7 +4,7 @@
  * decided it, or not at all.
  *
  * T1 Once over, a term appends nothing more, and what is under way answers `over`; the record may
- *    then stand in the log or not, so nobody may be told either.
+ *    then stand in the log or not, so nobody is told that it was appended, nor that it was not.
  * T2 Appends run one after another, in the order of the calls.
  * T3 Whatever is appended, the log stays short: a snapshot when it is due, one at a time.
  */
@@ -116,9 +116,10 @@ export class Term {
    * and a later call does the work.
    */
   compactIfDue(): Promise<void> {
-    if (this.over !== undefined || (this.#compacting === undefined && !this.#log.isCompactionDue))
-      return Promise.resolve()
-    this.#compacting ??= this.#compact().finally(() => {
+    if (this.over !== undefined) return Promise.resolve()
+    if (this.#compacting !== undefined) return this.#compacting
+    if (!this.#log.isCompactionDue) return Promise.resolve()
+    this.#compacting = this.#compact().finally(() => {
       this.#compacting = undefined
     })
     return this.#compacting

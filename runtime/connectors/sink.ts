@@ -98,7 +98,7 @@ export type CommitOutcome = 'committed' | 'consumed'
 /** When each method is called, and what must hold: see the head of this file. */
 export interface SinkWriter<T, C> {
   recover?(isDangling: (transaction: TransactionId) => boolean): void | Promise<void>
-  /** What is written from now on belongs to `transaction`. */
+  /** What is written from now on belongs to `transaction`. A throw fails the task. */
   begin?(transaction: TransactionId): void
   /** A throw fails the task. */
   write(value: T, timestamp: number): void

@@ -62,11 +62,13 @@ export interface SubtaskAck extends SubtaskRef {
   readonly uploadMs: number
 }
 
+export type DeclineReason = 'CHECKPOINT_DECLINED' | 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
+
 export interface SubtaskDecline extends SubtaskRef {
   readonly attempt: string
   readonly epoch: number
   readonly checkpointId: number
-  readonly reason: 'CHECKPOINT_DECLINED' | 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
+  readonly reason: DeclineReason
   readonly error: ErrorData
 }
 

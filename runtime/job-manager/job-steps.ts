@@ -53,8 +53,7 @@ export function findPlaces({ settings, state }: At) {
   return assignSlots(settings.plan, offers)
 }
 
-/** Deploys where there are slots; else waits for them. */
-/** `why`: in words, for the message. */
+/** Deploys where there are slots, else waits for them. `why`: in words, for the message. */
 export function deployOrWait(at: At, why?: string): Transition {
   const { settings, state, moment } = at
   const members = available(state)

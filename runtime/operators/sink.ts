@@ -16,8 +16,8 @@ import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 import { userCodeError } from './user-code.ts'
 
 /**
- * How long an outside system that does not answer is asked again while a restore waits for it. Less
- * than a deployment may be without progress, so that the error says which system it was.
+ * While restoring: the limit for one outside system, answers and retries together. Less than a
+ * deployment may be without progress, so that the error says which system it was.
  */
 const RESTORE_LIMIT_MS = 30_000
 
@@ -112,23 +112,33 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
    * with its records, so it fails the task.
    */
   async #prepare(checkpointId: number): Promise<readonly PendingTransaction<C>[]> {
+    try {
+      await this.#cut(checkpointId)
+    } catch (error) {
+      this.#context.fail(error)
+      throw error
+    }
+    return this.#pending.filter((p) => p.checkpointId <= checkpointId)
+  }
+
+  /** Cuts within the call, whatever the writer throws; resolves when what was cut is durable. */
+  async #cut(checkpointId: number): Promise<void> {
     const before = this.#prepared
     const transaction = this.#transaction
     const durable = (async () => this.#writer.prepare())()
-    this.#begin(checkpointId)
     const prepared = (async () => {
       const [committable] = await Promise.all([durable, before])
       if (committable !== undefined)
         this.#pending.push({ checkpointId, transaction, committable: deepCopy(committable) })
     })()
     this.#prepared = prepared
-    try {
-      await prepared
-    } catch (error) {
-      this.#context.fail(error)
-      throw error
-    }
-    return this.#pending.filter((p) => p.checkpointId <= checkpointId)
+    const [begun] = await Promise.allSettled([this.#beginNext(checkpointId), prepared])
+    if (begun.status === 'rejected') throw begun.reason
+    return prepared
+  }
+
+  async #beginNext(after: number): Promise<void> {
+    this.#begin(after)
   }
 
   async #commitUpTo(checkpointId: number): Promise<void> {
@@ -185,7 +195,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     const shown = left.slice(0, 10).map(({ transaction, committable }) => ({ transaction, committable }))
     logger.warn(
       { count: left.length, transactions: shown },
-      'output that another job prepared is left to it: when that job never runs again, publish it by hand',
+      'another job prepared this output and will publish it; if it never runs again, publish it by hand',
     )
   }
 
@@ -198,18 +208,15 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     )
   }
 
-  #untilAnswered<R>(what: string, work: () => Promise<R>): Promise<R> {
-    const { clock, random } = this.#context
-    return retrying(work, {
-      what,
-      limitMs: RESTORE_LIMIT_MS,
-      clock,
-      random,
-      signal: this.#closing.signal,
-      initialMs: 50,
-      maxMs: 2000,
-      multiplier: 2,
-      jitter: 0.2,
-    })
+  async #untilAnswered<R>(what: string, work: () => Promise<R>): Promise<R> {
+    const { clock, random, uid } = this.#context
+    const { signal } = this.#closing
+    const deadline = watchdog(clock, RESTORE_LIMIT_MS, `Sink ${uid} did not answer to the ${what}`)
+    const timing = { limitMs: RESTORE_LIMIT_MS, initialMs: 50, maxMs: 2000, multiplier: 2, jitter: 0.2 }
+    try {
+      return await abortable(retrying(work, { what, clock, random, signal, ...timing }), deadline.signal)
+    } finally {
+      deadline.cancel()
+    }
   }
 }

@@ -1,7 +1,7 @@
 import type { BarrierId } from '#runtime/task/barrier-aligner'
 import { byType } from '#runtime/base/by-type'
 import { sleep, type Clock } from '#runtime/base/clock'
-import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
+import { present, toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { LogLevel, Logger } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
@@ -9,6 +9,7 @@ import {
   subtaskKey,
   type Barrier,
   type CommitPermit,
+  type DeclineReason,
   type DeployProgress,
   type Deployment,
   type ExecutionReport,
@@ -61,7 +62,6 @@ const LINKS = 'links'
 
 type MessageOf<T extends FromSlot['type']> = Extract<FromSlot, { type: T }>
 type Listeners = { readonly [T in FromSlot['type']]: (message: MessageOf<T>, slot: number) => void }
-type DeclineReason = 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
 
 /**
  * One attempt on this TaskManager: its slots' threads, its data connections, its uploads. Ends with
@@ -85,7 +85,7 @@ export class Execution {
     firstRecord: () => this.#options.send({ type: 'firstRecord', attempt: this.attempt }),
     finished: ({ subtask }) => this.#onFinished(subtask),
     snapshot: (snapshot) => void this.#upload(snapshot),
-    snapshotFailed: (snapshot) => this.#decline(snapshot, snapshot.error, 'SINK_PREPARE_FAILED'),
+    snapshotFailed: (snapshot) => this.#decline(snapshot, snapshot.error, snapshot.reason),
     committed: ({ subtask, checkpointId }) =>
       this.#options.send({ type: 'committed', attempt: this.attempt, subtask, checkpointId }),
     parcel: ({ taskManager, slot, parcel }) => this.#options.data.send(taskManager, slot, parcel),
@@ -227,8 +227,9 @@ export class Execution {
     if (this.#abort.signal.aborted) return
     const ports = this.#options.threads.connect(this.#slots)
     for (const [slot, thread] of this.#threads)
-      thread.deploy(this.#assignmentOf(slot, restore, ports.get(slot) ?? new Map()), (message) =>
-        this.#fromSlot(slot, message),
+      thread.deploy(
+        this.#assignmentOf(slot, restore, present(ports.get(slot), `the ports of slot ${slot}`)),
+        (message) => this.#fromSlot(slot, message),
       )
   }
 
@@ -290,8 +291,9 @@ export class Execution {
       const ends = [places.get(subtaskKey(from)), places.get(subtaskKey(to))]
       if (!ends.includes(taskManager)) continue
       for (const peer of ends) {
-        const address = peer === undefined ? undefined : deployment.dataAddresses[peer]
-        if (peer !== undefined && peer !== taskManager && address !== undefined) peers.set(peer, address)
+        const other = present(peer, `the place of an end of ${subtaskKey(from)} to ${subtaskKey(to)}`)
+        const address = deployment.dataAddresses[other]
+        if (other !== taskManager) peers.set(other, present(address, `the data address of ${other}`))
       }
     }
     return peers
@@ -329,7 +331,8 @@ export class Execution {
   async #upload(snapshot: MessageOf<'snapshot'>): Promise<void> {
     const { plan } = this.#options.deployment
     const { vertex, subtask } = snapshot.subtask
-    const parallelism = plan.vertices.find((v) => v.id === vertex)?.parallelism ?? 1
+    const planned = plan.vertices.find((v) => v.id === vertex)
+    const { parallelism } = present(planned, `vertex ${vertex} in the plan`)
     const range = keyGroupRange(subtask, parallelism, plan.maxParallelism)
     try {
       const ack = await this.#uploader.upload(snapshot, [range.from, range.to])

@@ -1,7 +1,7 @@
 /**
  * A channel joins one upstream subtask with one downstream subtask: an ordered, bounded sequence of
- * stream elements. Only batches are counted against the bounds, so watermarks, barriers and ends
- * always pass.
+ * stream elements. A sender stops for a full channel only with its next batch: watermarks, barriers
+ * and ends always pass.
  */
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { SubtaskRef } from '#runtime/contract/rpc'
@@ -14,13 +14,13 @@ const MIB = 1024 * 1024
 export const BATCH_ROWS = 512
 /** Batches that may be on their way to, or waiting at, a receiver. */
 export const CHANNEL_CREDITS = 8
-/** Encoded bytes that may be so; the batch that exceeds them still goes. */
+/** Encoded bytes that may be unacknowledged; the batch that crosses the limit still goes. */
 export const CHANNEL_BYTES = 16 * MIB
-/** What a batch should have, encoded; its rows are as many as the last one's size promises. */
+/** Target size of an encoded batch; the number of rows follows from the size of the last one. */
 const BATCH_BYTES = 4 * MIB
 /** A batch of several rows that turns out larger is encoded again in parts. */
 const MAX_BATCH_BYTES = 16 * MIB
-/** Less what a parcel has besides its frame. */
+/** A parcel needs room beside its frame. */
 const MAX_RECORD_BYTES = MAX_FRAME_BYTES - MIB
 
 /** The receiving end: elements in order, taken by the task. */

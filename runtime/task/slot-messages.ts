@@ -4,7 +4,14 @@ import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { LogLevel } from '#runtime/base/logger'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
-import type { CommitPermit, Barrier, Deployment, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
+import type {
+  CommitPermit,
+  Barrier,
+  DeclineReason,
+  Deployment,
+  SubtaskMetrics,
+  SubtaskRef,
+} from '#runtime/contract/rpc'
 import type { RestoreInput } from '#runtime/restore/subtask-restore'
 
 /** One end of a channel between two slots of a process. */
@@ -74,6 +81,7 @@ export type FromSlot =
       readonly type: 'snapshotFailed'
       readonly subtask: SubtaskRef
       readonly barrier: Barrier
+      readonly reason: DeclineReason
       readonly error: ErrorData
     }
   | { readonly type: 'committed'; readonly subtask: SubtaskRef; readonly checkpointId: number }

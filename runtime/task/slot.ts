@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '#runtime/base/clock'
-import { WeirError, toErrorData, type ErrorData } from '#runtime/base/errors'
+import { WeirError, toErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
@@ -15,7 +15,7 @@ import { OperatorChain, type ChainEnvironment } from './operator-chain.ts'
 import { createEdgeOutput, type EdgeOutput } from './partitioned-output.ts'
 import { SubtaskRestore } from '#runtime/restore/subtask-restore'
 import type { ExchangeParcel, FromSlot, SlotAssignment } from './slot-messages.ts'
-import type { EncodeState, SubtaskSnapshot } from './subtask-snapshot.ts'
+import type { EncodeState, SnapshotFailure, SubtaskSnapshot } from './subtask-snapshot.ts'
 import { Task, type TaskEvents } from './task.ts'
 
 /** How long a turn runs tasks before the thread's event loop (messages, I/O) gets its say. */
@@ -290,9 +290,9 @@ export class Slot implements TaskEvents {
 
   #answer(task: Task, snapshot: SubtaskSnapshot): void {
     const { barrier } = snapshot
-    const refuse = (error: ErrorData) =>
-      this.#options.post({ type: 'snapshotFailed', subtask: task.ref, barrier, error })
-    if (snapshot.error !== undefined) return refuse(snapshot.error)
+    const refuse = (failure: SnapshotFailure) =>
+      this.#options.post({ type: 'snapshotFailed', subtask: task.ref, barrier, ...failure })
+    if (snapshot.failure !== undefined) return refuse(snapshot.failure)
     snapshot.finish(this.#options.encode).then(
       (encoded) => {
         const [keyed, lists] = [encoded.keyed, encoded.lists].map((bytes) =>
@@ -303,7 +303,7 @@ export class Slot implements TaskEvents {
           [keyed, lists].flatMap((bytes) => bytes?.buffer ?? []),
         )
       },
-      (error: unknown) => refuse(toErrorData(error)),
+      (error: unknown) => refuse({ error: toErrorData(error), reason: 'CHECKPOINT_ASYNC_EXCEPTION' }),
     )
   }
 

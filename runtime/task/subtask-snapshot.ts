@@ -7,11 +7,16 @@
  * I2 A chain of files is bounded: a delta that would make it too long is written in full.
  */
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
-import type { Barrier } from '#runtime/contract/rpc'
+import type { Barrier, DeclineReason } from '#runtime/contract/rpc'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import { encodeListSection } from '#runtime/state/list-state'
 import type { StateFileContent } from '#runtime/state/snapshot-format'
 import type { ChainedOperator } from './operator-chain.ts'
+
+export interface SnapshotFailure {
+  readonly error: ErrorData
+  readonly reason: DeclineReason
+}
 
 /** The state of one subtask as of a barrier, encoded. */
 export interface EncodedSnapshot {
@@ -77,7 +82,7 @@ export class SubtaskSnapshot {
   readonly #monotonic: () => number
   #at = 0
   #lists: StateSection[] | undefined
-  #error: ErrorData | undefined
+  #failure: SnapshotFailure | undefined
   #cancelled = false
 
   constructor({ operators, barrier, alignmentMs, chains, monotonic, onListsReady }: SubtaskSnapshotOptions) {
@@ -92,16 +97,16 @@ export class SubtaskSnapshot {
         this.#lists = sections
       })
       .catch((error: unknown) => {
-        this.#error = toErrorData(error)
+        this.#failure = failureOf(error, 'SINK_PREPARE_FAILED')
       })
       .finally(onListsReady)
     this.#frozenAt = monotonic()
     this.#syncMs = this.#frozenAt - start
   }
 
-  /** Why a list state (a sink's prepare) could not be taken. */
-  get error(): ErrorData | undefined {
-    return this.#error
+  /** Why there will be none. */
+  get failure(): SnapshotFailure | undefined {
+    return this.#failure
   }
 
   /** Nothing is left to encode; what is missing is the answer of a list state. */
@@ -113,13 +118,13 @@ export class SubtaskSnapshot {
     return this.#cancelled
   }
 
-  /** About `budgetMs` of encoding; true once `finish` may be called (or `error` is set). */
+  /** About `budgetMs` of encoding; true once `finish` may be called (or `failure` is set). */
   step(budgetMs: number): boolean {
-    if (this.#error !== undefined) return true
+    if (this.#failure !== undefined) return true
     const keyed = this.#keyed[this.#at]
     if (keyed === undefined) return this.#lists !== undefined
     if (keyed.isCancelled) {
-      this.#error = toErrorData(superseded(this.barrier))
+      this.#failure = failureOf(superseded(this.barrier), 'CHECKPOINT_DECLINED')
       return true
     }
     if (keyed.step(budgetMs)) this.#at++
@@ -148,6 +153,12 @@ export class SubtaskSnapshot {
     for (const snapshot of this.#keyed) snapshot.cancel()
   }
 }
+
+/** What an operator gives at once fails by itself; what it promises is a sink's prepare. */
+const failureOf = (error: unknown, reason: DeclineReason): SnapshotFailure => ({
+  error: toErrorData(error),
+  reason,
+})
 
 const superseded = ({ id }: Barrier): WeirError =>
   new WeirError(

@@ -74,7 +74,7 @@ function isHandle(value: unknown): value is { close(): Promise<void> } {
 }
 
 /** Limits of this length watch what takes real time, such as a write to a disk. */
-const PATIENT_MS = 60_000
+const PATIENT_MS = 20_000
 
 /** A clock on which every shorter wait is over at once, and has taken as long as it says. */
 export function hurriedClock(): Clock {

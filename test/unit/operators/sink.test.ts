@@ -31,6 +31,7 @@ class World {
   /** What is prepared instead of the records. */
   prepares: (() => Stored) | undefined
   commitHangs = false
+  failBegin = false
 
   sink(): Sink<number, Stored> {
     return {
@@ -47,7 +48,10 @@ class World {
               dangling: this.stored.filter(isDangling).map(nameOf),
             })
           },
-          begin: (transaction) => void (id = nameOf(transaction)),
+          begin: (transaction) => {
+            if (this.failBegin) throw new Error('cannot begin')
+            id = nameOf(transaction)
+          },
           write: (n) => void open.push(n),
           prepare: async () => {
             const prepared = this.prepares?.() ?? { id, records: open }
@@ -139,6 +143,30 @@ describe('SinkOperator', () => {
     world.prepares = undefined
     await open(world, { attempt: '1.2' }, [await harness.snapshot(2)])
     expect(world.committed.get('mine')).toEqual([1])
+  })
+
+  test('a writer that cannot begin the next transaction fails its task', async () => {
+    const world = new World()
+    const harness = await open(world)
+    harness.send(1)
+    world.failBegin = true
+    await expect(harness.snapshot(1)).rejects.toThrow('cannot begin')
+    expect(harness.failures).toHaveLength(1)
+  })
+
+  test('a restore whose outside system is silent says which sink it is', async () => {
+    const world = new World()
+    const first = await open(world)
+    first.send(1)
+    const state = await first.snapshot(1)
+    world.commitHangs = true
+    const clock = new TestClock()
+    const failure = open(world, { attempt: '1.2', clock }, [state]).catch((error: unknown) => error)
+    await clock.runFor(30_000)
+    expect(await failure).toMatchObject({
+      code: 'DEADLINE',
+      message: expect.stringMatching(/^Sink .* did not answer to the commit of what checkpoint 1 holds/),
+    })
   })
 
   test('a commit that is never answered fails, naming the sink and the checkpoint', async () => {

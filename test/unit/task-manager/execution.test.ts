@@ -394,7 +394,7 @@ describe('a snapshot', () => {
     await using world = new TaskWorld()
     const { leader, slot } = await running(world)
     const { barrier } = snapshot(2, undefined) as Extract<FromSlot, { type: 'snapshot' }>
-    slot.say({ type: 'snapshotFailed', subtask, barrier, error: userError })
+    slot.say({ type: 'snapshotFailed', subtask, barrier, reason: 'SINK_PREPARE_FAILED', error: userError })
     await world.settle()
     expect(leader.last('decline')?.decline).toMatchObject({ checkpointId: 2, reason: 'SINK_PREPARE_FAILED' })
   })

@@ -61,7 +61,7 @@ class Subtask {
     const snapshot = this.begin(base, () => ready.resolve())
     await ready.promise
     while (!snapshot.step(1000));
-    if (snapshot.error !== undefined) throw new Error(snapshot.error.message)
+    if (snapshot.failure !== undefined) throw new Error(snapshot.failure.error.message)
     const { mode, uids, keyed, lists } = await snapshot.finish((c) => encodeStateFile(c, { compress: false }))
     const indexOf = (bytes: Uint8Array | undefined) =>
       bytes && openStateFile(bytes).index.map((s) => `${s.uid}/${s.table} ${s.kind}`)
@@ -168,9 +168,9 @@ describe('SubtaskSnapshot', () => {
     const { keyed } = await subtask.snapshot()
     expect(keyed).not.toEqual([])
     expect(overtaken.step(1000)).toBe(true)
-    expect(overtaken.error).toMatchObject({
-      code: 'CKP_DECLINED',
-      message: expect.stringContaining('checkpoint 1 was given up'),
+    expect(overtaken.failure).toMatchObject({
+      reason: 'CHECKPOINT_DECLINED',
+      error: { code: 'CKP_DECLINED', message: expect.stringContaining('checkpoint 1 was given up') },
     })
   })
 
