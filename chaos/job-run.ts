@@ -13,7 +13,7 @@ import { messageOf } from '#runtime/base/errors'
 import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import type { RestoreOptions } from '#runtime/contract/job-options'
 import type { RedisConfig, S3Access } from '#runtime/contract/process-config'
-import { isFinal, type OperationView, type StopRequest } from '#runtime/contract/rest'
+import { isFinal, type JobFacts, type OperationView, type StopRequest } from '#runtime/contract/rest'
 import { openStore } from '#runtime/storage/open-store'
 import { jobRoot } from '#runtime/storage/paths'
 import { eventually } from '#tools/servers/eventually'
@@ -54,6 +54,8 @@ export const CHECKPOINT_INTERVAL_MS = 500
 export const MAX_RESTART_DELAY_MS = 5000
 const CHECKPOINT_TIMEOUT_MS = 20_000
 const WATCH = '300ms'
+/** One that does not answer within it is asked again, or another one that leads since. */
+const LEADER_ANSWER_MS = 1500
 /** Longer than any fault. */
 const LOG_LIMIT_MS = 40_000
 
@@ -146,10 +148,32 @@ export class JobRun implements AsyncDisposable {
     })
   }
 
-  /** Ends all processes: SIGTERM, and SIGKILL after `graceMs`; SIGKILL at once for 0. */
+  /**
+   * What the leader answers now, not what was seen of it last.
+   * @throws when nobody answers as the leader within `limitMs`
+   */
+  askLeader(limitMs: number): Promise<JobFacts> {
+    return eventually(
+      async () => {
+        const leader = this.watcher.leader()
+        if (leader === undefined) throw new Error('nobody leads')
+        const facts = await this.#client(leader.name, LEADER_ANSWER_MS).overview()
+        if (!facts.leading) throw new Error(`${leader.name} does not lead any more`)
+        return facts
+      },
+      { limitMs, what: 'an answer of the leader' },
+    )
+  }
+
+  /**
+   * Ends all processes: SIGTERM, and SIGKILL after `graceMs`; SIGKILL at once for 0. Idempotent.
+   */
   async close(graceMs: number): Promise<void> {
-    await this.watcher[Symbol.asyncDispose]()
-    await this.#processes.close(graceMs)
+    try {
+      await this.watcher[Symbol.asyncDispose]()
+    } finally {
+      await this.#processes.close(graceMs)
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -163,11 +187,17 @@ export class JobRun implements AsyncDisposable {
   ): Promise<T | undefined> {
     try {
       const { name } = await eventually(() => this.watcher.leader(), { limitMs, what: 'a leader' })
-      return await work(new JobManagerClient({ url: this.#processes.url(name) }, { clock: systemClock }))
+      return await work(this.#client(name))
     } catch (error) {
       this.#story.tell(`      no ${what}: ${messageOf(error).slice(0, 300)}`)
       return undefined
     }
+  }
+
+  /** `answerMs`: within which each request is answered, if not within the client's own limit. */
+  #client(jobManager: string, answerMs?: number): JobManagerClient {
+    const limits = { clock: systemClock, ...(answerMs === undefined ? {} : { answerMs }) }
+    return new JobManagerClient({ url: this.#processes.url(jobManager) }, limits)
   }
 
   /** @throws when the operation fails, or is not done within `limitMs` */

@@ -40,7 +40,7 @@ export class OutputReader {
   }
 
   /** Parts of output that was never committed, by their names. */
-  async hidden(): Promise<string[]> {
+  async unpublishedFiles(): Promise<string[]> {
     const names = await this.#all()
     return names.filter((name) => isHidden(name) && !name.endsWith('.marker'))
   }

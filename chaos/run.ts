@@ -49,11 +49,8 @@ export async function runPlan({ plan, directory, story, machine }: RunOptions): 
   } catch (error) {
     story.tell(`VIOLATION ${messageOf(error)}`)
     violations.push(messageOf(error))
-  } finally {
-    await stage.endJobs()
-    violations.push(...stage.defects(), ...processesOf(directory))
-    await stage[Symbol.asyncDispose]()
   }
+  violations.push(...(await takeAway(stage, directory)))
   return {
     seed,
     violations,
@@ -63,4 +60,24 @@ export async function runPlan({ plan, directory, story, machine }: RunOptions): 
     ...end,
     tookMs: performance.now() - began,
   }
+}
+
+/**
+ * Ends everything, whatever of it fails; gives in words what failed, what is left over, and lines
+ * of logs that tell of a defect.
+ */
+async function takeAway(stage: Stage, directory: string): Promise<string[]> {
+  const found: string[] = []
+  const failed = (error: unknown): void => {
+    stage.story.tell(`VIOLATION at the end: ${messageOf(error)}`)
+    found.push(`at the end: ${messageOf(error)}`)
+  }
+  await stage.endJobs().catch(failed)
+  try {
+    found.push(...stage.defects(), ...processesOf(directory))
+  } catch (error) {
+    failed(error)
+  }
+  await stage[Symbol.asyncDispose]().catch(failed)
+  return found
 }

@@ -1,10 +1,12 @@
 /**
  * The job with all that it stands on: servers, damageable ways to them, input that keeps coming,
- * output that is read. Faults act on it.
+ * output that is read. run.ts opens it, checks it and takes it away; performance.ts lets the faults
+ * of a plan act on it and awaits progress after them.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '#runtime/base/clock'
+import { messageOf } from '#runtime/base/errors'
 import { S3Objects } from '#runtime/storage/s3-objects'
 import { eventually } from '#tools/servers/eventually'
 import { startRedis, type RedisServer } from '#tools/servers/redis'
@@ -39,18 +41,21 @@ interface Disks {
   readonly s3: SmallDisk
 }
 
-interface Parts {
+export interface StageOptions {
   readonly directory: string
   readonly seed: number
   readonly setting: Setting
   readonly story: Story
   readonly machine: Machine
+}
+
+interface Parts extends StageOptions {
   readonly redis: RedisServer
   readonly s3: S3Server
   readonly disks: Disks | undefined
   readonly links: Links
   readonly clocks: Clocks
-  /** All of it, and what is added. */
+  /** All of it, and what is added: the runs, the input. */
   readonly owned: AsyncDisposableStack
 }
 
@@ -58,14 +63,6 @@ interface Parts {
 export interface Fork {
   readonly run: JobRun
   readonly output: OutputReader
-}
-
-export interface StageOptions {
-  readonly directory: string
-  readonly seed: number
-  readonly setting: Setting
-  readonly story: Story
-  readonly machine: Machine
 }
 
 export class Stage implements AsyncDisposable {
@@ -81,9 +78,10 @@ export class Stage implements AsyncDisposable {
   readonly #seed: number
   readonly #directory: string
   readonly #ground: RunGround
-  readonly #first: RunSettings
   readonly #runs: JobRun[] = []
   readonly #owned: AsyncDisposableStack
+  /** Of the newest run that was to be started, whether it could be or not. */
+  #settings: RunSettings
   #run: JobRun | undefined
   #fork: Fork | undefined
   #turn: Promise<unknown> = Promise.resolve()
@@ -118,7 +116,7 @@ export class Stage implements AsyncDisposable {
         environment: (name) => clocks.environment(name),
       },
     }
-    this.#first = {
+    this.#settings = {
       name: 'job',
       uid: 'uid-1',
       run: 1,
@@ -158,15 +156,16 @@ export class Stage implements AsyncDisposable {
       const names = [...JOB_MANAGERS, ...TASK_MANAGERS]
       const clocks = new Clocks(machine.faketime, join(directory, 'clocks'), names)
       const stage = new Stage({ ...options, redis, s3, disks, links, clocks, owned })
-      await stage.replace(() => stage.#first)
+      await stage.#start(stage.#settings)
       return stage
     } catch (error) {
-      await owned.disposeAsync()
+      // Why it could not be opened is what is thrown, whatever comes of taking the rest away.
+      await owned.disposeAsync().catch((it: unknown) => options.story.tell(`left over: ${messageOf(it)}`))
       throw error
     }
   }
 
-  /** The run that is there; undefined between two. */
+  /** The run that is there; undefined between two, and after one that could not be started. */
   get run(): JobRun | undefined {
     return this.#run
   }
@@ -183,23 +182,20 @@ export class Stage implements AsyncDisposable {
 
   /**
    * Ends the run, if there is one, and starts the next. `graceMs` 0: the old one is killed. A
-   * restore block stays until it has acted.
+   * restore block stays until it has acted. `next` is given the settings of the newest run that was
+   * to be started: one that failed to start may be in the log all the same.
    */
   async replace(next: (settings: RunSettings) => RunSettings, graceMs = 0): Promise<JobRun> {
     const old = this.#run
     this.#run = undefined
     await old?.close(graceMs)
-    const settings = old === undefined ? this.#first : await withoutActedBlock(old.settings, this.#ground)
-    const run = await JobRun.start(next(settings), this.#ground)
-    this.#runs.push(run)
-    this.#run = run
-    return run
+    return await this.#start(next(await withoutActedBlock(this.#settings, this.#ground)))
   }
 
   /** A second job, from a savepoint of the first, which lives on. */
   async startFork(savepoint: string, settings: RunSettings, output: 'local' | 's3'): Promise<void> {
     const place = this.#outputPlace(output, 'fork')
-    const run = await JobRun.start(
+    const run = await this.#launch(
       {
         ...settings,
         name: 'fork',
@@ -221,27 +217,39 @@ export class Stage implements AsyncDisposable {
         },
       },
     )
-    this.#runs.push(run)
     this.#fork = { run, output: place.reader }
   }
 
   /**
-   * Resolves when the job completes checkpoints that began after the call; gives the milliseconds.
+   * Resolves when the job completes a checkpoint that began after the call; gives the milliseconds.
+   * @throws when there is no run, nobody leads it, or it completes none within `limitMs`
    */
   async progress(limitMs: number): Promise<number> {
+    const run = this.#run
+    if (run === undefined) throw new Error('no progress can be awaited: there is no run')
     const began = performance.now()
-    const before = this.#newestCheckpoint(this.#run?.settings.uid)
+    const { checkpoint } = await run.askLeader(limitMs)
+    // What the leader knows now; it may know of none that another one completed before.
+    const newest = Math.max(
+      checkpoint.inProgress ?? 0,
+      checkpoint.last?.id ?? 0,
+      this.#newestCheckpointSeen(run.settings.uid),
+    )
     await eventually(
       () => {
-        const leader = this.#run?.watcher.leader()
+        const leader = run.watcher.leader()
         const isBack = leader?.facts.state === 'Running'
-        // The first one may have begun before.
-        if (isBack && (leader?.facts.checkpoint.last?.id ?? 0) >= before + 2) return true
+        // The next one may have begun between the answer and now.
+        if (isBack && (leader?.facts.checkpoint.last?.id ?? 0) >= newest + 2) return true
         throw new Error(
           leader === undefined ? 'nobody leads' : `${leader.facts.state}, ${leader.facts.message}`,
         )
       },
-      { limitMs, what: 'progress (two more checkpoints)', everyMs: 20 },
+      {
+        limitMs: limitMs - (performance.now() - began),
+        what: `progress (checkpoint ${newest + 2} or a later one)`,
+        everyMs: 20,
+      },
     )
     return performance.now() - began
   }
@@ -268,14 +276,16 @@ export class Stage implements AsyncDisposable {
     await this.endJobs()
     for (const lineage of this.#lineages()) await requireComplete(lineage, input)
     await this.check()
-    const causes = this.recoveries + this.#runs.reduce((sum, run) => sum + 1 + run.savepoints, 0)
-    let hidden = 0
-    for (const lineage of this.#lineages()) hidden += await requireNoLitter(lineage, causes)
+    const endsAndSavepoints = this.#runs.reduce((sum, run) => sum + 1 + run.savepoints, 0)
+    const mayHaveLeftLitter = this.recoveries + endsAndSavepoints
+    let unpublishedFiles = 0
+    for (const lineage of this.#lineages())
+      unpublishedFiles += await requireNoLitter(lineage, mayHaveLeftLitter)
     const jobs = this.#runs.map(({ settings }) => settings)
     const roots = [...new Map(jobs.map((it) => [it.uid, it])).values()]
     return {
       records: records.reduce((sum, count) => sum + count, 0),
-      objects: hidden + requireTidy(join(this.s3.dir, BUCKET), roots),
+      objects: unpublishedFiles + requireTidy(join(this.s3.dir, BUCKET), roots),
     }
   }
 
@@ -288,18 +298,34 @@ export class Stage implements AsyncDisposable {
     return this.#runs.reduce((sum, { watcher }) => sum + watcher.recoveries, 0)
   }
 
-  /** Ends every job; the servers stay, so that what was written can be looked at. */
+  /**
+   * Ends every job; the servers stay, so that what was written can be looked at.
+   * @throws when one of them cannot be ended, after all were tried
+   */
   async endJobs(): Promise<void> {
-    await this.#fork?.run.close(0)
-    await this.#run?.close(0)
+    const ends = await Promise.allSettled(this.#runs.map((run) => run.close(0)))
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.endJobs()
-    await this.#owned.disposeAsync()
+  /** Ends and takes away everything that it can, whatever of it fails. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#owned.disposeAsync()
   }
 
-  #newestCheckpoint(uid: string | undefined): number {
+  async #start(settings: RunSettings): Promise<JobRun> {
+    this.#settings = settings
+    this.#run = await this.#launch(settings, this.#ground)
+    return this.#run
+  }
+
+  async #launch(settings: RunSettings, ground: RunGround): Promise<JobRun> {
+    const run = this.#owned.use(await JobRun.start(settings, ground))
+    this.#runs.push(run)
+    return run
+  }
+
+  /** By any run under this uid. */
+  #newestCheckpointSeen(uid: string): number {
     const runs = this.#runs.filter(({ settings }) => settings.uid === uid)
     return Math.max(0, ...runs.map(({ watcher }) => watcher.lastCheckpoint))
   }

@@ -63,19 +63,20 @@ export async function requireComplete(lineage: Lineage, input: readonly InputRec
 }
 
 /** What a savepoint, or an attempt that was given up, may leave unpublished: a file per subtask. */
-const MOST_HIDDEN = 6
+const MOST_UNPUBLISHED = 6
 
 /**
  * Unpublished parts of the output: those of savepoints stay, and what a process sends off while
  * another attempt has taken over.
- * @throws when there are more than `causes` explain
+ * @throws when there are more than so many recoveries, ends of runs and savepoints can have left
  */
-export async function requireNoLitter({ name, output }: Lineage, causes: number): Promise<number> {
-  const hidden = await output.hidden()
-  if (hidden.length <= causes * MOST_HIDDEN) return hidden.length
+export async function requireNoLitter({ name, output }: Lineage, mayHaveLeftLitter: number): Promise<number> {
+  const unpublished = await output.unpublishedFiles()
+  const most = mayHaveLeftLitter * MOST_UNPUBLISHED
+  if (unpublished.length <= most) return unpublished.length
   throw new Error(
-    `${hidden.length} files of the ${name} were never published nor removed, ` +
-      `at most ${causes * MOST_HIDDEN} expected: ${hidden.slice(0, MOST_SHOWN).join(', ')}`,
+    `${unpublished.length} files of the ${name} were never published nor removed, ` +
+      `at most ${most} expected: ${unpublished.slice(0, MOST_SHOWN).join(', ')}`,
   )
 }
 

@@ -144,6 +144,6 @@ class Actions {
   }
 
   #terminate(node: SimNode): void {
-    this.#sim.world.clock.after(0, () => void this.#sim.replace(node))
+    this.#sim.world.clock.after(0, () => void this.#sim.terminate(node))
   }
 }

@@ -1,44 +1,56 @@
+/**
+ * What the product's own log lines say about rare states. It depends on their texts (log-texts.ts,
+ * which a test compares with the product) and on the names and values of their fields, which
+ * nothing compares: when one of those changes, its state is no longer seen, and a run of many seeds
+ * fails because it is reached too rarely.
+ */
+import { MESSAGES, PARTS } from './log-texts.ts'
 import { errorOf, type LogLine } from './logger.ts'
 import type { RareState } from './rare-states.ts'
 
 type Fields = LogLine['fields']
 type Found = RareState | undefined
 
-/** What the product's own log lines say about rare states; the messages are constants there. */
+/** By the message of a line. */
 const STATES: Readonly<Record<string, (fields: Fields, line: LogLine) => Found>> = {
-  'coordinator deposed': ({ kind, otherEpoch }) => {
+  [MESSAGES.deposed]: ({ kind, otherEpoch }) => {
     if (otherEpoch === undefined) return 'log freed'
     if (kind === 'CHECKPOINT' || kind === 'SAVEPOINT') return 'deposed CHECKPOINT'
     return kind === 'CLOSE' ? 'deposed CLOSE' : 'deposed DEPLOY'
   },
-  'log append certain': ({ outcome }) => (outcome === 'own' ? 'doubt settled' : 'doubt lost'),
-  'another was faster, reading on': () => 'epoch contested',
-  'term over with a record in doubt': () => 'term over in doubt',
-  'files of failed checkpoints deleted': () => 'orphans deleted',
-  'checkpoint not completed': ({ kind, reason }) => {
+  [MESSAGES.appendCertain]: ({ outcome }) => (outcome === 'own' ? 'doubt settled' : 'doubt lost'),
+  [MESSAGES.epochContested]: () => 'epoch contested',
+  [MESSAGES.overInDoubt]: () => 'term over in doubt',
+  [MESSAGES.orphansDeleted]: () => 'orphans deleted',
+  [MESSAGES.notCompleted]: ({ kind, reason }) => {
     if (kind === 'savepoint') return 'savepoint failed'
     if (reason === 'CHECKPOINT_EXPIRED') return 'expired'
     if (reason === 'FINALIZE_CHECKPOINT_FAILURE') return 'finalize failed'
     return reason === 'TASK_FAILURE' ? 'aborted by failure' : 'declined'
   },
-  'adopted by a new leader': () => 'adopted',
-  'no job manager came back: sources and sinks stop': () => 'gave up',
-  'job phase': phaseState,
-  'attempt failed': (_fields, line) => {
+  [MESSAGES.adopted]: () => 'adopted',
+  [MESSAGES.gaveUp]: () => 'gave up',
+  [MESSAGES.jobPhase]: phaseState,
+  [MESSAGES.attemptFailed]: (_fields, line) => {
     const message = errorOf(line)?.message ?? ''
-    if (message.includes('instead of attempt')) return 'runs something else'
-    if (message.includes('made no progress')) return 'no progress'
-    if (message.startsWith('Sinks did not commit')) return 'commits without progress'
-    return message.includes(' leaves: ') ? 'handed over' : undefined
+    if (message.includes(PARTS.runsSomethingElse)) return 'runs something else'
+    if (message.includes(PARTS.noProgress)) return 'no progress'
+    if (message.startsWith(PARTS.sinksDidNotCommit)) return 'commits without progress'
+    return message.includes(PARTS.leaves) ? 'handed over' : undefined
   },
-  candidate: ({ from, to }) => {
+  [MESSAGES.candidate]: ({ from, to }) => {
     if (from === 'Opening' && to === 'Preparing') return 'lease lost while opening'
     return from === 'Leading' && to === 'Preparing' ? 'lease lost while leading' : undefined
   },
-  'output that was committed before is gone: it is not committed again': () => 'commit skipped',
+  [MESSAGES.commitSkipped]: () => 'commit skipped',
 }
 
-const ADOPTION_REFUSED = /\((the plan has changed|only|attempt .* does not run|a subtask of)/
+const { planChanged, doesNotRun, runsTwice, runsInPart, goesOn, toCommit } = PARTS
+const ADOPTION_REFUSED = new RegExp(
+  `\\((${planChanged}|only .*${runsInPart}|attempt .*${doesNotRun}|${runsTwice})`,
+)
+/** Adopted to end. A stop that was held while looking goes from Looking to Stopping as well. */
+const ADOPTED_TO_COMMIT = new RegExp(`${goesOn}\\d+${toCommit}`)
 
 /** By the step of a deployment. */
 const LOST_WHILE: Readonly<Record<string, RareState>> = {
@@ -50,11 +62,11 @@ const LOST_WHILE: Readonly<Record<string, RareState>> = {
 function phaseState({ from, step, phase, message }: Fields): Found {
   const text = String(message)
   if (from === 'Looking') {
-    if (phase === 'Stopping') return 'adopted an ending run'
+    if (phase === 'Stopping') return ADOPTED_TO_COMMIT.test(text) ? 'adopted an ending run' : undefined
     return ADOPTION_REFUSED.test(text) ? 'adoption refused' : undefined
   }
   if (phase === 'Closing')
-    return text.startsWith('everything is committed') ? 'ending carried out' : undefined
+    return text.startsWith(PARTS.everythingCommitted) ? 'ending carried out' : undefined
   if (phase !== 'Restarting') return undefined
   return from === 'Stopping' ? 'lost while stopping' : LOST_WHILE[String(step)]
 }
@@ -71,8 +83,8 @@ export class Observer {
   }
 
   #settled({ message, fields: { phase, kind } }: LogLine): Found {
-    if (message === 'job phase') this.#phase = String(phase)
-    if (message !== 'checkpoint completed') return undefined
+    if (message === MESSAGES.jobPhase) this.#phase = String(phase)
+    if (message !== MESSAGES.completed) return undefined
     if (this.#phase === 'Restarting') return 'settled after failure'
     return kind === 'savepoint' ? 'savepoint completed' : undefined
   }
@@ -80,7 +92,8 @@ export class Observer {
   #mended(line: LogLine): Found {
     if (errorOf(line)?.code === 'STO_DENIED') this.#wasDenied = true
     const { message, fields } = line
-    const isWell = (message === 'job phase' && fields['phase'] === 'Running') || fields['to'] === 'Leading'
+    const isWell =
+      (message === MESSAGES.jobPhase && fields['phase'] === 'Running') || fields['to'] === 'Leading'
     if (!this.#wasDenied || !isWell) return undefined
     this.#wasDenied = false
     return 'denied and mended'

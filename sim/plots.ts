@@ -155,7 +155,7 @@ const PLOTS: readonly Plot[] = [
     {
       place: 'send ack',
       nth: random.between(1, 20),
-      spring: (at) => void sim.world.clock.after(0, () => void sim.replace(at)),
+      spring: (at) => void sim.world.clock.after(0, () => void sim.terminate(at)),
     },
   ],
 ]

@@ -1,9 +1,18 @@
+/**
+ * The whole system of one run: the product's own processes in a simulated world. simulate.ts makes
+ * one per seed and bounds it; scenario.ts deploys and stops jobs in it as people and the operator
+ * do; faults.ts and plots.ts break it by what it offers and by the traps that are passed here.
+ */
+import { messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import { logRecord, type LogBody } from '#runtime/contract/checkpoint-records'
 import type { LeaseNotice } from '#runtime/election/lease-loop'
+import { decodeFromJobManager, decodeFromTaskManager } from '#runtime/net/messages'
 import { parseLogKey } from '#runtime/storage/paths'
 import type { Stores } from '#runtime/storage/stores'
 import { SimDeployment, type DeploymentOptions } from './deployment.ts'
 import { Elections } from './elections.ts'
+import { MESSAGES } from './log-texts.ts'
 import { errorOf, simLogger, type LogLine } from './logger.ts'
 import { SimNetwork } from './network.ts'
 import type { SimNode } from './node.ts'
@@ -18,7 +27,6 @@ import { LEASE_TTL_MS } from './timing.ts'
 import { Traps } from './traps.ts'
 import { World, type WorldOptions } from './world.ts'
 
-/** The whole system of one run: the product's own processes in a simulated world. */
 export class Simulation implements Surroundings {
   readonly world: World
   readonly network: SimNetwork
@@ -52,9 +60,12 @@ export class Simulation implements Surroundings {
     }
     this.weather.fateOf = (node, operation, key, bytes) => {
       if (operation !== 'create' || bytes === undefined || !isLogRecord(key)) return 'normal'
-      const text = Buffer.from(bytes).toString('latin1')
-      const ending = /"end":"/.test(text) ? this.traps.pass('append ENDING', node) : undefined
-      return ending ?? this.traps.pass(`append ${kindOf(text)}`, node) ?? 'normal'
+      const body = this.#understood(node, () => bodyOf(bytes))
+      if (body === undefined) return 'normal'
+      // ENDING is not a record kind: a record of another kind that carries `end`.
+      const ending =
+        'end' in body && body.end !== undefined ? this.traps.pass('append ENDING', node) : undefined
+      return ending ?? this.traps.pass(`append ${body.kind}`, node) ?? 'normal'
     }
     this.network.onFrame = (from, to, frame) => this.#onFrame(from, to, frame)
   }
@@ -83,7 +94,10 @@ export class Simulation implements Surroundings {
     return deployment
   }
 
-  /** Resolves once `check` holds; looked at every few milliseconds. */
+  /**
+   * Resolves once `check` holds; looked at every few milliseconds. Bounded by simulate's LIMIT_MS,
+   * as the whole run is.
+   */
   async until(check: () => boolean): Promise<void> {
     while (!check()) await this.sleep(15)
   }
@@ -104,15 +118,15 @@ export class Simulation implements Surroundings {
   }
 
   /** Whatever becomes of a process of a run, another takes its place. */
-  #replaceLater(node: SimNode): void {
+  #startAgainLater(node: SimNode): void {
     this.world.clock.after(this.world.random.between(10, 600), () => {
       const isWanted = this.#deployments.some((d) => !d.isRetired && d.nodes.includes(node))
       if (isWanted && !node.alive) node.start()
     })
   }
 
-  /** As Kubernetes does with a pod that is told to go: it ends, and another takes its place. */
-  async replace(node: SimNode): Promise<void> {
+  /** As Kubernetes tells a pod to go; once it has ended, another takes its place (see `died`). */
+  async terminate(node: SimNode): Promise<void> {
     if (node.alive && !node.isPaused) await node.terminate()
   }
 
@@ -142,7 +156,7 @@ export class Simulation implements Surroundings {
   died(node: SimNode): void {
     this.network.died(node)
     this.elections.died(node)
-    this.#replaceLater(node)
+    this.#startAgainLater(node)
   }
 
   /** What an orderly end must leave behind of a process: nothing. */
@@ -171,17 +185,30 @@ export class Simulation implements Surroundings {
     world.tell(node.name, textOf(line, error?.message))
     if (error?.code === 'BUG') world.violate('BUG', `${node.name}: ${line.message}: ${error.message}`)
     for (const state of this.#observerOf(node).read(line)) world.coverage.reach(state)
-    if (line.message === 'job phase') this.traps.pass(`phase ${String(line.fields['phase'])}`, node)
-    if (line.message === 'candidate') this.traps.pass(`candidate ${String(line.fields['to'])}`, node)
+    if (line.message === MESSAGES.jobPhase) this.traps.pass(`phase ${String(line.fields['phase'])}`, node)
+    if (line.message === MESSAGES.candidate) this.traps.pass(`candidate ${String(line.fields['to'])}`, node)
   }
 
   /** False: the sender died of a trap before the frame left. */
   #onFrame(from: SimNode, to: SimNode, frame: Uint8Array): boolean {
-    if (this.jobManagers.includes(from) === this.jobManagers.includes(to)) return true
-    const type = typeOf(frame)
-    if (type === 'heartbeat') return true
-    this.traps.pass(`send ${type}`, from)
+    const { jobManagers } = this
+    const isFromJobManager = jobManagers.includes(from)
+    if (isFromJobManager === jobManagers.includes(to)) return true
+    const decode = isFromJobManager ? decodeFromJobManager : decodeFromTaskManager
+    const message = this.#understood(from, () => decode(frame))
+    if (message === undefined || message.type === 'heartbeat') return true
+    this.traps.pass(`send ${message.type}`, from)
     return from.alive
+  }
+
+  /** What a process writes or sends: traps would never spring at what cannot be read here. */
+  #understood<T>(sender: SimNode, decode: () => T): T | undefined {
+    try {
+      return decode()
+    } catch (error) {
+      this.world.violate('simulation', `${sender.name} sends what cannot be read: ${messageOf(error)}`)
+      return undefined
+    }
   }
 
   /** The runs that are wanted, and what each says of itself. */
@@ -193,15 +220,10 @@ export class Simulation implements Surroundings {
   }
 }
 
-/** The `type` of a control message: the first member of its msgpack map. */
-function typeOf(frame: Uint8Array): string {
-  const head = Buffer.from(frame.buffer, frame.byteOffset, Math.min(40, frame.byteLength)).toString('latin1')
-  return /type[\xa0-\xbf]([A-Za-z]+)/.exec(head)?.[1] ?? '?'
-}
-
 const isLogRecord = (key: string): boolean => parseLogKey(key)?.kind === 'record'
 
-const kindOf = (record: string): string => /"kind":"([A-Z_]+)"/.exec(record)?.[1] ?? '?'
+const bodyOf = (bytes: Uint8Array): LogBody =>
+  logRecord.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))).body
 
 function textOf({ message, fields, level }: LogLine, error: string | undefined): string {
   const shown = Object.entries(fields).flatMap(([name, value]) =>

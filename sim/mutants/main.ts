@@ -7,7 +7,7 @@
  *   --seeds N       most seeds per bug (default 3000), from --from N on
  *   --parallel N    how many bugs at a time (default: one per processor)
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +27,16 @@ interface Verdict {
   readonly noticed: boolean
   readonly how: string
 }
+
+/** To be removed, and to be ended, whatever ends this process. */
+const copies = new Set<string>()
+const children = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+  for (const copy of copies) remove(copy)
+})
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
 
 const { values } = parseArgs({
   options: {
@@ -56,6 +66,7 @@ async function run(): Promise<number> {
 /** Takes bugs from `waiting` until there are none, each planted in the same copy of the product. */
 async function tryIn(waiting: Bug[]): Promise<Verdict[]> {
   const copy = mkdtempSync(join(tmpdir(), 'weir-mutants-'))
+  copies.add(copy)
   const verdicts: Verdict[] = []
   try {
     for (const name of COPIED) cpSync(join(ROOT, name), join(copy, name), { recursive: true })
@@ -67,8 +78,13 @@ async function tryIn(waiting: Bug[]): Promise<Verdict[]> {
     }
     return verdicts
   } finally {
-    rmSync(copy, { recursive: true, force: true })
+    remove(copy)
   }
+}
+
+function remove(copy: string): void {
+  rmSync(copy, { recursive: true, force: true })
+  copies.delete(copy)
 }
 
 async function plant(copy: string, bug: Bug): Promise<Verdict> {
@@ -119,6 +135,7 @@ function vitest(copy: string, test: string): ReturnType<typeof execute> {
 function execute(cwd: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NO_COLOR: '1' } })
+    children.add(child)
     let output = ''
     const take = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-20_000)
@@ -128,6 +145,7 @@ function execute(cwd: string, args: readonly string[]): Promise<{ code: number |
     const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
     child.on('exit', (code) => {
       clearTimeout(limit)
+      children.delete(child)
       resolve({ code, output })
     })
   })
