@@ -55,10 +55,15 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
       this.#sent = watermark
       this.out.onWatermark(watermark)
     }
-    if (this.#canIdle && !this.#isIdle && this.#generator.isIdle(this.#clock.monotonic())) this.onIdle()
+    if (this.#canIdle && !this.#isIdle && this.#generator.isIdle(this.#clock.monotonic())) this.#fallIdle()
   }
 
+  /** From above: a source has nothing to read. Where the job says after what time, that holds. */
   override onIdle(): void {
+    if (!this.#canIdle) this.#fallIdle()
+  }
+
+  #fallIdle(): void {
     if (this.#isIdle) return
     this.#isIdle = true
     this.out.onIdle?.()

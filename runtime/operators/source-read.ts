@@ -1,7 +1,10 @@
 import { notAPromise } from '#runtime/base/synchronous'
+import type { Clock } from '#runtime/base/clock'
 import type { Source, SplitReader } from '#runtime/connectors/source'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
+
+const EMPTY_IDLE_MS = 10_000
 
 interface SplitPosition<S, P> {
   readonly split: S
@@ -18,6 +21,9 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   #reader!: SplitReader<T, S, P>
   #out!: CountingReceiver<T>
   #wake!: () => void
+  #clock!: Clock
+  /** Monotonic milliseconds since which the reader has had nothing to read; undefined: it has. */
+  #emptySince: number | undefined
   #isIdle = false
 
   constructor(source: Source<T, S, P>) {
@@ -32,6 +38,7 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   open(context: OperatorContext<T>): void {
     this.#out = new CountingReceiver(context.out)
     this.#wake = () => context.wake()
+    this.#clock = context.clock
     this.#reader = this.#source.createReader(context)
     const { restored } = context.listState<SplitPosition<S, P>>('splits', 'split', () =>
       this.#reader.snapshot(),
@@ -44,19 +51,26 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
     this.#wake()
   }
 
-  /**
-   * A reader without splits does not hold back event time where discovery never ends. Where it
-   * ends, the end of the reader says so in time, and no record of a split that is still on its way
-   * can come too late.
-   */
   poll(): PollResult {
     const result = this.#reader.poll(this.#out)
-    if (result === 'progressed') this.#isIdle = false
-    else if (result === 'done' && !this.#isIdle && !this.#source.bounded) {
-      this.#isIdle = true
-      this.#out.onIdle()
-    }
+    if (result !== 'done') {
+      this.#emptySince = undefined
+      this.#isIdle = false
+    } else if (!this.#source.bounded && !this.#isIdle) this.#noteEmpty()
     return result
+  }
+
+  /**
+   * Where discovery never ends, a reader without splits does not hold back event time for ever; but
+   * for a while, so that what has been found already and is still on its way does not come too
+   * late. Where discovery ends, the end of the reader says so in time.
+   */
+  #noteEmpty(): void {
+    const now = this.#clock.monotonic()
+    this.#emptySince ??= now
+    if (now - this.#emptySince < EMPTY_IDLE_MS) return
+    this.#isIdle = true
+    this.#out.onIdle()
   }
 
   onWatermark(watermark: number): void {

@@ -19,7 +19,8 @@ export interface WatermarkStrategy {
 export interface WatermarkOptions {
   /**
    * Let the rest of the job go on when this input has had no record for this long (processing
-   * time), such as '1m'. Default: wait for it for ever.
+   * time), such as '1m'. Default: wait for it for ever, or where a watching source has had nothing
+   * to read for 10 s, not any longer.
    */
   readonly idleAfter?: string
 }

@@ -108,6 +108,13 @@ describe('AssignTimestampsOperator', () => {
     expect(harness.idles).toBe(2)
   })
 
+  test('is idle when its source has nothing to read, unless the job says after what time', async () => {
+    const [plain, timed] = [await open(), await open('1m')]
+    plain.idle()
+    timed.idle()
+    expect([plain.idles, timed.idles]).toEqual([1, 0])
+  })
+
   test('refuses what is no time, with the record', async () => {
     const harness = await OperatorHarness.open({
       create: () => new AssignTimestampsOperator((r: { at: number }) => r.at, boundedOutOfOrder('1s')),
