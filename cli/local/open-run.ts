@@ -19,6 +19,8 @@ export interface OpenedRun {
   readonly run: number
   /** What earlier runs left; undefined on an empty start. */
   readonly log: LogState | undefined
+  /** The file of the run before, where it was another one. */
+  readonly otherFile: string | undefined
   /** What this run starts from; undefined: from where the last one was. */
   readonly restore: RestoreOptions | undefined
   /** Gives the directory back. Idempotent. */
@@ -79,7 +81,8 @@ async function prepareRun(
   state.token()
   if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
   state.write(current)
-  return { state, record: current, run, log, restore }
+  const otherFile = isNew || record.job.file === current.job.file ? undefined : record.job.file
+  return { state, record: current, run, log, otherFile, restore }
 }
 
 /**

@@ -27,10 +27,15 @@ export class RunView {
   }
 
   begin(cluster: LocalCluster): void {
-    const { run, log, state, restore } = cluster.run
+    const { run, log, state, otherFile, restore } = cluster.run
     const from = restore === undefined ? restorePointText(log) : (restore.path ?? 'the beginning')
     const where = `REST on ${cluster.client.url}; state in ${state.path}`
     this.line(`${this.#job.name} run ${run} starts from ${from}; ${where}`)
+    if (otherFile !== undefined)
+      this.line(
+        `the run before was of ${otherFile}, this one goes on with its state; ` +
+          'another job takes a state of its own with --name',
+      )
     let before = cluster.facts()
     cluster.events.on('facts', (facts) => {
       for (const line of eventLines(before, facts)) this.line(line)

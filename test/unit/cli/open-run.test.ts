@@ -47,6 +47,20 @@ test('a restore block that stays acts until a run with it was deployed, and then
   expect(await runOnce(directory.path, job, 'early')).toBeUndefined()
 })
 
+test('says which file the run before was of, where it was another one', async () => {
+  await using directory = await tempDir('open-run')
+  const runOf = async (file: string) => {
+    const opened = await open(directory.path, { ...jobWith('first'), file })
+    opened.close()
+    return opened.otherFile
+  }
+  expect([await runOf('/a/job.ts'), await runOf('/a/job.ts'), await runOf('/b/job.ts')]).toEqual([
+    undefined,
+    undefined,
+    '/a/job.ts',
+  ])
+})
+
 test('a restore block that was changed acts again', async () => {
   await using directory = await tempDir('open-run')
   await runOnce(directory.path, jobWith('first'), 'deployed')
