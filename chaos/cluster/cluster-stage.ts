@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '#runtime/base/clock'
+import { sleep, systemClock } from '#runtime/base/clock'
 import type { Cluster } from '#tools/cluster/cluster'
 import { eventually } from '#tools/servers/eventually'
 import { NAMESPACE } from '../../scripts/cluster/install.ts'
@@ -14,14 +14,17 @@ import { RECORDS_PER_FILE, recordsOf } from '../records.ts'
 import type { Setting } from '../setting.ts'
 import type { Story } from '../story.ts'
 import { type Lineage, requireComplete, requireRight } from '../verdict.ts'
-import { ClusterWatcher } from './cluster-watcher.ts'
+import { ClusterWatcher, type JobView } from './cluster-watcher.ts'
 import { JOB, type JobSpec, placesOf, streamJobOf } from './job-manifest.ts'
 import { containersOf, loopsOf, type PodView } from './pods.ts'
+import { freshSavepoint, type SavepointView } from './savepoints.ts'
 import { PublishedOutput, ReachedStore } from './published-output.ts'
 
 const BUCKET = 'data'
 export const CLUSTER_LIMIT_MS = 120_000
 const LIMIT = `--timeout=${CLUSTER_LIMIT_MS / 1000}s`
+/** The object may say that it is complete after the job is suspended. */
+const SAVEPOINT_LATENESS_MS = 10_000
 /** After it the container waits 40 s and longer before Kubernetes starts it again. */
 const MOST_KILLS = 4
 
@@ -31,16 +34,6 @@ export interface ClusterStageOptions {
   readonly seed: number
   readonly setting: Setting
   readonly story: Story
-}
-
-interface SavepointView {
-  readonly metadata: { readonly name: string }
-  readonly status?: {
-    readonly phase?: string
-    readonly trigger?: string
-    readonly path?: string
-    readonly conditions?: readonly { readonly message: string }[]
-  }
 }
 
 export class ClusterStage implements AsyncDisposable {
@@ -156,26 +149,33 @@ export class ClusterStage implements AsyncDisposable {
     return name
   }
 
-  /** Suspends the job with a savepoint. @throws when it is not suspended within the limit */
-  async suspend(): Promise<string> {
+  /**
+   * Suspends the job with a savepoint, and gives its name; undefined when there is none, since no
+   * JobManager led the run that was to be stopped.
+   * @throws when it is not suspended within the limit
+   */
+  async suspend(): Promise<string | undefined> {
     await this.apply({ state: 'Suspended', upgradeMode: 'Savepoint' })
-    const found = await eventually(
+    await eventually(
       async () => {
-        const phase = await this.kubectl('get', `stj/${JOB}`, '-o', 'jsonpath={.status.phase}')
-        const { items } = await this.cluster.getJson<{ items: SavepointView[] }>('svp', '-n', this.namespace)
-        const fresh = items.find(
-          ({ metadata, status }) =>
-            status?.trigger === 'Suspend' &&
-            status.phase === 'Completed' &&
-            !this.#restored.has(metadata.name),
-        )
-        if (phase === 'Suspended' && fresh !== undefined) return fresh
-        throw new Error(`phase ${phase}, ${items.length} savepoints`)
+        const { metadata, status } = await this.cluster.getJson<JobView>('stj', JOB, '-n', this.namespace)
+        const { phase, observedGeneration } = status ?? {}
+        if (phase === 'Suspended' && observedGeneration === metadata.generation) return true
+        throw new Error(`phase ${phase}`)
       },
-      { limitMs: CLUSTER_LIMIT_MS, what: 'the job is suspended with a savepoint', everyMs: 500 },
+      { limitMs: CLUSTER_LIMIT_MS, what: 'the job is suspended', everyMs: 500 },
     )
-    this.#restored.add(found.metadata.name)
-    return found.metadata.name
+    const deadline = performance.now() + SAVEPOINT_LATENESS_MS
+    while (performance.now() < deadline) {
+      const { items } = await this.cluster.getJson<{ items: SavepointView[] }>('svp', '-n', this.namespace)
+      const name = freshSavepoint(items, this.#restored)
+      if (name !== undefined) {
+        this.#restored.add(name)
+        return name
+      }
+      await sleep(systemClock, 500)
+    }
+    return undefined
   }
 
   /**

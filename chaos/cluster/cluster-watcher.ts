@@ -13,8 +13,10 @@ import { containersOf, type PodView } from './pods.ts'
 
 const EVERY_MS = 1000
 
-interface JobView {
+export interface JobView {
+  readonly metadata: { readonly generation: number }
   readonly status?: {
+    readonly observedGeneration?: number
     readonly phase?: string
     readonly attempt?: string
     readonly leader?: string

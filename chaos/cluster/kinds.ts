@@ -54,7 +54,9 @@ async function killContainerOrPod(stage: ClusterStage, pod: PodView): Promise<vo
     stage.story.tell(`      ${pod.metadata.name} was not killed: ${messageOf(error).slice(0, 200)}`)
     return false
   })
-  if (!wasKilled) await stage.deletePod(stage.namespace, pod, true)
+  if (wasKilled) return
+  stage.story.tell(`      ${pod.metadata.name}: deleted with no grace instead`)
+  await stage.deletePod(stage.namespace, pod, true)
 }
 
 function kill(random: Random): ClusterFault {
@@ -131,6 +133,10 @@ function restore(random: Random): ClusterFault {
   const as = random.pick(['same job', 'new job'] as const)
   return action(`suspended with a savepoint and restored from it as ${as}`, async (stage) => {
     const name = await stage.suspend()
+    if (name === undefined) {
+      stage.story.tell('      suspended without a savepoint, so it goes on')
+      return await stage.apply({ state: 'Running' })
+    }
     if (as === 'new job') await stage.deleteJob()
     await stage.apply({ state: 'Running', restoredFrom: name })
     stage.story.tell(`      the job was applied with a restore from Savepoint ${name}`)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CLUSTER_KINDS } from '#chaos/cluster/kinds'
 import { type ContainerView, loopsOf, type PodView } from '#chaos/cluster/pods'
+import { freshSavepoint } from '#chaos/cluster/savepoints'
 import { parseOptions } from '#chaos/options'
 import { planOf } from '#chaos/plan'
 import { listOf } from '#chaos/report'
@@ -50,4 +51,18 @@ describe('--cluster', () => {
     expect(draw?.kinds.split('\n').map((line) => line.split(' ')[0])).toEqual(['kill', 'restore'])
     expect(() => parseOptions(['--cluster', '--kinds', 'clock-step'])).toThrow(/no fault clock-step/)
   })
+})
+
+test('a restore takes the savepoint of its own stop: complete, and never one of before', () => {
+  const savepoint = (name: string, trigger: string, phase: string) => ({
+    metadata: { name },
+    status: { trigger, phase },
+  })
+  const all = [
+    savepoint('sp-1', 'User', 'Completed'),
+    savepoint('old', 'Suspend', 'Completed'),
+    savepoint('failed', 'Suspend', 'Failed'),
+  ]
+  expect(freshSavepoint(all, new Set(['old']))).toBeUndefined()
+  expect(freshSavepoint([...all, savepoint('new', 'Suspend', 'Completed')], new Set(['old']))).toBe('new')
 })
