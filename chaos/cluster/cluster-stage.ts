@@ -46,7 +46,7 @@ export class ClusterStage implements AsyncDisposable {
   readonly #store: ReachedStore
   readonly #input: InputWriter
   readonly #lineage: Lineage<PublishedOutput>
-  /** Containers that were killed, by name of the pod. */
+  /** Restarts of containers that are explained: of before, and by a kill; by name of the pod. */
   readonly #kills = new Map<string, number>()
   readonly #restored = new Set<string>()
   #savepoints = 0
@@ -82,12 +82,18 @@ export class ClusterStage implements AsyncDisposable {
     mkdirSync(join(options.directory, 'logs'), { recursive: true })
     const stage = new ClusterStage(options, namespace)
     try {
-      await stage.apply({})
+      await stage.#begin()
       return stage
     } catch (error) {
       await stage[Symbol.asyncDispose]()
       throw error
     }
+  }
+
+  async #begin(): Promise<void> {
+    for (const pod of await this.watcher.systemPods())
+      this.#kills.set(pod.metadata.name, Math.max(0, ...containersOf(pod).map((it) => it.restartCount)))
+    await this.apply({})
   }
 
   get spec(): JobSpec {
@@ -136,7 +142,7 @@ export class ClusterStage implements AsyncDisposable {
     return true
   }
 
-  /** Makes a Savepoint object and waits until it is usable. @throws when it is not within the limit */
+  /** Makes a Savepoint object. @throws when it is not usable within the limit */
   async savepoint(): Promise<string> {
     const name = `sp-${++this.#savepoints}`
     await this.cluster.apply({

@@ -31,7 +31,7 @@ const OWN_RESTARTS = 3
 
 /**
  * In words: containers that wait because they ended again and again, or were started again more
- * often than they were killed (`kills`, by name of the pod).
+ * often than is explained (`kills`, by name of the pod).
  */
 export function loopsOf(pods: readonly PodView[], kills: ReadonlyMap<string, number>): string[] {
   return pods.flatMap((pod) => {
