@@ -5,16 +5,17 @@ import type { Stage } from './stage.ts'
 /** Ends a fault: what was taken away is given back. */
 export type End = () => Promise<void> | void
 
-export interface Fault {
+/** `S`: what it is done to. */
+export interface Fault<S = Stage> {
   /** What is done, to whom and for how long, for the story. */
   readonly text: string
   /** From its beginning to its end. */
   readonly forMs: number
   /** Does it, and resolves when it is done, with its end. */
-  readonly begin: (stage: Stage) => Promise<End> | End
+  readonly begin: (stage: S) => Promise<End> | End
 }
 
-export interface FaultKind {
+export interface FaultKind<S = Stage> {
   readonly name: string
   /** What is done to the product, one line for `--list`. */
   readonly says: string
@@ -23,7 +24,7 @@ export interface FaultKind {
   /** At most one fault with the same word at a time. */
   readonly alone?: 's3-server' | 'redis-server' | 'disk' | 'user'
   /** Pure but for `random`: nothing happens before `begin`. */
-  readonly draw: (random: Random) => Fault
+  readonly draw: (random: Random) => Fault<S>
 }
 
 export const nothingToEnd: End = () => undefined

@@ -6,21 +6,53 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { messageOf } from '#runtime/base/errors'
+import { CLUSTER_KINDS } from './cluster/kinds.ts'
+import { openCluster, runOnCluster } from './cluster/run.ts'
 import { KINDS } from './kinds.ts'
 import { lookAtMachine, type Machine, type Need } from './machine.ts'
-import { type Draw, parseOptions, USAGE } from './options.ts'
+import { type Draw, type Options, parseOptions, USAGE } from './options.ts'
 import { type Plan, planOf } from './plan.ts'
 import { failureText, lineOf, listOf, totalsOf } from './report.ts'
 import { type Result, runPlan } from './run.ts'
+import type { Stage } from './stage.ts'
 import { Story } from './story.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   const options = optionsOrUsage(args)
   if (options === undefined) return 2
   if (options.isList) {
-    console.log(listOf(KINDS))
+    console.log(listOf(options.on === 'cluster' ? CLUSTER_KINDS : KINDS))
     return 0
   }
+  return options.on === 'cluster' ? await mainOnCluster(options) : await performAll(options, runHere)
+}
+
+type OnCluster = Extract<Options, { on: 'cluster' }>
+
+async function mainOnCluster(options: OnCluster): Promise<number> {
+  const cluster = await openCluster()
+  return await performAll(options, ({ draw, ...rest }) =>
+    runOnCluster({ cluster, plan: planOf(draw), ...rest }),
+  )
+}
+
+async function runHere({ draw, ...rest }: Attempt<Stage>): Promise<Result> {
+  const plan = planOf(draw)
+  return await runPlan({ plan, machine: await machineFor(plan), ...rest })
+}
+
+interface Attempt<S> {
+  readonly draw: Draw<S>
+  readonly directory: string
+  readonly story: Story
+}
+type Run<S> = (attempt: Attempt<S>) => Promise<Result>
+
+interface AllOptions<S> extends Pick<Options, 'limitMs' | 'isVerbose'> {
+  readonly draws: Iterable<Draw<S>>
+}
+
+async function performAll<S>(options: AllOptions<S>, run: Run<S>): Promise<number> {
   const began = performance.now()
   const results: Result[] = []
   let failed = 0
@@ -30,7 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(`left out, for want of time: seed ${draw.seed} and what follows it`)
       break
     }
-    const result = await perform(draw, options.isVerbose)
+    const result = await perform(draw, options.isVerbose, run)
     if (result !== undefined) results.push(result)
     if (result === undefined || result.violations.length > 0) failed++
   }
@@ -40,13 +72,11 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Undefined: it could not be begun, and was said why. */
-async function perform(draw: Draw, isVerbose: boolean): Promise<Result | undefined> {
-  const plan = planOf(draw)
+async function perform<S>(draw: Draw<S>, isVerbose: boolean, run: Run<S>): Promise<Result | undefined> {
   const directory = mkdtempSync(join(tmpdir(), `weir-chaos-${draw.seed}-`))
   const story = new Story(isVerbose ? (line) => console.log(line) : undefined)
   try {
-    const machine = await machineFor(plan)
-    const result = await runPlan({ plan, directory, story, machine })
+    const result = await run({ draw, directory, story })
     console.log(lineOf(result))
     if (result.violations.length > 0) console.log(failureText(result, story.text, directory))
     else rmSync(directory, { recursive: true, force: true })

@@ -5,33 +5,34 @@
 import { Random } from '#sim/random'
 import type { Fault, FaultKind } from './fault.ts'
 import type { Setting } from './setting.ts'
+import type { Stage } from './stage.ts'
 
-export interface PlannedFault {
-  readonly kind: FaultKind
-  readonly fault: Fault
+export interface PlannedFault<S = Stage> {
+  readonly kind: FaultKind<S>
+  readonly fault: Fault<S>
   /** Since the beginning of its round. */
   readonly afterMs: number
 }
 
 /** Faults that may overlap. A round ends when the last of them has. */
-export interface Round {
-  readonly faults: readonly PlannedFault[]
+export interface Round<S = Stage> {
+  readonly faults: readonly PlannedFault<S>[]
   /** Whether the next round waits until the job completes checkpoints again. */
   readonly awaitsProgress: boolean
   /** Before the next round. */
   readonly pauseMs: number
 }
 
-export interface Plan {
+export interface Plan<S = Stage> {
   readonly seed: number
   readonly setting: Setting
-  readonly rounds: readonly Round[]
+  readonly rounds: readonly Round<S>[]
 }
 
-export interface PlanOptions {
+export interface PlanOptions<S = Stage> {
   readonly seed: number
   /** What is drawn from; not empty. */
-  readonly kinds: readonly FaultKind[]
+  readonly kinds: readonly FaultKind<S>[]
   readonly rounds: number
 }
 
@@ -39,7 +40,7 @@ const MOST_FAULTS = 3
 const LATEST_START_MS = 2500
 const LONGEST_PAUSE_MS = 1500
 
-export function planOf({ seed, kinds, rounds }: PlanOptions): Plan {
+export function planOf<S = Stage>({ seed, kinds, rounds }: PlanOptions<S>): Plan<S> {
   const random = new Random(seed)
   return {
     seed,
@@ -61,8 +62,8 @@ function drawSetting(random: Random): Setting {
   }
 }
 
-function drawRound(random: Random, kinds: readonly FaultKind[]): Round {
-  const faults: PlannedFault[] = []
+function drawRound<S>(random: Random, kinds: readonly FaultKind<S>[]): Round<S> {
+  const faults: PlannedFault<S>[] = []
   for (let count = random.between(1, MOST_FAULTS); count > 0; count--) {
     const kind = random.pick(kinds)
     const fault = kind.draw(random.fork())

@@ -11,7 +11,7 @@ export function lineOf(result: Result): string {
     `${recoveries} recoveries`,
     `slowest progress ${secondsOf(Math.max(0, ...progressMs))}`,
     `${records.toLocaleString('en-US')} records right`,
-    `${objects} files left behind`,
+    ...(objects === undefined ? [] : [`${objects} files left behind`]),
     secondsOf(tookMs),
   ].join('; ')
 }
@@ -35,7 +35,7 @@ export function failureText({ seed, violations }: Result, story: string, directo
   return `\nseed ${seed} violates:\n${list}\nThe story:\n${story}\nLogs: ${directory}\n`
 }
 
-export const listOf = (kinds: readonly FaultKind[]): string =>
+export const listOf = (kinds: readonly Pick<FaultKind, 'name' | 'says'>[]): string =>
   kinds.map(({ name, says }) => `${name.padEnd(16)} ${says}`).join('\n')
 
 const secondsOf = (ms: number): string => `${(ms / 1000).toFixed(1)} s`

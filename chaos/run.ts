@@ -19,8 +19,8 @@ export interface Result {
   readonly progressMs: readonly number[]
   /** That came out, all of them checked. */
   readonly records: number
-  /** Files of checkpoints and unpublished output in the end. */
-  readonly objects: number
+  /** Files of checkpoints and unpublished output in the end; absent: they were not counted. */
+  readonly objects?: number
   readonly tookMs: number
 }
 

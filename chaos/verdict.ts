@@ -4,7 +4,7 @@ import { systemClock } from '#runtime/base/clock'
 import { eventually } from '#tools/servers/eventually'
 import { MOST_OLD, objectsOf } from './objects.ts'
 import { type Beginning, checkOutput, type Findings } from './oracle.ts'
-import type { OutputReader } from './output.ts'
+import type { Output, OutputReader } from './output.ts'
 import type { InputRecord } from './records.ts'
 
 /** Within it all input has come out, once there is no more. */
@@ -12,11 +12,16 @@ const OUTPUT_LIMIT_MS = 60_000
 const MOST_SHOWN = 5
 
 /** An output, and what it begins with. */
-export interface Lineage {
+export interface Lineage<O = OutputReader> {
   /** For messages: "job" or "fork". */
   readonly name: string
-  readonly output: OutputReader
+  readonly output: O
   readonly beginning: Beginning
+}
+
+interface Readable {
+  /** What has come out so far. */
+  readonly read: () => Promise<Output>
 }
 
 /**
@@ -24,7 +29,7 @@ export interface Lineage {
  * @throws when what has come out so far is wrong
  */
 export async function requireRight(
-  lineage: Lineage,
+  lineage: Lineage<Readable>,
   inputSoFar: () => readonly InputRecord[],
 ): Promise<Findings> {
   const { records, offences } = await lineage.output.read()
@@ -44,7 +49,11 @@ class WrongOutput extends Error {}
  * Waits until every record of `input` has come out.
  * @throws when one has not within the limit, or what has come out is wrong
  */
-export async function requireComplete(lineage: Lineage, input: readonly InputRecord[]): Promise<number> {
+export async function requireComplete(
+  lineage: Lineage<Readable>,
+  input: readonly InputRecord[],
+  limitMs = OUTPUT_LIMIT_MS,
+): Promise<number> {
   const { findings } = await eventually(
     async () => {
       try {
@@ -56,7 +65,7 @@ export async function requireComplete(lineage: Lineage, input: readonly InputRec
         throw error
       }
     },
-    { limitMs: OUTPUT_LIMIT_MS, what: `the whole output of the ${lineage.name}`, everyMs: 300 },
+    { limitMs, what: `the whole output of the ${lineage.name}`, everyMs: 300 },
   )
   if (findings instanceof Error) throw findings
   return findings.records

@@ -17,7 +17,11 @@ export async function portForward(
   port: number,
 ): Promise<PortForward> {
   const child = cluster.spawnKubectl(['port-forward', '-n', namespace, target, `:${port}`])
+  // Also when this process is told to end meanwhile.
+  const kill = () => void child.kill()
+  process.once('exit', kill)
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  void ended.then(() => process.off('exit', kill))
   const stop = async () => {
     child.kill()
     await ended
