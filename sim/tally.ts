@@ -2,7 +2,7 @@ import type { RareState } from './rare-states.ts'
 import type { SimulationResult } from './simulate.ts'
 
 /** Of so many seeds at least one must reach each rare state. */
-const SEEDS_PER_REACH = 400
+const SEEDS_PER_REACH = 1000
 
 /** What many seeds came to. */
 export class Tally {
