@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { CheckpointId } from '#runtime/contract/ids'
 import { type OutputOptions, positiveInteger, TARGET, withTarget } from '#cli/command-options'
 import { type CliContext, targetOf } from '#cli/context'
 import type { TargetOptions } from '#cli/target'
@@ -26,7 +27,7 @@ export function registerCheckpoints(program: Command, cli: CliContext): void {
     .description('One checkpoint: its vertices, subtasks and files.')
     .argument('<job>', TARGET)
     .argument('<id>', 'number of the checkpoint', positiveInteger)
-    .action(async (name: string, id: number, options: Options) => {
+    .action(async (name: string, id: CheckpointId, options: Options) => {
       const target = await targetOf(cli, name, options)
       const { localOnly, showCheckpoint } = await import('#cli/local/checkpoints')
       await showCheckpoint(cli.output(options), localOnly(target, 'show'), id)
@@ -42,7 +43,7 @@ export function registerCheckpoints(program: Command, cli: CliContext): void {
     .action(
       async (
         name: string | undefined,
-        id: number | undefined,
+        id: CheckpointId | undefined,
         options: Options & { readonly path?: string },
       ) => {
         const { localOnly, verifyAt, verifyLocal } = await import('#cli/local/checkpoints')

@@ -5,6 +5,7 @@ import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
 import { locateManifest, openStoreAt } from '#runtime/storage/storage-url'
 import { formatBytes } from '#runtime/base/units'
+import type { CheckpointId } from '#runtime/contract/ids'
 import { CliError, notFound } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import type { Output } from '#cli/output'
@@ -35,13 +36,13 @@ export function localOnly(target: Target, what: string): LocalName {
 }
 
 interface Row {
-  readonly id: number
+  readonly id: CheckpointId
   readonly status: string
   readonly completedAt: number | undefined
   readonly sizeBytes: number
   readonly deltaBytes: number
   readonly durationMs: number | undefined
-  readonly base: number | undefined
+  readonly base: CheckpointId | undefined
   readonly reason: string | undefined
 }
 
@@ -99,7 +100,7 @@ export async function listCheckpoints(output: Output, target: LocalName): Promis
   )
 }
 
-export async function showCheckpoint(output: Output, target: LocalName, id: number): Promise<void> {
+export async function showCheckpoint(output: Output, target: LocalName, id: CheckpointId): Promise<void> {
   const local = openLocal(target)
   const store = openJobStore(local.state, local.record)
   try {
@@ -142,7 +143,7 @@ export async function showCheckpoint(output: Output, target: LocalName, id: numb
 export async function verifyLocal(
   output: Output,
   target: LocalName,
-  id: number | undefined,
+  id: CheckpointId | undefined,
 ): Promise<number> {
   const local = openLocal(target)
   const store = openJobStore(local.state, local.record)
@@ -207,7 +208,7 @@ async function verify(
 function retainedCheckpoint(
   name: string,
   log: LogState | undefined,
-  id: number | undefined,
+  id: CheckpointId | undefined,
 ): LogState['retained'][number] {
   const retained = log?.retained ?? []
   const found = id === undefined ? retained.at(-1) : retained.find((c) => c.id === id)

@@ -1,5 +1,6 @@
 import { readLog } from '#runtime/commit-log/log-reader'
 import type { LogState } from '#runtime/commit-log/log-state'
+import type { RunNumber } from '#runtime/contract/ids'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { openStore } from '#runtime/storage/open-store'
 import type { LocalRecord, StateDir } from './state-dir.ts'
@@ -26,7 +27,7 @@ export async function readJobLog(state: StateDir, record: LocalRecord): Promise<
 export async function closingStatus(
   state: StateDir,
   record: LocalRecord,
-  run: number,
+  run: RunNumber,
 ): Promise<ClosingStatus | undefined> {
   const log = await readJobLog(state, record)
   return log?.closed?.run === run ? log.closed.status : undefined

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { CheckpointId, RunNumber } from '#runtime/contract/ids'
 import { formatAge } from '#cli/age'
 import type { Output } from '#cli/output'
 import { table } from '#cli/table'
@@ -10,8 +11,8 @@ import { StateDir } from './state-dir.ts'
 interface Row {
   readonly name: string
   readonly state: string
-  readonly run: number
-  readonly lastCheckpoint: { readonly id: number; readonly completedAt: number } | undefined
+  readonly run: RunNumber
+  readonly lastCheckpoint: { readonly id: CheckpointId; readonly completedAt: number } | undefined
   readonly stateDir: string
   readonly file: string
 }

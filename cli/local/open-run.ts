@@ -2,6 +2,7 @@ import { CliError, failed } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import { clockTime } from '#cli/age'
 import type { LogState } from '#runtime/commit-log/log-state'
+import type { RunNumber } from '#runtime/contract/ids'
 import type { RestoreOptions } from '#runtime/contract/job-options'
 import { readJobLog } from './job-log.ts'
 import { type LocalJob, LOCAL_DEFAULTS } from './local-job.ts'
@@ -16,7 +17,7 @@ import { writeAtomically } from './write-atomically.ts'
 export interface OpenedRun {
   readonly state: StateDir
   readonly record: LocalRecord
-  readonly run: number
+  readonly run: RunNumber
   /** What earlier runs left; undefined on an empty start. */
   readonly log: LogState | undefined
   /** The file of the run before, where it was another one. */
@@ -99,7 +100,7 @@ function restoreToApply(
   return hasActed ? undefined : restore
 }
 
-const restoreRecord = ({ restoreKey: key }: LocalJob, record: LocalRecord, run: number) =>
+const restoreRecord = ({ restoreKey: key }: LocalJob, record: LocalRecord, run: RunNumber) =>
   key === undefined || key === record.restore?.key ? record.restore : { key, run }
 
 function refuseOther(state: StateDir, record: LocalRecord, job: LocalJob): void {

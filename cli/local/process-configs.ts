@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import type { LogLevel } from '#runtime/base/logger'
+import type { RunNumber } from '#runtime/contract/ids'
 import type {
   CheckpointOptions,
   JobIdentity,
@@ -17,7 +18,7 @@ import type {
 /** What the configurations of all processes of a job are made from. */
 export interface JobSettings {
   readonly job: JobIdentity
-  readonly run: number
+  readonly run: RunNumber
   readonly module: { readonly path: string; readonly args: Readonly<Record<string, unknown>> }
   readonly storage: StorageConfig
   /** For `s3://` paths in connectors. */

@@ -1,6 +1,7 @@
 import { systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import { watchdog } from '#runtime/base/watchdog'
+import type { RunNumber } from '#runtime/contract/ids'
 import type { JobManagerClient } from '#runtime/contract/job-manager-client'
 import { isFinal, type JobFacts, type StopRequest } from '#runtime/contract/rest'
 import { failed } from '#cli/cli-error'
@@ -56,7 +57,7 @@ function stopRequest({ savepoint, drain }: LocalStopOptions, cwd: string): StopR
 type StoppedStatus = Exclude<ClosingStatus, 'Failed' | 'Canceled'>
 
 /** @throws {CliError} when the run did not end as it should */
-function stoppedStatus(local: LocalTarget, run: number, status: ClosingStatus | undefined): StoppedStatus {
+function stoppedStatus(local: LocalTarget, run: RunNumber, status: ClosingStatus | undefined): StoppedStatus {
   if (status === undefined || status === 'Failed' || status === 'Canceled')
     throw failed(
       `${local.name} did not stop cleanly: its run ${run} is ${status?.toLowerCase() ?? 'still open'}.`,

@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import type { KubeObject } from './object.ts'
 
 export const LABEL_JOB = 'weir.dev/job'
@@ -26,7 +27,7 @@ export function jobLabels(job: string): Record<string, string> {
   }
 }
 
-export function podLabels(job: string, component: Component, run: number): Record<string, string> {
+export function podLabels(job: string, component: Component, run: RunNumber): Record<string, string> {
   return {
     ...jobLabels(job),
     'app.kubernetes.io/component': component,

@@ -1,3 +1,5 @@
+import type { RunNumber } from '#runtime/contract/ids'
+
 /** The only place where names of objects, ports and paths in pods are made. */
 export const names = {
   /** Deployment of JobManagers and the headless Service that TaskManagers resolve. */
@@ -5,14 +7,14 @@ export const names = {
   /** Service that selects the leading JobManager's pod. */
   restService: (job: string) => `${job}-rest`,
   /** ReplicaSet of one run. */
-  taskManager: (job: string, run: number) => `${job}-tm-${run}`,
+  taskManager: (job: string, run: RunNumber) => `${job}-tm-${run}`,
   /**
    * ConfigMap of one run: both process configurations and the source of the module. With the job's
    * uid: a node keeps an immutable ConfigMap by its name while a pod that mounts it ends, so a job
    * that is deleted and created again would be given the configuration, and the storage, of its
    * predecessor.
    */
-  runConfig: (job: string, uid: string, run: number) => `${job}-run-${run}-${uid.slice(0, 8)}`,
+  runConfig: (job: string, uid: string, run: RunNumber) => `${job}-run-${run}-${uid.slice(0, 8)}`,
   serviceAccount: (job: string) => `${job}-weir`,
   networkPolicy: (job: string) => `${job}-weir`,
   /** Secret with key `token`, which authenticates RPC, data and REST connections of the job. */
@@ -23,7 +25,7 @@ export const names = {
    * Savepoint made when a run is stopped with one. With the job's uid, because it outlives the job
    * and a successor counts its runs from 1 again.
    */
-  stopSavepoint: (job: string, uid: string, run: number, trigger: 'Upgrade' | 'Suspend') =>
+  stopSavepoint: (job: string, uid: string, run: RunNumber, trigger: 'Upgrade' | 'Suspend') =>
     `${job}-${trigger.toLowerCase()}-${run}-${uid.slice(0, 8)}`,
 } as const
 

@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import { API_VERSION } from '#operator/api/group'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { OperatorDefaults } from '#operator/config'
@@ -24,7 +25,7 @@ export function jobRefOf(object: KubeObject): JobRef {
 export interface RunContext {
   readonly job: JobRef
   readonly cluster: string
-  readonly run: number
+  readonly run: RunNumber
   readonly image: string
   readonly spec: StreamJobSpec
   readonly defaults: OperatorDefaults

@@ -1,5 +1,6 @@
 import type { Clock } from '#runtime/base/clock'
 import { invariant, WeirError } from '#runtime/base/errors'
+import type { RunNumber } from '#runtime/contract/ids'
 import { isInvalid, isNotFound } from '#operator/kube/errors'
 import { resourceOf } from '#operator/kube/resource'
 import { type Key, keyOf } from '#operator/kube/store'
@@ -31,7 +32,7 @@ const LOOK_AGAIN_MS = 600_000
 export class RunObjects {
   readonly #context: EnsureContext
   /** The run of each job whose objects exist, and when that was seen last. */
-  readonly #seen = new Map<Key, { readonly uid: string; readonly run: number; readonly at: number }>()
+  readonly #seen = new Map<Key, { readonly uid: string; readonly run: RunNumber; readonly at: number }>()
 
   constructor(context: EnsureContext) {
     this.#context = context
@@ -43,7 +44,7 @@ export class RunObjects {
   }
 
   /** @throws {ApplyProblem} when the user has to change something */
-  async ensure(o: Observed, run: number, signal: AbortSignal): Promise<void> {
+  async ensure(o: Observed, run: RunNumber, signal: AbortSignal): Promise<void> {
     if (o.desired.kind !== 'ready' || o.desired.specHash !== o.status.run?.specHash) return
     if (this.#isComplete(o, run)) return
     const { client, clock } = this.#context
@@ -59,7 +60,7 @@ export class RunObjects {
     this.#seen.set(keyOf(job.namespace, job.name), { uid: job.uid, run, at: clock.monotonic() })
   }
 
-  #isComplete(o: Observed, run: number): boolean {
+  #isComplete(o: Observed, run: RunNumber): boolean {
     const { namespace, name, uid } = o.job
     const seen = this.#seen.get(keyOf(namespace, name))
     if (seen?.uid !== uid || seen.run !== run) return false
@@ -67,7 +68,7 @@ export class RunObjects {
     return isRecent && hasJobManager(o, run) && hasTaskManagers(o, run)
   }
 
-  #runContext(o: Observed, run: number): RunContext {
+  #runContext(o: Observed, run: RunNumber): RunContext {
     invariant(
       o.desired.kind === 'ready',
       'objects of a run are built only when everything that they need is known',
@@ -134,8 +135,8 @@ export class RunObjects {
   }
 }
 
-const hasJobManager = (o: Observed, run: number): boolean => o.jobManager?.run === run
-const hasTaskManagers = (o: Observed, run: number): boolean => o.taskManagers.some((w) => w.run === run)
+const hasJobManager = (o: Observed, run: RunNumber): boolean => o.jobManager?.run === run
+const hasTaskManagers = (o: Observed, run: RunNumber): boolean => o.taskManagers.some((w) => w.run === run)
 
 const sharedObjects = ({ job, spec }: Observed): readonly KubeObject[] => [
   ...(spec.serviceAccountName === undefined ? [serviceAccount(job)] : []),

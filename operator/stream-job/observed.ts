@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import type { Reason } from '#operator/api/conditions'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
@@ -48,7 +49,7 @@ export interface RestoreSource {
 export interface Workload {
   readonly name: string
   readonly uid: string
-  readonly run: number
+  readonly run: RunNumber
   readonly replicas: number
 }
 

@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import type { Loose } from '#operator/api/compact'
 import type { Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
@@ -9,7 +10,7 @@ import type { Blocker, Observed } from './observed.ts'
 export type Step =
   | { readonly kind: 'writeStatus'; readonly status: Loose<Partial<StreamJobStatus>> }
   | { readonly kind: 'pinSource'; readonly address: JobManagerAddress; readonly request: PinRequest }
-  | { readonly kind: 'ensureRun'; readonly run: number }
+  | { readonly kind: 'ensureRun'; readonly run: RunNumber }
   | {
       readonly kind: 'delete'
       readonly resource: 'Deployment' | 'ReplicaSet' | 'ConfigMap'

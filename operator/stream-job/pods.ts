@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import { LABEL_COMPONENT, LABEL_LEADER, runOf, type Component } from '#operator/resources/labels'
 import type { KubeObject } from '#operator/resources/object'
 import type { PodAddress } from '#operator/job-managers/watcher'
@@ -8,18 +9,18 @@ function ofComponent(pods: readonly KubeObject[], component: Component): readonl
   return pods.filter((p) => p.metadata.labels?.[LABEL_COMPONENT] === component)
 }
 
-const ofRun = (pods: readonly KubeObject[], run: number): readonly KubeObject[] =>
+const ofRun = (pods: readonly KubeObject[], run: RunNumber): readonly KubeObject[] =>
   pods.filter((p) => runOf(p) === run)
 
 /** JobManagers of a run that can be asked. */
-export function jobManagerAddresses(pods: readonly KubeObject[], run: number): readonly PodAddress[] {
+export function jobManagerAddresses(pods: readonly KubeObject[], run: RunNumber): readonly PodAddress[] {
   return ofRun(ofComponent(pods, 'job-manager'), run).flatMap((pod) => {
     const ip = statusOf(pod).podIP
     return ip === undefined || !isAlive(pod) ? [] : [{ pod: pod.metadata.name, ip }]
   })
 }
 
-export function jobManagerPodsOf(pods: readonly KubeObject[], run: number): readonly JobManagerPod[] {
+export function jobManagerPodsOf(pods: readonly KubeObject[], run: RunNumber): readonly JobManagerPod[] {
   const addresses = jobManagerAddresses(pods, run)
   return ofRun(ofComponent(pods, 'job-manager'), run)
     .filter((p) => p.metadata.deletionTimestamp === undefined)

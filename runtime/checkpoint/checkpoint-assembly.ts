@@ -2,13 +2,14 @@
 import { present } from '#runtime/base/errors'
 import { stateFiles, type PlacedFile } from '#runtime/commit-log/manifest-io'
 import { FORMAT_VERSION, type Manifest, type StateFile } from '#runtime/contract/checkpoint-records'
+import type { AttemptId, CheckpointId, Epoch } from '#runtime/contract/ids'
 import { subtaskKey, type SubtaskAck } from '#runtime/contract/rpc'
 
 /**
  * An attempt as the coordinator needs to know it: all of its subtasks acknowledge every checkpoint.
  */
 export interface AttemptPlan {
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly planHash: string
   readonly maxParallelism: number
   readonly vertices: readonly { readonly id: string; readonly parallelism: number }[]
@@ -16,9 +17,9 @@ export interface AttemptPlan {
 
 export interface AssembledCheckpoint {
   readonly type: 'checkpoint' | 'savepoint'
-  readonly id: number
-  readonly epoch: number
-  readonly base: number
+  readonly id: CheckpointId
+  readonly epoch: Epoch
+  readonly base: CheckpointId
   readonly createdAt: number
   readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
 }

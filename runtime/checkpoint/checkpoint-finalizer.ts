@@ -15,6 +15,7 @@ import { fileKeys, readManifest, writeManifest, type WrittenManifest } from '#ru
 import type { Manifest, RunEnd } from '#runtime/contract/checkpoint-records'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import { chooseRetired } from '#runtime/commit-log/retention'
+import type { AttemptId } from '#runtime/contract/ids'
 import type { SavepointPlace } from './savepoint-place.ts'
 import { SavepointWriter } from './savepoint-writer.ts'
 
@@ -139,7 +140,7 @@ export class CheckpointFinalizer {
    * Manifest of the last completed checkpoint of `attempt`; undefined when there is none or it
    * cannot be read: then the next one is written in full.
    */
-  async readBase(attempt: string): Promise<Manifest | undefined> {
+  async readBase(attempt: AttemptId): Promise<Manifest | undefined> {
     const { term, store, logger } = this.#deps
     const last = term.state.lastCheckpoint
     if (last === undefined || last.attempt !== attempt || !term.state.retained.some((c) => c.id === last.id))

@@ -8,6 +8,7 @@ import type { SubtaskAck } from '#runtime/contract/rpc'
 import type { CheckpointInFlight } from './checkpoint-stages.ts'
 import type { FailureReason } from '#runtime/contract/failure-reasons'
 import type { CompletedCheckpoint } from '#runtime/commit-log/log-state'
+import type { CheckpointId } from '#runtime/contract/ids'
 
 const KEPT = 100
 /** What is shown of a subtask that has not acknowledged. */
@@ -103,7 +104,7 @@ export class CheckpointEntry {
 }
 
 export interface CheckpointFailure {
-  readonly id: number
+  readonly id: CheckpointId
   readonly at: number
   readonly reason: FailureReason
   readonly message: string
@@ -165,7 +166,7 @@ export class CheckpointHistory {
     return this.#entries.map((details) => details())
   }
 
-  find(id: number): CheckpointDetails | undefined {
+  find(id: CheckpointId): CheckpointDetails | undefined {
     return this.list.find((details) => details.id === id)
   }
 

@@ -10,6 +10,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { WeirError } from '#runtime/base/errors'
 import type { LogRecordOf } from '#runtime/contract/checkpoint-records'
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { PinRequest, PinView } from '#runtime/contract/rest'
 import { keyUrl, manifestDirectory } from '#runtime/storage/paths'
 import { locateManifest, parseStorageUrl } from '#runtime/storage/storage-url'
@@ -26,14 +27,14 @@ export interface CheckpointPinsOptions {
 
 export class CheckpointPins {
   readonly #options: CheckpointPinsOptions
-  readonly #asking = new Set<{ readonly id: number }>()
+  readonly #asking = new Set<{ readonly id: CheckpointId }>()
 
   constructor(options: CheckpointPinsOptions) {
     this.#options = options
   }
 
   /** Ids of checkpoints whose pins are on their way into the log. */
-  get asked(): ReadonlySet<number> {
+  get asked(): ReadonlySet<CheckpointId> {
     return new Set([...this.#asking].map(({ id }) => id))
   }
 

@@ -2,6 +2,7 @@ import { WeirError } from '#runtime/base/errors'
 import type { RunEnd } from '#runtime/contract/checkpoint-records'
 import type { CheckpointOptions } from '#runtime/contract/job-options'
 import { FAILURE_REASONS } from '#runtime/contract/failure-reasons'
+import type { CheckpointId, Epoch } from '#runtime/contract/ids'
 import {
   decide,
   initialDecider,
@@ -31,8 +32,8 @@ export interface CheckpointRequest {
 }
 
 export interface CheckpointResult {
-  readonly id: number
-  readonly epoch: number
+  readonly id: CheckpointId
+  readonly epoch: Epoch
   readonly type: 'checkpoint' | 'savepoint'
   /** URL of the directory, for restoring. */
   readonly path: string

@@ -1,14 +1,15 @@
 /** What a checkpoint is on its way: requested of the tasks, then stored but for its record. */
 import type { LogRecordOf, Manifest } from '#runtime/contract/checkpoint-records'
+import type { AttemptId, CheckpointId, Epoch } from '#runtime/contract/ids'
 import type { CheckpointResult } from './checkpoint-requests.ts'
 
 /** From the request to its tasks until it has completed or failed. */
 export interface CheckpointInFlight {
-  readonly attempt: string
-  readonly epoch: number
-  readonly id: number
+  readonly attempt: AttemptId
+  readonly epoch: Epoch
+  readonly id: CheckpointId
   /** Id of the checkpoint on top of which the tasks write changes; 0: they write in full. */
-  readonly base: number
+  readonly base: CheckpointId
   readonly kind: 'checkpoint' | 'savepoint'
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '#runtime/base/clock'
 import type { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { Term } from '#runtime/commit-log/term'
+import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
 import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { Barrier, CommitPermit } from '#runtime/contract/rpc'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
@@ -13,7 +14,7 @@ export interface StartedAttempt extends AttemptPlan {
   /** It began from a checkpoint or savepoint; for the count of restores only. */
   readonly isRestored: boolean
   /** Greatest checkpoint id that an adopted attempt has seen; 0 for others. */
-  readonly highestId: number
+  readonly highestId: CheckpointId
 }
 
 /** What the coordinator uses of its term. */
@@ -21,9 +22,9 @@ export type CoordinatorTerm = Pick<Term, 'epoch' | 'state' | 'over' | 'append' |
 
 /** Commands to the tasks of an attempt. They may get lost; they must not throw. */
 export interface CheckpointCommands {
-  trigger(attempt: string, barrier: Barrier): void
-  complete(attempt: string, permit: CommitPermit): void
-  abort(attempt: string, checkpointId: number): void
+  trigger(attempt: AttemptId, barrier: Barrier): void
+  complete(attempt: AttemptId, permit: CommitPermit): void
+  abort(attempt: AttemptId, checkpointId: CheckpointId): void
 }
 
 export interface CheckpointCoordinatorOptions {

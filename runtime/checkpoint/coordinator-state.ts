@@ -14,6 +14,7 @@
  */
 import { subtaskKey, type SubtaskAck, type SubtaskDecline } from '#runtime/contract/rpc'
 import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
+import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
 import type { CheckpointPhase } from '#runtime/contract/rest'
 import type { CheckpointInFlight, FinalizedCheckpoint } from './checkpoint-stages.ts'
 
@@ -45,21 +46,21 @@ export type CoordinatorEvent =
       readonly checkpoint: CheckpointInFlight
       readonly subtasks: readonly string[]
     }
-  | { readonly type: 'TriggersSent'; readonly id: number }
+  | { readonly type: 'TriggersSent'; readonly id: CheckpointId }
   | { readonly type: 'TaskStatusUpdate'; readonly ack: SubtaskAck }
   /** All acknowledgements are in; raised by the state function itself. */
-  | { readonly type: 'CheckpointComplete'; readonly id: number }
+  | { readonly type: 'CheckpointComplete'; readonly id: CheckpointId }
   | { readonly type: 'Decline'; readonly decline: SubtaskDecline }
-  | { readonly type: 'Expire'; readonly id: number }
-  | { readonly type: 'ManifestWritten'; readonly id: number; readonly finalized: FinalizedCheckpoint }
+  | { readonly type: 'Expire'; readonly id: CheckpointId }
+  | { readonly type: 'ManifestWritten'; readonly id: CheckpointId; readonly finalized: FinalizedCheckpoint }
   | {
       readonly type: 'FinalizeFailed'
-      readonly id: number
+      readonly id: CheckpointId
       readonly reason: 'FINALIZE_CHECKPOINT_FAILURE' | 'CORRUPT_UPLOAD'
       readonly message: string
     }
-  | { readonly type: 'AppendOutcome'; readonly id: number; readonly outcome: AppendResult }
-  | { readonly type: 'AttemptLost'; readonly attempt: string; readonly reason: FailureReason }
+  | { readonly type: 'AppendOutcome'; readonly id: CheckpointId; readonly outcome: AppendResult }
+  | { readonly type: 'AttemptLost'; readonly attempt: AttemptId; readonly reason: FailureReason }
 
 /** over: the term is. refused: the record certainly is not in the log and never will be. */
 export type AppendResult =

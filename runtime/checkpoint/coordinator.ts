@@ -15,6 +15,7 @@ import type { Timer } from '#runtime/base/clock'
 import { invariant, messageOf, WeirError } from '#runtime/base/errors'
 import type { Manifest } from '#runtime/contract/checkpoint-records'
 import { FAILURE_REASONS, type FailureReason } from '#runtime/contract/failure-reasons'
+import type { CheckpointId } from '#runtime/contract/ids'
 import type {
   CheckpointDetails,
   CheckpointPhase,
@@ -90,7 +91,7 @@ export class CheckpointCoordinator {
   get lastFailure(): CheckpointFailure | undefined {
     return this.#history.lastFailure
   }
-  details(id: number): CheckpointDetails | undefined {
+  details(id: CheckpointId): CheckpointDetails | undefined {
     return this.#history.find(id)
   }
 

@@ -6,6 +6,7 @@ import type { Clock } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { fileKeys } from '#runtime/commit-log/manifest-io'
 import type { Manifest } from '#runtime/contract/checkpoint-records'
+import type { CheckpointId, Epoch } from '#runtime/contract/ids'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { createExact } from '#runtime/storage/create-exact'
 import { assertKey, keyUrl, savepointDirectory } from '#runtime/storage/paths'
@@ -30,7 +31,7 @@ const RESERVED = new Set(['log', 'chk'])
 export function placeSavepoint(
   path: string | undefined,
   storeUrl: string,
-  of: { readonly id: number; readonly epoch: number },
+  of: { readonly id: CheckpointId; readonly epoch: Epoch },
 ): SavepointPlace {
   const own = savepointDirectory(of)
   if (path === undefined) return { directory: own, url: keyUrl(storeUrl, own) }

@@ -18,6 +18,7 @@ import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { LogRecord, LogRecordOf } from '#runtime/contract/checkpoint-records'
+import type { Epoch, RunNumber } from '#runtime/contract/ids'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { CallOptions, CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { COMPACTION, deleteCovered, writeSnapshot, type CompactionOptions } from './log-compaction.ts'
@@ -39,7 +40,7 @@ export interface CommitLogOptions {
 }
 
 export interface OpenEpochOptions extends CallOptions {
-  readonly run: number
+  readonly run: RunNumber
   readonly leader: string
   /** The epoch will be at least this: what the election counted. */
   readonly floor: number
@@ -191,7 +192,7 @@ export class CommitLog {
     return result
   }
 
-  #record(body: LogRecord['body'], epoch: number): LogRecord {
+  #record(body: LogRecord['body'], epoch: Epoch): LogRecord {
     const { clock, random } = this.#options
     const record = newRecord(body, { seq: this.#state.head + 1, epoch, at: clock.now(), random })
     this.#writer.checkReadable(this.#state, record)

@@ -26,6 +26,15 @@ import {
   restorePoint,
   runEnd,
 } from '#runtime/contract/checkpoint-records'
+import {
+  type AttemptId,
+  type CheckpointId,
+  type Epoch,
+  checkpointId,
+  checkpointIdOrNone,
+  epochOrNone,
+  runNumber,
+} from '#runtime/contract/ids'
 
 const stamp = { seq: z.int().nonnegative(), at: z.int() }
 const deployment = z.object({ ...logBodies.deploy.shape, ...stamp })
@@ -35,7 +44,7 @@ const pinned = z.object({ ...logBodies.pin.shape, ...stamp })
 const closed = z.object({ ...logBodies.close.shape, ...stamp })
 const retirement = z.object({
   ...stamp,
-  checkpoints: z.array(z.object({ id: z.int().positive(), manifest: z.string(), sha256: z.string() })),
+  checkpoints: z.array(z.object({ id: checkpointId, manifest: z.string(), sha256: z.string() })),
 })
 
 export const logState = z.object({
@@ -43,10 +52,10 @@ export const logState = z.object({
   /** seq of the newest record; -1 for an empty log. */
   head: z.int().min(-1),
   owner: logBodies.owner.optional(),
-  epoch: z.int().nonnegative(),
+  epoch: epochOrNone,
   leader: z.string().optional(),
   /** Highest run that opened an epoch. */
-  run: z.int().nonnegative(),
+  run: runNumber,
   /** CLOSE of `run`; absent while it may go on. */
   closed: closed.optional(),
   deploy: deployment.optional(),
@@ -58,12 +67,12 @@ export const logState = z.object({
   savepoints: z.array(completedSavepoint),
   restorePoint,
   /** Greatest id of a checkpoint or savepoint in the log. */
-  highestId: z.int().nonnegative(),
+  highestId: checkpointIdOrNone,
   pins: z.array(pinned),
   /** The run is to end with this completed checkpoint or savepoint; only CLOSE is missing. */
-  ending: z.object({ status: runEnd, id: z.int().positive() }).optional(),
+  ending: z.object({ status: runEnd, id: checkpointId }).optional(),
   /** Every sink has committed up to this id, as the newest CLOSE says. */
-  committedUpTo: z.int().nonnegative(),
+  committedUpTo: checkpointIdOrNone,
   /**
    * What was retired and is perhaps not yet deleted, oldest first, newest 1000; files of
    * older ones are found by their age.
@@ -93,7 +102,7 @@ export const emptyLog: LogState = {
 }
 
 /** An attempt of `epoch` that no DEPLOY has used. */
-export function nextAttempt(state: LogState, epoch: number): string {
+export function nextAttempt(state: LogState, epoch: Epoch): string {
   const [deployEpoch, n] = attemptParts(state.deploy?.attempt ?? '0.0')
   return `${epoch}.${deployEpoch === epoch ? n + 1 : 1}`
 }
@@ -236,7 +245,7 @@ function foldClose(next: LogState, record: LogRecord, body: LogRecordOf<'CLOSE'>
   }
 }
 
-function withRetirement(state: LogState, record: LogRecord, ids: readonly number[]): LogState {
+function withRetirement(state: LogState, record: LogRecord, ids: readonly CheckpointId[]): LogState {
   if (ids.length === 0) return state
   const checkpoints = state.retained
     .filter((c) => ids.includes(c.id))
@@ -245,7 +254,12 @@ function withRetirement(state: LogState, record: LogRecord, ids: readonly number
   return { ...state, retirements: [...state.retirements, entry].slice(-KEPT) }
 }
 
-function requireRetained(state: LogState, record: LogRecord, ids: readonly number[], verb: string): void {
+function requireRetained(
+  state: LogState,
+  record: LogRecord,
+  ids: readonly CheckpointId[],
+  verb: string,
+): void {
   const id = ids.find((i) => !state.retained.some((c) => c.id === i))
   if (id !== undefined)
     throw impossible(
@@ -258,12 +272,12 @@ function requireRetained(state: LogState, record: LogRecord, ids: readonly numbe
 /**
  * Whether savepoint `id` is in the log. Older ones than the state remembers count as if they were.
  */
-export function mayBeLogged({ savepoints }: LogState, id: number): boolean {
+export function mayBeLogged({ savepoints }: LogState, id: CheckpointId): boolean {
   if (savepoints.some((s) => s.id === id)) return true
   return savepoints.length >= KEPT && id < (savepoints[0]?.id ?? 0)
 }
 
-const isSavepoint = (state: LogState, id: number): boolean => state.savepoints.some((s) => s.id === id)
+const isSavepoint = (state: LogState, id: CheckpointId): boolean => state.savepoints.some((s) => s.id === id)
 const stopId = (state: LogState): number => state.savepoints.findLast((s) => s.end !== undefined)?.id ?? 0
 
 function withoutEnding(state: LogState): LogState {
@@ -280,7 +294,7 @@ function checkpointPoint(checkpoint: CompletedCheckpoint): RestorePoint {
   return { kind: 'checkpoint', id: checkpoint.id, manifest: checkpoint.manifest, sha256: checkpoint.sha256 }
 }
 
-function attemptParts(attempt: string): readonly [epoch: number, n: number] {
+function attemptParts(attempt: AttemptId): readonly [epoch: Epoch, n: number] {
   const [epoch, n] = attempt.split('.').map(Number)
   return [epoch ?? 0, n ?? 0]
 }

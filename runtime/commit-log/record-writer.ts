@@ -13,6 +13,7 @@ import { sleep, type Clock } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { FORMAT_VERSION, type LogBody, type LogRecord } from '#runtime/contract/checkpoint-records'
+import type { Epoch } from '#runtime/contract/ids'
 import type { CallOptions, CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl, logRecordKey } from '#runtime/storage/paths'
 import { decodeRecord, encodeJson, newestSnapshotAbove } from './log-reader.ts'
@@ -51,7 +52,7 @@ const BACKOFF = { initialMs: 50, maxMs: 2000, multiplier: 2, jitter: 0.2 }
 
 export interface RecordStamp {
   readonly seq: number
-  readonly epoch: number
+  readonly epoch: Epoch
   readonly at: number
   readonly random: () => number
 }

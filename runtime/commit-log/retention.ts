@@ -3,6 +3,7 @@
  * (CHECKPOINT.retires) and done after a grace; what no record ever named is found by age.
  * retired-files.ts does both.
  */
+import type { CheckpointId, Epoch } from '#runtime/contract/ids'
 import type { StoredObject } from '#runtime/storage/checkpoint-store'
 import { keyUrl, manifestKey, parseCheckpointKey, parseSavepointKey } from '#runtime/storage/paths'
 import type { CompletedSavepoint, LogState } from './log-state.ts'
@@ -13,7 +14,7 @@ export interface RetentionInput {
   /** Wall clock, against `until` of pins. */
   readonly now: number
   /** Ids whose pins are on their way into the log. */
-  readonly asked: ReadonlySet<number>
+  readonly asked: ReadonlySet<CheckpointId>
 }
 
 /**
@@ -21,7 +22,7 @@ export interface RetentionInput {
  * more than leaves `retain`. The base of that checkpoint may be among them: what the two share, the
  * newer one keeps.
  */
-export function chooseRetired(state: LogState, { retain, now, asked }: RetentionInput): number[] {
+export function chooseRetired(state: LogState, { retain, now, asked }: RetentionInput): CheckpointId[] {
   const surplus = state.retained.length + 1 - Math.max(1, retain)
   if (surplus <= 0) return []
   const pinned = new Set(state.pins.filter((p) => p.until > now).flatMap((p) => p.ids))
@@ -90,7 +91,7 @@ function isOrphan(object: StoredObject, present: ReadonlySet<string>, input: Orp
   return isOwnFile && !present.has(manifestKey(directory))
 }
 
-const isOver = ({ epoch, lastCheckpoint }: LogState, of: { id: number; epoch: number }): boolean =>
+const isOver = ({ epoch, lastCheckpoint }: LogState, of: { id: CheckpointId; epoch: Epoch }): boolean =>
   of.epoch < epoch || (of.epoch === epoch && of.id < (lastCheckpoint?.id ?? 0))
 
 const liesIn = ({ path, manifest }: CompletedSavepoint, directory: string, storeUrl: string): boolean =>

@@ -11,6 +11,7 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { LogBody, LogRecord } from '#runtime/contract/checkpoint-records'
+import type { Epoch } from '#runtime/contract/ids'
 import type { CallOptions } from '#runtime/storage/checkpoint-store'
 import type { LogState } from './log-state.ts'
 import type { InDoubt, WriteOptions, WriteOutcome } from './record-writer.ts'
@@ -29,7 +30,7 @@ export interface TermLog {
   readonly isCompactionDue: boolean
   write(
     body: LogBody,
-    epoch: number,
+    epoch: Epoch,
     options: WriteOptions,
   ): Promise<{ readonly record: LogRecord; readonly outcome: WriteOutcome }>
   forgetRetirements(seqs: ReadonlySet<number>): void
@@ -37,7 +38,7 @@ export interface TermLog {
 }
 
 export class Term {
-  readonly epoch: number
+  readonly epoch: Epoch
   readonly #log: TermLog
   readonly #logger: Logger
   readonly #ended = new AbortController()
@@ -45,7 +46,7 @@ export class Term {
   #over: WeirError | undefined
   #compacting: Promise<void> | undefined
 
-  constructor(epoch: number, log: TermLog, logger: Logger) {
+  constructor(epoch: Epoch, log: TermLog, logger: Logger) {
     this.epoch = epoch
     this.#log = log
     this.#logger = logger

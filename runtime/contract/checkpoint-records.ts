@@ -6,11 +6,16 @@
  */
 
 import * as z from 'zod'
+import {
+  attemptId,
+  checkpointId,
+  checkpointIdOrNone,
+  epoch,
+  epochOrNone,
+  runNumber,
+} from '#runtime/contract/ids'
 
 export const FORMAT_VERSION = 1
-
-/** `<epoch>.<n>`: one execution of the job between restarts; never reused. */
-export const attemptId = z.string().regex(/^[0-9]+\.[0-9]+$/)
 
 const owner = z.object({
   kind: z.literal('OWNER'),
@@ -22,8 +27,8 @@ const owner = z.object({
 })
 const epochOpen = z.object({
   kind: z.literal('EPOCH_OPEN'),
-  epoch: z.int().positive(),
-  run: z.int().nonnegative(),
+  epoch,
+  run: runNumber,
   leader: z.string(),
 })
 /**
@@ -48,7 +53,7 @@ export const restorePoint = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('empty') }),
   z.object({
     kind: z.literal('checkpoint'),
-    id: z.int().positive(),
+    id: checkpointId,
     manifest: z.string(),
     sha256: z.string(),
   }),
@@ -67,24 +72,24 @@ export const restorePoint = z.discriminatedUnion('kind', [
     manifest: z.string().optional(),
     lineage,
     /** Its transactions up to this id are known to be committed. */
-    committedUpTo: z.int().nonnegative().default(0),
+    committedUpTo: checkpointIdOrNone.default(0),
   }),
 ])
 const deploy = z.object({
   kind: z.literal('DEPLOY'),
   attempt: attemptId,
-  run: z.int().nonnegative(),
+  run: runNumber,
   planHash: z.string(),
   restoreFrom: restorePoint,
   why: z.string(),
 })
 const checkpoint = z.object({
   kind: z.literal('CHECKPOINT'),
-  id: z.int().positive(),
-  epoch: z.int().positive(),
+  id: checkpointId,
+  epoch,
   attempt: attemptId,
   /** Id of the checkpoint whose files this one may reuse; 0 = none. */
-  base: z.int().nonnegative(),
+  base: checkpointIdOrNone,
   /** Key of the manifest: that of the base, where nothing has changed since. */
   manifest: z.string(),
   sha256: z.string(),
@@ -92,12 +97,12 @@ const checkpoint = z.object({
   /** Bytes newly written for this checkpoint. */
   deltaBytes: z.int().nonnegative(),
   /** Sinks may commit every id <= this one. */
-  committedUpTo: z.int().positive(),
+  committedUpTo: checkpointId,
   /**
    * Ids dropped from the retained set by this record; their unreachable files may be deleted after
    * a grace.
    */
-  retires: z.array(z.int().positive()),
+  retires: z.array(checkpointId),
   /**
    * The run ends with this checkpoint: nothing is processed after it. What is left for whoever
    * leads is to commit its transactions and to write CLOSE.
@@ -107,7 +112,7 @@ const checkpoint = z.object({
 })
 const savepoint = z.object({
   kind: z.literal('SAVEPOINT'),
-  id: z.int().positive(),
+  id: checkpointId,
   path: z.string(),
   sha256: z.string(),
   sizeBytes: z.int().nonnegative(),
@@ -130,16 +135,16 @@ const savepoint = z.object({
 })
 const pin = z.object({
   kind: z.literal('PIN'),
-  ids: z.array(z.int().positive()),
+  ids: z.array(checkpointId),
   by: z.string(),
   until: z.int(),
 })
 const close = z.object({
   kind: z.literal('CLOSE'),
-  run: z.int().nonnegative(),
+  run: runNumber,
   status: z.enum([...runEnd.options, 'Failed', 'Canceled']),
   /** Every sink has said that it committed up to this id. */
-  committedUpTo: z.int().nonnegative().default(0),
+  committedUpTo: checkpointIdOrNone.default(0),
 })
 
 const common = {
@@ -149,7 +154,7 @@ const common = {
    * Of the leader that appended it; 0 for OWNER. Every record after EPOCH_OPEN(e) until the next
    * EPOCH_OPEN carries e.
    */
-  epoch: z.int().nonnegative(),
+  epoch: epochOrNone,
   /** Wall clock, for people only. */
   at: z.int(),
   /** Random, makes own bytes recognisable after an unknown outcome. */
@@ -213,14 +218,14 @@ export const manifest = z.object({
   v: z.literal(FORMAT_VERSION),
   type: z.enum(['checkpoint', 'savepoint']),
   /** Of the first checkpoint that it describes; later ones without changes may share it. */
-  id: z.int().positive(),
-  epoch: z.int().positive(),
+  id: checkpointId,
+  epoch,
   attempt: attemptId,
   job: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
   createdAt: z.int(),
   planHash: z.string(),
   maxParallelism: z.int().positive(),
-  base: z.int().nonnegative(),
+  base: checkpointIdOrNone,
   vertices: z.array(vertexState),
   sizeBytes: z.int().nonnegative(),
 })

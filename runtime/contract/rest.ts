@@ -29,6 +29,7 @@
  * leader can do, naming the leader where known.
  */
 import type { ErrorData } from '#runtime/base/errors'
+import type { AttemptId, CheckpointId, Epoch, RunNumber } from '#runtime/contract/ids'
 import type { FailureReason } from './failure-reasons.ts'
 import type { SkippedCounts } from './rpc.ts'
 
@@ -66,11 +67,11 @@ export type CheckpointPhase =
 export interface JobFacts {
   readonly version: string
   readonly job: { readonly namespace: string; readonly name: string; readonly uid: string }
-  readonly run: number
+  readonly run: RunNumber
   readonly leading: boolean
   readonly leader: string | undefined
-  readonly epoch: number
-  readonly attempt: string | undefined
+  readonly epoch: Epoch
+  readonly attempt: AttemptId | undefined
   readonly state: JobState
   readonly stateSince: number
   /** In words, why the state is what it is. */
@@ -95,7 +96,7 @@ export interface JobFacts {
     readonly consecutiveFailures: number
     readonly last:
       | {
-          readonly id: number
+          readonly id: CheckpointId
           readonly completedAt: number
           readonly path: string
           readonly sizeBytes: number
@@ -103,7 +104,12 @@ export interface JobFacts {
         }
       | undefined
     readonly lastFailure:
-      | { readonly id: number; readonly at: number; readonly reason: FailureReason; readonly message: string }
+      | {
+          readonly id: CheckpointId
+          readonly at: number
+          readonly reason: FailureReason
+          readonly message: string
+        }
       | undefined
   }
   /** Savepoints, manual checkpoints and stops by trigger id, newest 20. */
@@ -115,7 +121,7 @@ export interface JobFacts {
 export interface RecoveryView {
   readonly at: number
   readonly cause: string
-  readonly checkpointId: number | undefined
+  readonly checkpointId: CheckpointId | undefined
   readonly detectMs: number
   readonly electMs: number
   readonly scheduleMs: number
@@ -127,7 +133,7 @@ export interface OperationView {
   readonly triggerId: string
   readonly type: 'checkpoint' | 'savepoint' | 'stop'
   readonly status: 'InProgress' | 'Completed' | 'Failed'
-  readonly checkpointId?: number
+  readonly checkpointId?: CheckpointId
   readonly path?: string
   readonly sizeBytes?: number
   readonly startedAt: number
@@ -156,7 +162,7 @@ export interface PinRequest {
 }
 
 export interface PinView {
-  readonly id: number
+  readonly id: CheckpointId
   /** The leader's wall clock, ms since the epoch: until then the checkpoint is not retired. */
   readonly until: number
 }
@@ -173,7 +179,7 @@ export interface Triggered {
 }
 
 export interface CheckpointView {
-  readonly id: number
+  readonly id: CheckpointId
   readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'
   readonly is_savepoint: boolean
   readonly trigger_timestamp: number
@@ -214,7 +220,7 @@ export interface CheckpointDetails extends CheckpointView {
 }
 
 export interface SavepointView {
-  readonly id: number
+  readonly id: CheckpointId
   readonly path: string
   readonly sizeBytes: number
   readonly at: number
@@ -223,7 +229,7 @@ export interface SavepointView {
 
 export interface ExceptionView {
   readonly at: number
-  readonly attempt: string | undefined
+  readonly attempt: AttemptId | undefined
   readonly vertex: string | undefined
   readonly subtask: number | undefined
   readonly taskManager: string | undefined

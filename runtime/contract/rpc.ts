@@ -6,6 +6,7 @@
  * another attempt.
  */
 import type { ErrorData } from '#runtime/base/errors'
+import type { AttemptId, CheckpointId, Epoch, RunNumber } from '#runtime/contract/ids'
 import type { RestorePoint, SubtaskState } from './checkpoint-records.ts'
 import type { ExecutionPlan } from './job-plan.ts'
 
@@ -20,13 +21,13 @@ export const subtaskKey = (s: SubtaskRef): string => `${s.vertex}/${s.subtask}`
  * it covers.
  */
 export interface Barrier {
-  readonly epoch: number
-  readonly id: number
+  readonly epoch: Epoch
+  readonly id: CheckpointId
   /**
    * Completed checkpoint of this attempt whose files may be reused; 0: write everything. Savepoints
    * always 0.
    */
-  readonly base: number
+  readonly base: CheckpointId
   readonly kind: 'checkpoint' | 'savepoint'
   /** Directory (store key) that state files of this barrier go to. */
   readonly directory: string
@@ -44,14 +45,14 @@ export interface Barrier {
  * the append, carried to sinks.
  */
 export interface CommitPermit {
-  readonly checkpointId: number
-  readonly epoch: number
+  readonly checkpointId: CheckpointId
+  readonly epoch: Epoch
 }
 
 export interface SubtaskAck extends SubtaskRef {
-  readonly attempt: string
-  readonly epoch: number
-  readonly checkpointId: number
+  readonly attempt: AttemptId
+  readonly epoch: Epoch
+  readonly checkpointId: CheckpointId
   readonly uids: readonly string[]
   readonly state: SubtaskState
   readonly sizeBytes: number
@@ -65,9 +66,9 @@ export interface SubtaskAck extends SubtaskRef {
 export type DeclineReason = 'CHECKPOINT_DECLINED' | 'CHECKPOINT_ASYNC_EXCEPTION' | 'SINK_PREPARE_FAILED'
 
 export interface SubtaskDecline extends SubtaskRef {
-  readonly attempt: string
-  readonly epoch: number
-  readonly checkpointId: number
+  readonly attempt: AttemptId
+  readonly epoch: Epoch
+  readonly checkpointId: CheckpointId
   readonly reason: DeclineReason
   readonly error: ErrorData
 }
@@ -78,7 +79,7 @@ export interface SubtaskPlace extends SubtaskRef {
 }
 
 export interface Deployment {
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly planHash: string
   readonly plan: ExecutionPlan
   /** Default parallelism that the plan was built with. */
@@ -99,8 +100,8 @@ export interface Deployment {
 
 /** A savepoint that the log names: transactions prepared in its attempt up to its id are spared. */
 export interface LoggedSavepoint {
-  readonly attempt: string
-  readonly id: number
+  readonly attempt: AttemptId
+  readonly id: CheckpointId
 }
 
 export interface SinkHistory {
@@ -108,7 +109,7 @@ export interface SinkHistory {
    * Transactions up to this checkpoint id are known to be committed: every sink said so. 0: nothing
    * is known.
    */
-  readonly committedUpTo: number
+  readonly committedUpTo: CheckpointId
   readonly savepoints: readonly LoggedSavepoint[]
 }
 
@@ -141,37 +142,42 @@ export interface DeployProgress {
 
 /** What a TaskManager runs, told to a new leader so that it may adopt it. */
 export interface ExecutionReport {
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly planHash: string
   readonly places: readonly SubtaskPlace[]
   /** Stopped: behind a stop barrier, where only commits are left to do. */
   readonly state: 'Deploying' | 'Running' | 'Stopped' | 'Failed'
   /** Greatest id of a barrier seen. */
-  readonly highestCheckpointId: number
+  readonly highestCheckpointId: CheckpointId
 }
 
 export type FromJobManager =
-  | { readonly type: 'welcome'; readonly leader: boolean; readonly epoch: number; readonly id: string }
-  | { readonly type: 'deploy'; readonly epoch: number; readonly deployment: Deployment }
-  | { readonly type: 'start'; readonly epoch: number; readonly attempt: string }
+  | { readonly type: 'welcome'; readonly leader: boolean; readonly epoch: Epoch; readonly id: string }
+  | { readonly type: 'deploy'; readonly epoch: Epoch; readonly deployment: Deployment }
+  | { readonly type: 'start'; readonly epoch: Epoch; readonly attempt: AttemptId }
   /**
    * Goes on with the attempt under this epoch: what is pending of lower epochs is given up, reports
    * go to the sender from now on.
    */
-  | { readonly type: 'adopt'; readonly epoch: number; readonly attempt: string }
-  | { readonly type: 'cancel'; readonly epoch: number; readonly attempt: string; readonly why: string }
-  | { readonly type: 'trigger'; readonly epoch: number; readonly attempt: string; readonly barrier: Barrier }
+  | { readonly type: 'adopt'; readonly epoch: Epoch; readonly attempt: AttemptId }
+  | { readonly type: 'cancel'; readonly epoch: Epoch; readonly attempt: AttemptId; readonly why: string }
+  | {
+      readonly type: 'trigger'
+      readonly epoch: Epoch
+      readonly attempt: AttemptId
+      readonly barrier: Barrier
+    }
   | {
       readonly type: 'complete'
-      readonly epoch: number
-      readonly attempt: string
+      readonly epoch: Epoch
+      readonly attempt: AttemptId
       readonly permit: CommitPermit
     }
   | {
       readonly type: 'abort'
-      readonly epoch: number
-      readonly attempt: string
-      readonly checkpointId: number
+      readonly epoch: Epoch
+      readonly attempt: AttemptId
+      readonly checkpointId: CheckpointId
     }
 
 export type FromTaskManager =
@@ -181,7 +187,7 @@ export type FromTaskManager =
       readonly version: string
       readonly token: string
       readonly jobUid: string
-      readonly run: number
+      readonly run: RunNumber
       readonly id: string
       readonly slots: number
       readonly dataAddress: string
@@ -189,24 +195,24 @@ export type FromTaskManager =
   | {
       readonly type: 'heartbeat'
       readonly freeSlots: number
-      readonly attempt: string | undefined
+      readonly attempt: AttemptId | undefined
       /** While the attempt is being deployed. */
       readonly progress: DeployProgress | undefined
       readonly subtasks: readonly SubtaskMetrics[]
     }
   /** Answer to a leader's welcome, and to `adopt`: what runs here now. */
-  | { readonly type: 'execution'; readonly epoch: number; readonly report: ExecutionReport | undefined }
+  | { readonly type: 'execution'; readonly epoch: Epoch; readonly report: ExecutionReport | undefined }
   /**
    * Every subtask of the deployment on this TaskManager is restored and connected; `start` makes
    * them read.
    */
-  | { readonly type: 'deployed'; readonly attempt: string; readonly restoreMs: number }
-  | { readonly type: 'deployFailed'; readonly attempt: string; readonly error: ErrorData }
-  | { readonly type: 'firstRecord'; readonly attempt: string }
-  | { readonly type: 'finished'; readonly attempt: string; readonly subtask: SubtaskRef }
+  | { readonly type: 'deployed'; readonly attempt: AttemptId; readonly restoreMs: number }
+  | { readonly type: 'deployFailed'; readonly attempt: AttemptId; readonly error: ErrorData }
+  | { readonly type: 'firstRecord'; readonly attempt: AttemptId }
+  | { readonly type: 'finished'; readonly attempt: AttemptId; readonly subtask: SubtaskRef }
   | {
       readonly type: 'failed'
-      readonly attempt: string
+      readonly attempt: AttemptId
       readonly subtask: SubtaskRef | undefined
       readonly error: ErrorData
     }
@@ -215,9 +221,9 @@ export type FromTaskManager =
   /** Sinks of the subtask have committed everything up to the id. */
   | {
       readonly type: 'committed'
-      readonly attempt: string
+      readonly attempt: AttemptId
       readonly subtask: SubtaskRef
-      readonly checkpointId: number
+      readonly checkpointId: CheckpointId
     }
-  | { readonly type: 'fenced'; readonly epoch: number }
+  | { readonly type: 'fenced'; readonly epoch: Epoch }
   | { readonly type: 'leaving'; readonly why: string }

@@ -1,4 +1,5 @@
 import { assertNever } from '#runtime/base/errors'
+import type { Epoch } from '#runtime/contract/ids'
 import type { ElectionState } from './lease.ts'
 
 /**
@@ -28,7 +29,7 @@ export type LeaseState =
   | {
       readonly kind: 'leading'
       readonly busy: boolean
-      readonly epoch: number
+      readonly epoch: Epoch
       readonly validUntil: number
       readonly overdue: boolean
       readonly wakeAt: number
@@ -43,7 +44,7 @@ export type LeaseOccurrence =
   | { readonly type: 'wake' }
   /** The holder released, or the connection came back: ask at once. */
   | { readonly type: 'hint' }
-  | { readonly type: 'acquired'; readonly epoch: number; readonly sentAt: number }
+  | { readonly type: 'acquired'; readonly epoch: Epoch; readonly sentAt: number }
   | { readonly type: 'held'; readonly holder: string; readonly remainingMs: number }
   | { readonly type: 'renewed'; readonly sentAt: number }
   | { readonly type: 'retaken'; readonly sentAt: number }
@@ -52,7 +53,7 @@ export type LeaseOccurrence =
 
 export type LeaseAction =
   | { readonly type: 'acquire'; readonly token: string; readonly floor: number }
-  | { readonly type: 'renew'; readonly token: string; readonly epoch: number }
+  | { readonly type: 'renew'; readonly token: string; readonly epoch: Epoch }
   /** Sends `wake` at that time; replaces the earlier one. */
   | { readonly type: 'wakeAt'; readonly at: number }
   | { readonly type: 'report'; readonly state: ElectionState }

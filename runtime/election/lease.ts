@@ -1,3 +1,5 @@
+import type { Epoch } from '#runtime/contract/ids'
+
 /**
  * Who may try to lead. An election says only that: whether a leader may decide anything is settled
  * by the commit log (EPOCH_OPEN), so an election may be wrong for a while (two leaders, after Redis
@@ -46,12 +48,12 @@ export interface LeaseStore {
    * Prolongs the own lease. Absent (expired, Redis emptied): retakes it under the same epoch,
    * unless a greater epoch was counted meanwhile.
    */
-  renew(token: string, epoch: number): Promise<RenewAnswer>
+  renew(token: string, epoch: Epoch): Promise<RenewAnswer>
   /** Gives the lease back if it is the own one, and tells the others. */
   release(token: string): Promise<void>
 }
 export type AcquireAnswer =
-  | { readonly kind: 'acquired'; readonly epoch: number }
+  | { readonly kind: 'acquired'; readonly epoch: Epoch }
   | { readonly kind: 'held'; readonly holder: string; readonly remainingMs: number }
 export type RenewAnswer =
   | { readonly kind: 'renewed' }

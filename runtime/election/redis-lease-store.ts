@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { invariant, WeirError } from '#runtime/base/errors'
+import type { Epoch } from '#runtime/contract/ids'
 import type { RedisConfig } from '#runtime/contract/process-config'
 import type { AcquireAnswer, LeaseStore, RenewAnswer } from './lease.ts'
 import { createRedisClient } from './redis-client.ts'
@@ -109,7 +110,7 @@ export class RedisLeaseStore implements LeaseStore {
     return { kind: 'held', holder: holderName(String(value)), remainingMs: Number(remainingMs) }
   }
 
-  async renew(token: string, epoch: number): Promise<RenewAnswer> {
+  async renew(token: string, epoch: Epoch): Promise<RenewAnswer> {
     const [answer, holder] = await this.#run(RENEW, token, epoch)
     if (answer === 1) return { kind: 'renewed' }
     if (answer === 2) return { kind: 'retaken' }
@@ -117,7 +118,7 @@ export class RedisLeaseStore implements LeaseStore {
     throw new WeirError('BUG', `Redis answered ${JSON.stringify(answer)} to a lease renewal`)
   }
 
-  async #run(script: string, token: string, epoch: number): Promise<readonly unknown[]> {
+  async #run(script: string, token: string, epoch: Epoch): Promise<readonly unknown[]> {
     const { leader, epoch: counter } = this.#keys
     const answer: unknown = await this.#commands.eval(script, 2, leader, counter, token, epoch, this.#ttlMs)
     invariant(Array.isArray(answer), 'the scripts of the lease answer with lists')

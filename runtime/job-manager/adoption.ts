@@ -1,10 +1,11 @@
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { subtaskKey, type ExecutionReport, type SubtaskPlace } from '#runtime/contract/rpc'
 import type { Deployed } from '#runtime/commit-log/log-state'
+import type { AttemptId, CheckpointId, RunNumber } from '#runtime/contract/ids'
 
 export interface AdoptionInput {
   readonly plan: ExecutionPlan
-  readonly run: number
+  readonly run: RunNumber
   /** The last DEPLOY in the log. */
   readonly deploy: Deployed | undefined
   /** The run is to end and only commits are left: tasks behind a stop barrier will do. */
@@ -18,9 +19,9 @@ export interface AdoptionInput {
 export type AdoptionDecision =
   | {
       readonly kind: 'adopt'
-      readonly attempt: string
+      readonly attempt: AttemptId
       readonly places: readonly SubtaskPlace[]
-      readonly highestCheckpointId: number
+      readonly highestCheckpointId: CheckpointId
     }
   /** Answers are missing that could complete the picture. */
   | { readonly kind: 'wait' }

@@ -1,3 +1,4 @@
+import type { CheckpointId } from '#runtime/contract/ids'
 import { subtaskKey, type ExecutionReport, type SubtaskPlace, type SubtaskRef } from '#runtime/contract/rpc'
 
 /** A TaskManager as the job sees it: one connection. After a reconnect it is another member. */
@@ -44,14 +45,14 @@ export function withFinished(attempt: Attempt, subtask: SubtaskRef): Attempt {
 /** Every subtask has seen the end of its data. */
 export const hasFinished = (attempt: Attempt): boolean => attempt.finished.size === attempt.places.length
 
-export function withCommitted(attempt: Attempt, subtask: SubtaskRef, checkpointId: number): Attempt {
+export function withCommitted(attempt: Attempt, subtask: SubtaskRef, checkpointId: CheckpointId): Attempt {
   const key = subtaskKey(subtask)
   const upTo = Math.max(checkpointId, attempt.committed.get(key) ?? 0)
   return { ...attempt, committed: new Map(attempt.committed).set(key, upTo) }
 }
 
 /** Subtasks that have not said that they committed the checkpoint. */
-export function uncommitted(attempt: Attempt, checkpointId: number): string[] {
+export function uncommitted(attempt: Attempt, checkpointId: CheckpointId): string[] {
   return attempt.places.map(subtaskKey).filter((key) => (attempt.committed.get(key) ?? 0) < checkpointId)
 }
 

@@ -13,6 +13,7 @@
 import { backoffDelay, type BackoffOptions } from '#runtime/base/backoff'
 import type { WeirError } from '#runtime/base/errors'
 import type { LogState } from '#runtime/commit-log/log-state'
+import type { RunNumber } from '#runtime/contract/ids'
 import type { JobState } from '#runtime/contract/rest'
 
 export type Candidate =
@@ -280,7 +281,7 @@ const ON: Readonly<
 }
 
 /** Whether the log says that `run` is over. */
-export function runOver(log: LogState, run: number): RunOver | undefined {
+export function runOver(log: LogState, run: RunNumber): RunOver | undefined {
   if (log.run > run)
     return { state: 'Suspended', message: `Run ${run} is over: the log is at run ${log.run}.` }
   if (log.run < run || log.closed === undefined) return undefined

@@ -7,6 +7,7 @@ import type {
   VertexView,
 } from '#runtime/contract/rest'
 import type { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
+import type { Epoch, RunNumber } from '#runtime/contract/ids'
 import { type SkippedCounts, subtaskKey, type SubtaskMetrics } from '#runtime/contract/rpc'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { JobMaster, JobView } from './job-master.ts'
@@ -16,9 +17,9 @@ import type { TaskManagerRegistry } from './task-manager-registry.ts'
 /** What the facts are gathered from; everything but the configuration may be absent. */
 export interface FactSources {
   readonly job: JobFacts['job']
-  readonly run: number
+  readonly run: RunNumber
   readonly id: string
-  readonly epoch: number
+  readonly epoch: Epoch
   readonly storagePath: string
   readonly plan: ExecutionPlan | undefined
   readonly parallelism: number

@@ -4,6 +4,7 @@ import type { CheckpointRequest } from '#runtime/checkpoint/coordinator'
 import type { LogState } from '#runtime/commit-log/log-state'
 import type { LogRecordOf, RestorePoint, RunEnd } from '#runtime/contract/checkpoint-records'
 import type { FailureReason } from '#runtime/contract/failure-reasons'
+import type { AttemptId, CheckpointId, Epoch, RunNumber } from '#runtime/contract/ids'
 import type { RestartOptions, RestoreOptions } from '#runtime/contract/job-options'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { DeployProgress, ExecutionReport, FromJobManager, SubtaskRef } from '#runtime/contract/rpc'
@@ -15,8 +16,8 @@ import type { FailureHistory } from './restart-strategy.ts'
 /** What does not change during a term. */
 export interface JobSettings {
   readonly plan: ExecutionPlan
-  readonly run: number
-  readonly epoch: number
+  readonly run: RunNumber
+  readonly epoch: Epoch
   /** Slots that the job's TaskManagers have together. */
   readonly expectedSlots: number
   readonly restart: RestartOptions
@@ -85,23 +86,23 @@ export type JobEvent =
   | {
       readonly type: 'Heartbeat'
       readonly member: string
-      readonly attempt: string | undefined
+      readonly attempt: AttemptId | undefined
       readonly progress: DeployProgress | undefined
     }
-  | { readonly type: 'Deployed'; readonly member: string; readonly attempt: string }
+  | { readonly type: 'Deployed'; readonly member: string; readonly attempt: AttemptId }
   | {
       readonly type: 'TaskFailed'
       readonly member: string
-      readonly attempt: string
+      readonly attempt: AttemptId
       readonly subtask: SubtaskRef | undefined
       readonly error: ErrorData
     }
-  | { readonly type: 'SubtaskFinished'; readonly attempt: string; readonly subtask: SubtaskRef }
+  | { readonly type: 'SubtaskFinished'; readonly attempt: AttemptId; readonly subtask: SubtaskRef }
   | {
       readonly type: 'SubtaskCommitted'
-      readonly attempt: string
+      readonly attempt: AttemptId
       readonly subtask: SubtaskRef
-      readonly checkpointId: number
+      readonly checkpointId: CheckpointId
     }
   /** `point`: with the lineage that its manifest shows; `url`: undefined for an empty start. */
   | {
@@ -114,7 +115,7 @@ export type JobEvent =
   | { readonly type: 'Appended'; readonly kind: AppendedKind }
   /** Certainly not in the log. */
   | { readonly type: 'Refused'; readonly kind: AppendedKind; readonly error: ErrorData }
-  | { readonly type: 'CheckpointDone'; readonly triggerId: string; readonly id: number }
+  | { readonly type: 'CheckpointDone'; readonly triggerId: string; readonly id: CheckpointId }
   | { readonly type: 'CheckpointFailed'; readonly triggerId: string; readonly error: ErrorData }
   /** The coordinator, told to stop, knows what became of the checkpoint that was in flight. */
   | { readonly type: 'Settled' }
@@ -138,10 +139,10 @@ export type JobEffect =
   | { readonly type: 'append'; readonly body: LogRecordOf<'DEPLOY'> | LogRecordOf<'CLOSE'> }
   | {
       readonly type: 'startCoordinator'
-      readonly attempt: string
+      readonly attempt: AttemptId
       readonly isRestored: boolean
       /** Greatest checkpoint id that an adopted attempt has seen. */
-      readonly highestId: number
+      readonly highestId: CheckpointId
     }
   /** Answered by Settled. */
   | { readonly type: 'stopCoordinator'; readonly reason: FailureReason }
@@ -150,7 +151,7 @@ export type JobEffect =
   /** The one timer: replaces the earlier one; undefined: none. */
   | { readonly type: 'timer'; readonly delayMs: number | undefined }
   | { readonly type: 'answerStop'; readonly stop: StopRequest; readonly outcome: StopOutcome }
-  | { readonly type: 'noteFailure'; readonly failure: Failure; readonly attempt: string }
+  | { readonly type: 'noteFailure'; readonly failure: Failure; readonly attempt: AttemptId }
   | { readonly type: 'closed'; readonly status: CloseStatus }
   | { readonly type: 'over'; readonly error: WeirError }
 

@@ -9,6 +9,7 @@ import type { Logger } from '#runtime/base/logger'
 import { CheckpointCoordinator, type CheckpointRequest } from '#runtime/checkpoint/coordinator'
 import type { Term } from '#runtime/commit-log/term'
 import { FORMAT_VERSION } from '#runtime/contract/checkpoint-records'
+import type { AttemptId, Epoch } from '#runtime/contract/ids'
 import type { JobManagerConfig } from '#runtime/contract/process-config'
 import type { ExceptionView, JobState as ShownState, OperationView } from '#runtime/contract/rest'
 import type { FromJobManager, FromTaskManager, SubtaskPlace } from '#runtime/contract/rpc'
@@ -65,7 +66,7 @@ export interface JobView {
   readonly message: string
   readonly error: ErrorData | undefined
   readonly restarts: number
-  readonly attempt: string | undefined
+  readonly attempt: AttemptId | undefined
   readonly places: readonly SubtaskPlace[]
   /** Keys of subtasks that have seen the end of their data. */
   readonly finished: ReadonlySet<string>
@@ -181,13 +182,13 @@ export class JobMaster implements RegistryEvents {
     else if (message.type === 'fenced') this.#onFenced(message.epoch)
   }
 
-  #onFirstRecord(attempt: string): void {
+  #onFirstRecord(attempt: AttemptId): void {
     if (attempt !== attemptOf(this.#state.phase)?.id) return
     this.recoveries.firstRecord()
     this.#options.onChange()
   }
 
-  #onFenced(epoch: number): void {
+  #onFenced(epoch: Epoch): void {
     const own = this.#options.term.epoch
     if (epoch <= own) return
     const text = `A TaskManager has seen epoch ${epoch}; this leader's is ${own}`
@@ -277,7 +278,7 @@ export class JobMaster implements RegistryEvents {
     for (const key of members) this.#connections.get(key)?.send(message)
   }
 
-  #toAttempt(message: Extract<FromJobManager, { attempt: string }>): void {
+  #toAttempt(message: Extract<FromJobManager, { attempt: AttemptId }>): void {
     const attempt = attemptOf(this.#state.phase)
     if (attempt?.id === message.attempt) this.#send([...attempt.members.values()], message)
   }

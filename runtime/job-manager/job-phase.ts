@@ -1,5 +1,6 @@
 import type { ErrorData } from '#runtime/base/errors'
 import type { RestorePoint, RunEnd } from '#runtime/contract/checkpoint-records'
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { RestoreChoice } from '#runtime/restore/choose-restore-point'
 import type { JobState as ShownState } from '#runtime/contract/rest'
 import type { DeployProgress } from '#runtime/contract/rpc'
@@ -7,7 +8,7 @@ import type { Answer, Attempt } from './attempt.ts'
 
 /** How a run ends for good. `committedUpTo`: every sink has committed up to this id. */
 export type RunOutcome =
-  | { readonly status: RunEnd; readonly committedUpTo: number }
+  | { readonly status: RunEnd; readonly committedUpTo: CheckpointId }
   | { readonly status: 'Failed'; readonly error: ErrorData }
 export type CloseStatus = RunOutcome['status']
 

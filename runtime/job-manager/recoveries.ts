@@ -1,4 +1,5 @@
 import type { Clock } from '#runtime/base/clock'
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { RecoveryView } from '#runtime/contract/rest'
 
 /** A recovery; times on the monotonic clock, undefined until its phase has begun. */
@@ -10,7 +11,7 @@ interface Recovery {
   readonly detectMs: number
   readonly electMs: number
   deployMs: number | undefined
-  checkpointId: number | undefined
+  checkpointId: CheckpointId | undefined
   runningMs: number | undefined
   firstRecordMs: number | undefined
 }
@@ -56,7 +57,7 @@ export class Recoveries {
     this.#recoveries = [recovery, ...this.#recoveries].slice(0, KEPT)
   }
 
-  deploying(checkpointId: number | undefined): void {
+  deploying(checkpointId: CheckpointId | undefined): void {
     const recovery = this.#underWay
     if (recovery === undefined) return
     recovery.deployMs = this.#clock.monotonic()

@@ -6,6 +6,7 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import type { Epoch, RunNumber } from '#runtime/contract/ids'
 import type { FromJobManager, FromTaskManager, SubtaskMetrics } from '#runtime/contract/rpc'
 import type { TaskManagerView } from '#runtime/contract/rest'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
@@ -40,7 +41,7 @@ export interface RegistryOptions {
   readonly port: number
   readonly token: string
   readonly jobUid: string
-  readonly run: number
+  readonly run: RunNumber
   readonly id: string
   readonly clock: Clock
   readonly logger: Logger
@@ -95,7 +96,7 @@ export class TaskManagerRegistry {
    * From now on events go to `events`, and TaskManagers know who leads. Those connected already are
    * announced at once.
    */
-  lead(epoch: number, events: RegistryEvents): void {
+  lead(epoch: Epoch, events: RegistryEvents): void {
     this.#leading = true
     this.#epoch = epoch
     this.#events = events

@@ -5,7 +5,8 @@
  */
 import * as z from 'zod'
 import { isErrorCode, type ErrorCode, type ErrorData } from '#runtime/base/errors'
-import { attemptId, restorePoint, subtaskState } from '#runtime/contract/checkpoint-records'
+import { restorePoint, subtaskState } from '#runtime/contract/checkpoint-records'
+import { attemptId, checkpointId, checkpointIdOrNone, epochOrNone, runNumber } from '#runtime/contract/ids'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type {
   Barrier,
@@ -49,13 +50,13 @@ const report: z.ZodType<ExecutionReport> = z.object({
   planHash: z.string(),
   places: z.array(place),
   state: z.enum(['Deploying', 'Running', 'Stopped', 'Failed']),
-  highestCheckpointId: count,
+  highestCheckpointId: checkpointIdOrNone,
 })
 
 const ack: z.ZodType<SubtaskAck> = subtaskRef.extend({
   attempt: attemptId,
-  epoch: count,
-  checkpointId: count,
+  epoch: epochOrNone,
+  checkpointId: checkpointIdOrNone,
   uids: z.array(z.string()),
   state: subtaskState,
   sizeBytes: count,
@@ -68,8 +69,8 @@ const ack: z.ZodType<SubtaskAck> = subtaskRef.extend({
 
 const decline: z.ZodType<SubtaskDecline> = subtaskRef.extend({
   attempt: attemptId,
-  epoch: count,
-  checkpointId: count,
+  epoch: epochOrNone,
+  checkpointId: checkpointIdOrNone,
   reason: z.enum(['CHECKPOINT_DECLINED', 'CHECKPOINT_ASYNC_EXCEPTION', 'SINK_PREPARE_FAILED']),
   error: errorData,
 })
@@ -82,7 +83,7 @@ export const fromTaskManager: z.ZodType<FromTaskManager> = z.discriminatedUnion(
     version: z.string(),
     token: z.string(),
     jobUid: z.string(),
-    run: count,
+    run: runNumber,
     id: z.string().min(1),
     slots: z.int().positive(),
     dataAddress: z.string(),
@@ -94,7 +95,7 @@ export const fromTaskManager: z.ZodType<FromTaskManager> = z.discriminatedUnion(
     progress: orAbsent(z.object({ restoredBytes: count, steps: count })),
     subtasks: z.array(subtaskMetrics),
   }),
-  z.object({ type: z.literal('execution'), epoch: count, report: orAbsent(report) }),
+  z.object({ type: z.literal('execution'), epoch: epochOrNone, report: orAbsent(report) }),
   z.object({ type: z.literal('deployed'), attempt: attemptId, restoreMs: anyNumber }),
   z.object({ type: z.literal('deployFailed'), attempt: attemptId, error: errorData }),
   z.object({ type: z.literal('firstRecord'), attempt: attemptId }),
@@ -107,8 +108,13 @@ export const fromTaskManager: z.ZodType<FromTaskManager> = z.discriminatedUnion(
   }),
   z.object({ type: z.literal('ack'), ack }),
   z.object({ type: z.literal('decline'), decline }),
-  z.object({ type: z.literal('committed'), attempt: attemptId, subtask: subtaskRef, checkpointId: count }),
-  z.object({ type: z.literal('fenced'), epoch: count }),
+  z.object({
+    type: z.literal('committed'),
+    attempt: attemptId,
+    subtask: subtaskRef,
+    checkpointId: checkpointIdOrNone,
+  }),
+  z.object({ type: z.literal('fenced'), epoch: epochOrNone }),
   z.object({ type: z.literal('leaving'), why: z.string() }),
 ])
 
@@ -159,34 +165,34 @@ const deployment: z.ZodType<Deployment> = z.object({
   dataAddresses: z.record(z.string(), z.string()),
   restore: restorePoint,
   sinks: z.object({
-    committedUpTo: count,
-    savepoints: z.array(z.object({ attempt: attemptId, id: count })),
+    committedUpTo: checkpointIdOrNone,
+    savepoints: z.array(z.object({ attempt: attemptId, id: checkpointId })),
   }),
 })
 
 const barrier: z.ZodType<Barrier> = z.object({
-  epoch: count,
-  id: count,
-  base: count,
+  epoch: epochOrNone,
+  id: checkpointId,
+  base: checkpointIdOrNone,
   kind: z.enum(['checkpoint', 'savepoint']),
   directory: z.string(),
   stop: z.boolean(),
   drain: z.boolean(),
 })
 
-const ofAttempt = z.object({ epoch: count, attempt: attemptId })
+const ofAttempt = z.object({ epoch: epochOrNone, attempt: attemptId })
 
 /** What a JobManager may say to a TaskManager. */
 export const fromJobManager: z.ZodType<FromJobManager> = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('welcome'), leader: z.boolean(), epoch: count, id: z.string() }),
-  z.object({ type: z.literal('deploy'), epoch: count, deployment }),
+  z.object({ type: z.literal('welcome'), leader: z.boolean(), epoch: epochOrNone, id: z.string() }),
+  z.object({ type: z.literal('deploy'), epoch: epochOrNone, deployment }),
   ofAttempt.extend({ type: z.literal('start') }),
   ofAttempt.extend({ type: z.literal('adopt') }),
   ofAttempt.extend({ type: z.literal('cancel'), why: z.string() }),
   ofAttempt.extend({ type: z.literal('trigger'), barrier }),
   ofAttempt.extend({
     type: z.literal('complete'),
-    permit: z.object({ checkpointId: count, epoch: count }),
+    permit: z.object({ checkpointId: checkpointIdOrNone, epoch: epochOrNone }),
   }),
-  ofAttempt.extend({ type: z.literal('abort'), checkpointId: count }),
+  ofAttempt.extend({ type: z.literal('abort'), checkpointId: checkpointIdOrNone }),
 ])

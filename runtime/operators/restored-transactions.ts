@@ -3,12 +3,13 @@
  * not find: the rules of connectors/sink.ts, as data. Pure.
  */
 import type { TransactionId } from '#runtime/connectors/sink'
+import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
 import type { OperatorContext } from './stream-operator.ts'
 
 /** A transaction that is not known to be committed, as stored in checkpoints. */
 export interface PendingTransaction<C> {
   /** The barrier that prepared it. */
-  readonly checkpointId: number
+  readonly checkpointId: CheckpointId
   readonly transaction: TransactionId
   readonly committable: C
 }
@@ -55,7 +56,7 @@ export function danglingTransactions(
 const keyOf = ({ job, sink, subtask, attempt, after }: TransactionId): string =>
   JSON.stringify([job, sink, subtask, attempt, after])
 
-function isBefore(attempt: string, other: string): boolean {
+function isBefore(attempt: AttemptId, other: string): boolean {
   const [epoch = 0, n = 0] = attempt.split('.').map(Number)
   const [otherEpoch = 0, otherN = 0] = other.split('.').map(Number)
   return epoch < otherEpoch || (epoch === otherEpoch && n < otherN)

@@ -2,6 +2,7 @@ import { WeirError } from '#runtime/base/errors'
 import type { LogState } from '#runtime/commit-log/log-state'
 import { readLog } from '#runtime/commit-log/log-reader'
 import type { Manifest, RestorePoint } from '#runtime/contract/checkpoint-records'
+import type { RunNumber } from '#runtime/contract/ids'
 import type { JobIdentity, RestoreOptions } from '#runtime/contract/job-options'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
@@ -19,7 +20,7 @@ export type RestoreChoice = RestorePoint | { readonly kind: 'asked'; readonly pa
  */
 export function chooseRestore(
   log: LogState,
-  run: number,
+  run: RunNumber,
   restore: RestoreOptions | undefined,
 ): RestoreChoice {
   if (restore === undefined || log.deploy?.run === run) return log.restorePoint

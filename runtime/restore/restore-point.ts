@@ -7,11 +7,12 @@ import type { Stores } from '#runtime/storage/stores'
 import { locateManifest } from '#runtime/storage/storage-url'
 import { readManifest } from '#runtime/commit-log/manifest-io'
 import type { Manifest, RestorePoint, StateFile, SubtaskState } from '#runtime/contract/checkpoint-records'
+import type { CheckpointId } from '#runtime/contract/ids'
 
 /** A restore point opened for reading: its manifest, and its files by their SHA-256. */
 export interface OpenRestorePoint {
   /** As the log says; checkpoints without changes share the manifest of an earlier one. */
-  readonly checkpointId: number
+  readonly checkpointId: CheckpointId
   readonly manifest: Manifest
   readonly url: string
   /** The file's bytes, verified. @throws {WeirError} STO_CORRUPT or STO_MISSING naming the file. */

@@ -1,3 +1,4 @@
+import type { CheckpointId } from '#runtime/contract/ids'
 import { readListState, redistribute } from '#runtime/state/list-state'
 import { openStateFile } from '#runtime/state/snapshot-format'
 import type { KeyedStateBackend, StateFileReader } from '#runtime/state/keyed-state'
@@ -7,7 +8,7 @@ import type { KeyedStateBackend, StateFileReader } from '#runtime/state/keyed-st
  * oldest file first.
  */
 export interface RestoreInput {
-  readonly checkpointId: number
+  readonly checkpointId: CheckpointId
   /** uid of the new operator -> uid that the state was stored under (`formerly`). */
   readonly storedUid: Readonly<Record<string, string>>
   readonly chains: readonly RestoreChain[]
@@ -33,7 +34,7 @@ interface OpenChain {
 
 /** State of the restore point for one subtask. Files are opened once, decoded per operator. */
 export class SubtaskRestore {
-  readonly checkpointId: number
+  readonly checkpointId: CheckpointId
   readonly #storedUid: Readonly<Record<string, string>>
   readonly #chains: readonly OpenChain[]
 

@@ -1,3 +1,4 @@
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { TableImage, HeapCell } from './heap-cell.ts'
 
 /** What changed between two freezes. */
@@ -36,7 +37,7 @@ export class ChangeHistory {
   readonly #boundaries = new Map<number, Boundary>()
 
   /** Closes interval `stamp` as that of `checkpointId`, and chooses what its snapshot holds. */
-  close(checkpointId: number, base: number, interval: Interval, entryCount: number): Changes {
+  close(checkpointId: CheckpointId, base: CheckpointId, interval: Interval, entryCount: number): Changes {
     this.#intervals.push(interval)
     const from = base > 0 ? this.#boundaries.get(base) : undefined
     if (from !== undefined) this.#forgetUpTo(from.stamp)

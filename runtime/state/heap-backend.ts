@@ -1,4 +1,5 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
+import type { CheckpointId } from '#runtime/contract/ids'
 import { keyGroupOf } from '#runtime/element/key-group'
 import { ChangeHistory } from './change-history.ts'
 import { decodeEntryBlock } from './entry-block.ts'
@@ -71,7 +72,7 @@ export class HeapBackend implements KeyedStateBackend {
     byNamespace?.delete(namespace)
   }
 
-  snapshot(checkpointId: number, base: number): KeyedSnapshot {
+  snapshot(checkpointId: CheckpointId, base: CheckpointId): KeyedSnapshot {
     this.#active?.cancel()
     const journal = this.#journal
     const freezeStamp = journal.stamp++

@@ -1,3 +1,4 @@
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { KeyGroupRange } from '#runtime/element/key-group'
 
 export type { KeyGroupRange }
@@ -34,7 +35,7 @@ export interface KeyedStateBackend {
    * base need not be remembered any longer. At most one snapshot is unfinished at a time: a new
    * call cancels the unfinished one (its changes stay dirty).
    */
-  snapshot(checkpointId: number, base: number): KeyedSnapshot
+  snapshot(checkpointId: CheckpointId, base: CheckpointId): KeyedSnapshot
   /**
    * Loads entries of the sections of one state file, in chain order (oldest first), only for key
    * groups in `keyGroups`. Before any table is used.

@@ -17,6 +17,7 @@
  */
 import { createHash } from 'node:crypto'
 import { invariant, WeirError } from '#runtime/base/errors'
+import type { AttemptId, CheckpointId, Epoch } from '#runtime/contract/ids'
 
 const SEGMENT = /^[A-Za-z0-9_=-][A-Za-z0-9._=-]*$/
 const SEQ_DIGITS = 20
@@ -96,8 +97,8 @@ export function parseLogKey(
  */
 /** A checkpoint or savepoint: ids are unique within an epoch. */
 interface Numbered {
-  readonly id: number
-  readonly epoch: number
+  readonly id: CheckpointId
+  readonly epoch: Epoch
 }
 export const checkpointDirectory = ({ id, epoch }: Numbered): string => `chk/${id}-${epoch}`
 export const savepointDirectory = ({ id, epoch }: Numbered): string => `savepoints/${id}-${epoch}`
@@ -111,10 +112,10 @@ export const manifestDirectory = (key: string): string => key.slice(0, -MANIFEST
 export interface StateFileName {
   readonly vertex: string
   readonly subtask: number
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly part: 'state' | 'lists'
   /** Of a savepoint, whose directory several tries may share. */
-  readonly savepointId?: number
+  readonly savepointId?: CheckpointId
 }
 
 /**
@@ -131,15 +132,17 @@ export function stateFileKey(
 }
 
 /** Id and epoch of the checkpoint whose directory holds `key`; undefined outside `chk/`. */
-export function parseCheckpointKey(key: string): { readonly id: number; readonly epoch: number } | undefined {
+export function parseCheckpointKey(
+  key: string,
+): { readonly id: CheckpointId; readonly epoch: Epoch } | undefined {
   const match = /^chk\/([0-9]+)-([0-9]+)\//.exec(key)
   return match === null ? undefined : { id: Number(match[1]), epoch: Number(match[2]) }
 }
 
 export interface SavepointKey {
   readonly directory: string
-  readonly id: number
-  readonly epoch: number
+  readonly id: CheckpointId
+  readonly epoch: Epoch
   /** The name is one that a task gives to its file of this very savepoint. */
   readonly isOwnFile: boolean
 }

@@ -8,7 +8,7 @@ import * as z from 'zod'
 import type { Clock, Timer } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import { attemptId } from '#runtime/contract/checkpoint-records'
+import { attemptId, type AttemptId } from '#runtime/contract/ids'
 import { WIRE_VERSION } from '#runtime/contract/version'
 import { tokenMatches } from '#runtime/net/token'
 import type { Connection, ConnectionHandlers, Listener, Transport } from '#runtime/net/transport'
@@ -50,7 +50,7 @@ const DEPLOY_LIMIT_MS = 30_000
 export class DataPlane {
   readonly #options: DataPlaneOptions
   #listener: Listener | undefined
-  #attempt: string | undefined
+  #attempt: AttemptId | undefined
   #handlers: DataPlaneHandlers | undefined
   readonly #outgoing = new Map<string, Connection>()
   /** Accepted connections that have not greeted yet. */
@@ -74,7 +74,7 @@ export class DataPlane {
    * accepted. @throws {WeirError} NET_LOST naming the peer.
    */
   async open(
-    attempt: string,
+    attempt: AttemptId,
     peers: ReadonlyMap<string, string>,
     handlers: DataPlaneHandlers,
   ): Promise<void> {
@@ -108,7 +108,7 @@ export class DataPlane {
     await this.#listener?.close()
   }
 
-  #dial(attempt: string, id: string, address: string): Promise<void> {
+  #dial(attempt: AttemptId, id: string, address: string): Promise<void> {
     const { jobUid, token, id: from, transport } = this.#options
     return new Promise((resolve, reject) => {
       let accepted = false
@@ -197,7 +197,7 @@ function parseGreeting(frame: Uint8Array): Greeting {
   }
 }
 
-function notAccepted(id: string, address: string, attempt: string, error: Error | undefined): WeirError {
+function notAccepted(id: string, address: string, attempt: AttemptId, error: Error | undefined): WeirError {
   const why = error?.message ?? 'closed'
   return new WeirError(
     'NET_LOST',

@@ -3,6 +3,7 @@ import { byType } from '#runtime/base/by-type'
 import { sleep, type Clock } from '#runtime/base/clock'
 import { present, toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { LogLevel, Logger } from '#runtime/base/logger'
+import type { AttemptId, Epoch } from '#runtime/contract/ids'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
 import {
@@ -68,7 +69,7 @@ type Listeners = { readonly [T in FromSlot['type']]: (message: MessageOf<T>, slo
  * `cancel`, and then nothing of it is left.
  */
 export class Execution {
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly #options: ExecutionOptions
   readonly #own: readonly SubtaskPlace[]
   readonly #slots: readonly number[]
@@ -150,7 +151,7 @@ export class Execution {
   }
 
   /** What happened since the report went to nobody: it is told again. */
-  adopt(epoch: number): void {
+  adopt(epoch: Epoch): void {
     const { attempt } = this
     const { send } = this.#options
     this.#broadcast({ type: 'adopt', epoch })

@@ -10,6 +10,7 @@ import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import { sha256Of } from '#runtime/base/sha256'
 import type { StateFile } from '#runtime/contract/checkpoint-records'
+import type { AttemptId } from '#runtime/contract/ids'
 import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
@@ -26,7 +27,7 @@ const UPLOAD_LIMIT_MS = 60_000
 
 export interface StateUploaderOptions {
   readonly store: CheckpointStore
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly clock: Clock
   readonly random: () => number
   readonly signal: AbortSignal

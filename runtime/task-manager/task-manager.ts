@@ -10,6 +10,7 @@
 import type { Clock, Timer } from '#runtime/base/clock'
 import { assertNever } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import type { AttemptId, Epoch } from '#runtime/contract/ids'
 import type { TaskManagerConfig } from '#runtime/contract/process-config'
 import type { Deployment, FromJobManager, FromTaskManager } from '#runtime/contract/rpc'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
@@ -150,11 +151,11 @@ export class TaskManager {
     }
   }
 
-  #executionOf(attempt: string): Execution | undefined {
+  #executionOf(attempt: AttemptId): Execution | undefined {
     return this.#execution?.attempt === attempt ? this.#execution : undefined
   }
 
-  #report(link: Link, epoch: number): void {
+  #report(link: Link, epoch: Epoch): void {
     link.send({ type: 'execution', epoch, report: this.#execution?.report() })
   }
 
@@ -165,7 +166,7 @@ export class TaskManager {
       .catch((error: unknown) => this.#options.logger.error({ err: error }, 'deployment failed'))
   }
 
-  async #deploy(link: Link, epoch: number, deployment: Deployment): Promise<void> {
+  async #deploy(link: Link, epoch: Epoch, deployment: Deployment): Promise<void> {
     if (this.#closed || epoch < this.#epoch) return
     await this.#execution?.cancel()
     if (this.#closed) return
@@ -197,7 +198,7 @@ export class TaskManager {
   }
 
   /** Another JobManager leads and takes over what runs here: no record notices. */
-  #adopt(link: Link, epoch: number, execution: Execution | undefined): void {
+  #adopt(link: Link, epoch: Epoch, execution: Execution | undefined): void {
     if (execution !== undefined) {
       this.#orphan?.cancel()
       this.#owner = link
@@ -208,7 +209,7 @@ export class TaskManager {
     this.#report(link, epoch)
   }
 
-  async #cancel(attempt: string, why: string): Promise<void> {
+  async #cancel(attempt: AttemptId, why: string): Promise<void> {
     if (this.#execution?.attempt !== attempt) return
     this.#options.logger.info({ attempt, why }, 'attempt cancelled')
     await this.#stopExecution()

@@ -1,3 +1,5 @@
+import type { CheckpointId, Epoch } from '#runtime/contract/ids'
+
 /**
  * Aligned exactly-once over the channels of one task, pure.
  *
@@ -10,8 +12,8 @@
  * I4 The end of a channel's data is not the end of the channel: barriers come after it, too.
  */
 export interface BarrierId {
-  readonly epoch: number
-  readonly id: number
+  readonly epoch: Epoch
+  readonly id: CheckpointId
 }
 
 export function compareBarriers(a: BarrierId, b: BarrierId): number {

@@ -4,6 +4,7 @@ import type { Logger } from '#runtime/base/logger'
 import type { PlanVertex } from '#runtime/contract/job-plan'
 import { noCounts, type ConnectorCounters } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
+import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { Receiver } from '#runtime/element/receiver'
 import { keyGroupRange } from '#runtime/element/key-group'
@@ -22,7 +23,7 @@ export interface ChainEnvironment {
   readonly subtask: number
   readonly parallelism: number
   readonly restore: SubtaskRestore
-  readonly attempt: string
+  readonly attempt: AttemptId
   readonly maxParallelism: number
   readonly clock: Clock
   readonly random: () => number
@@ -39,7 +40,7 @@ export interface ChainEnvironment {
 export interface ListStateHook {
   readonly name: string
   readonly mode: 'split' | 'union'
-  readonly snapshot: (checkpointId: number) => readonly unknown[] | Promise<readonly unknown[]>
+  readonly snapshot: (checkpointId: CheckpointId) => readonly unknown[] | Promise<readonly unknown[]>
 }
 
 /** One operator of the chain with what it registered while opening. */
@@ -150,7 +151,7 @@ export class OperatorChain {
       listState<T>(
         name: string,
         mode: 'split' | 'union',
-        snapshot: (checkpointId: number) => readonly T[] | Promise<readonly T[]>,
+        snapshot: (checkpointId: CheckpointId) => readonly T[] | Promise<readonly T[]>,
       ) {
         chained.lists.push({ name, mode, snapshot })
         return { restored: restore.list(uid, name, subtask, parallelism) as readonly T[] }

@@ -2,6 +2,7 @@
 import type { ErrorData } from '#runtime/base/errors'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { LogLevel } from '#runtime/base/logger'
+import type { CheckpointId, Epoch } from '#runtime/contract/ids'
 import type { JobIdentity } from '#runtime/contract/job-options'
 import type { S3Access } from '#runtime/contract/process-config'
 import type {
@@ -48,10 +49,10 @@ export type ToSlot =
   | { readonly type: 'deploy'; readonly assignment: SlotAssignment }
   | { readonly type: 'start' }
   /** A new leader goes on with this attempt: every barrier of a lower epoch is void. */
-  | { readonly type: 'adopt'; readonly epoch: number }
+  | { readonly type: 'adopt'; readonly epoch: Epoch }
   | { readonly type: 'trigger'; readonly barrier: Barrier }
   | { readonly type: 'complete'; readonly permit: CommitPermit }
-  | { readonly type: 'abort'; readonly epoch: number; readonly checkpointId: number }
+  | { readonly type: 'abort'; readonly epoch: Epoch; readonly checkpointId: CheckpointId }
   | { readonly type: 'parcel'; readonly parcel: ExchangeParcel }
   | { readonly type: 'metrics' }
   /** Close the operators; answered by `closed`, after which nothing is sent any more. */
@@ -84,7 +85,7 @@ export type FromSlot =
       readonly reason: DeclineReason
       readonly error: ErrorData
     }
-  | { readonly type: 'committed'; readonly subtask: SubtaskRef; readonly checkpointId: number }
+  | { readonly type: 'committed'; readonly subtask: SubtaskRef; readonly checkpointId: CheckpointId }
   | {
       readonly type: 'parcel'
       readonly taskManager: string

@@ -3,6 +3,7 @@ import { WeirError, toErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
+import type { Epoch } from '#runtime/contract/ids'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import type { instantiate, VertexInstance } from '#runtime/graph/instantiate'
 import type { CommitPermit } from '#runtime/contract/rpc'
@@ -142,7 +143,7 @@ export class Slot implements TaskEvents {
   }
 
   /** Gives up what was begun under lower epochs. */
-  adopt(epoch: number): void {
+  adopt(epoch: Epoch): void {
     for (const task of this.#tasks) task.abort({ epoch, id: 0 })
     for (const { snapshot } of this.#snapshots) if (snapshot.barrier.epoch < epoch) snapshot.cancel()
   }

@@ -7,6 +7,7 @@
  * I2 A chain of files is bounded: a delta that would make it too long is written in full.
  */
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { Barrier, DeclineReason } from '#runtime/contract/rpc'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import { encodeListSection } from '#runtime/state/list-state'
@@ -47,12 +48,12 @@ export class ChainLengths {
   readonly #lengths = new Map<number, number>()
 
   /** Of a checkpoint of this attempt; 0 when it is not known. */
-  at(checkpointId: number): number {
+  at(checkpointId: CheckpointId): number {
     return this.#lengths.get(checkpointId) ?? 0
   }
 
   /** Nothing older than `base` can become a base any more. */
-  note(checkpointId: number, base: number, length: number): void {
+  note(checkpointId: CheckpointId, base: CheckpointId, length: number): void {
     for (const id of this.#lengths.keys()) if (id < base) this.#lengths.delete(id)
     this.#lengths.set(checkpointId, length)
   }
@@ -185,7 +186,10 @@ function freeze(
  * What a hook gives at once is encoded at once: it may be what the operator goes on changing. Only
  * what is promised is waited for.
  */
-function listSections(operators: readonly ChainedOperator[], checkpointId: number): Promise<StateSection[]> {
+function listSections(
+  operators: readonly ChainedOperator[],
+  checkpointId: CheckpointId,
+): Promise<StateSection[]> {
   const sections = operators.flatMap(({ uid, lists }) =>
     lists.map(async ({ name, mode, snapshot }) => {
       const given = snapshot(checkpointId)

@@ -2,6 +2,7 @@ import type { Clock } from '#runtime/base/clock'
 import { silentLogger, type Logger } from '#runtime/base/logger'
 import { noCounts } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
+import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
 import type { SinkHistory } from '#runtime/contract/rpc'
 import { keyGroupRange } from '#runtime/element/key-group'
 import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
@@ -20,7 +21,7 @@ export interface HarnessOptions<I, O> {
   readonly subtask?: number
   readonly parallelism?: number
   readonly maxParallelism?: number
-  readonly attempt?: string
+  readonly attempt?: AttemptId
   readonly jobUid?: string
   /** Earlier uids of the operator. */
   readonly formerly?: readonly string[]
@@ -38,7 +39,7 @@ export interface HarnessOptions<I, O> {
 export interface HarnessState {
   readonly subtask: number
   readonly parallelism: number
-  readonly checkpointId: number
+  readonly checkpointId: CheckpointId
   readonly file: Uint8Array
 }
 
@@ -135,7 +136,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   }
 
   /** The state as of now; what lists give may take its time. */
-  async snapshot(checkpointId: number): Promise<HarnessState> {
+  async snapshot(checkpointId: CheckpointId): Promise<HarnessState> {
     const { uid, subtask, parallelism } = this.#place()
     const frozen = this.#keyed?.snapshot(checkpointId, 0)
     const lists = this.#lists.map(({ name, mode, snapshot }) => ({
@@ -159,7 +160,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   }
 
   /** The checkpoint is in the log. */
-  async complete(checkpointId: number, epoch = 1): Promise<void> {
+  async complete(checkpointId: CheckpointId, epoch = 1): Promise<void> {
     await this.operator.onCheckpointComplete?.({ checkpointId, epoch })
   }
 

@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import type { Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { names } from '#operator/resources/names'
@@ -86,7 +87,7 @@ function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
   }
 }
 
-function deleteConfig({ job: { name, uid } }: Observed, run: number): Step {
+function deleteConfig({ job: { name, uid } }: Observed, run: RunNumber): Step {
   return { kind: 'delete', resource: 'ConfigMap', name: names.runConfig(name, uid, run) }
 }
 

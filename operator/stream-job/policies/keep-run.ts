@@ -1,3 +1,4 @@
+import type { RunNumber } from '#runtime/contract/ids'
 import type { JobFacts } from '#runtime/contract/rest'
 import type { Observed } from '../observed.ts'
 import type { Plan, Policy, Step, StepOf } from '../plan.ts'
@@ -91,7 +92,7 @@ function leaderSteps(o: Observed): Step[] {
 }
 
 /** TaskManagers of every run but this one. */
-export function deleteOtherTaskManagers(o: Observed, run: number): Step[] {
+export function deleteOtherTaskManagers(o: Observed, run: RunNumber): Step[] {
   return o.taskManagers
     .filter((w) => w.run !== run)
     .map((w) => ({ kind: 'delete', resource: 'ReplicaSet', name: w.name, uid: w.uid }))

@@ -1,4 +1,5 @@
 /** What the phases share in which an attempt is under way; and what others do about strays. */
+import type { AttemptId } from '#runtime/contract/ids'
 import { uses, type Attempt } from '../attempt.ts'
 import type { At, Handlers, JobEventOf, Transition } from '../job-event.ts'
 import { attemptOf, type Deploying, type Phase, type PhaseOf, type Stopping } from '../job-phase.ts'
@@ -21,7 +22,7 @@ function onTaskFailed(at: At<Executing>, event: JobEventOf<'TaskFailed'>): Trans
 }
 
 /** A TaskManager that was deployed says what it runs: another attempt, or none, is a failure. */
-export function onRuns(at: At<Executing>, member: string, attempt: string | undefined): Transition {
+export function onRuns(at: At<Executing>, member: string, attempt: AttemptId | undefined): Transition {
   const { phase, state } = at
   if (attempt === phase.attempt.id) return stay(state)
   if (!uses(phase.attempt, member)) return cancelStray(at, member, attempt)
@@ -36,7 +37,7 @@ export function onRuns(at: At<Executing>, member: string, attempt: string | unde
  * A TaskManager that was away (stopped, partitioned) may come back with tasks of an attempt that is
  * over. They can do no harm; they only waste its slots.
  */
-function cancelStray(at: At, member: string, attempt: string | undefined): Transition {
+function cancelStray(at: At, member: string, attempt: AttemptId | undefined): Transition {
   if (attempt === undefined) return stay(at.state)
   const why = `attempt ${attemptOf(at.phase)?.id ?? 'none'} is current`
   const message = { type: 'cancel', epoch: at.settings.epoch, attempt, why } as const

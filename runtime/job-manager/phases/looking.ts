@@ -1,4 +1,5 @@
 /** Looking: what runs already? All of it is adopted; else the job is deployed. */
+import type { CheckpointId } from '#runtime/contract/ids'
 import { decideAdoption } from '../adoption.ts'
 import { newAttempt, type Attempt } from '../attempt.ts'
 import type { At, Handlers, Transition } from '../job-event.ts'
@@ -34,7 +35,7 @@ const adoptCommand = ({ settings: { epoch } }: At, attempt: Attempt) =>
 const adoptedText = ({ settings: { epoch } }: At, { id }: Attempt): string =>
   `attempt ${id} goes on under epoch ${epoch}`
 
-function adopt(at: At<Looking>, attempt: Attempt, highestId: number): Transition {
+function adopt(at: At<Looking>, attempt: Attempt, highestId: CheckpointId): Transition {
   const started = { attempt: attempt.id, isRestored: false, highestId }
   const message = `running; ${adoptedText(at, attempt)}`
   const effects = [adoptCommand(at, attempt), { type: 'startCoordinator', ...started } as const]
@@ -45,7 +46,7 @@ function adopt(at: At<Looking>, attempt: Attempt, highestId: number): Transition
 function adoptToEnd(
   at: At<Looking>,
   attempt: Attempt,
-  { status: end, id }: { readonly status: Stopping['end']; readonly id: number },
+  { status: end, id }: { readonly status: Stopping['end']; readonly id: CheckpointId },
 ): Transition {
   const { epoch, timing } = at.settings
   const stopping: Stopping = {
