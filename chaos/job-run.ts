@@ -48,7 +48,7 @@ export interface RunGround {
   readonly differences: ProcessDifferences
 }
 
-export const ORPHAN_TIMEOUT_MS = 15_000
+const ORPHAN_TIMEOUT_MS = 15_000
 export const CHECKPOINT_INTERVAL_MS = 500
 /** Largest delay between attempts of a job that keeps failing. */
 export const MAX_RESTART_DELAY_MS = 5000
@@ -94,7 +94,13 @@ export class JobRun implements AsyncDisposable {
     writeFileSync(tokenFile, randomUUID())
     const processes = new JobProcesses({
       settings: jobSettings(settings, ground),
-      differences: ground.differences,
+      differences: {
+        ...ground.differences,
+        taskManager: (name, config) => ({
+          ...ground.differences.taskManager(name, config),
+          orphanTimeoutMs: ORPHAN_TIMEOUT_MS,
+        }),
+      },
       files: { tokenFile, config: file('json'), ready: file('ready.json'), log: file('log') },
       jobManagers: settings.jobManagers,
       clock: systemClock,
