@@ -27,6 +27,20 @@ export interface SourceFile {
   readonly imports: readonly Import[]
 }
 
+/** Every folder with TypeScript of the repository. */
+export const SOURCE_FOLDERS = [
+  'runtime',
+  'operator',
+  'cli',
+  'sim',
+  'tools',
+  'scripts',
+  'bench',
+  'chaos',
+  'examples',
+  'test',
+] as const
+
 export function sourceFiles(folders: readonly string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(join(repositoryRoot, folder), { recursive: true, encoding: 'utf8' })

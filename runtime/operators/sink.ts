@@ -4,6 +4,7 @@ import { WeirError } from '#runtime/base/errors'
 import { notAPromise } from '#runtime/base/synchronous'
 import { watchdog } from '#runtime/base/watchdog'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
+import type { CheckpointId } from '#runtime/contract/ids'
 import type { CommitPermit } from '#runtime/contract/rpc'
 import { deepCopy } from '#runtime/state/deep-copy'
 import {
@@ -111,7 +112,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
    * Cuts the transaction now; the answer comes when it is durable. What cannot be prepared is lost
    * with its records, so it fails the task.
    */
-  async #prepare(checkpointId: number): Promise<readonly PendingTransaction<C>[]> {
+  async #prepare(checkpointId: CheckpointId): Promise<readonly PendingTransaction<C>[]> {
     try {
       await this.#cut(checkpointId)
     } catch (error) {
@@ -122,7 +123,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
   }
 
   /** Cuts within the call, whatever the writer throws; resolves when what was cut is durable. */
-  async #cut(checkpointId: number): Promise<void> {
+  async #cut(checkpointId: CheckpointId): Promise<void> {
     const before = this.#prepared
     const transaction = this.#transaction
     const durable = (async () => this.#writer.prepare())()
@@ -132,16 +133,16 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
         this.#pending.push({ checkpointId, transaction, committable: deepCopy(committable) })
     })()
     this.#prepared = prepared
-    const [begun] = await Promise.allSettled([this.#beginNext(checkpointId), prepared])
-    if (begun.status === 'rejected') throw begun.reason
+    try {
+      this.#begin(checkpointId)
+    } catch (error) {
+      prepared.catch(() => undefined)
+      throw error
+    }
     return prepared
   }
 
-  async #beginNext(after: number): Promise<void> {
-    this.#begin(after)
-  }
-
-  async #commitUpTo(checkpointId: number): Promise<void> {
+  async #commitUpTo(checkpointId: CheckpointId): Promise<void> {
     for (;;) {
       const next = this.#pending.find((p) => p.checkpointId <= checkpointId)
       if (next === undefined) return

@@ -1,18 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseSource, type SourceFile, sourceFiles } from '#tools/source-file'
-
-const FOLDERS = [
-  'runtime',
-  'operator',
-  'cli',
-  'sim',
-  'tools',
-  'scripts',
-  'bench',
-  'chaos',
-  'examples',
-  'test',
-]
+import { parseSource, SOURCE_FOLDERS, type SourceFile, sourceFiles } from '#tools/source-file'
 
 /** Files that are one thing in parts: each is the type of what another returns. */
 const ALLOWED: readonly (readonly string[])[] = [
@@ -59,7 +46,7 @@ const moduleOf = ({ path }: SourceFile): string => path.replace(/\.ts$/, '')
 describe('imports', () => {
   test('go in circles only where files are one thing in parts', () => {
     const allowed = ALLOWED.map((group) => group.join(' '))
-    expect(circles(sourceFiles(FOLDERS)).map((group) => group.join(' '))).toEqual(allowed.toSorted())
+    expect(circles(sourceFiles(SOURCE_FOLDERS)).map((group) => group.join(' '))).toEqual(allowed.toSorted())
   })
 })
 

@@ -2,24 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { repositoryRoot } from '#tools/repository-root'
-import { sourceFiles } from '#tools/source-file'
+import { SOURCE_FOLDERS, sourceFiles } from '#tools/source-file'
 
 /** The formatter breaks code but neither texts nor comments. */
 const CODE_COLUMNS = 110
 const COMMENT_COLUMNS = 100
-
-const FOLDERS = [
-  'runtime',
-  'operator',
-  'cli',
-  'sim',
-  'tools',
-  'scripts',
-  'bench',
-  'chaos',
-  'examples',
-  'test',
-]
 
 const isComment = (line: string): boolean => /^\s*(\/\/|\/?\*)/.test(line)
 
@@ -30,7 +17,7 @@ const tooLong = (text: string): number[] =>
   })
 
 test('no line of code has more than 110 columns, no line of a comment more than 100', () => {
-  const found = sourceFiles(FOLDERS).flatMap(({ path }) =>
+  const found = sourceFiles(SOURCE_FOLDERS).flatMap(({ path }) =>
     tooLong(readFileSync(join(repositoryRoot, path), 'utf8')).map((line) => `${path}:${line}`),
   )
   expect(found).toEqual([])

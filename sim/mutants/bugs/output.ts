@@ -53,7 +53,7 @@ export const OUTPUT_BUGS: readonly Bug[] = [
   {
     name: 'sink-name-used-twice',
     breaks: 'the name of a transaction is never used again',
-    patches: [{ file: SINK, find: 'this.#beginNext(checkpointId)', replace: 'this.#beginNext(0)' }],
+    patches: [{ file: SINK, find: 'this.#begin(checkpointId)', replace: 'this.#begin(0)' }],
   },
   {
     name: 'sink-removes-restored',
