@@ -2,9 +2,9 @@
  * Whether a job cleans up behind itself. A checkpoint that is not retained any more loses its files
  * a minute later; what an outage delays is deleted afterwards.
  */
-import { readdirSync, statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemCode } from '#runtime/base/errors'
+import { filesBelow } from './files-below.ts'
 
 export interface Objects {
   /** Files of checkpoints. */
@@ -19,21 +19,10 @@ const OLD_MS = 120_000
 export const MOST_OLD = 10
 
 /** `jobDirectory`: root of a job on the S3 server's disk. */
-export function objectsOf(jobDirectory: string, now: number): Objects {
+export async function objectsOf(jobDirectory: string, now: number): Promise<Objects> {
   const directory = join(jobDirectory, 'chk')
-  const files = filesBelow(directory)
+  const files = await filesBelow(directory)
   const manifests = files.filter((file) => file.endsWith('/manifest.json'))
-  const old = manifests.filter((file) => now - statSync(file).mtimeMs > OLD_MS)
-  return { files: files.length, old: old.length }
-}
-
-function filesBelow(directory: string): string[] {
-  try {
-    return readdirSync(directory, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map(({ parentPath, name }) => join(parentPath, name))
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  }
+  const times = await Promise.all(manifests.map((file) => stat(join(directory, file))))
+  return { files: files.length, old: times.filter(({ mtimeMs }) => now - mtimeMs > OLD_MS).length }
 }

@@ -1,6 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemCode } from '#runtime/base/errors'
+import { filesBelow } from './files-below.ts'
 import type { OutputRecord } from './records.ts'
 
 export interface Output {
@@ -49,15 +49,8 @@ export class OutputReader {
     return (await this.#all()).filter((name) => !isHidden(name))
   }
 
-  async #all(): Promise<string[]> {
-    try {
-      const entries = await readdir(this.#directory, { recursive: true, withFileTypes: true })
-      const files = entries.filter((entry) => entry.isFile())
-      return files.map(({ parentPath, name }) => join(parentPath, name).slice(this.#directory.length + 1))
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return []
-      throw error
-    }
+  #all(): Promise<string[]> {
+    return filesBelow(this.#directory)
   }
 }
 

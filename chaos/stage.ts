@@ -285,7 +285,7 @@ export class Stage implements AsyncDisposable {
     const roots = [...new Map(jobs.map((it) => [it.uid, it])).values()]
     return {
       records: records.reduce((sum, count) => sum + count, 0),
-      objects: unpublishedFiles + requireTidy(join(this.s3.dir, BUCKET), roots),
+      objects: unpublishedFiles + (await requireTidy(join(this.s3.dir, BUCKET), roots)),
     }
   }
 

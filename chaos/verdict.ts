@@ -93,10 +93,13 @@ export async function requireNoLitter({ name, output }: Lineage, mayHaveLeftLitt
  * Files of checkpoints below the roots of all jobs.
  * @throws when there are more old checkpoints than a job that cleans up would leave
  */
-export function requireTidy(s3Directory: string, jobs: readonly { name: string; uid: string }[]): number {
+export async function requireTidy(
+  s3Directory: string,
+  jobs: readonly { name: string; uid: string }[],
+): Promise<number> {
   let files = 0
   for (const { name, uid } of jobs) {
-    const found = objectsOf(join(s3Directory, 'jobs', 'default', name, uid), systemClock.now())
+    const found = await objectsOf(join(s3Directory, 'jobs', 'default', name, uid), systemClock.now())
     files += found.files
     if (found.old > MOST_OLD)
       throw new Error(
