@@ -15,15 +15,16 @@ import { CHECKPOINT_PREFIX, LOG_PREFIX, logRecordKey, SAVEPOINT_PREFIX } from '#
 import type { LogState, Retirement } from './log-state.ts'
 import { fileKeys, readManifest } from './manifest-io.ts'
 import { findOrphans, keptManifests, type ManifestRef } from './retention.ts'
+import type { Term } from './term.ts'
 
 export interface RetiredFilesOptions {
   readonly store: CheckpointStore
-  readonly log: { readonly state: LogState; forgetRetirements(seqs: ReadonlySet<number>): void }
+  readonly log: Pick<Term, 'state' | 'forgetRetirements' | 'retiredAt'>
   readonly clock: Clock
   readonly logger: Logger
   /**
-   * From the record until deletion, by this process's own clock: whoever began to restore from a
-   * retired checkpoint may finish. Default 60 s.
+   * From when this process learned of the record until deletion, so that clocks of other machines
+   * do not matter: whoever began to restore from a retired checkpoint may finish. Default 60 s.
    */
   readonly graceMs?: number
 }
@@ -35,11 +36,6 @@ const PARALLEL_READS = 16
 export class RetiredFiles {
   readonly #options: RetiredFilesOptions
   readonly #graceMs: number
-  /**
-   * Monotonic time at which this process first saw a retirement (by seq): clocks of other machines
-   * do not matter.
-   */
-  readonly #seen = new Map<number, number>()
   /** Keys of the files of manifests that are needed; each manifest is read once. */
   #files = new Map<string, readonly string[]>()
   readonly #abort = new AbortController()
@@ -58,10 +54,8 @@ export class RetiredFiles {
    * again after the next checkpoint.
    */
   afterCheckpoint(): Promise<void> {
-    const { clock, log } = this.#options
+    const { clock } = this.#options
     if (this.#abort.signal.aborted) return Promise.resolve()
-    for (const { seq } of log.state.retirements)
-      if (!this.#seen.has(seq)) this.#seen.set(seq, clock.monotonic())
     this.#later?.cancel()
     this.#later = clock.after(this.#graceMs, () => void this.#sweep())
     return this.#sweep()
@@ -103,13 +97,13 @@ export class RetiredFiles {
       await this.#delete(keys.files, call)
       await this.#delete(keys.manifests, call)
       log.forgetRetirements(new Set([retirement.seq]))
-      this.#seen.delete(retirement.seq)
     }
   }
 
   #due(retirements: readonly Retirement[]): Retirement[] {
-    const now = this.#options.clock.monotonic()
-    return retirements.filter((r) => now - (this.#seen.get(r.seq) ?? now) >= this.#graceMs)
+    const { clock, log } = this.#options
+    const now = clock.monotonic()
+    return retirements.filter((r) => now - (log.retiredAt(r.seq) ?? now) >= this.#graceMs)
   }
 
   /** What one retirement freed. Nothing in a manifest that something else still reaches is free. */

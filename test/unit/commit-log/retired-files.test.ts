@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { sha256Of } from '#runtime/base/sha256'
+import { CommitLog } from '#runtime/commit-log/commit-log'
 import { readManifest, writeManifest } from '#runtime/commit-log/manifest-io'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import type { LogBody, StateFile } from '#runtime/contract/checkpoint-records'
@@ -117,6 +118,24 @@ describe('retired files', () => {
     await idle(10, first, [8])
     await clock.runFor(GRACE)
     expect(requests).toEqual(['create', 'list'])
+  })
+
+  test('a standby that followed the log needs no second grace when it leads', async () => {
+    const old = await setup()
+    const { store, clock } = old
+    const log = await CommitLog.open({ store, clock, random: () => 0.7, logger: silentLogger })
+    await old.complete(1)
+    await old.complete(2, { retires: [1] })
+    await log.refresh()
+    await clock.runFor(GRACE - 1)
+    old.retired.close()
+    const term = await log.openEpoch({ run: 1, leader: 'jm-2', floor: 2 })
+    const retired = new RetiredFiles({ store, log: term, clock, logger: silentLogger, graceMs: GRACE })
+    await retired.afterCheckpoint()
+    expect(old.files()).toHaveLength(4)
+    await clock.runFor(1)
+    await retired.afterCheckpoint()
+    expect(old.files()).toEqual(keysOf(2))
   })
 
   test('a new leader finishes what the old one logged', async () => {
