@@ -11,9 +11,10 @@ export async function filesBelow(directory: string, prefix = ''): Promise<string
     if (systemCode(error) === 'ENOENT') return []
     throw error
   })
-  const below = entries.map((entry) => {
+  const below = entries.map(async (entry) => {
     const name = join(prefix, entry.name)
-    return entry.isDirectory() ? filesBelow(directory, name) : entry.isFile() ? [name] : []
+    if (entry.isDirectory()) return await filesBelow(directory, name)
+    return entry.isFile() ? [name] : []
   })
   return (await Promise.all(below)).flat()
 }
