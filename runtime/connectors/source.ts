@@ -28,7 +28,24 @@ export interface SplitDiscovery<S> {
   poll(emit: (split: S) => void): PollResult
   /** What has been handed out, as JSON-like data. Synchronous. */
   snapshot(): unknown
+  /**
+   * Whether every split that was there when it last looked has been given. Readers hold event time
+   * back until then. Absent: it has, whenever `poll` gives none.
+   */
+  hasGivenAll?(): boolean
   close?(): void | Promise<void>
+}
+
+/**
+ * Takes the records of a reader. A reader that names its splits, before the first record of each
+ * and when each has ended, gets event time kept for each of them: what waits to be read does not
+ * become late by what was read first. One that names none is taken as one split.
+ */
+export interface SplitOutput<T, S> extends Receiver<T> {
+  /** The records that follow are of `split`, as it was added. */
+  reading(split: S): void
+  /** `split` has no more records. */
+  finished(split: S): void
 }
 
 export interface SplitReader<T, S, P> {
@@ -38,7 +55,7 @@ export interface SplitReader<T, S, P> {
    * Emits a bounded slice of records (about 1,024) to `out`. `done`: every split given so far is
    * exhausted.
    */
-  poll(out: Receiver<T>): PollResult
+  poll(out: SplitOutput<T, S>): PollResult
   /** Unfinished splits with their positions, as of the records emitted so far. Synchronous. */
   snapshot(): { split: S; position: P }[]
   close?(): void | Promise<void>

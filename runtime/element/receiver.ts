@@ -24,7 +24,21 @@ export interface Receiver<T = any> {
    * watermark. Pass-through operators forward it at once.
    */
   onIdle?(): void
+  /**
+   * From a source that says what its records come from; within a chain only. Event time is kept for
+   * each split, so that splits which are read one after the other do not make each other late.
+   */
+  onSplit?(split: SplitNumber, change: SplitChange): void
 }
+
+/** Of a split within one subtask since its start; never used again. */
+export type SplitNumber = number
+
+/**
+ * `added`: it is there and will be read, so that its event time counts from now on. `current`: the
+ * records that follow are of this split. `ended`: it has no more.
+ */
+export type SplitChange = 'added' | 'current' | 'ended'
 
 /**
  * What a producer says after a bounded slice of work: `progressed`: call again soon. `idle`: call

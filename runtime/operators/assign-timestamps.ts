@@ -1,19 +1,21 @@
 import { notAPromise } from '#runtime/base/synchronous'
 import { WeirError } from '#runtime/base/errors'
 import type { Clock } from '#runtime/base/clock'
-import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
-import { WatermarkGenerator, type WatermarkStrategy } from '#runtime/time/watermark-strategy'
+import { MAX_WATERMARK, MIN_WATERMARK, type SplitChange, type SplitNumber } from '#runtime/element/receiver'
+import { SplitWatermarks } from '#runtime/time/split-watermarks'
+import type { WatermarkGenerator, WatermarkStrategy } from '#runtime/time/watermark-strategy'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
 /**
- * Gives records their event time and makes watermarks, once per batch. Watermarks from above are
- * replaced, except the last one. Keeps no state: after a restore the watermark begins again with
+ * Gives records their event time and makes watermarks, once per batch, of each split by itself where
+ * the source says which is which. Watermarks from above are replaced, except the last one. Keeps no state: after a restore the watermark begins again with
  * the first records, and operators that remember theirs do not go back.
  */
 export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   readonly #timestampOf: (value: T) => number
-  readonly #generator: WatermarkGenerator
+  readonly #splits: SplitWatermarks
+  #generator: WatermarkGenerator
   readonly #canIdle: boolean
   #clock!: Clock
   #sent = MIN_WATERMARK
@@ -22,7 +24,8 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   constructor(timestampOf: (value: T) => number, strategy: WatermarkStrategy) {
     super()
     this.#timestampOf = timestampOf
-    this.#generator = new WatermarkGenerator(strategy)
+    this.#splits = new SplitWatermarks(strategy)
+    this.#generator = this.#splits.current
     this.#canIdle = strategy.idleAfterMs !== undefined
   }
 
@@ -50,17 +53,24 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   }
 
   onBatchEnd(): void {
-    const { watermark } = this.#generator
+    const now = this.#clock.monotonic()
+    const watermark = this.#splits.watermark(now)
     if (watermark > this.#sent) {
       this.#sent = watermark
       this.out.onWatermark(watermark)
     }
-    if (this.#canIdle && !this.#isIdle && this.#generator.isIdle(this.#clock.monotonic())) this.#fallIdle()
+    if (this.#canIdle && !this.#isIdle && this.#splits.isIdle(now)) this.#fallIdle()
   }
 
   /** From above: a source has nothing to read. Where the job says after what time, that holds. */
   override onIdle(): void {
     if (!this.#canIdle) this.#fallIdle()
+  }
+
+  override onSplit(split: SplitNumber, change: SplitChange): void {
+    this.#splits.onSplit(split, change)
+    this.#generator = this.#splits.current
+    super.onSplit(split, change)
   }
 
   #fallIdle(): void {

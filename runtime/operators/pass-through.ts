@@ -1,4 +1,4 @@
-import type { Receiver } from '#runtime/element/receiver'
+import type { Receiver, SplitChange, SplitNumber } from '#runtime/element/receiver'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 import { userCodeError } from './user-code.ts'
 
@@ -28,5 +28,9 @@ export abstract class PassThroughOperator<I, O> implements StreamOperator<I, O> 
 
   onIdle(): void {
     this.out.onIdle?.()
+  }
+
+  onSplit(split: SplitNumber, change: SplitChange): void {
+    this.out.onSplit?.(split, change)
   }
 }

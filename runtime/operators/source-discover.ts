@@ -4,8 +4,8 @@ import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
 /**
  * Finds the splits of a source and sends them to the readers as records. Emits no watermark of its
- * own: event time begins at the readers, and the end of this vertex's channels tells them that no
- * split will follow.
+ * own: event time begins at the readers. That it is idle, said once, tells them that they have been
+ * given what was there at the start; the end of this vertex's channels, that no split will follow.
  */
 export class SourceDiscoverOperator<S> implements StreamOperator<never, S> {
   readonly #source: Source<any, S>
@@ -13,6 +13,7 @@ export class SourceDiscoverOperator<S> implements StreamOperator<never, S> {
   #out!: Receiver<S>
   /** Splits handed out; what the task counts as this source's records. */
   emitted = 0
+  #saidThatAllAreGiven = false
 
   constructor(source: Source<any, S>) {
     this.#source = source
@@ -28,7 +29,12 @@ export class SourceDiscoverOperator<S> implements StreamOperator<never, S> {
   }
 
   poll(): PollResult {
-    return this.#discovery.poll(this.#emit)
+    const result = this.#discovery.poll(this.#emit)
+    if (result !== 'progressed' && !this.#saidThatAllAreGiven && this.#discovery.hasGivenAll?.() !== false) {
+      this.#saidThatAllAreGiven = true
+      this.#out.onIdle?.()
+    }
+    return result
   }
 
   readonly #emit = (split: S): void => {

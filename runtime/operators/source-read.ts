@@ -1,7 +1,7 @@
 import { notAPromise } from '#runtime/base/synchronous'
 import type { Clock } from '#runtime/base/clock'
-import type { Source, SplitReader } from '#runtime/connectors/source'
-import type { PollResult, Receiver } from '#runtime/element/receiver'
+import type { Source, SplitOutput, SplitReader } from '#runtime/connectors/source'
+import type { PollResult, Receiver, SplitChange, SplitNumber } from '#runtime/element/receiver'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
 
 const EMPTY_IDLE_MS = 10_000
@@ -19,7 +19,7 @@ interface SplitPosition<S, P> {
 export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   readonly #source: Source<T, S, P>
   #reader!: SplitReader<T, S, P>
-  #out!: CountingReceiver<T>
+  #out!: SourceOutput<T, S>
   #wake!: () => void
   #clock!: Clock
   /** Monotonic milliseconds since which the reader has had nothing to read; undefined: it has. */
@@ -36,23 +36,29 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
   }
 
   open(context: OperatorContext<T>): void {
-    this.#out = new CountingReceiver(context.out)
+    this.#out = new SourceOutput(context.out)
     this.#wake = () => context.wake()
     this.#clock = context.clock
     this.#reader = this.#source.createReader(context)
     const { restored } = context.listState<SplitPosition<S, P>>('splits', 'split', () =>
       this.#reader.snapshot(),
     )
-    for (const { split, position } of restored) this.#reader.addSplit(split, position)
+    for (const { split, position } of restored) this.#add(split, position)
   }
 
   onRecord(split: S): void {
-    this.#reader.addSplit(split, undefined)
+    this.#add(split, undefined)
     this.#wake()
+  }
+
+  /** From discovery: what was there at the start has been given. */
+  onIdle(): void {
+    this.#out.allAreGiven()
   }
 
   poll(): PollResult {
     const result = this.#reader.poll(this.#out)
+    this.#out.polled()
     if (result !== 'done') {
       this.#emptySince = undefined
       this.#isIdle = false
@@ -77,17 +83,33 @@ export class SourceReadOperator<T, S, P> implements StreamOperator<S, T> {
     this.#out.onWatermark(watermark)
   }
 
+  #add(split: S, position: P | undefined): void {
+    this.#out.added(split)
+    this.#reader.addSplit(split, position)
+  }
+
   close(): void | Promise<void> {
     return this.#reader?.close?.()
   }
 }
 
-class CountingReceiver<T> implements Receiver<T> {
+/** Number of what discovery has not given yet. */
+const NOT_GIVEN: SplitNumber = 0
+
+/** Counts the records of a reader, and says of which split they are if the reader does. */
+class SourceOutput<T, S> implements SplitOutput<T, S> {
   readonly #out: Receiver<T>
+  /** Splits that are there; undefined: the reader does not name them. */
+  #numbers: Map<S, SplitNumber> | undefined = new Map()
+  #next = NOT_GIVEN + 1
+  #hasNamed = false
+  #areAllGiven = false
   count = 0
+
   constructor(out: Receiver<T>) {
     this.#out = out
   }
+
   onRecord(value: T, timestamp: number): void {
     this.count++
     this.#out.onRecord(notAPromise(value, 'the source gave'), timestamp)
@@ -97,5 +119,45 @@ class CountingReceiver<T> implements Receiver<T> {
   }
   onIdle(): void {
     this.#out.onIdle?.()
+  }
+
+  added(split: S): void {
+    const number = this.#next++
+    this.#numbers?.set(split, number)
+    if (this.#hasNamed) this.#say(number, 'added')
+  }
+
+  allAreGiven(): void {
+    if (this.#hasNamed && !this.#areAllGiven) this.#say(NOT_GIVEN, 'ended')
+    this.#areAllGiven = true
+  }
+
+  reading(split: S): void {
+    const number = this.#numbers?.get(split)
+    if (number === undefined) return
+    if (!this.#hasNamed) this.#sayAll()
+    this.#say(number, 'current')
+  }
+
+  finished(split: S): void {
+    const number = this.#numbers?.get(split)
+    if (number === undefined) return
+    this.#numbers?.delete(split)
+    if (this.#hasNamed) this.#say(number, 'ended')
+  }
+
+  /** After each poll: a reader that has emitted and named no split will name none. */
+  polled(): void {
+    if (this.count > 0 && !this.#hasNamed) this.#numbers = undefined
+  }
+
+  #sayAll(): void {
+    this.#hasNamed = true
+    if (!this.#areAllGiven) this.#say(NOT_GIVEN, 'added')
+    for (const number of this.#numbers?.values() ?? []) this.#say(number, 'added')
+  }
+
+  #say(number: SplitNumber, change: SplitChange): void {
+    this.#out.onSplit?.(number, change)
   }
 }

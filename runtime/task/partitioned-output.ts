@@ -1,5 +1,11 @@
 import { notAPromise } from '#runtime/base/synchronous'
-import { MIN_WATERMARK, NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
+import {
+  MIN_WATERMARK,
+  NO_TIMESTAMP,
+  type Receiver,
+  type SplitChange,
+  type SplitNumber,
+} from '#runtime/element/receiver'
 import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
 import type { Barrier } from '#runtime/contract/rpc'
 import { BATCH_ROWS, type OutputChannel } from './channel.ts'
@@ -189,6 +195,10 @@ export class TeeReceiver implements Receiver {
   }
   onIdle(): void {
     for (const target of this.#targets) target.onIdle?.()
+  }
+
+  onSplit(split: SplitNumber, change: SplitChange): void {
+    for (const target of this.#targets) target.onSplit?.(split, change)
   }
 }
 

@@ -58,6 +58,8 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
   readonly watermarks: number[] = []
   /** Times that idleness was emitted. */
   idles = 0
+  /** What was said of splits: `1 added`. */
+  readonly splits: string[] = []
   /** What the operator failed the task with. */
   readonly failures: unknown[] = []
   readonly counters = noCounts()
@@ -198,6 +200,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       onRecord: (value, timestamp) => void this.output.push({ value, timestamp }),
       onWatermark: (watermark) => void this.watermarks.push(watermark),
       onIdle: () => void this.idles++,
+      onSplit: (split, change) => void this.splits.push(`${split} ${change}`),
     }
     return {
       job: { namespace: 'default', name: 'job', uid: jobUid },

@@ -27,6 +27,7 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   #found: FileSplit[] = []
   #listing = false
   #complete = false
+  #hasLooked = false
   #isDue = true
   #timer: Timer | undefined
   readonly #closing = new AbortController()
@@ -61,6 +62,10 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
     return { seen: [...this.#seen], complete: this.#complete && this.#found.length === 0 }
   }
 
+  hasGivenAll(): boolean {
+    return (this.#complete || this.#hasLooked) && this.#found.length === 0
+  }
+
   close(): void {
     this.#timer?.cancel()
     this.#closing.abort()
@@ -79,6 +84,7 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
         : this.#tree.list(isNew))
       this.#found = found
       this.#complete = this.#watchMs === undefined
+      this.#hasLooked = true
     } catch (error) {
       if (this.#closing.signal.aborted) return
       if (!this.#mayPass(error)) return this.#context.fail(error)
@@ -94,10 +100,12 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
     }
     this.#context.wake()
   }
+
   /** While watching, what is looked for may come later, and so may a store that does not answer. */
   #mayPass(error: unknown): boolean {
     const code = error instanceof WeirError ? error.code : undefined
     if (this.#watchMs === undefined || code === 'STO_DENIED') return false
+    if (code === 'STO_MISSING') this.#hasLooked = true
     if (code !== 'STO_MISSING')
       this.#context.logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')
     return true

@@ -1,7 +1,6 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
-import type { SourceContext, SplitReader } from '#runtime/connectors/source'
-import { NO_TIMESTAMP, type Receiver } from '#runtime/element/receiver'
-import type { PollResult } from '#runtime/element/receiver'
+import type { SourceContext, SplitOutput, SplitReader } from '#runtime/connectors/source'
+import { NO_TIMESTAMP, type PollResult, type Receiver } from '#runtime/element/receiver'
 import { FileCursor } from './file-cursor.ts'
 import type { FileSplit, FileTree } from './file-tree.ts'
 
@@ -12,6 +11,8 @@ export interface LineReaderOptions<T> {
   readonly context: SourceContext
   readonly maxLineBytes: number
   readonly onBadLine: 'fail' | 'skip'
+  /** Files follow each other in event time: one that waits does not hold back what is read. */
+  readonly timeOrdered: boolean
   /**
    * A line to a record; undefined: no record (an empty line, say). A throw makes the line a bad
    * one.
@@ -36,15 +37,17 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
     this.#cursors.push(new FileCursor({ split, position: position ?? 0, tree, context, maxLineBytes }))
   }
 
-  poll(out: Receiver<T>): PollResult {
+  poll(out: SplitOutput<T, FileSplit>): PollResult {
     const [cursor] = this.#cursors
     if (cursor === undefined) return 'done'
+    if (!this.#options.timeOrdered) out.reading(cursor.split)
     cursor.prefetch()
     this.#cursors[1]?.prefetch()
     const emitted = this.#emit(cursor, out)
     if (cursor.isExhausted) {
       cursor.close()
       this.#cursors.shift()
+      out.finished(cursor.split)
       return 'progressed'
     }
     return emitted > 0 ? 'progressed' : 'idle'

@@ -21,6 +21,14 @@ export interface ReadFilesOptions {
    * count and skip it.
    */
   readonly onBadLine?: 'fail' | 'skip'
+  /**
+   * The files follow each other in event time in the order of their paths. Default: nothing is
+   * known of their times, so event time stands still while a file that has been found waits to be
+   * read: no file makes another one late, but windows stay open, in memory, until the last file is
+   * being read. With `true` windows close as the files are read; a file that goes back further than
+   * the watermarks allow is late.
+   */
+  readonly timeOrdered?: boolean
 }
 
 const DEFAULT_MAX_LINE_BYTES = 10 * 1024 * 1024
@@ -32,9 +40,9 @@ export function lineSource<T>(
   parse: (line: string) => T | undefined,
   options: ReadFilesOptions,
 ): Source<T, FileSplit, number> {
-  refuseUnknownOptions(what, options, ['watch', 'maxLineBytes', 'onBadLine'])
+  refuseUnknownOptions(what, options, ['watch', 'maxLineBytes', 'onBadLine', 'timeOrdered'])
   const pattern = parseFilePattern(what, path)
-  const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail' } = options
+  const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail', timeOrdered = false } = options
   const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)
   if (watchMs !== undefined && watchMs < 10)
     throw new WeirError('CFG_GRAPH', `${what}: watch is ${options.watch}; expected at least 10ms.`)
@@ -55,6 +63,7 @@ export function lineSource<T>(
         context,
         maxLineBytes,
         onBadLine,
+        timeOrdered,
         parse,
       }),
   }
