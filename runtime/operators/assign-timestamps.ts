@@ -8,9 +8,10 @@ import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
 /**
- * Gives records their event time and makes watermarks, once per batch, of each split by itself where
- * the source says which is which. Watermarks from above are replaced, except the last one. Keeps no state: after a restore the watermark begins again with
- * the first records, and operators that remember theirs do not go back.
+ * Gives records their event time and makes watermarks, once per batch, of each split by itself
+ * where the source says which is which. Watermarks from above are replaced, except the last one.
+ * Keeps no state: after a restore the watermark begins again with the first records, and operators
+ * that remember theirs do not go back.
  */
 export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   readonly #timestampOf: (value: T) => number
