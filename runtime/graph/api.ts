@@ -10,8 +10,24 @@ export type { StatefulOptions } from './step-options.ts'
 export type { StandardSchema } from './standard-schema.ts'
 export { sideOutput, type SideOutput } from './side-output.ts'
 export type { Aggregator } from '#runtime/state/aggregator'
-export type { Source } from '#runtime/connectors/source'
-export type { Sink, DeliveryGuarantee } from '#runtime/connectors/sink'
+export type {
+  Source,
+  SourceContext,
+  SplitDiscovery,
+  SplitOutput,
+  SplitReader,
+} from '#runtime/connectors/source'
+export type {
+  CommitOutcome,
+  DeliveryGuarantee,
+  Sink,
+  SinkContext,
+  SinkWriter,
+  TransactionId,
+} from '#runtime/connectors/sink'
+export { simpleSource, type SimpleRecord, type SimpleSourceOptions } from '#runtime/connectors/simple/source'
+export { transactionalSink, type TransactionalSinkOptions } from '#runtime/connectors/transactional/sink'
+export type { PollResult, Receiver } from '#runtime/element/receiver'
 export { WeirError, type ErrorCode } from '#runtime/base/errors'
 export { generator, type GeneratorOptions } from '#runtime/connectors/generator/source'
 export { blackhole, type BlackholeOptions, type BlackholeTotals } from '#runtime/connectors/blackhole/sink'

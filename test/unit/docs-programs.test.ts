@@ -25,7 +25,8 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
     'sideOutput.1 late',
   ],
   'docs/writing-jobs.md, program 3': ['payments.discover', 'payments', 'spending alerts'],
-  'docs/writing-jobs.md, program 4': ['lines.discover', 'lines rows'],
+  'docs/writing-jobs.md, program 4': ['changes.discover', 'changes out'],
+  'docs/writing-jobs.md, program 5': ['lines.discover', 'lines rows'],
 }
 
 describe('programs in the documentation', () => {

@@ -1,10 +1,11 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { vi } from 'vitest'
 import { blackhole } from '#runtime/connectors/blackhole/sink'
 import { collect } from '#runtime/connectors/collect/sink'
 import { files } from '#runtime/connectors/files/index'
 import { print } from '#runtime/connectors/print/sink'
+import { transactionalSink } from '#runtime/connectors/transactional/sink'
 import { SystemAccess } from '#runtime/storage/connector-access'
 import { hurriedClock } from '#test/kit/port-steps'
 import { sinkConformance } from '#test/kit/sink-conformance'
@@ -46,6 +47,38 @@ sinkConformance('files.jsonl, local', {
         delete: () => each((path) => rm(path)),
         move: () => each((path, name) => rename(path, join(elsewhere, name))),
       },
+      [Symbol.asyncDispose]: () => root.remove(),
+    }
+  },
+})
+
+sinkConformance('transactionalSink', {
+  usesPorts: false,
+  async place() {
+    const root = await tempDir('conformance')
+    const pending = (id: string): string => join(root.path, `.${id}`)
+    return {
+      sink: () =>
+        transactionalSink<number, string>({
+          name: 'files',
+          async prepare(rows, id) {
+            await writeFile(pending(id), rows.join('\n'))
+            return id
+          },
+          async commit(id) {
+            if (!(await namesIn(root.path)).includes(id)) await rename(pending(id), join(root.path, id))
+          },
+          async removeAbandoned(isAbandoned) {
+            const ids = (await namesIn(root.path)).filter(isHidden).map((name) => name.slice(1))
+            for (const id of ids.filter(isAbandoned)) await rm(pending(id))
+          },
+        }),
+      access,
+      async visible() {
+        const texts = await textsOf(root.path)
+        return new Map(texts.map(([name, text]) => [name, text.split('\n').map(Number)]))
+      },
+      hidden: async () => (await namesIn(root.path)).filter(isHidden),
       [Symbol.asyncDispose]: () => root.remove(),
     }
   },
