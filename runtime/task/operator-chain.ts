@@ -15,6 +15,7 @@ import type { SubtaskRestore } from '#runtime/restore/subtask-restore'
 import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
+import { DropWarnings } from './drop-warnings.ts'
 import { discard, TeeReceiver, type EdgeOutput } from './partitioned-output.ts'
 
 /** What a chain needs to know of its place, and of the slot that runs it. */
@@ -67,6 +68,8 @@ export class OperatorChain {
   readonly #holders: readonly StreamOperator[]
   readonly #batchers: readonly StreamOperator[]
   readonly #outputsOf: (index: number) => readonly EdgeOutput[]
+  #warnings: readonly DropWarnings[] = []
+  #monotonic: () => number = () => 0
 
   constructor(
     vertex: PlanVertex,
@@ -92,6 +95,11 @@ export class OperatorChain {
    * one ready.
    */
   async open(environment: ChainEnvironment): Promise<void> {
+    const { clock, logger, subtask } = environment
+    this.#monotonic = () => clock.monotonic()
+    this.#warnings = this.operators.map(
+      ({ uid, counters }) => new DropWarnings(counters, logger.child({ uid, subtask })),
+    )
     for (const [i, chained] of [...this.operators.entries()].toReversed()) {
       try {
         await chained.operator.open(this.#context(chained, this.#receiverAfter(i), environment))
@@ -103,6 +111,12 @@ export class OperatorChain {
 
   onBatchEnd(): void {
     for (const operator of this.#batchers) operator.onBatchEnd?.()
+  }
+
+  /** A few times a second: says what was dropped. */
+  tick(): void {
+    const now = this.#monotonic()
+    for (const warnings of this.#warnings) warnings.check(now)
   }
 
   isBusy(): boolean {
@@ -119,6 +133,8 @@ export class OperatorChain {
   }
 
   async close(): Promise<void> {
+    const now = this.#monotonic()
+    for (const warnings of this.#warnings) warnings.end(now)
     for (const { operator } of this.operators) await operator.close?.()
   }
 

@@ -104,8 +104,9 @@ export class Task {
     this.#events.wake()
   }
 
-  /** Timers and idleness, a few times a second. */
+  /** Timers, idleness and warnings, a few times a second. */
   tick(): void {
+    this.chain.tick()
     if (this.#stopped || this.#finished) return
     this.#guard(() => this.chain.onBatchEnd())
     this.#flush()
