@@ -5,6 +5,7 @@
  */
 import { DURATION_PATTERN, parseDuration } from '#runtime/base/units'
 import * as z from 'zod'
+import { quantityToNumber } from './quantity.ts'
 
 /** A rule of a schema: for the API server, and for whoever parses with the schema. */
 export interface Rule<T> {
@@ -61,13 +62,36 @@ export const duration = (minMs = 0, maxMs = 365 * 24 * 3_600_000) =>
     },
   )
 
-const QUANTITY = /^[+-]?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/
+/**
+ * The duration in one field stands in a relation to that in another; reported at the first. Text
+ * that is no duration is told of by its own field, not here.
+ */
+export function comparedDurations<A extends string, B extends string>(
+  [one, relation, other]: readonly [A, '<' | '<=', B],
+  message: string,
+): Rule<Readonly<Record<A | B, string>>> {
+  return {
+    cel: [
+      ...[one, other].flatMap((f) => [`!has(self.${f})`, `!self.${f}.matches('${DURATION_PATTERN}')`]),
+      `duration(self.${one}) ${relation} duration(self.${other})`,
+    ].join(' || '),
+    message,
+    holds: (value) => {
+      if (!isDuration(value[one]) || !isDuration(value[other])) return true
+      const difference = parseDuration(value[other]) - parseDuration(value[one])
+      return relation === '<' ? difference > 0 : difference >= 0
+    },
+    field: one,
+  }
+}
+
+const QUANTITY = /^[+]?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/
 
 export const quantity = () =>
   withRules(z.union([z.string(), z.int()]).meta({ 'x-kubernetes-int-or-string': true }), {
-    cel: 'isQuantity(string(self))',
+    cel: "isQuantity(string(self)) && !string(self).startsWith('-')",
     message: 'must be a quantity such as "500m", "2" or "1Gi"',
-    holds: (value) => typeof value === 'number' || QUANTITY.test(value),
+    holds: (value) => (typeof value === 'number' ? value >= 0 : QUANTITY.test(value)),
   })
 
 const resourceList = (what: string) =>
@@ -77,11 +101,51 @@ const resourceList = (what: string) =>
     .optional()
     .describe(`${what}, by resource name (cpu, memory, ...).`)
 
+/** Less does not start a process: mostly "512m", which is half a byte, for "512Mi". */
+const LEAST_MEMORY = '64Mi'
+const LEAST_MEMORY_BYTES = 64 * 2 ** 20
+
+type Amount = string | number
+interface Resources {
+  readonly requests?: Readonly<Record<string, Amount>> | undefined
+  readonly limits?: Readonly<Record<string, Amount>> | undefined
+}
+
+/** NaN, which no comparison holds for, where it is none. */
+const amountOf = (amount: Amount): number => quantityToNumber(amount) ?? Number.NaN
+const inLimits = (name: string): string => `has(self.limits) && '${name}' in self.limits`
+/** Text that is no quantity is told of by its own field. */
+const bothQuantities = (name: string): string =>
+  `!isQuantity(string(self.requests['${name}'])) || !isQuantity(string(self.limits['${name}']))`
+
 export const resources = () =>
-  z.strictObject({
-    requests: resourceList('What the scheduler reserves'),
-    limits: resourceList('What the container may use at most'),
-  })
+  withRules(
+    z.strictObject({
+      requests: resourceList('What the scheduler reserves'),
+      limits: resourceList('What the container may use at most'),
+    }),
+    ...['cpu', 'memory'].map((name) => ({
+      cel:
+        `!(has(self.requests) && '${name}' in self.requests && ${inLimits(name)}) || ` +
+        `${bothQuantities(name)} || quantity(string(self.requests['${name}']))` +
+        `.compareTo(quantity(string(self.limits['${name}']))) <= 0`,
+      message: `requests.${name} must not be more than limits.${name}`,
+      holds: ({ requests, limits }: Resources) =>
+        requests?.[name] === undefined ||
+        limits?.[name] === undefined ||
+        !(amountOf(requests[name]) > amountOf(limits[name])),
+      field: 'requests',
+    })),
+    {
+      cel:
+        `!(${inLimits('memory')}) || !isQuantity(string(self.limits['memory'])) || ` +
+        `quantity(string(self.limits['memory'])).compareTo(quantity('${LEAST_MEMORY}')) >= 0`,
+      message: `limits.memory must be at least ${LEAST_MEMORY}; megabytes are "Mi", "m" is a thousandth`,
+      holds: ({ limits }: Resources) =>
+        limits?.['memory'] === undefined || !(amountOf(limits['memory']) < LEAST_MEMORY_BYTES),
+      field: 'limits',
+    },
+  )
 
 const DNS_LABEL = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')"
 export const objectName = () =>
@@ -106,6 +170,16 @@ export const listMap = <S extends z.ZodType>(item: S, key: string, maxItems: num
   z
     .array(item)
     .max(maxItems)
+    .superRefine((items, context) => {
+      const keys = items.map((it) => (it as Readonly<Record<string, unknown>>)[key])
+      for (const [i, value] of keys.entries())
+        if (keys.indexOf(value) < i)
+          context.addIssue({
+            code: 'custom',
+            message: `has ${key} ${String(value)} a second time`,
+            path: [i],
+          })
+    })
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] })
 
 /** An open object that the API server keeps as it is. */

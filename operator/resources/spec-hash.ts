@@ -17,7 +17,7 @@ function shortHash(value: unknown): string {
 
 const REFERENCE = streamJobSpec.parse({
   job: { inline: '-' },
-  storage: { s3: { bucket: '---' } },
+  storage: { s3: { bucket: 'nobody-has-this-bucket' } },
   redis: { url: 'redis://-' },
 })
 

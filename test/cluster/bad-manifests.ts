@@ -1,3 +1,5 @@
+import { BAD_SAVEPOINTS, BAD_STREAM_JOBS, type BadSpecs } from '#test/kit/bad-specs'
+
 /** Manifests that the API server must refuse, each with words of the sentence that tells why. */
 export interface BadManifest {
   readonly what: string
@@ -23,7 +25,20 @@ function savepoint(spec: object): Manifest {
   return { apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata: { name: 'bad' }, spec }
 }
 
+const literally = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
+
+const refused = (groups: readonly BadSpecs[], manifestOf: (spec: object) => Manifest): BadManifest[] =>
+  groups.flatMap(([field, says, specs]) =>
+    specs.map((spec) => ({
+      what: JSON.stringify(spec),
+      manifest: manifestOf(spec),
+      says: new RegExp(`${literally(field)}.*${literally(says)}`, 's'),
+    })),
+  )
+
 export const BAD_MANIFESTS: readonly BadManifest[] = [
+  ...refused(BAD_STREAM_JOBS, streamJob),
+  ...refused(BAD_SAVEPOINTS, savepoint),
   { what: 'no job', manifest: streamJob({ job: undefined }), says: /spec\.job.*Required/ },
   {
     what: 'a job without source',

@@ -1,32 +1,50 @@
 /** What a user may say about the pods of a job. */
 import * as z from 'zod'
-import { objectName, preserved } from '#operator/api/schema'
+import { objectName, preserved, withRules } from '#operator/api/schema'
 
-export const envVar = z.strictObject({
-  name: z.string().min(1).max(253).describe('Name of the variable.'),
-  value: z.string().max(32_768).optional().describe('Its value; $(NAME) refers to variables before it.'),
-  valueFrom: preserved()
-    .optional()
-    .describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
-})
+export const envVar = withRules(
+  z.strictObject({
+    name: withRules(z.string().min(1).max(253), {
+      cel: "!self.contains('=')",
+      message: 'must be the name of a variable, without "="',
+      holds: (name) => !name.includes('='),
+    }).describe('Name of the variable.'),
+    value: z.string().max(32_768).optional().describe('Its value; $(NAME) refers to variables before it.'),
+    valueFrom: preserved()
+      .optional()
+      .describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
+  }),
+  {
+    cel: '!has(self.value) || !has(self.valueFrom)',
+    message: 'only one of value and valueFrom may be set',
+    holds: (v) => v.value === undefined || v.valueFrom === undefined,
+  },
+)
 
-export const envFrom = z.strictObject({
-  prefix: z.string().max(253).optional().describe('Put before every name.'),
-  configMapRef: z
-    .strictObject({
-      name: objectName().describe('Name of the ConfigMap.'),
-      optional: z.boolean().optional().describe('It may be missing.'),
-    })
-    .optional()
-    .describe('All keys of a ConfigMap.'),
-  secretRef: z
-    .strictObject({
-      name: objectName().describe('Name of the Secret.'),
-      optional: z.boolean().optional().describe('It may be missing.'),
-    })
-    .optional()
-    .describe('All keys of a Secret.'),
-})
+export const envFrom = withRules(
+  z.strictObject({
+    prefix: z.string().max(253).optional().describe('Put before every name.'),
+    configMapRef: z
+      .strictObject({
+        name: objectName().describe('Name of the ConfigMap.'),
+        optional: z.boolean().optional().describe('It may be missing.'),
+      })
+      .optional()
+      .describe('All keys of a ConfigMap.'),
+    secretRef: z
+      .strictObject({
+        name: objectName().describe('Name of the Secret.'),
+        optional: z.boolean().optional().describe('It may be missing.'),
+      })
+      .optional()
+      .describe('All keys of a Secret.'),
+  }),
+  {
+    cel: 'has(self.configMapRef) != has(self.secretRef)',
+    message: 'exactly one of configMapRef and secretRef must be set',
+    holds: (e) => (e.configMapRef === undefined) !== (e.secretRef === undefined),
+  },
+)
 
 const named = z.looseObject({ name: z.string().min(1).max(253).describe('Name that it is merged by.') })
 export const podTemplate = z

@@ -4,9 +4,15 @@ import { immutable, keyRef, objectRef, withRules } from '#operator/api/schema'
 
 export const s3 = withRules(
   z.strictObject({
-    bucket: withRules(z.string().min(3).max(63), immutable('bucket')).describe(
-      'Bucket that holds checkpoints and savepoints.',
-    ),
+    bucket: withRules(
+      z.string().min(3).max(63),
+      {
+        cel: "self.matches('^[a-z0-9][a-z0-9.-]*[a-z0-9]$')",
+        message: 'must be the name of a bucket, such as "streams": no URL, no "/", no upper-case letters',
+        holds: (name) => /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/.test(name),
+      },
+      immutable('bucket'),
+    ).describe('Bucket that holds checkpoints and savepoints.'),
     prefix: withRules(
       z.string().max(512),
       {

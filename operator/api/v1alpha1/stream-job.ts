@@ -3,9 +3,9 @@
  * manifests and objects are parsed with it.
  */
 import * as z from 'zod'
-import { parseDuration } from '#runtime/base/units'
 import { API_VERSION } from '#operator/api/group'
 import {
+  comparedDurations,
   duration,
   immutable,
   keyRef,
@@ -77,12 +77,7 @@ const checkpoint = withRules(
       .describe('Failed checkpoints in a row that are tolerated before the job restarts.'),
     retain: z.int().min(1).max(1000).default(3).describe('Completed checkpoints that are kept.'),
   }),
-  {
-    cel: '!has(self.minPause) || !has(self.timeout) || duration(self.minPause) < duration(self.timeout)',
-    message: 'minPause must be shorter than timeout',
-    holds: (c) => parseDuration(c.minPause) < parseDuration(c.timeout),
-    field: 'minPause',
-  },
+  comparedDurations(['minPause', '<', 'timeout'], 'minPause must be shorter than timeout'),
 )
 
 const restart = withRules(
@@ -117,12 +112,7 @@ const restart = withRules(
           'Default: no limit for ExponentialDelay, 5 for FailureRate.',
       ),
   }),
-  {
-    cel: '!has(self.delay) || !has(self.maxDelay) || duration(self.delay) <= duration(self.maxDelay)',
-    message: 'delay must not be longer than maxDelay',
-    holds: (r) => parseDuration(r.delay) <= parseDuration(r.maxDelay),
-    field: 'delay',
-  },
+  comparedDurations(['delay', '<=', 'maxDelay'], 'delay must not be longer than maxDelay'),
 )
 
 const restore = withRules(

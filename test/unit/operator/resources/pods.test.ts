@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { heapLimitMb, quantityToNumber } from '#operator/resources/heap'
+import { quantityToNumber } from '#operator/api/quantity'
+import { heapLimitMb } from '#operator/resources/heap'
 import { jobManagerDeployment } from '#operator/resources/job-manager'
 import type { KubeObject } from '#operator/resources/object'
 import { mergePodTemplate } from '#operator/resources/pod-template'
