@@ -182,12 +182,14 @@ export class Operator {
         name: 'StreamJob',
         queue: queues.streamJobs,
         reconcile: (key, signal) => streamJobs.reconcile(key, signal),
+        onFailing: (failing, signal) => streamJobs.failing(failing, signal),
       }),
       new Controller({
         ...common,
         name: 'Savepoint',
         queue: queues.savepoints,
         reconcile: (key, signal) => savepoints.reconcile(key, signal),
+        onFailing: (failing, signal) => savepoints.failing(failing, signal),
       }),
     ]
   }

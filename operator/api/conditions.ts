@@ -38,8 +38,12 @@ export const REASONS = {
   RestoreImpossible:
     'What to restore from does not fit the job, or is a checkpoint that its job does not retain.',
   PodTemplateInvalid: 'The API server refused the pods that podTemplate leads to.',
+  ObjectRefused: 'The API server, or an admission policy, refused an object; the message has its words.',
+  PermissionMissing: "The operator's service account may not do what it has to do.",
+  NamespaceTerminating: 'The namespace is being deleted, so nothing can be made in it.',
+  ReconcileFailed: 'The operator failed several times in a row; the message has the last error.',
   NameTaken: 'An object with a name that the operator needs exists and belongs to somebody else.',
-  QuotaExceeded: 'A quota of the namespace or an admission policy refused an object.',
+  QuotaExceeded: 'A quota of the namespace refused an object.',
   ImagePullFailed: 'The image of a pod cannot be pulled.',
   ContainerFailing: 'A container of the job keeps ending with an error.',
   OutOfMemory: 'A container of the job was killed because it used more memory than its limit.',
@@ -82,6 +86,21 @@ export interface ConditionValue {
   readonly status: 'True' | 'False' | 'Unknown'
   readonly reason: Reason
   readonly message: string
+}
+
+/** Conditions of an object that the operator does not bring any further at the moment. */
+export function standstill(reason: Reason, message: string, needsUser: boolean): ConditionValue[] {
+  const upToDate = { reason: 'UpToDate', message: 'Nothing is left to do.' } as const
+  const progressing = { reason: 'Progressing', message: 'Nothing stands in the way.' } as const
+  return [
+    { type: 'Ready', status: 'False', reason, message },
+    needsUser
+      ? { type: 'Reconciling', status: 'False', ...upToDate }
+      : { type: 'Reconciling', status: 'True', reason, message },
+    needsUser
+      ? { type: 'Stalled', status: 'True', reason, message }
+      : { type: 'Stalled', status: 'False', ...progressing },
+  ]
 }
 
 const MESSAGE_LIMIT = 2048

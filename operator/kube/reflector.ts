@@ -151,7 +151,8 @@ export class Reflector<T extends KubeObject> {
     const { resource, store } = this.#options
     if (event.type === 'ERROR') {
       const code = Number(member(event.object, 'code') ?? 0)
-      throw errorOf(`watch of ${resource.plural}`, code, JSON.stringify(event.object), undefined)
+      const target = { request: `watch of ${resource.plural}`, kind: resource.kind }
+      throw errorOf(target, code, JSON.stringify(event.object))
     }
     this.#version = event.object.metadata.resourceVersion ?? this.#version
     if (event.type === 'DELETED') store.remove(keyOfObject(event.object))

@@ -1,10 +1,10 @@
 import type { SavepointSpec, SavepointStatus } from '#operator/api/v1alpha1/savepoint'
-import type { KubeObject } from '#operator/resources/object'
+import type { SavepointObject } from '#operator/resources/object'
 import type { FactsView } from '#operator/job-managers/facts-view'
 
 /** Everything that a decision about a Savepoint depends on. */
 export interface ObservedSavepoint {
-  readonly object: KubeObject
+  readonly object: SavepointObject
   readonly uid: string
   readonly name: string
   readonly generation: number

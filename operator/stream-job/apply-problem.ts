@@ -1,4 +1,4 @@
-import { isForbidden } from '#operator/kube/errors'
+import { refusalOf } from '#operator/kube/refusal'
 import type { Blocker } from './observed.ts'
 
 /** A failure that the user can see and change, so it belongs into the status. */
@@ -11,8 +11,12 @@ export class ApplyProblem extends Error {
   }
 }
 
-export function problemOf(error: unknown): Blocker | undefined {
+/** What of an error belongs into the status of a job; undefined for what may pass by itself. */
+export function problemOf(error: unknown, hasPodTemplate: boolean): Blocker | undefined {
   if (error instanceof ApplyProblem) return error.problem
-  if (isForbidden(error)) return { reason: 'QuotaExceeded', message: error.detail, needsUser: false }
-  return undefined
+  const refusal = refusalOf(error)
+  if (refusal === undefined) return undefined
+  const { reason, message, needsUser, isAboutPods } = refusal
+  const isPodTemplate = reason === 'ObjectRefused' && isAboutPods && hasPodTemplate
+  return { reason: isPodTemplate ? 'PodTemplateInvalid' : reason, message, needsUser }
 }

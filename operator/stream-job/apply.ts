@@ -61,7 +61,7 @@ export class Applier {
         else await this.#perform(step, { ...observed, status, object }, signal)
       }
     } catch (error) {
-      const problem = problemOf(error)
+      const problem = problemOf(error, observed.spec.podTemplate !== undefined)
       if (problem === undefined) throw error
       return { object, problem }
     }
@@ -100,7 +100,7 @@ export class Applier {
       case 'scale': {
         const { resource, name, replicas } = step
         const patch = { spec: { replicas } }
-        return void (await client.mergePatch(RESOURCES[resource], { namespace, name }, patch, signal))
+        return ignoreMissing(client.mergePatch(RESOURCES[resource], { namespace, name }, patch, signal))
       }
       case 'labelLeader':
         return this.#label(step, namespace, signal)

@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime/base/clock'
 import { invariant, WeirError } from '#runtime/base/errors'
 import type { RunNumber } from '#runtime/contract/ids'
-import { isInvalid, isNotFound } from '#operator/kube/errors'
+import { isNotFound } from '#operator/kube/errors'
 import { resourceOf } from '#operator/kube/resource'
 import { type Key, keyOf } from '#operator/kube/store'
 import { runConfigMap } from '#operator/resources/config-map'
@@ -90,13 +90,14 @@ export class RunObjects {
 
   /** Makes an object that belongs to the job and never changes. */
   async #make(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
-    if ((await this.#existing(object, job, signal)) === undefined) await this.#apply(object, signal)
+    if ((await this.#existing(object, job, signal)) === undefined)
+      await this.#context.client.apply(object, signal)
   }
 
   /** Makes an object that belongs to the job, or brings it up to date. */
   async #makeOrUpdate(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
     await this.#existing(object, job, signal)
-    await this.#apply(object, signal)
+    await this.#context.client.apply(object, signal)
   }
 
   /** The object as it is now. @throws {ApplyProblem} when it belongs to somebody else */
@@ -121,16 +122,6 @@ export class RunObjects {
           'Delete it, or give the StreamJob another name.'
         throw new ApplyProblem({ reason: 'NameTaken', message, needsUser: true })
       }
-    }
-  }
-
-  async #apply(object: KubeObject, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#context.client.apply(object, signal)
-    } catch (error) {
-      const isWorkload = object.kind === 'Deployment' || object.kind === 'ReplicaSet'
-      if (!isInvalid(error) || !isWorkload) throw error
-      throw new ApplyProblem({ reason: 'PodTemplateInvalid', message: error.detail, needsUser: true }, error)
     }
   }
 }

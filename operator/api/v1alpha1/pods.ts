@@ -1,14 +1,28 @@
 /** What a user may say about the pods of a job. */
 import * as z from 'zod'
-import { objectName, preserved } from '#operator/api/schema'
+import { objectName, preserved, withRules } from '#operator/api/schema'
 
-export const envVar = z.strictObject({
-  name: z.string().min(1).max(253).describe('Name of the variable.'),
-  value: z.string().max(32_768).optional().describe('Its value; $(NAME) refers to variables before it.'),
-  valueFrom: preserved()
-    .optional()
-    .describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
-})
+/** Variables that the operator gives to every container of a job. */
+export const OWN_VARIABLES: readonly string[] = ['WEIR_CONFIG', 'POD_NAME', 'POD_IP']
+
+export const envVar = withRules(
+  z.strictObject({
+    name: withRules(z.string().min(1).max(253), {
+      cel: `!(self in [${OWN_VARIABLES.map((name) => `'${name}'`).join(', ')}])`,
+      message: `${OWN_VARIABLES.join(', ')} are set by the operator`,
+      holds: (name) => !OWN_VARIABLES.includes(name),
+    }).describe('Name of the variable. The operator sets POD_NAME, POD_IP and WEIR_CONFIG itself.'),
+    value: z.string().max(32_768).optional().describe('Its value; $(NAME) refers to variables before it.'),
+    valueFrom: preserved()
+      .optional()
+      .describe('Its source, as in a Pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef.'),
+  }),
+  {
+    cel: '!has(self.value) || !has(self.valueFrom)',
+    message: 'value and valueFrom exclude each other',
+    holds: (v) => v.value === undefined || v.valueFrom === undefined,
+  },
+)
 
 export const envFrom = z.strictObject({
   prefix: z.string().max(253).optional().describe('Put before every name.'),

@@ -226,15 +226,173 @@ describe('a StreamJob', () => {
     await isRunning('2')
   })
 
-  test('that the API server refuses says why and waits for a change', async () => {
-    api.intercept = (r, response) =>
-      r.path.endsWith('/deployments/orders-jm') &&
-      r.method === 'PATCH' &&
-      (fail(response, 422, 'Invalid', 'restartPolicy: Unsupported value'), true)
-    submit({})
-    await until(() => ready()?.reason === 'PodTemplateInvalid')
-    expect(ready()?.message).toBe('restartPolicy: Unsupported value')
-    expect(status().conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
+  describe('that the API server refuses says why, with kind and name', () => {
+    const stalled = () => status().conditions?.find((c) => c.type === 'Stalled')?.status
+    const warnings = () => api.seen('POST', '/events').map((r) => r.body as { type: string; reason: string })
+    const refuse = (part: string, code: number, answer: object) => {
+      api.intercept = (r, response) => {
+        if (!isWrite(r.method) || !r.path.includes(part)) return false
+        const body = { kind: 'Status', status: 'Failure', code, ...answer }
+        response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+        return true
+      }
+    }
+    const isWrite = (method: string) => method === 'PATCH' || method === 'POST'
+    const UNKNOWN =
+      'failed to create typed patch object (shop/orders-jm; apps/v1, Kind=Deployment): ' +
+      '.spec.template.spec.nodeSelectr: field not declared in schema'
+
+    test.each([
+      [
+        '400, a webhook',
+        {
+          part: '/services/',
+          code: 400,
+          answer: {
+            reason: 'BadRequest',
+            message: 'admission webhook "x" denied the request: label team is required',
+          },
+        },
+        {
+          reason: 'ObjectRefused',
+          message: /^The API server refuses Service orders-jm: admission webhook "x" denied/,
+        },
+      ],
+      [
+        '422, too large',
+        {
+          part: '/configmaps/',
+          code: 422,
+          answer: { reason: 'Invalid', message: 'Too long: may not be more than 1048576 bytes' },
+        },
+        { reason: 'ObjectRefused', message: /^The API server refuses ConfigMap orders-run-1-\S+: Too long/ },
+      ],
+      [
+        '413',
+        {
+          part: '/configmaps/',
+          code: 413,
+          answer: { reason: 'RequestEntityTooLarge', message: 'limit is 3145728' },
+        },
+        { reason: 'ObjectRefused', message: /limit is 3145728/ },
+      ],
+      [
+        '404, a kind that is not installed',
+        {
+          part: '/networkpolicies/',
+          code: 404,
+          answer: { reason: 'NotFound', message: 'the server could not find the requested resource' },
+        },
+        { reason: 'ObjectRefused', message: /NetworkPolicy orders-weir/ },
+      ],
+      [
+        '403, a quota',
+        {
+          part: '/services/',
+          code: 403,
+          answer: {
+            reason: 'Forbidden',
+            message: 'services "orders-jm" is forbidden: exceeded quota: q, requested: 1',
+          },
+        },
+        { reason: 'QuotaExceeded', message: /exceeded quota/ },
+      ],
+      [
+        '403, a permission',
+        {
+          part: '/services/',
+          code: 403,
+          answer: {
+            reason: 'Forbidden',
+            message: 'services "orders-jm" is forbidden: User "op" cannot patch resource',
+          },
+        },
+        { reason: 'PermissionMissing', message: /cannot patch resource/ },
+      ],
+      [
+        '403, a policy',
+        {
+          part: '/deployments/',
+          code: 403,
+          answer: {
+            reason: 'Forbidden',
+            message: 'deployments.apps "orders-jm" is forbidden: policy says no',
+          },
+        },
+        { reason: 'ObjectRefused', message: /policy says no/ },
+      ],
+      [
+        '500, a field that does not exist',
+        { part: '/deployments/', code: 500, answer: { message: UNKNOWN } },
+        { reason: 'PodTemplateInvalid', message: /Deployment orders-jm.*nodeSelectr: field not declared/ },
+      ],
+      [
+        '422, a field of the pods',
+        {
+          part: '/deployments/',
+          code: 422,
+          answer: {
+            reason: 'Invalid',
+            message: 'restartPolicy: Unsupported value',
+            details: {
+              causes: [{ reason: 'FieldValueNotSupported', field: 'spec.template.spec.restartPolicy' }],
+            },
+          },
+        },
+        { reason: 'PodTemplateInvalid', message: /restartPolicy: Unsupported value/ },
+      ],
+    ])('%s', async (_what, refusal, { reason, message }) => {
+      refuse(refusal.part, refusal.code, refusal.answer)
+      submit({ podTemplate: { spec: { nodeSelectr: {} } } })
+      await until(() => ready()?.reason === reason)
+      expect(ready()?.message).toMatch(message)
+      expect(stalled()).toBe(reason === 'QuotaExceeded' ? 'False' : 'True')
+      await until(() => warnings().some((e) => e.type === 'Warning' && e.reason === reason))
+    })
+
+    test('a namespace that is being deleted', async () => {
+      const details = { causes: [{ reason: 'NamespaceTerminating', field: 'metadata.namespace' }] }
+      refuse('/services/', 403, { reason: 'Forbidden', message: 'it is being terminated', details })
+      submit({})
+      await until(() => ready()?.reason === 'NamespaceTerminating')
+    })
+
+    test('without podTemplate it is not the podTemplate that is wrong', async () => {
+      refuse('/deployments/', 500, { message: UNKNOWN })
+      submit({})
+      await until(() => ready()?.reason === 'ObjectRefused')
+    })
+
+    test('any other failure shows after the third time, and goes when it is over', async () => {
+      refuse('/services/', 500, { reason: 'InternalError', message: 'failed calling webhook "x": timeout' })
+      submit({})
+      await until(() => ready()?.reason === 'ReconcileFailed')
+      expect(ready()?.message).toContain('failed calling webhook')
+      expect(api.seen('PATCH', '/services/').length).toBeGreaterThanOrEqual(3)
+      expect(stalled()).toBe('False')
+      api.intercept = () => false
+      await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+      await until(() => ready()?.reason === 'Starting')
+    })
+
+    test('what it may not read', async () => {
+      api.intercept = (r, response) =>
+        r.method === 'GET' &&
+        r.path.endsWith('/configmaps/code') &&
+        (fail(response, 403, 'Forbidden', 'configmaps "code" is forbidden: User "op" cannot get'), true)
+      submit({ job: { configMapKeyRef: { name: 'code' } } })
+      await until(() => ready()?.reason === 'PermissionMissing')
+      expect(ready()?.message).toContain('ConfigMap code')
+    })
+
+    test('a status that the server refuses is said by an event', async () => {
+      api.intercept = (r, response) =>
+        r.method === 'PUT' &&
+        r.path.endsWith('/orders/status') &&
+        (fail(response, 422, 'Invalid', 'status.replicas: Invalid value'), true)
+      submit({})
+      await until(() => warnings().some((e) => e.reason === 'ObjectRefused'))
+    })
   })
 
   test('never takes over an object of somebody else', async () => {
@@ -325,5 +483,19 @@ describe('a Savepoint', () => {
     await until(() => state().phase === 'Completed')
     expect(state()).toMatchObject({ path, checkpointId: 3, sizeBytes: 9 })
     expect(new Set(asked.map((a) => a.body['triggerId'])).size).toBe(1)
+  })
+
+  test('whose status the API server refuses says so by an event', async () => {
+    api.intercept = (r, response) =>
+      r.path.endsWith('/savepoints/before/status') &&
+      (fail(response, 403, 'Forbidden', 'savepoints "before" is forbidden: User "op" cannot update'), true)
+    api.put(SAVEPOINT, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { streamJobRef: { name: 'orders' } },
+    })
+    const events = () => api.seen('POST', '/events').map((r) => r.body as { reason: string; message: string })
+    await until(() => events().some((e) => e.reason === 'PermissionMissing'))
   })
 })

@@ -26,6 +26,7 @@ function observed(
       apiVersion: 'weir.dev/v1alpha1',
       kind: 'Savepoint',
       metadata: { name: 'before', namespace: 'shop' },
+      spec,
     },
     uid: 'abcdefgh-uid',
     name: 'before',
