@@ -113,6 +113,10 @@ export const operatorConfig = z.strictObject({
         .describe('A leader that cannot renew for this long stops.'),
       retryMs: z.int().min(100).default(2000).describe('Time between attempts to take or renew it.'),
     })
+    .refine((lease) => lease.renewDeadlineMs < lease.durationMs, {
+      message: 'must be less than durationMs, else two operators act at once',
+      path: ['renewDeadlineMs'],
+    })
     .prefault({}),
   workers: z
     .int()

@@ -19,7 +19,7 @@ import type { KubeObject } from '#operator/resources/object'
 import type { KubeClient, WatchEvent } from './client.ts'
 import { errorOf, isGone } from './errors.ts'
 import type { Resource } from './resource.ts'
-import { keyOfObject, type Store } from './store.ts'
+import type { Store } from './store.ts'
 
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: KubeClient
@@ -155,7 +155,7 @@ export class Reflector<T extends KubeObject> {
       throw errorOf(target, code, JSON.stringify(event.object))
     }
     this.#version = event.object.metadata.resourceVersion ?? this.#version
-    if (event.type === 'DELETED') store.remove(keyOfObject(event.object))
+    if (event.type === 'DELETED') store.remove(event.object)
     else if (event.type !== 'BOOKMARK') store.put(slim(event.object))
   }
 

@@ -33,7 +33,7 @@ export async function writeSavepointStatus(
   signal: AbortSignal,
 ): Promise<void> {
   if (canonicalJson(object.status ?? {}) === canonicalJson(status)) return
-  store.put(await client.replace<SavepointObject>({ ...object, status }, 'status', signal))
+  store.update(await client.replace<SavepointObject>({ ...object, status }, 'status', signal))
 }
 
 /** Writes the status, then asks the leader: what is asked for is on record before it happens. */

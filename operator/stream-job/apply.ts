@@ -77,7 +77,7 @@ export class Applier {
     const { client, store } = this.#context
     const updated = await client.replace<StreamJobObject>({ ...object, status }, 'status', signal)
     // The watch brings it too; until then the next reconcile must not act on the older one.
-    store.put(updated)
+    store.update(updated)
     return updated
   }
 
