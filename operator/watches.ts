@@ -86,9 +86,10 @@ export class Watches {
   /** Listeners only enqueue: what a reconcile does depends on the state that it reads. */
   #listen(): void {
     const { streamJobs, savepoints, pods, deployments, replicaSets } = this.stores
-    streamJobs.onChange((key) => {
+    streamJobs.onChange((key, job, previous) => {
       this.queues.streamJobs.add(key)
       this.enqueueSavepointsOf(key)
+      if (job.status?.restoredFrom !== previous?.status?.restoredFrom) this.#enqueueUnverified(job)
     })
     savepoints.onChange((key, savepoint) => {
       this.queues.savepoints.add(key)
@@ -100,6 +101,13 @@ export class Watches {
       store.onChange((_key, object) => {
         for (const job of jobsOf(object)) this.queues.streamJobs.add(job)
       })
+  }
+
+  /** A job that was restored from an import has verified it. */
+  #enqueueUnverified({ metadata: { namespace } }: StreamJobObject): void {
+    for (const savepoint of this.stores.savepoints.values())
+      if (savepoint.status?.phase === 'Unverified' && savepoint.metadata.namespace === namespace)
+        this.queues.savepoints.add(keyOfObject(savepoint))
   }
 
   #reflect<T extends KubeObject>(

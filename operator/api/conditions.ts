@@ -70,10 +70,15 @@ export const REASONS = {
   DefaultImageChanged: "The operator's default image is newer than the one of the run.",
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
-  JobNotRunning: 'The StreamJob does not run, so no savepoint can be taken now.',
+  JobNotRunning: 'The StreamJob does not run yet, so no savepoint can be taken now.',
+  JobSuspended: 'The StreamJob is suspended; a savepoint is taken when it runs again.',
+  JobEnded: 'The StreamJob has ended, so no savepoint can be taken of it.',
   InProgress: 'The savepoint is being taken.',
   Completed: 'The savepoint is complete.',
-  Imported: 'The path was recorded; its files are checked when a job is restored from it.',
+  NotVerified:
+    'The path of an import was recorded. The operator cannot read it; ' +
+    'it is checked when a job is restored from it.',
+  Imported: 'A job was restored from the path.',
   Retrying: 'An attempt failed and another one follows.',
   BackoffLimitExceeded: 'As many attempts as spec.backoffLimit allows have failed.',
 } as const

@@ -1,3 +1,4 @@
+import type { Reason } from '#operator/api/conditions'
 import { messageOf } from '#runtime/base/errors'
 import { problemsOf } from '#operator/api/manifest'
 import { savepointSpec, type SavepointStatus } from '#operator/api/v1alpha1/savepoint'
@@ -63,11 +64,13 @@ export class SavepointReconciler {
     await writeSavepointStatus(apply, object, stoppedSavepoint(object, obstacle, gather.clock.now()), signal)
   }
 
-  #emit(object: SavepointObject, { reason, message }: SavepointPlan): void {
-    const isBad = reason === 'Retrying' || reason === 'BackoffLimitExceeded'
-    this.#context.events.emit(object, isBad ? 'Warning' : 'Normal', reason, message)
+  #emit(object: SavepointObject, { reason, message, isStalled = false }: SavepointPlan): void {
+    const type = isStalled || BAD.has(reason) ? 'Warning' : 'Normal'
+    this.#context.events.emit(object, type, reason, message)
   }
 }
+
+const BAD: ReadonlySet<Reason> = new Set(['Retrying', 'BackoffLimitExceeded'])
 
 /** Another phase, or another failure. */
 const isEdge = (before: SavepointStatus, after: SavepointStatus): boolean =>

@@ -11,23 +11,33 @@ export function savepointStatus(
   generation: number,
   now: number,
 ): SavepointStatus {
-  const { reason, message } = plan
-  const phase = plan.status.phase
-  const values: ConditionValue[] = [
-    { type: 'Ready', status: phase === 'Completed' ? 'True' : 'False', reason, message },
-    phase === 'Completed' || phase === 'Failed'
-      ? { type: 'Reconciling', status: 'False', reason: 'UpToDate', message: 'Nothing is left to do.' }
-      : { type: 'Reconciling', status: 'True', reason, message },
-    phase === 'Failed'
-      ? { type: 'Stalled', status: 'True', reason, message }
-      : { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'Nothing stands in the way.' },
-  ]
+  const values = conditionsOf(plan)
   return compact<SavepointStatus>({
     ...plan.status,
     observedGeneration: generation,
     conditions: mergeConditions(before.conditions, values, generation, new Date(now).toISOString()),
   })
 }
+
+function conditionsOf(plan: SavepointPlan): ConditionValue[] {
+  const { reason, message, status, isStalled = false } = plan
+  switch (status.phase) {
+    case 'Completed':
+      return settled({ type: 'Ready', status: 'True', reason, message })
+    case 'Unverified':
+      return settled({ type: 'Ready', status: 'Unknown', reason, message })
+    case 'Failed':
+      return standstill(reason, message, true)
+    default:
+      return standstill(reason, message, isStalled)
+  }
+}
+
+const settled = (ready: ConditionValue): ConditionValue[] => [
+  ready,
+  { type: 'Reconciling', status: 'False', reason: 'UpToDate', message: 'Nothing is left to do.' },
+  { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'Nothing stands in the way.' },
+]
 
 /** Something that keeps a Savepoint from being reconciled. */
 export interface Obstacle {

@@ -13,9 +13,16 @@ import { isNotFound } from '#operator/kube/errors'
 import type { EventRecorder } from '#operator/kube/events'
 import { RESOURCES } from '#operator/kube/resource'
 import type { Key, Store } from '#operator/kube/store'
-import { ANNOTATION_JOB_UID, ANNOTATION_TRIGGER, jobLabels, LABEL_LEADER } from '#operator/resources/labels'
+import {
+  ANNOTATION_JOB_UID,
+  ANNOTATION_TAKEN,
+  ANNOTATION_TRIGGER,
+  jobLabels,
+  LABEL_LEADER,
+} from '#operator/resources/labels'
 import type { KubeObject, StreamJobObject } from '#operator/resources/object'
 import type { JobRef } from '#operator/resources/run-context'
+import { takenText } from '#operator/resources/taken-savepoint'
 import { problemOf } from './apply-problem.ts'
 import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
@@ -144,7 +151,11 @@ function stopSavepoint(job: JobRef, step: StepOf<'createSavepoint'>): KubeObject
       name: step.name,
       namespace: job.namespace,
       labels: jobLabels(job.name),
-      annotations: { [ANNOTATION_TRIGGER]: step.trigger, [ANNOTATION_JOB_UID]: job.uid },
+      annotations: {
+        [ANNOTATION_TRIGGER]: step.trigger,
+        [ANNOTATION_JOB_UID]: job.uid,
+        [ANNOTATION_TAKEN]: takenText(step.taken),
+      },
     },
     spec: { existingPath: step.path },
   }

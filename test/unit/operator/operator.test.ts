@@ -212,14 +212,24 @@ describe('a StreamJob', () => {
     const { triggerId, path } = asked[0]!.body as { triggerId: string; path: string }
     say({
       state: 'Suspended',
-      operations: [{ triggerId, type: 'stop', status: 'Completed', startedAt: 0, path }],
+      operations: [
+        {
+          triggerId,
+          type: 'stop',
+          status: 'Completed',
+          startedAt: 0,
+          path,
+          sizeBytes: 9,
+          maxParallelism: 128,
+        },
+      ],
     })
     await until(() => ready()?.reason === 'Suspended' && !has(`${APPS}/deployments/orders-jm`))
     const savepoint = () => api.objects.get(`${SHOP}/savepoints/orders-suspend-1-${uid().slice(0, 8)}`)
     await until(() => (savepoint()?.['status'] as { phase?: string } | undefined)?.phase === 'Completed')
     expect(savepoint()).toMatchObject({
       spec: { existingPath: path },
-      status: { trigger: 'Suspend', jobUid: uid() },
+      status: { trigger: 'Suspend', job: 'orders', jobUid: uid(), sizeBytes: 9, maxParallelism: 128 },
     })
     await until(() => status().lastSavepoint?.path === path)
     submit({ upgrade: { mode: 'Savepoint' } }, 3)
@@ -483,6 +493,22 @@ describe('a Savepoint', () => {
     await until(() => state().phase === 'Completed')
     expect(state()).toMatchObject({ path, checkpointId: 3, sizeBytes: 9 })
     expect(new Set(asked.map((a) => a.body['triggerId'])).size).toBe(1)
+  })
+
+  test('of a path is Ready once a job was restored from it', async () => {
+    const path = 's3://other/savepoints/a'
+    api.put(SAVEPOINT, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { existingPath: path },
+    })
+    await until(() => state().phase === 'Unverified')
+    submit({ restore: { savepointRef: { name: 'before' } } })
+    await isRunning()
+    expect(state().phase).toBe('Unverified')
+    say({ state: 'Running', restoredFrom: `${path}/` })
+    await until(() => state().phase === 'Completed')
   })
 
   test('whose status the API server refuses says so by an event', async () => {

@@ -241,7 +241,7 @@ describe('the end of a run', () => {
   test('leaves a Savepoint object behind before the outcome is written', () => {
     const p = plan(withSpec({ upgrade: { mode: 'Savepoint' } }), withHash('h2'), asked, stopped('s3://b/sp'))
     expect(kinds(p)).toEqual(['createSavepoint', 'writeStatus', 'event'])
-    expect(stepOf(p, 'createSavepoint')).toEqual({
+    expect(stepOf(p, 'createSavepoint')).toMatchObject({
       kind: 'createSavepoint',
       name: 'orders-upgrade-3-11111111',
       path: 's3://b/sp',
