@@ -3,10 +3,11 @@ import { invariant, WeirError } from '#runtime/base/errors'
 import type { RunNumber } from '#runtime/contract/ids'
 import { isNotFound } from '#operator/kube/errors'
 import { resourceOf } from '#operator/kube/resource'
-import { type Key, keyOf } from '#operator/kube/store'
+import { type Key, keyOf, placeOf } from '#operator/kube/store'
 import { runConfigMap } from '#operator/resources/config-map'
 import { jobManagerDeployment } from '#operator/resources/job-manager'
 import { networkPolicy } from '#operator/resources/network-policy'
+import { isAsBuilt } from '#operator/resources/as-built'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 import { headlessService, restService } from '#operator/resources/service'
@@ -22,8 +23,11 @@ export interface EnsureContext extends SecretContext {
   readonly clock: Clock
 }
 
-/** Objects of a run that nobody watches are looked at again at this interval. */
-const LOOK_AGAIN_MS = 600_000
+/**
+ * Objects of a run that nobody watches are looked at again at this interval; a little less than the
+ * resync, which leads here.
+ */
+const LOOK_AGAIN_MS = 540_000
 
 /**
  * Makes the objects of runs. A run is made from its own spec only: once the spec has changed its
@@ -61,11 +65,16 @@ export class RunObjects {
   }
 
   #isComplete(o: Observed, run: RunNumber): boolean {
+    if (!hasJobManager(o, run) || !hasTaskManagers(o, run)) return false
     const { namespace, name, uid } = o.job
-    const seen = this.#seen.get(keyOf(namespace, name))
-    if (seen?.uid !== uid || seen.run !== run) return false
-    const isRecent = this.#context.clock.monotonic() - seen.at < LOOK_AGAIN_MS
-    return isRecent && hasJobManager(o, run) && hasTaskManagers(o, run)
+    const key = keyOf(namespace, name)
+    const now = this.#context.clock.monotonic()
+    const seen = this.#seen.get(key)
+    if (seen?.uid === uid && seen.run === run) return now - seen.at < LOOK_AGAIN_MS
+    // Made by an operator before this one, which made the workloads last. What it made is looked at
+    // within the interval, not everything of all jobs at the moment of a takeover.
+    this.#seen.set(key, { uid, run, at: now - LOOK_AGAIN_MS * (1 - placeOf(key)) })
+    return true
   }
 
   #runContext(o: Observed, run: RunNumber): RunContext {
@@ -96,8 +105,9 @@ export class RunObjects {
 
   /** Makes an object that belongs to the job, or brings it up to date. */
   async #makeOrUpdate(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
-    await this.#existing(object, job, signal)
-    await this.#context.client.apply(object, signal)
+    const existing = await this.#existing(object, job, signal)
+    if (existing === undefined || !isAsBuilt(existing, object))
+      await this.#context.client.apply(object, signal)
   }
 
   /** The object as it is now. @throws {ApplyProblem} when it belongs to somebody else */

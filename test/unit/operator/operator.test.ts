@@ -114,6 +114,10 @@ beforeEach(async () => {
     metadata: { name: 's3-root', namespace: 'weir' },
     data: { AWS_ACCESS_KEY_ID: 'YQ==' },
   })
+  startOperator('test')
+})
+
+function startOperator(identity: string): void {
   stop = new AbortController()
   const config = operatorConfig.parse({
     server: { host: '127.0.0.1', port: 0 },
@@ -123,14 +127,14 @@ beforeEach(async () => {
     config,
     client: api.client(),
     namespace: 'weir',
-    identity: 'test',
+    identity,
     clock: systemClock,
     random: Math.random,
     logger: silentLogger,
     jobPort: (jobManager.address() as AddressInfo).port,
   })
   running = operator.run(stop.signal)
-})
+}
 
 afterEach(async () => {
   stop.abort()
@@ -448,6 +452,22 @@ describe('a StreamJob', () => {
       })
       expect(copy().runId).toBeUndefined()
     })
+  })
+
+  test('that runs as it should costs an operator that takes over no request', async () => {
+    submit({ parallelism: 1 })
+    await isRunning()
+    stop.abort()
+    await running
+    const before = api.requests.length
+    startOperator('next')
+    await until(() => streams.size > 0)
+    submit({ parallelism: 1, taskManager: { replicas: 2 } }, 2)
+    await until(() => api.seen('PATCH', '/replicasets/').length > 1)
+    const ofJob = api.requests
+      .slice(before)
+      .filter((r) => r.path.includes('/shop/') && !r.path.endsWith('/status') && !r.path.endsWith('/events'))
+    expect(ofJob.map((r) => `${r.method} ${r.path}`)).toEqual([`PATCH ${APPS}/replicasets/orders-tm-1`])
   })
 
   test('that disappears is let go', async () => {

@@ -72,6 +72,30 @@ describe('WorkQueue', () => {
     expect(q.retry('b', 5000)).toBe(5000)
   })
 
+  test('I5: what is new is taken before what is looked at only to be sure', async () => {
+    const { queue: q } = queue()
+    q.add('r1', 'routine')
+    q.add('r2', 'routine')
+    q.add('r3', 'routine')
+    q.add('u1')
+    q.add('r2')
+    q.add('r2', 'routine')
+    const taken = [await q.take(), await q.take(), await q.take(), await q.take()]
+    expect(taken).toEqual(['u1', 'r2', 'r1', 'r3'])
+    expect(q.depth).toBe(0)
+  })
+
+  test('I5: a key that became urgent while it was worked on comes back as urgent', async () => {
+    const { queue: q } = queue()
+    q.add('a')
+    await q.take()
+    q.add('b', 'routine')
+    q.add('a', 'routine')
+    q.add('a')
+    q.done('a')
+    expect([await q.take(), await q.take()]).toEqual(['a', 'b'])
+  })
+
   test('close() releases waiting workers', async () => {
     const { queue: q } = queue()
     const taken = q.take()

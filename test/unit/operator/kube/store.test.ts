@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
-import { Store } from '#operator/kube/store'
+import { keyOf, placeOf, Store } from '#operator/kube/store'
 import type { KubeObject } from '#operator/resources/object'
 
 const object = (resourceVersion: string, uid = 'u1'): KubeObject => ({
@@ -64,4 +64,10 @@ test('what is not in a list has gone', () => {
   expect(store.size).toBe(1)
   store.replace([], 'a')
   expect(store.size).toBe(0)
+})
+
+test('placeOf() spreads keys that differ by a number evenly', () => {
+  const counts = Array<number>(10).fill(0)
+  for (let i = 0; i < 1000; i++) counts[Math.floor(placeOf(keyOf('shop', `job-${i}`)) * 10)]!++
+  for (const count of counts) expect(Math.abs(count - 100)).toBeLessThan(50)
 })
