@@ -54,6 +54,9 @@ export const REASONS = {
     'The run could not be stopped with a checkpoint or savepoint; ' +
     'the next one continues from the last completed checkpoint.',
   StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
+  TokenLost:
+    "The operator's key has changed, so it could not ask the run to stop; " +
+    'the next one continues from the last completed checkpoint.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',

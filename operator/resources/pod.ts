@@ -106,7 +106,7 @@ function mountedVolumes(context: RunContext, component: Component): readonly Mou
   const redis = component === 'job-manager' ? resolveRedis(job, spec, defaults) : undefined
   return [
     configMap('weir-config', names.runConfig(job.name, job.uid, context.run), mounts.config),
-    secret('weir-token', names.tokenSecret(job.name), mounts.token, [TOKEN_KEY]),
+    secret('weir-token', context.tokenSecret, mounts.token, [TOKEN_KEY]),
     ...(storage?.secretName === undefined ? [] : [secret('weir-s3', storage.secretName, mounts.s3)]),
     ...authority('weir-s3-ca', storage?.ca, mounts.s3Ca),
     ...(redis?.secretName === undefined ? [] : [secret('weir-redis', redis.secretName, mounts.redis)]),

@@ -20,3 +20,12 @@ export function problemOf(error: unknown, hasPodTemplate: boolean): Blocker | un
   const isPodTemplate = reason === 'ObjectRefused' && isAboutPods && hasPodTemplate
   return { reason: isPodTemplate ? 'PodTemplateInvalid' : reason, message, needsUser }
 }
+
+/** An object with a name that the operator needs is not this job's. */
+export const nameTaken = (kind: string, name: string): Blocker => ({
+  reason: 'NameTaken',
+  message:
+    `${kind} ${name} exists and belongs to somebody else. ` +
+    'Delete it, or give the StreamJob another name.',
+  needsUser: true,
+})

@@ -9,9 +9,10 @@ import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import { compact } from '#operator/api/compact'
 import { API_VERSION } from '#operator/api/group'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
-import { isNotFound } from '#operator/kube/errors'
+import { isConflict, isNotFound } from '#operator/kube/errors'
 import type { EventRecorder } from '#operator/kube/events'
 import { RESOURCES } from '#operator/kube/resource'
+import { isAsBuilt } from '#operator/resources/as-built'
 import type { Key, Store } from '#operator/kube/store'
 import {
   ANNOTATION_JOB_UID,
@@ -23,7 +24,7 @@ import {
 import type { KubeObject, StreamJobObject } from '#operator/resources/object'
 import type { JobRef } from '#operator/resources/run-context'
 import { takenText } from '#operator/resources/taken-savepoint'
-import { problemOf } from './apply-problem.ts'
+import { ApplyProblem, nameTaken, problemOf } from './apply-problem.ts'
 import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
 import { pinSource } from './pin.ts'
@@ -114,9 +115,22 @@ export class Applier {
       case 'requestStop':
         return this.#requestStop(step, o)
       case 'createSavepoint':
-        return void (await client.apply(stopSavepoint(o.job, step), signal))
+        return this.#createSavepoint(stopSavepoint(o.job, step), signal)
       case 'event':
         return events.emit(o.object, step.type, step.reason, step.message)
+    }
+  }
+
+  async #createSavepoint(savepoint: KubeObject, signal: AbortSignal): Promise<void> {
+    const { client } = this.#context
+    const { namespace, name, annotations } = savepoint.metadata
+    try {
+      await client.create(savepoint, signal)
+    } catch (error) {
+      if (!isConflict(error)) throw error
+      const found = await client.get(RESOURCES.Savepoint, namespace, name, signal)
+      const isOurs = isAsBuilt(found.metadata.annotations, annotations)
+      if (!isOurs) throw new ApplyProblem(nameTaken('Savepoint', name), error)
     }
   }
 

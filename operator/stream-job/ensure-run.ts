@@ -8,14 +8,16 @@ import { runConfigMap } from '#operator/resources/config-map'
 import { jobManagerDeployment } from '#operator/resources/job-manager'
 import { networkPolicy } from '#operator/resources/network-policy'
 import { isAsBuilt } from '#operator/resources/as-built'
+import { names } from '#operator/resources/names'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
+import { jobToken } from '#operator/resources/secret'
 import { headlessService, restService } from '#operator/resources/service'
 import { serviceAccount } from '#operator/resources/service-account'
 import { taskManagerReplicaSet } from '#operator/resources/task-manager'
-import { ApplyProblem } from './apply-problem.ts'
+import { ApplyProblem, nameTaken } from './apply-problem.ts'
 import type { Observed } from './observed.ts'
-import { secretsOf, type SecretContext } from './secrets.ts'
+import { makeSecrets, type SecretContext } from './secrets.ts'
 
 export interface EnsureContext extends SecretContext {
   /** Identity of the cluster in the storage. */
@@ -51,10 +53,10 @@ export class RunObjects {
   async ensure(o: Observed, run: RunNumber, signal: AbortSignal): Promise<void> {
     if (o.desired.kind !== 'ready' || o.desired.specHash !== o.status.run?.specHash) return
     if (this.#isComplete(o, run)) return
-    const { client, clock } = this.#context
+    const { clock } = this.#context
     const context = this.#runContext(o, run)
     const { job } = o
-    for (const secret of await secretsOf(this.#context, context, signal)) await client.apply(secret, signal)
+    await makeSecrets(this.#context, context, signal)
     await this.#make(runConfigMap(context), job, signal)
     for (const object of sharedObjects(o)) await this.#makeOrUpdate(object, job, signal)
     // The workloads of a run are made once: an operator with other defaults or other builders
@@ -82,7 +84,7 @@ export class RunObjects {
       o.desired.kind === 'ready',
       'objects of a run are built only when everything that they need is known',
     )
-    const { cluster, defaults } = this.#context
+    const { cluster, defaults, tokenKey } = this.#context
     const { module, restore } = o.desired
     const applied = restore?.hash === o.status.run?.restoreHash ? restore : undefined
     return {
@@ -92,6 +94,7 @@ export class RunObjects {
       image: o.status.image ?? o.spec.image ?? o.defaultImage,
       spec: o.spec,
       defaults,
+      tokenSecret: names.tokenSecret(o.job.name, jobToken(tokenKey, o.job)),
       module,
       ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
     }
@@ -126,12 +129,8 @@ export class RunObjects {
         return found
       case 'leaving':
         throw new WeirError('KUB_API', `${kind} ${name} is being deleted`, { retry: 'backoff' })
-      case 'other': {
-        const message =
-          `${kind} ${name} exists and belongs to somebody else. ` +
-          'Delete it, or give the StreamJob another name.'
-        throw new ApplyProblem({ reason: 'NameTaken', message, needsUser: true })
-      }
+      case 'other':
+        throw new ApplyProblem(nameTaken(kind, name))
     }
   }
 }

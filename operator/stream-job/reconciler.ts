@@ -24,7 +24,6 @@ import { checkpointRefreshIn, streamJobStatus } from './status.ts'
 
 export interface StreamJobContext extends GatherContext {
   readonly jobManagers: JobManagerWatcher
-  readonly tokenOf: (job: JobRef) => string
   readonly applier: Applier
   readonly events: EventRecorder
   readonly logger: Logger

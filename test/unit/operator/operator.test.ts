@@ -36,6 +36,10 @@ const status = (): StreamJobStatus => (api.objects.get(JOB)?.['status'] ?? {}) a
 const ready = () => status().conditions?.find((c) => c.type === 'Ready')
 const uid = () => api.objects.get(JOB)?.metadata['uid'] as string
 const has = (path: string) => api.objects.has(path)
+const tokenSecret = (workload = 'deployments/orders-jm') =>
+  (api.objects.get(`${APPS}/${workload}`)?.metadata['annotations'] as Record<string, string>)[
+    'weir.dev/token-secret'
+  ]
 
 function say(over: Partial<JobFacts>): void {
   said = facts({
@@ -151,15 +155,16 @@ describe('a StreamJob', () => {
     for (const path of [
       `${APPS}/deployments/orders-jm`,
       `${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`,
-      `${CORE}/secrets/orders-weir-token`,
-      `${CORE}/secrets/orders-weir-s3`,
+      `${CORE}/secrets/${tokenSecret()}`,
+      `${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`,
       `${CORE}/services/orders-jm`,
       `${CORE}/services/orders-rest`,
       `${CORE}/serviceaccounts/orders-weir`,
       '/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/orders-weir',
     ])
       expect(has(path), path).toBe(true)
-    expect(api.objects.get(`${CORE}/secrets/orders-weir-s3`)?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
+    const copy = api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)
+    expect(copy?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
     await until(() => ready()?.status === 'False')
     jobManagerPod('1')
     await until(() => streams.size === 1)
@@ -421,6 +426,28 @@ describe('a StreamJob', () => {
     expect(api.objects.get(`${CORE}/services/orders-rest`)?.['spec']).toEqual({ own: true })
   })
 
+  test('never takes over a Savepoint of somebody else', async () => {
+    submit({ upgrade: { mode: 'Savepoint' } })
+    await isRunning()
+    const path = `${SHOP}/savepoints/orders-suspend-1-${uid().slice(0, 8)}`
+    const spec = { existingPath: 's3://theirs/sp' }
+    const metadata = { name: path.slice(path.lastIndexOf('/') + 1), namespace: 'shop' }
+    api.put(path, { apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata, spec })
+    submit({ upgrade: { mode: 'Savepoint' }, state: 'Suspended' }, 2)
+    await until(() => asked.length > 0)
+    const { triggerId } = asked[0]!.body as { triggerId: string }
+    const operation = {
+      triggerId,
+      type: 'stop',
+      status: 'Completed',
+      startedAt: 0,
+      path: 's3://b/sp',
+    } as const
+    say({ state: 'Suspended', operations: [operation] })
+    await until(() => ready()?.reason === 'NameTaken')
+    expect(api.objects.get(path)?.['spec']).toEqual(spec)
+  })
+
   describe("that starts from another job's checkpoint", () => {
     const COPY = `${SHOP}/streamjobs/copy`
     const copy = () => (api.objects.get(COPY)?.['status'] ?? {}) as StreamJobStatus
@@ -468,6 +495,42 @@ describe('a StreamJob', () => {
       .slice(before)
       .filter((r) => r.path.includes('/shop/') && !r.path.endsWith('/status') && !r.path.endsWith('/events'))
     expect(ofJob.map((r) => `${r.method} ${r.path}`)).toEqual([`PATCH ${APPS}/replicasets/orders-tm-1`])
+  })
+
+  test('gets its Secrets without a request that would show or merge what is there', async () => {
+    submit({})
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    const asked = api.requests.filter((r) => r.path.startsWith(`${CORE}/secrets`))
+    expect(asked.map((r) => r.method)).toEqual(['POST', 'POST'])
+  })
+
+  test('gets the default credentials as they are now, and keeps its token', async () => {
+    const copy = () => api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']
+    submit({})
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    const token = api.objects.get(`${CORE}/secrets/${tokenSecret()}`)
+    const shared = api.objects.get('/api/v1/namespaces/weir/secrets/s3-root')!
+    api.put('/api/v1/namespaces/weir/secrets/s3-root', { ...shared, data: { AWS_ACCESS_KEY_ID: 'Yg==' } })
+    api.remove(`${APPS}/replicasets/orders-tm-1`)
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    expect(copy()).toEqual({ AWS_ACCESS_KEY_ID: 'Yg==' })
+    expect(api.objects.get(`${CORE}/secrets/${tokenSecret()}`)).toEqual(token)
+  })
+
+  test('whose token came from a key that is lost is replaced, all pods of it, and says so', async () => {
+    submit({})
+    await isRunning()
+    const lost = tokenSecret()
+    stop.abort()
+    await running
+    api.remove('/api/v1/namespaces/weir/secrets/weir-operator-token-key')
+    startOperator('next')
+    await until(() => has(`${APPS}/replicasets/orders-tm-2`) && !has(`${APPS}/replicasets/orders-tm-1`))
+    expect(tokenSecret()).not.toBe(lost)
+    expect(tokenSecret('replicasets/orders-tm-2')).toBe(tokenSecret())
+    expect(has(`${CORE}/secrets/${tokenSecret()}`)).toBe(true)
+    const events = () => api.seen('POST', '/events').map((r) => (r.body as { reason: string }).reason)
+    await until(() => events().includes('TokenLost'))
   })
 
   test('that disappears is let go', async () => {

@@ -65,7 +65,7 @@ describe('jobManagerDeployment()', () => {
     })
     expect(template(object).spec.volumes).toContainEqual({
       name: 'weir-s3',
-      secret: { secretName: 'orders-weir-s3' },
+      secret: { secretName: 'orders-weir-s3-11111111' },
     })
   })
 
