@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { jobManagerConfig, taskManagerConfig } from '#runtime/contract/process-config'
+import {
+  JOB_MANAGER_KEYS,
+  type KeysByVersion,
+  OLDEST_RUNTIME,
+  TASK_MANAGER_KEYS,
+} from '#runtime/contract/process-config-keys'
 import { runConfigMap } from '#operator/resources/config-map'
 import { networkPolicy } from '#operator/resources/network-policy'
 import { jobToken, tokenSecret } from '#operator/resources/secret'
@@ -14,6 +20,14 @@ const jobManager = (context: RunContext) =>
   jobManagerConfig.parse(JSON.parse(data(context)['job-manager.json']!))
 const taskManager = (context: RunContext) =>
   taskManagerConfig.parse(JSON.parse(data(context)['task-manager.json']!))
+
+function* keysOf(of: object, at = ''): Generator<string> {
+  for (const [name, value] of Object.entries(of) as [string, unknown][]) {
+    yield `${at}${name}`
+    const isPart = typeof value === 'object' && value !== null && !Array.isArray(value)
+    if (isPart) yield* keysOf(value, `${at}${name}.`)
+  }
+}
 
 describe('runConfigMap()', () => {
   test('holds what the processes of the run read', () => {
@@ -52,6 +66,14 @@ describe('runConfigMap()', () => {
       data: { port: 6124, advertise: '$(POD_IP)' },
     })
     expect(data(context)['job.ts']).toBe('export default 1')
+  })
+
+  test('holds no key that the oldest runtime which is served refuses', () => {
+    const context = runContext({ spec: spec({ redis: { url: 'redis://r' }, job: { inline: 'x' } }) })
+    const written = (file: string) => [...keysOf(JSON.parse(data(context)[file]!) as object)]
+    const known = (keys: KeysByVersion) => keys[OLDEST_RUNTIME] ?? []
+    expect(written('job-manager.json').filter((key) => !known(JOB_MANAGER_KEYS).includes(key))).toEqual([])
+    expect(written('task-manager.json').filter((key) => !known(TASK_MANAGER_KEYS).includes(key))).toEqual([])
   })
 
   test('a module in the image is named, not copied', () => {
