@@ -44,6 +44,7 @@ export function jobManagerDeployment(context: RunContext): KubeObject {
           },
         },
         resources: spec.jobManager.resources ?? defaults.resources.jobManager,
+        podTemplate: spec.jobManager.podTemplate,
         threads: 1,
         terminationGracePeriodSeconds: 30,
       }),

@@ -17,6 +17,8 @@ export const names = {
    */
   runConfig: (job: string, uid: string, run: RunNumber) => `${job}-run-${run}-${uid.slice(0, 8)}`,
   serviceAccount: (job: string) => `${job}-weir`,
+  disruptionBudget: (job: string, component: 'job-manager' | 'task-manager') =>
+    `${job}-${component === 'job-manager' ? 'jm' : 'tm'}`,
   networkPolicy: (job: string) => `${job}-weir`,
   /**
    * Secret with key `token`, which authenticates RPC, data and REST connections of the job. With a

@@ -33,6 +33,7 @@ export function taskManagerReplicaSet(context: RunContext): KubeObject {
           },
         },
         resources: spec.taskManager.resources ?? defaults.resources.taskManager,
+        podTemplate: spec.taskManager.podTemplate,
         threads: spec.taskManager.slots,
         terminationGracePeriodSeconds: 30,
       }),

@@ -1,3 +1,4 @@
+import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import { refusalOf } from '#operator/kube/refusal'
 import type { Blocker } from './observed.ts'
 
@@ -11,15 +12,21 @@ export class ApplyProblem extends Error {
   }
 }
 
-/** What of an error belongs into the status of a job; undefined for what may pass by itself. */
-export function problemOf(error: unknown, hasPodTemplate: boolean): Blocker | undefined {
+/**
+ * What of an error belongs into the status of a job; undefined for what may pass by itself.
+ * `isTemplated`: the spec has a podTemplate, so a refusal of pods is a refusal of that.
+ */
+export function problemOf(error: unknown, isTemplated: boolean): Blocker | undefined {
   if (error instanceof ApplyProblem) return error.problem
   const refusal = refusalOf(error)
   if (refusal === undefined) return undefined
   const { reason, message, needsUser, isAboutPods } = refusal
-  const isPodTemplate = reason === 'ObjectRefused' && isAboutPods && hasPodTemplate
+  const isPodTemplate = reason === 'ObjectRefused' && isAboutPods && isTemplated
   return { reason: isPodTemplate ? 'PodTemplateInvalid' : reason, message, needsUser }
 }
+
+export const hasPodTemplate = ({ podTemplate, jobManager, taskManager }: StreamJobSpec): boolean =>
+  [podTemplate, jobManager.podTemplate, taskManager.podTemplate].some((template) => template !== undefined)
 
 /** An object with a name that the operator needs is not this job's. */
 export const nameTaken = (kind: string, name: string): Blocker => ({

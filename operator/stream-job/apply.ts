@@ -24,7 +24,7 @@ import {
 import type { KubeObject, StreamJobObject } from '#operator/resources/object'
 import type { JobRef } from '#operator/resources/run-context'
 import { takenText } from '#operator/resources/taken-savepoint'
-import { ApplyProblem, nameTaken, problemOf } from './apply-problem.ts'
+import { ApplyProblem, hasPodTemplate, nameTaken, problemOf } from './apply-problem.ts'
 import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
 import { pinSource } from './pin.ts'
@@ -69,7 +69,7 @@ export class Applier {
         else await this.#perform(step, { ...observed, status, object }, signal)
       }
     } catch (error) {
-      const problem = problemOf(error, observed.spec.podTemplate !== undefined)
+      const problem = problemOf(error, hasPodTemplate(observed.spec))
       if (problem === undefined) throw error
       return { object, problem }
     }

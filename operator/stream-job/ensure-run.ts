@@ -5,6 +5,7 @@ import { isNotFound } from '#operator/kube/errors'
 import { resourceOf } from '#operator/kube/resource'
 import { type Key, keyOf, placeOf } from '#operator/kube/store'
 import { runConfigMap } from '#operator/resources/config-map'
+import { disruptionBudgets } from '#operator/resources/disruption-budget'
 import { jobManagerDeployment } from '#operator/resources/job-manager'
 import { networkPolicy } from '#operator/resources/network-policy'
 import { isAsBuilt } from '#operator/resources/as-built'
@@ -143,6 +144,7 @@ const sharedObjects = ({ job, spec }: Observed): readonly KubeObject[] => [
   headlessService(job),
   restService(job),
   networkPolicy(job),
+  ...disruptionBudgets(job),
 ]
 
 const restoreOptions = (restore: {

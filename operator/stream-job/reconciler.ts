@@ -1,5 +1,4 @@
 import { messageOf } from '#runtime/base/errors'
-import { member } from '#runtime/base/member'
 import type { Logger } from '#runtime/base/logger'
 import { mergeConditions, standstill } from '#operator/api/conditions'
 import { problemsOf } from '#operator/api/manifest'
@@ -74,9 +73,8 @@ export class StreamJobReconciler {
     const { namespace, name } = splitKey(key)
     const object = stores.streamJobs.get(namespace, name)
     if (object === undefined) return
-    const hasPodTemplate = member(object.spec, 'podTemplate') !== undefined
     const failure: Blocker = { reason: 'ReconcileFailed', message: messageOf(error), needsUser: false }
-    const problem = problemOf(error, hasPodTemplate) ?? failure
+    const problem = problemOf(error, false) ?? failure
     try {
       await this.#write(object, stoppedBy(problem, object, clock.now()), signal)
     } catch (refused) {

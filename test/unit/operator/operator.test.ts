@@ -161,6 +161,8 @@ describe('a StreamJob', () => {
       `${CORE}/services/orders-rest`,
       `${CORE}/serviceaccounts/orders-weir`,
       '/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/orders-weir',
+      '/apis/policy/v1/namespaces/shop/poddisruptionbudgets/orders-jm',
+      '/apis/policy/v1/namespaces/shop/poddisruptionbudgets/orders-tm',
     ])
       expect(has(path), path).toBe(true)
     const copy = api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)

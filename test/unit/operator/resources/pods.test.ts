@@ -141,6 +141,22 @@ describe('taskManagerReplicaSet()', () => {
   })
 })
 
+test('a podTemplate of one component is merged over the one of the job', () => {
+  const context = runContext({
+    spec: spec({
+      podTemplate: { spec: { nodeSelector: { disk: 'ssd', zone: 'a' } } },
+      taskManager: { podTemplate: { spec: { nodeSelector: { zone: 'b' }, priorityClassName: 'low' } } },
+    }),
+  })
+  expect(template(taskManagerReplicaSet(context)).spec).toMatchObject({
+    nodeSelector: { disk: 'ssd', zone: 'b' },
+    priorityClassName: 'low',
+  })
+  const jobManager = template(jobManagerDeployment(context)).spec
+  expect(jobManager['nodeSelector']).toEqual({ disk: 'ssd', zone: 'a' })
+  expect(jobManager).not.toHaveProperty('priorityClassName')
+})
+
 describe('mergePodTemplate()', () => {
   const base = {
     metadata: { labels: { 'weir.dev/job': 'orders' } },

@@ -7,6 +7,7 @@ import {
   TASK_MANAGER_KEYS,
 } from '#runtime/contract/process-config-keys'
 import { runConfigMap } from '#operator/resources/config-map'
+import { disruptionBudgets } from '#operator/resources/disruption-budget'
 import { networkPolicy } from '#operator/resources/network-policy'
 import { jobToken, tokenSecret } from '#operator/resources/secret'
 import { headlessService, restService } from '#operator/resources/service'
@@ -102,6 +103,8 @@ describe('runConfigMap()', () => {
 })
 
 describe('Services and policies', () => {
+  const headlessSelector = { matchLabels: { 'weir.dev/job': 'orders', 'weir.dev/component': 'job-manager' } }
+
   test('TaskManagers resolve every JobManager, ready or not; REST is the leader', () => {
     expect(headlessService(JOB)).toMatchObject({
       metadata: { name: 'orders-jm' },
@@ -111,6 +114,14 @@ describe('Services and policies', () => {
       metadata: { name: 'orders-rest' },
       spec: { selector: { 'weir.dev/leader': 'true' } },
     })
+  })
+
+  test('a drain takes one pod of each kind at a time, and never waits for one that is not ready', () => {
+    const spec = { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' }
+    expect(disruptionBudgets(JOB)).toMatchObject([
+      { metadata: { name: 'orders-jm' }, spec: { ...spec, selector: headlessSelector } },
+      { metadata: { name: 'orders-tm' }, spec },
+    ])
   })
 
   test('RPC and data ports are for pods of the job', () => {
@@ -149,6 +160,7 @@ describe('specHash()', () => {
   test.each([
     ['another interval', { checkpoint: { interval: '11s' } }],
     ['another image', { image: 'weir:2' }],
+    ['pods of one component', { jobManager: { podTemplate: { spec: { hostNetwork: true } } } }],
     ['arguments', { job: { inline: 'export default 1', args: { a: 1 } } }],
     ['more TaskManagers', { taskManager: { replicas: 2 } }],
   ])('differs for %s', (_what, over) => expect(specHash(spec(over), undefined)).not.toBe(base))
