@@ -7,6 +7,7 @@ import { WeirError, messageOf } from '#runtime/base/errors'
 import * as z from 'zod'
 import { problemsOf } from './api/manifest.ts'
 import { resources } from './api/schema.ts'
+import { OWN_VARIABLES } from './api/v1alpha1/pods.ts'
 
 const defaultStorage = z.strictObject({
   s3: z.strictObject({
@@ -51,7 +52,14 @@ export const operatorDefaults = z.strictObject({
     .prefault({})
     .describe('Resources of pods of jobs that name none.'),
   env: z
-    .array(z.strictObject({ name: z.string(), value: z.string() }))
+    .array(
+      z.strictObject({
+        name: z
+          .string()
+          .refine((name) => !OWN_VARIABLES.includes(name), { message: 'is set by the operator itself' }),
+        value: z.string(),
+      }),
+    )
     .default([])
     .describe('Environment variables of all pods, before those of the job.'),
 })
@@ -104,6 +112,10 @@ export const operatorConfig = z.strictObject({
         .default(10_000)
         .describe('A leader that cannot renew for this long stops.'),
       retryMs: z.int().min(100).default(2000).describe('Time between attempts to take or renew it.'),
+    })
+    .refine((lease) => lease.renewDeadlineMs < lease.durationMs, {
+      message: 'must be less than durationMs, else two operators act at once',
+      path: ['renewDeadlineMs'],
     })
     .prefault({}),
   workers: z

@@ -45,6 +45,9 @@ const WATCH_DEAD_MS = 900_000
  */
 const CHECKPOINT_DELAY_MS = 5000
 
+/** The looking again at all objects is spread over its period. */
+const RESYNC_PARTS = 100
+
 /** `deposed`: the Lease is lost, and the process should end, as its caches may be behind. */
 export type OperatorEnd = 'stopped' | 'deposed'
 
@@ -182,24 +185,32 @@ export class Operator {
         name: 'StreamJob',
         queue: queues.streamJobs,
         reconcile: (key, signal) => streamJobs.reconcile(key, signal),
+        onFailing: (failing, signal) => streamJobs.failing(failing, signal),
       }),
       new Controller({
         ...common,
         name: 'Savepoint',
         queue: queues.savepoints,
         reconcile: (key, signal) => savepoints.reconcile(key, signal),
+        onFailing: (failing, signal) => savepoints.failing(failing, signal),
       }),
     ]
   }
 
+  /** Everything at once, then again and again in parts. */
   #resync(): { cancel(): void } {
     const { clock, config } = this.#options
+    let part = 0
     let timer: Timer
-    const again = () => {
-      this.#watches.enqueueAll()
-      timer = clock.after(config.resyncMs, again)
+    const next = () => {
+      timer = clock.after(config.resyncMs / RESYNC_PARTS, () => {
+        this.#watches.resync(part, RESYNC_PARTS)
+        part = (part + 1) % RESYNC_PARTS
+        next()
+      })
     }
-    again()
+    this.#watches.begin()
+    next()
     return { cancel: () => timer.cancel() }
   }
 

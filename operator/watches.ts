@@ -5,11 +5,11 @@
 import { member } from '#runtime/base/member'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
-import { WorkQueue } from './controller/workqueue.ts'
+import { type Urgency, WorkQueue } from './controller/workqueue.ts'
 import type { KubeClient } from './kube/client.ts'
 import { Reflector } from './kube/reflector.ts'
 import { RESOURCES, type Resource } from './kube/resource.ts'
-import { type Key, keyOfObject, type Store } from './kube/store.ts'
+import { type Key, keyOfObject, placeOf, type Store } from './kube/store.ts'
 import { createStores, jobsOf, jobsOfSavepoint, type Stores } from './kube/stores.ts'
 import { LABEL_JOB } from './resources/labels.ts'
 import type { KubeObject, StreamJobObject } from './resources/object.ts'
@@ -30,6 +30,7 @@ export class Watches {
   readonly stores: Stores = createStores()
   readonly queues: { readonly streamJobs: WorkQueue<Key>; readonly savepoints: WorkQueue<Key> }
   readonly #options: WatchesOptions
+  #urgency: Urgency = 'routine'
   readonly #reflectors: readonly { readonly kind: string; readonly reflector: AnyReflector }[]
 
   constructor(options: WatchesOptions) {
@@ -72,34 +73,56 @@ export class Watches {
     return ages
   }
 
-  /** Every object is looked at again, so that nothing depends on an event that was missed. */
-  enqueueAll(): void {
-    for (const key of this.stores.streamJobs.keys()) this.queues.streamJobs.add(key)
-    for (const key of this.stores.savepoints.keys()) this.queues.savepoints.add(key)
+  /**
+   * From now on somebody works on the queues. Whatever changed before is routine: it has waited
+   * already, and must not hold up what changes now.
+   */
+  begin(): void {
+    this.#urgency = 'urgent'
+    this.resync(0, 1)
+  }
+
+  /**
+   * One of `count` parts of all objects is looked at again, so that nothing depends on an event
+   * that was missed.
+   */
+  resync(part: number, count: number): void {
+    const { streamJobs, savepoints } = this.stores
+    const isDue = (key: Key): boolean => Math.floor(placeOf(key) * count) === part
+    for (const key of streamJobs.keys()) if (isDue(key)) this.queues.streamJobs.add(key, 'routine')
+    for (const key of savepoints.keys()) if (isDue(key)) this.queues.savepoints.add(key, 'routine')
   }
 
   enqueueSavepointsOf(job: Key): void {
     for (const savepoint of this.stores.savepoints.indexed(job))
-      this.queues.savepoints.add(keyOfObject(savepoint))
+      this.queues.savepoints.add(keyOfObject(savepoint), this.#urgency)
   }
 
   /** Listeners only enqueue: what a reconcile does depends on the state that it reads. */
   #listen(): void {
     const { streamJobs, savepoints, pods, deployments, replicaSets } = this.stores
-    streamJobs.onChange((key) => {
-      this.queues.streamJobs.add(key)
+    streamJobs.onChange((key, job, previous) => {
+      this.queues.streamJobs.add(key, this.#urgency)
       this.enqueueSavepointsOf(key)
+      if (job.status?.restoredFrom !== previous?.status?.restoredFrom) this.#enqueueUnverified(job)
     })
     savepoints.onChange((key, savepoint) => {
-      this.queues.savepoints.add(key)
-      for (const job of jobsOfSavepoint(savepoint)) this.queues.streamJobs.add(job)
+      this.queues.savepoints.add(key, this.#urgency)
+      for (const job of jobsOfSavepoint(savepoint)) this.queues.streamJobs.add(job, this.#urgency)
       for (const job of streamJobs.values())
-        if (restoresFrom(job, savepoint)) this.queues.streamJobs.add(keyOfObject(job))
+        if (restoresFrom(job, savepoint)) this.queues.streamJobs.add(keyOfObject(job), this.#urgency)
     })
     for (const store of [pods, deployments, replicaSets])
       store.onChange((_key, object) => {
-        for (const job of jobsOf(object)) this.queues.streamJobs.add(job)
+        for (const job of jobsOf(object)) this.queues.streamJobs.add(job, this.#urgency)
       })
+  }
+
+  /** A job that was restored from an import has verified it. */
+  #enqueueUnverified({ metadata: { namespace } }: StreamJobObject): void {
+    for (const savepoint of this.stores.savepoints.values())
+      if (savepoint.status?.phase === 'Unverified' && savepoint.metadata.namespace === namespace)
+        this.queues.savepoints.add(keyOfObject(savepoint), this.#urgency)
   }
 
   #reflect<T extends KubeObject>(

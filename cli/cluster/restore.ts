@@ -48,7 +48,9 @@ export async function restoreOnCluster(
 }
 
 async function requireReady(cluster: Cluster, savepoint: string): Promise<void> {
-  if (conditionOf(await cluster.savepoint(savepoint), 'Ready')?.status === 'True') return
+  const object = await cluster.savepoint(savepoint)
+  // An import is verified by the restore.
+  if (conditionOf(object, 'Ready')?.status === 'True' || object.status?.phase === 'Unverified') return
   throw failed(
     `Savepoint ${savepoint} is not usable: its condition Ready is not True.`,
     `See: kubectl describe svp ${savepoint} -n ${cluster.namespace}`,

@@ -64,7 +64,7 @@ const timeSuffix = (at: Date): string =>
 export async function savepointsOnCluster(output: Output, target: ClusterTarget): Promise<void> {
   const cluster = await openCluster(target)
   const all = (await cluster.savepoints())
-    .filter((s) => s.spec.streamJobRef?.name === target.name)
+    .filter((s) => isOf(s, target.name))
     .toSorted((a, b) => createdAt(a).localeCompare(createdAt(b)))
   const now = Date.now()
   const rows = all.map((s) => [
@@ -84,5 +84,9 @@ export async function savepointsOnCluster(output: Output, target: ClusterTarget)
       : table(['NAME', 'READY', 'PATH', 'SIZE', 'COMPLETED', 'AGE'], rows),
   )
 }
+
+/** Taken from it on request, or when a run of it was stopped with one. */
+const isOf = ({ spec, status }: SavepointObject, job: string): boolean =>
+  spec.streamJobRef?.name === job || status?.job === job
 
 const createdAt = ({ metadata }: SavepointObject): string => metadata.creationTimestamp ?? ''

@@ -38,8 +38,12 @@ export const REASONS = {
   RestoreImpossible:
     'What to restore from does not fit the job, or is a checkpoint that its job does not retain.',
   PodTemplateInvalid: 'The API server refused the pods that podTemplate leads to.',
+  ObjectRefused: 'The API server, or an admission policy, refused an object; the message has its words.',
+  PermissionMissing: "The operator's service account may not do what it has to do.",
+  NamespaceTerminating: 'The namespace is being deleted, so nothing can be made in it.',
+  ReconcileFailed: 'The operator failed several times in a row; the message has the last error.',
   NameTaken: 'An object with a name that the operator needs exists and belongs to somebody else.',
-  QuotaExceeded: 'A quota of the namespace or an admission policy refused an object.',
+  QuotaExceeded: 'A quota of the namespace refused an object.',
   ImagePullFailed: 'The image of a pod cannot be pulled.',
   ContainerFailing: 'A container of the job keeps ending with an error.',
   OutOfMemory: 'A container of the job was killed because it used more memory than its limit.',
@@ -50,6 +54,9 @@ export const REASONS = {
     'The run could not be stopped with a checkpoint or savepoint; ' +
     'the next one continues from the last completed checkpoint.',
   StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
+  TokenLost:
+    "The operator's key has changed, so it could not ask the run to stop; " +
+    'the next one continues from the last completed checkpoint.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
@@ -66,10 +73,15 @@ export const REASONS = {
   DefaultImageChanged: "The operator's default image is newer than the one of the run.",
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
-  JobNotRunning: 'The StreamJob does not run, so no savepoint can be taken now.',
+  JobNotRunning: 'The StreamJob does not run yet, so no savepoint can be taken now.',
+  JobSuspended: 'The StreamJob is suspended; a savepoint is taken when it runs again.',
+  JobEnded: 'The StreamJob has ended, so no savepoint can be taken of it.',
   InProgress: 'The savepoint is being taken.',
   Completed: 'The savepoint is complete.',
-  Imported: 'The path was recorded; its files are checked when a job is restored from it.',
+  NotVerified:
+    'The path of an import was recorded. The operator cannot read it; ' +
+    'it is checked when a job is restored from it.',
+  Imported: 'A job was restored from the path.',
   Retrying: 'An attempt failed and another one follows.',
   BackoffLimitExceeded: 'As many attempts as spec.backoffLimit allows have failed.',
 } as const
@@ -82,6 +94,21 @@ export interface ConditionValue {
   readonly status: 'True' | 'False' | 'Unknown'
   readonly reason: Reason
   readonly message: string
+}
+
+/** Conditions of an object that the operator does not bring any further at the moment. */
+export function standstill(reason: Reason, message: string, needsUser: boolean): ConditionValue[] {
+  const upToDate = { reason: 'UpToDate', message: 'Nothing is left to do.' } as const
+  const progressing = { reason: 'Progressing', message: 'Nothing stands in the way.' } as const
+  return [
+    { type: 'Ready', status: 'False', reason, message },
+    needsUser
+      ? { type: 'Reconciling', status: 'False', ...upToDate }
+      : { type: 'Reconciling', status: 'True', reason, message },
+    needsUser
+      ? { type: 'Stalled', status: 'True', reason, message }
+      : { type: 'Stalled', status: 'False', ...progressing },
+  ]
 }
 
 const MESSAGE_LIMIT = 2048

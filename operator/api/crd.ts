@@ -199,7 +199,7 @@ function savepointDefinition(): Json {
       {
         name: 'Job',
         type: 'string',
-        jsonPath: '.spec.streamJobRef.name',
+        jsonPath: '.status.job',
         description: 'StreamJob that it is taken from.',
       },
       {

@@ -12,12 +12,13 @@ export interface PolicyRule {
 
 /**
  * In every namespace whose StreamJobs the operator serves: a ClusterRole, or one Role per namespace
- * in namespaced mode. Secrets can be created and patched (the job's own token, the copy of the
- * default credentials) but not read.
+ * in namespaced mode. Secrets can be created and overwritten (the job's own token, the copy of the
+ * default credentials) but not read: not patched either, as the answer to a patch is the whole
+ * object.
  */
 export const JOB_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: ['weir.dev'], resources: ['streamjobs'], verbs: ['get', 'list', 'watch'] },
-  { apiGroups: ['weir.dev'], resources: ['savepoints'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
+  { apiGroups: ['weir.dev'], resources: ['savepoints'], verbs: ['get', 'list', 'watch', 'create'] },
   {
     apiGroups: ['weir.dev'],
     resources: ['streamjobs/status', 'savepoints/status'],
@@ -37,7 +38,8 @@ export const JOB_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'create', 'patch', 'delete'] },
   { apiGroups: [''], resources: ['services', 'serviceaccounts'], verbs: ['get', 'create', 'patch'] },
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['get', 'create', 'patch'] },
-  { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'patch'] },
+  { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: ['get', 'create', 'patch'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'update'] },
   { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
 ]
 
@@ -45,7 +47,7 @@ export const JOB_NAMESPACE_RULES: readonly PolicyRule[] = [
  * In the operator's own namespace, beside `get` on the Secrets that the chart's `defaults` name.
  */
 export const OPERATOR_NAMESPACE_RULES: readonly PolicyRule[] = [
-  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update', 'patch'] },
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
   { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
   { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
 ]

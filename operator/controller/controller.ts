@@ -7,7 +7,7 @@ import type { WorkQueue } from './workqueue.ts'
 
 /**
  * What a reconcile ends with. The fourth outcome is to throw: an error with retry 'never' waits for
- * a change of the object (or the resync), every other one comes back with growing delay.
+ * a change of the object or `FAILING_RETRY_MS`, every other one comes back with growing delay.
  */
 export type Outcome = { readonly kind: 'done' } | { readonly kind: 'requeue'; readonly afterMs: number }
 export const DONE: Outcome = { kind: 'done' }
@@ -15,11 +15,27 @@ export const requeueAfter = (afterMs: number): Outcome => ({ kind: 'requeue', af
 
 export type ReconcileResult = 'done' | 'requeue' | 'conflict' | 'error' | 'terminal'
 
+/** An error of an object that does not pass by itself, so that the object should say it. */
+export interface Failing {
+  readonly key: Key
+  readonly error: unknown
+}
+
+/** Somebody may have mended meanwhile what the server refused, such as a missing permission. */
+const FAILING_RETRY_MS = 30_000
+/** Errors in a row that may still be a hiccup. */
+const TOLERATED = 2
+
 export interface ControllerOptions {
   readonly name: string
   readonly queue: WorkQueue<Key>
   readonly workers: number
   readonly reconcile: (key: Key, signal: AbortSignal) => Promise<Outcome>
+  /**
+   * Called for an error with retry 'never', and for every error from the third in a row on; an
+   * object that somebody else changed meanwhile is no error.
+   */
+  readonly onFailing: (failing: Failing, signal: AbortSignal) => Promise<void>
   readonly clock: Clock
   readonly logger: Logger
   readonly onResult?: (name: string, result: ReconcileResult, durationMs: number) => void
@@ -31,6 +47,8 @@ export interface ControllerOptions {
  */
 export class Controller {
   readonly #options: ControllerOptions
+  /** Errors in a row. */
+  readonly #errors = new Map<Key, number>()
 
   constructor(options: ControllerOptions) {
     this.#options = options
@@ -56,33 +74,67 @@ export class Controller {
   }
 
   async #once(key: Key, signal: AbortSignal): Promise<void> {
-    const { name, queue, reconcile, clock, onResult } = this.#options
-    const logger = this.#options.logger.child({ controller: name, ...splitKey(key) })
+    const { queue, reconcile, clock } = this.#options
+    const logger = this.#loggerOf(key)
     const startedAt = clock.monotonic()
-    const report = (result: ReconcileResult): number => {
-      const durationMs = clock.monotonic() - startedAt
-      onResult?.(name, result, durationMs)
-      return durationMs
-    }
     try {
       const outcome = await reconcile(key, signal)
       queue.forget(key)
+      this.#errors.delete(key)
       if (outcome.kind === 'requeue') queue.addAfter(key, outcome.afterMs)
-      logger.debug({ outcome: outcome.kind, durationMs: report(outcome.kind) }, 'reconciled')
+      const durationMs = this.#report(outcome.kind, startedAt)
+      logger.debug({ outcome: outcome.kind, durationMs }, 'reconciled')
     } catch (error) {
       if (signal.aborted) return
-      if (error instanceof WeirError && error.retry === 'never') {
-        queue.forget(key)
-        logger.error({ err: error, durationMs: report('terminal') }, 'reconcile failed, waiting for a change')
-        return
-      }
-      const delayMs = queue.retry(key, error instanceof KubeApiError ? error.retryAfterMs : undefined)
       // Somebody else has written the object meanwhile: the newer version is on its way, and
       // nothing is wrong.
-      if (isConflict(error))
-        logger.debug({ delayMs, durationMs: report('conflict') }, 'object changed meanwhile')
-      else
-        logger.warn({ err: error, delayMs, durationMs: report('error') }, 'reconcile failed, to be repeated')
+      if (isConflict(error)) {
+        const delayMs = queue.retry(key)
+        const durationMs = this.#report('conflict', startedAt)
+        logger.debug({ delayMs, durationMs }, 'object changed meanwhile')
+        return
+      }
+      await this.#failed({ key, error }, startedAt, signal)
     }
+  }
+
+  async #failed({ key, error }: Failing, startedAt: number, signal: AbortSignal): Promise<void> {
+    const { queue } = this.#options
+    const logger = this.#loggerOf(key)
+    const errors = (this.#errors.get(key) ?? 0) + 1
+    this.#errors.set(key, errors)
+    const isTerminal = error instanceof WeirError && error.retry === 'never'
+    if (isTerminal || errors > TOLERATED) await this.#tell({ key, error }, signal)
+    if (isTerminal) {
+      queue.forget(key)
+      queue.addAfter(key, FAILING_RETRY_MS)
+      const durationMs = this.#report('terminal', startedAt)
+      logger.error({ err: error, durationMs }, 'reconcile failed, waiting for a change')
+      return
+    }
+    const delayMs = queue.retry(key, error instanceof KubeApiError ? error.retryAfterMs : undefined)
+    const durationMs = this.#report('error', startedAt)
+    logger.warn({ err: error, delayMs, durationMs }, 'reconcile failed, to be repeated')
+  }
+
+  /** The server may refuse this too; the log has both. */
+  async #tell(failing: Failing, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.onFailing(failing, signal)
+    } catch (error) {
+      if (!signal.aborted && !isConflict(error))
+        this.#loggerOf(failing.key).warn({ err: error }, 'failure not written to the object')
+    }
+  }
+
+  #loggerOf(key: Key): Logger {
+    return this.#options.logger.child({ controller: this.#options.name, ...splitKey(key) })
+  }
+
+  #report(result: ReconcileResult, startedAt: number): number {
+    const { name, clock, onResult } = this.#options
+    const durationMs = clock.monotonic() - startedAt
+    onResult?.(name, result, durationMs)
+    return durationMs
   }
 }

@@ -7,18 +7,24 @@
  * I3 Of several delayed adds of a key the earliest counts; an immediate add makes delayed ones
  *    void.
  * I4 Delays of failures are per key: one broken object slows down no other.
+ * I5 An urgent key, of which something is new, is taken before every routine one, which is looked
+ *    at only to be sure. A routine key may become urgent.
  */
 import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
 import type { Clock, Timer } from '#runtime/base/clock'
+
+export type Urgency = 'urgent' | 'routine'
 
 export class WorkQueue<K extends string = string> {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #backoff: BackoffOptions
-  readonly #ready: K[] = []
-  readonly #queued = new Set<K>()
+  readonly #urgent: K[] = []
+  /** May hold keys that have become urgent, or were taken, since: `#queued` decides. */
+  readonly #routine: K[] = []
+  readonly #queued = new Map<K, Urgency>()
   readonly #active = new Set<K>()
-  readonly #again = new Set<K>()
+  readonly #again = new Map<K, Urgency>()
   readonly #failures = new Map<K, number>()
   readonly #delayed = new Map<K, { readonly dueAt: number; readonly timer: Timer }>()
   readonly #takers: ((key: K | undefined) => void)[] = []
@@ -32,25 +38,27 @@ export class WorkQueue<K extends string = string> {
 
   /** Keys that wait for a worker now. */
   get depth(): number {
-    return this.#ready.length
+    return this.#queued.size
   }
 
-  add(key: K): void {
+  add(key: K, urgency: Urgency = 'urgent'): void {
     if (this.#closed) return
     this.#cancelDelayed(key)
     if (this.#active.has(key)) {
-      this.#again.add(key)
+      if (this.#again.get(key) !== 'urgent') this.#again.set(key, urgency)
       return
     }
-    if (this.#queued.has(key)) return
+    const queued = this.#queued.get(key)
+    if (queued === urgency || queued === 'urgent') return
     const taker = this.#takers.shift()
     if (taker !== undefined) {
       this.#active.add(key)
       taker(key)
       return
     }
-    this.#queued.add(key)
-    this.#ready.push(key)
+    this.#queued.set(key, urgency)
+    if (urgency === 'urgent') this.#urgent.push(key)
+    else this.#routine.push(key)
   }
 
   addAfter(key: K, delayMs: number): void {
@@ -86,16 +94,27 @@ export class WorkQueue<K extends string = string> {
   /** The next key, or undefined once the queue is closed. Every taken key needs `done`. */
   take(): Promise<K | undefined> {
     if (this.#closed) return Promise.resolve(undefined)
-    const key = this.#ready.shift()
+    const key = this.#next()
     if (key === undefined) return new Promise((resolve) => this.#takers.push(resolve))
     this.#queued.delete(key)
     this.#active.add(key)
     return Promise.resolve(key)
   }
 
+  #next(): K | undefined {
+    const urgent = this.#urgent.shift()
+    if (urgent !== undefined) return urgent
+    for (;;) {
+      const key = this.#routine.shift()
+      if (key === undefined || this.#queued.get(key) === 'routine') return key
+    }
+  }
+
   done(key: K): void {
     this.#active.delete(key)
-    if (this.#again.delete(key)) this.add(key)
+    const again = this.#again.get(key)
+    this.#again.delete(key)
+    if (again !== undefined) this.add(key, again)
   }
 
   close(): void {

@@ -7,13 +7,14 @@
 import http from 'node:http'
 import https from 'node:https'
 import { text } from 'node:stream/consumers'
+import { member, textMember } from '#runtime/base/member'
 import { messageOf } from '#runtime/base/errors'
 import { linesOf } from '#runtime/base/lines'
 import { VERSION } from '#runtime/contract/version'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { MANAGER } from '#operator/resources/labels'
 import type { KubeObject } from '#operator/resources/object'
-import { errorOf, KubeApiError } from './errors.ts'
+import { errorOf, KubeApiError, type RequestTarget } from './errors.ts'
 import { pathOf, resourceOf, type Resource } from './resource.ts'
 
 /** Where the API server is, and as whom it is asked. */
@@ -55,9 +56,17 @@ export interface WatchOptions {
   readonly signal: AbortSignal
 }
 
+/** What a request is about; without name: a collection. */
+interface Target {
+  readonly resource: Resource
+  readonly namespace: string | undefined
+  readonly name?: string
+  readonly subresource?: 'status' | undefined
+}
+
 interface Request {
   readonly method: string
-  readonly path: string
+  readonly target: Target
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   readonly body?: unknown
   readonly contentType?: string
@@ -93,14 +102,14 @@ export class KubeClient {
     name: string,
     signal?: AbortSignal,
   ): Promise<T> {
-    return this.#json({ method: 'GET', path: pathOf(resource, namespace, name), signal })
+    return this.#json({ method: 'GET', target: { resource, namespace, name }, signal })
   }
 
   list<T extends KubeObject>(resource: Resource, options: ListOptions): Promise<KubeList<T>> {
-    const { labelSelector, limit, resourceVersion } = options
+    const { namespace, labelSelector, limit, resourceVersion } = options
     return this.#json({
       method: 'GET',
-      path: pathOf(resource, options.namespace),
+      target: { resource, namespace },
       query: { labelSelector, limit, continue: options.continue, resourceVersion },
       signal: options.signal,
     })
@@ -114,10 +123,10 @@ export class KubeClient {
     resource: Resource,
     options: WatchOptions,
   ): AsyncGenerator<WatchEvent<T>> {
-    const { labelSelector, resourceVersion, timeoutSeconds } = options
+    const { namespace, labelSelector, resourceVersion, timeoutSeconds } = options
     const response = await this.#open({
       method: 'GET',
-      path: pathOf(resource, options.namespace),
+      target: { resource, namespace },
       query: { watch: true, allowWatchBookmarks: true, labelSelector, resourceVersion, timeoutSeconds },
       signal: options.signal,
       timeoutMs: 0,
@@ -132,16 +141,16 @@ export class KubeClient {
   }
 
   create<T extends KubeObject>(object: KubeObject, signal?: AbortSignal): Promise<T> {
-    const path = pathOf(resourceOf(object.kind), object.metadata.namespace)
-    return this.#json({ method: 'POST', path, query: { fieldManager: MANAGER }, body: object, signal })
+    const { namespace } = object.metadata
+    const target = { resource: resourceOf(object.kind), namespace }
+    return this.#json({ method: 'POST', target, query: { fieldManager: MANAGER }, body: object, signal })
   }
 
   /** Server-side apply; `force` takes over fields that somebody else changed. */
   apply<T extends KubeObject>(object: KubeObject, signal?: AbortSignal): Promise<T> {
-    const path = pathOf(resourceOf(object.kind), object.metadata.namespace, object.metadata.name)
     return this.#json({
       method: 'PATCH',
-      path,
+      target: targetOf(object),
       query: { fieldManager: MANAGER, force: true },
       body: object,
       contentType: APPLY_PATCH,
@@ -155,10 +164,10 @@ export class KubeClient {
     patch: object,
     signal?: AbortSignal,
   ): Promise<T> {
-    const path = pathOf(resource, target.namespace, target.name)
+    const { namespace, name } = target
     return this.#json({
       method: 'PATCH',
-      path,
+      target: { resource, namespace, name },
       query: { fieldManager: MANAGER },
       body: patch,
       contentType: MERGE_PATCH,
@@ -176,8 +185,8 @@ export class KubeClient {
     subresource?: 'status',
     signal?: AbortSignal,
   ): Promise<T> {
-    const path = pathOf(resourceOf(object.kind), object.metadata.namespace, object.metadata.name, subresource)
-    return this.#json({ method: 'PUT', path, query: { fieldManager: MANAGER }, body: object, signal })
+    const target = { ...targetOf(object), subresource }
+    return this.#json({ method: 'PUT', target, query: { fieldManager: MANAGER }, body: object, signal })
   }
 
   /**
@@ -194,12 +203,8 @@ export class KubeClient {
       propagationPolicy: 'Background',
       ...(target.uid === undefined ? {} : { preconditions: { uid: target.uid } }),
     }
-    await this.#json({
-      method: 'DELETE',
-      path: pathOf(resource, target.namespace, target.name),
-      body,
-      signal,
-    })
+    const { namespace, name } = target
+    await this.#json({ method: 'DELETE', target: { resource, namespace, name }, body, signal })
   }
 
   async #json<T>(request: Request): Promise<T> {
@@ -212,7 +217,7 @@ export class KubeClient {
 
   /** The response, once its status says success. */
   async #open(request: Request): Promise<http.IncomingMessage> {
-    const { method, path, signal } = request
+    const { signal } = request
     const response = await this.#send(request).catch((error: unknown) => {
       signal?.throwIfAborted()
       throw unanswered(request, error)
@@ -220,7 +225,7 @@ export class KubeClient {
     const status = response.statusCode ?? 0
     if (status >= 200 && status < 300) return response
     const answer = await text(response).catch(() => '')
-    throw errorOf(`${method} ${path}`, status, answer, response.headers['retry-after'])
+    throw errorOf(described(request), status, answer, response.headers['retry-after'])
   }
 
   async #send(request: Request): Promise<http.IncomingMessage> {
@@ -242,8 +247,25 @@ export class KubeClient {
   }
 }
 
-function urlOf(server: string, { path, query = {} }: Request): URL {
-  const url = new URL(server.replace(/\/$/, '') + path)
+const targetOf = ({ kind, metadata: { namespace, name } }: KubeObject): Target => ({
+  resource: resourceOf(kind),
+  namespace,
+  name,
+})
+
+const pathTo = ({ target: { resource, namespace, name, subresource } }: Request): string =>
+  pathOf(resource, namespace, name, subresource)
+
+/** For errors. An object that is being made has its name in the body. */
+function described(request: Request): RequestTarget {
+  const { method, target, body } = request
+  const name = target.name ?? textMember(member(body, 'metadata'), 'name')
+  return { request: `${method} ${pathTo(request)}`, kind: target.resource.kind, name }
+}
+
+function urlOf(server: string, request: Request): URL {
+  const { query = {} } = request
+  const url = new URL(server.replace(/\/$/, '') + pathTo(request))
   for (const [key, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(key, String(value))
   return url
@@ -265,9 +287,11 @@ function unanswered(request: Request, cause: unknown): KubeApiError {
   const isLate = cause instanceof Error && cause.name === 'TimeoutError'
   const limitMs = request.timeoutMs ?? REQUEST_TIMEOUT_MS
   const why = isLate ? `nothing came within ${limitMs} ms` : messageOf(cause)
-  return new KubeApiError(`${request.method} ${request.path} got no answer: ${why}`, {
+  const target = described(request)
+  return new KubeApiError(`${target.request} got no answer: ${why}`, {
     status: 0,
     reason: 'Unreachable',
+    target,
     cause,
   })
 }

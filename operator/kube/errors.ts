@@ -1,5 +1,22 @@
-import { textMember } from '#runtime/base/member'
+import { member, textMember } from '#runtime/base/member'
 import { WeirError } from '#runtime/base/errors'
+
+/** What a request was about, in words for people. */
+export interface RequestTarget {
+  /** `PATCH /apis/apps/v1/namespaces/shop/deployments/orders-jm` */
+  readonly request: string
+  readonly kind: string
+  /** Absent for a list or a watch. */
+  readonly name?: string | undefined
+}
+
+/** One of `details.causes` of a Status object. */
+export interface Cause {
+  /** Machine-readable, such as NamespaceTerminating or FieldValueInvalid. */
+  readonly reason: string
+  /** `spec.template.spec.containers[0].image`; empty where it is about no field. */
+  readonly field: string
+}
 
 /**
  * An answer of the API server that is no success, or no answer at all (status 0). `retry` is
@@ -12,6 +29,8 @@ export class KubeApiError extends WeirError {
   readonly retryAfterMs: number | undefined
   /** What the server said, without the request. */
   readonly detail: string
+  readonly target: RequestTarget | undefined
+  readonly causes: readonly Cause[]
 
   constructor(
     message: string,
@@ -19,6 +38,8 @@ export class KubeApiError extends WeirError {
       status: number
       reason: string
       detail?: string
+      target?: RequestTarget
+      causes?: readonly Cause[]
       retryAfterMs?: number | undefined
       cause?: unknown
     },
@@ -33,6 +54,8 @@ export class KubeApiError extends WeirError {
     this.reason = options.reason
     this.retryAfterMs = options.retryAfterMs
     this.detail = options.detail ?? message
+    this.target = options.target
+    this.causes = options.causes ?? []
   }
 }
 
@@ -42,27 +65,42 @@ function isPermanent(status: number): boolean {
 
 /** From a response body: a Status object, or whatever a proxy sent instead. */
 export function errorOf(
-  what: string,
+  target: RequestTarget,
   status: number,
   body: string,
-  retryAfter: string | undefined,
+  retryAfter?: string,
 ): KubeApiError {
-  let message = body.slice(0, 500)
-  let reason = ''
-  try {
-    const parsed: unknown = JSON.parse(body)
-    message = textMember(parsed, 'message') ?? message
-    reason = textMember(parsed, 'reason') ?? reason
-  } catch {
-    // Not a Status object: the text itself is the message.
-  }
+  const answer = parsed(body)
+  const detail = textMember(answer, 'message') ?? body.slice(0, 500)
+  const reason = textMember(answer, 'reason') ?? ''
   const seconds = Number(retryAfter)
-  return new KubeApiError(`${what} failed with ${status}${reason === '' ? '' : ` ${reason}`}: ${message}`, {
+  const code = `${status}${reason === '' ? '' : ` ${reason}`}`
+  return new KubeApiError(`${target.request} failed with ${code}: ${detail}`, {
     status,
     reason,
-    detail: message,
+    detail,
+    target,
+    causes: causesOf(answer),
     retryAfterMs: retryAfter !== undefined && Number.isFinite(seconds) ? seconds * 1000 : undefined,
   })
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    // Not a Status object: the text itself is the message.
+    return undefined
+  }
+}
+
+function causesOf(answer: unknown): Cause[] {
+  const causes = member(member(answer, 'details'), 'causes')
+  if (!Array.isArray(causes)) return []
+  return causes.map((cause: unknown) => ({
+    reason: textMember(cause, 'reason') ?? '',
+    field: textMember(cause, 'field') ?? '',
+  }))
 }
 
 const hasStatus =
@@ -73,5 +111,3 @@ const hasStatus =
 export const isNotFound = hasStatus(404)
 export const isConflict = hasStatus(409)
 export const isGone = hasStatus(410)
-export const isForbidden = hasStatus(403)
-export const isInvalid = hasStatus(422)

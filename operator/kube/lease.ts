@@ -6,11 +6,13 @@
  * I2 Every write is conditional on the version that was read, so that two candidates cannot both
  *    win.
  * I3 A leader that could not renew for `renewDeadlineMs` (shorter than the duration) counts itself
- *    as deposed before another one can win.
+ *    as deposed before another one can win: the time runs from before its last successful request
+ *    was sent, and no call and no pause lasts beyond it.
  */
 import { type Clock, sleep } from '#runtime/base/clock'
 import { messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import { watchdog } from '#runtime/base/watchdog'
 import type { KubeObject } from '#operator/resources/object'
 import type { KubeClient } from './client.ts'
 import { isConflict, isNotFound } from './errors.ts'
@@ -30,7 +32,7 @@ export interface LeaseOptions {
 }
 
 const LEASE_VERSION = 'coordination.k8s.io/v1'
-const READ_LIMIT_MS = 5000
+const RELEASE_LIMIT_MS = 5000
 
 interface LeaseSpec {
   readonly holderIdentity?: string | null
@@ -44,6 +46,8 @@ type Lease = KubeObject & { readonly spec?: LeaseSpec }
 export class LeaseElector {
   readonly #options: LeaseOptions
   #seen: { readonly record: string; readonly at: number } | undefined
+  /** When the request that took or renewed the Lease last was begun. */
+  #renewedAt = 0
 
   constructor(options: LeaseOptions) {
     this.#options = options
@@ -54,7 +58,7 @@ export class LeaseElector {
     const { clock, retryMs, random, logger, identity } = this.#options
     for (;;) {
       signal.throwIfAborted()
-      const leads = await this.#tryAcquire(signal).catch((error: unknown) => {
+      const leads = await this.#tryAcquire(this.#callLimitMs(), signal).catch((error: unknown) => {
         if (!isConflict(error)) logger.warn({ err: error }, 'lease not reachable')
         return false
       })
@@ -72,30 +76,47 @@ export class LeaseElector {
    */
   async hold(signal: AbortSignal): Promise<'released' | 'lost'> {
     const { clock, retryMs, renewDeadlineMs, logger } = this.#options
-    let renewedAt = clock.monotonic()
+    const remaining = () => this.#renewedAt + renewDeadlineMs - clock.monotonic()
     while (!signal.aborted) {
-      await sleep(clock, retryMs, signal).catch(() => undefined)
+      await sleep(clock, Math.max(0, Math.min(retryMs, remaining())), signal).catch(() => undefined)
       if (signal.aborted) break
+      if (remaining() <= 0) return 'lost'
       try {
-        if (!(await this.#tryAcquire(signal))) {
-          logger.warn({}, 'lease taken by another process')
-          return 'lost'
-        }
-        renewedAt = clock.monotonic()
+        if (await this.#tryAcquire(Math.min(this.#callLimitMs(), remaining()), signal)) continue
+        logger.warn({}, 'lease taken by another process')
+        return 'lost'
       } catch (error) {
         if (signal.aborted) break
         logger.warn({ message: messageOf(error) }, 'lease not renewed')
-        if (clock.monotonic() - renewedAt >= renewDeadlineMs) return 'lost'
       }
     }
     await this.#release()
     return 'released'
   }
 
-  async #tryAcquire(signal: AbortSignal): Promise<boolean> {
+  /** A call that hangs is given up early enough to try again. */
+  #callLimitMs(): number {
+    return Math.max(this.#options.retryMs, this.#options.renewDeadlineMs / 3)
+  }
+
+  async #tryAcquire(limitMs: number, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#options
+    const startedAt = clock.monotonic()
+    const limit = watchdog(clock, limitMs, 'no answer about the Lease')
+    try {
+      const leads = await this.#write(AbortSignal.any([signal, limit.signal]))
+      if (leads) this.#renewedAt = startedAt
+      return leads
+    } finally {
+      limit.cancel()
+    }
+  }
+
+  /** False where another process holds the Lease. */
+  async #write(signal: AbortSignal): Promise<boolean> {
     const lease = await this.#read(signal)
     if (lease === undefined) {
-      await this.#create()
+      await this.#create(signal)
       return true
     }
     const { client, identity } = this.#options
@@ -103,39 +124,32 @@ export class LeaseElector {
     if (holder !== identity && holder !== '' && !this.#isExpired(lease)) return false
     const mine = this.#mine()
     const leaseTransitions = (lease.spec?.leaseTransitions ?? 0) + 1
-    await client.replace({
-      apiVersion: LEASE_VERSION,
-      kind: 'Lease',
-      metadata: lease.metadata,
-      spec: {
-        ...lease.spec,
-        ...mine,
-        ...(holder === identity ? {} : { acquireTime: mine.renewTime, leaseTransitions }),
-      },
-    })
+    const spec = {
+      ...lease.spec,
+      ...mine,
+      ...(holder === identity ? {} : { acquireTime: mine.renewTime, leaseTransitions }),
+    }
+    const renewed = { apiVersion: LEASE_VERSION, kind: 'Lease', metadata: lease.metadata, spec }
+    await client.replace(renewed, undefined, signal)
     return true
   }
 
   async #read(signal: AbortSignal): Promise<Lease | undefined> {
     const { client, namespace, name } = this.#options
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(READ_LIMIT_MS)])
     try {
-      return await client.get<Lease>(RESOURCES.Lease, namespace, name, limit)
+      return await client.get<Lease>(RESOURCES.Lease, namespace, name, signal)
     } catch (error) {
       if (isNotFound(error)) return undefined
       throw error
     }
   }
 
-  async #create(): Promise<void> {
+  async #create(signal: AbortSignal): Promise<void> {
     const { client, namespace, name } = this.#options
     const mine = this.#mine()
-    await client.create({
-      apiVersion: LEASE_VERSION,
-      kind: 'Lease',
-      metadata: { name, namespace },
-      spec: { ...mine, acquireTime: mine.renewTime, leaseTransitions: 0 },
-    })
+    const spec = { ...mine, acquireTime: mine.renewTime, leaseTransitions: 0 }
+    const lease = { apiVersion: LEASE_VERSION, kind: 'Lease', metadata: { name, namespace }, spec }
+    await client.create(lease, signal)
   }
 
   /** The record of this process, as of now. */
@@ -160,18 +174,18 @@ export class LeaseElector {
 
   /** So that the next process does not have to wait for the expiry. */
   async #release(): Promise<void> {
-    const { client, namespace, name, identity, logger } = this.#options
+    const { client, namespace, name, identity, clock, logger } = this.#options
+    const limit = watchdog(clock, RELEASE_LIMIT_MS, 'no answer about the Lease')
     try {
-      const lease = await client.get<Lease>(RESOURCES.Lease, namespace, name)
+      const lease = await client.get<Lease>(RESOURCES.Lease, namespace, name, limit.signal)
       if (lease.spec?.holderIdentity !== identity) return
-      await client.replace({
-        ...lease,
-        apiVersion: LEASE_VERSION,
-        kind: 'Lease',
-        spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 },
-      })
+      const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 }
+      const released = { ...lease, apiVersion: LEASE_VERSION, kind: 'Lease', spec }
+      await client.replace(released, undefined, limit.signal)
     } catch (error) {
       logger.warn({ err: error }, 'lease not released')
+    } finally {
+      limit.cancel()
     }
   }
 }

@@ -19,7 +19,8 @@ import type { KubeObject } from '#operator/resources/object'
 import type { KubeClient, WatchEvent } from './client.ts'
 import { errorOf, isGone } from './errors.ts'
 import type { Resource } from './resource.ts'
-import { keyOfObject, type Store } from './store.ts'
+import { trim } from './trim.ts'
+import type { Store } from './store.ts'
 
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: KubeClient
@@ -108,7 +109,7 @@ export class Reflector<T extends KubeObject> {
       })
       this.#touch()
       objects.push(
-        ...page.items.map((item) => slim({ ...item, apiVersion: resource.apiVersion, kind: resource.kind })),
+        ...page.items.map((item) => trim({ ...item, apiVersion: resource.apiVersion, kind: resource.kind })),
       )
       next = page.metadata.continue === '' ? undefined : page.metadata.continue
       if (next !== undefined) continue
@@ -151,22 +152,15 @@ export class Reflector<T extends KubeObject> {
     const { resource, store } = this.#options
     if (event.type === 'ERROR') {
       const code = Number(member(event.object, 'code') ?? 0)
-      throw errorOf(`watch of ${resource.plural}`, code, JSON.stringify(event.object), undefined)
+      const target = { request: `watch of ${resource.plural}`, kind: resource.kind }
+      throw errorOf(target, code, JSON.stringify(event.object))
     }
     this.#version = event.object.metadata.resourceVersion ?? this.#version
-    if (event.type === 'DELETED') store.remove(keyOfObject(event.object))
-    else if (event.type !== 'BOOKMARK') store.put(slim(event.object))
+    if (event.type === 'DELETED') store.remove(event.object)
+    else if (event.type !== 'BOOKMARK') store.put(trim(event.object))
   }
 
   #touch(): void {
     this.#lastContact = this.#options.clock.monotonic()
   }
-}
-
-/** Without managedFields, which nobody here reads and which are often larger than the rest. */
-function slim<T extends KubeObject>(object: T): T {
-  const { managedFields: _dropped, ...metadata } = object.metadata as T['metadata'] & {
-    managedFields?: unknown
-  }
-  return { ...object, metadata }
 }

@@ -20,6 +20,7 @@ export const RESOURCES = {
   Service: define('v1', 'Service', 'services'),
   ServiceAccount: define('v1', 'ServiceAccount', 'serviceaccounts'),
   NetworkPolicy: define('networking.k8s.io/v1', 'NetworkPolicy', 'networkpolicies'),
+  PodDisruptionBudget: define('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets'),
   Namespace: define('v1', 'Namespace', 'namespaces'),
   Event: define('v1', 'Event', 'events'),
   Lease: define('coordination.k8s.io/v1', 'Lease', 'leases'),

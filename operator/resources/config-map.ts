@@ -8,6 +8,7 @@ import {
   type StorageConfig,
   type TaskManagerConfig,
 } from '#runtime/contract/process-config'
+import { JOB_MANAGER_KEYS, TASK_MANAGER_KEYS, writtenFor } from '#runtime/contract/process-config-keys'
 import { LABEL_RUN } from './labels.ts'
 import { configKeys, mounts, names, ports, storageRoot, TOKEN_KEY } from './names.ts'
 import type { KubeObject } from './object.ts'
@@ -29,8 +30,12 @@ export function runConfigMap(context: RunContext): KubeObject {
     }),
     immutable: true,
     data: {
-      [configKeys.jobManager]: toText(jobManagerProcess(context)),
-      [configKeys.taskManager]: toText(taskManagerProcess(context)),
+      [configKeys.jobManager]: toText(
+        writtenFor(jobManagerProcess(context), jobManagerConfig, JOB_MANAGER_KEYS),
+      ),
+      [configKeys.taskManager]: toText(
+        writtenFor(taskManagerProcess(context), taskManagerConfig, TASK_MANAGER_KEYS),
+      ),
       ...(context.module.kind === 'source' ? { [configKeys.module]: context.module.source } : {}),
       ...(storage?.ca?.kind === 'pem' ? { [configKeys.storageCa]: storage.ca.pem } : {}),
       ...(redis?.ca?.kind === 'pem' ? { [configKeys.redisCa]: redis.ca.pem } : {}),

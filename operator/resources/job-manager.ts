@@ -1,8 +1,8 @@
-import { componentSelector, LABEL_RUN } from './labels.ts'
+import { componentSelector } from './labels.ts'
 import { configKeys, names, ports } from './names.ts'
 import type { KubeObject } from './object.ts'
 import { podTemplateSpec } from './pod.ts'
-import { ownedMeta, type RunContext } from './run-context.ts'
+import { type RunContext, workloadMeta } from './run-context.ts'
 
 /**
  * The Deployment of JobManagers. Recreate: JobManagers of the next run begin after those of the
@@ -13,7 +13,7 @@ export function jobManagerDeployment(context: RunContext): KubeObject {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: ownedMeta(job, names.jobManager(job.name), { [LABEL_RUN]: String(context.run) }),
+    metadata: workloadMeta(context, names.jobManager(job.name)),
     spec: {
       replicas: spec.jobManager.replicas,
       revisionHistoryLimit: 0,
@@ -44,6 +44,7 @@ export function jobManagerDeployment(context: RunContext): KubeObject {
           },
         },
         resources: spec.jobManager.resources ?? defaults.resources.jobManager,
+        podTemplate: spec.jobManager.podTemplate,
         threads: 1,
         terminationGracePeriodSeconds: 30,
       }),

@@ -12,6 +12,10 @@ export const LABEL_LEADER = 'weir.dev/leader'
 export const ANNOTATION_TRIGGER = 'weir.dev/trigger'
 /** uid of the StreamJob that a Savepoint made by the operator comes from. */
 export const ANNOTATION_JOB_UID = 'weir.dev/job-uid'
+/** What the JobManager said about the files of such a Savepoint (taken-savepoint.ts). */
+export const ANNOTATION_TAKEN = 'weir.dev/taken'
+/** Of a Deployment or ReplicaSet: name of the Secret with the token that its pods have. */
+export const ANNOTATION_TOKEN_SECRET = 'weir.dev/token-secret'
 
 export type Component = 'job-manager' | 'task-manager'
 export const MANAGER = 'weir-operator'

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { RunNumber } from '#runtime/contract/ids'
 
 /** The only place where names of objects, ports and paths in pods are made. */
@@ -16,11 +17,21 @@ export const names = {
    */
   runConfig: (job: string, uid: string, run: RunNumber) => `${job}-run-${run}-${uid.slice(0, 8)}`,
   serviceAccount: (job: string) => `${job}-weir`,
+  disruptionBudget: (job: string, component: 'job-manager' | 'task-manager') =>
+    `${job}-${component === 'job-manager' ? 'jm' : 'tm'}`,
   networkPolicy: (job: string) => `${job}-weir`,
-  /** Secret with key `token`, which authenticates RPC, data and REST connections of the job. */
-  tokenSecret: (job: string) => `${job}-weir-token`,
-  storageSecret: (job: string) => `${job}-weir-s3`,
-  redisSecret: (job: string) => `${job}-weir-redis`,
+  /**
+   * Secret with key `token`, which authenticates RPC, data and REST connections of the job. With a
+   * hash of the token: one that the operator may neither read nor change has what its name says.
+   */
+  tokenSecret: (job: string, token: string) =>
+    `${job}-weir-token-${createHash('sha256').update(token).digest('hex').slice(0, 10)}`,
+  /**
+   * Copies of default credentials. With the job's uid: the operator may not read a Secret to see
+   * whose it is.
+   */
+  storageSecret: (job: string, uid: string) => `${job}-weir-s3-${uid.slice(0, 8)}`,
+  redisSecret: (job: string, uid: string) => `${job}-weir-redis-${uid.slice(0, 8)}`,
   /**
    * Savepoint made when a run is stopped with one. With the job's uid, because it outlives the job
    * and a successor counts its runs from 1 again.

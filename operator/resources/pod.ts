@@ -2,6 +2,7 @@
  * The part of a pod that JobManagers and TaskManagers have in common, restricted as Pod Security
  * Standards ask.
  */
+import type { PodTemplate } from '#operator/api/v1alpha1/pods'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import { heapLimitMb } from './heap.ts'
 import { podLabels, type Component } from './labels.ts'
@@ -17,6 +18,8 @@ export interface PodParts {
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
   readonly probes: Readonly<Record<string, unknown>>
   readonly resources: StreamJobSpec['jobManager']['resources']
+  /** Of this component only; merged over the one of the job. */
+  readonly podTemplate: PodTemplate | undefined
   /** Threads that share the heap. */
   readonly threads: number
   readonly terminationGracePeriodSeconds: number
@@ -80,7 +83,8 @@ export function podTemplateSpec(context: RunContext, parts: PodParts): PodTempla
       ],
     },
   }
-  return mergePodTemplate(base, spec.podTemplate, parts.component)
+  const shared = mergePodTemplate(base, spec.podTemplate, parts.component)
+  return mergePodTemplate(shared, parts.podTemplate, parts.component)
 }
 
 function environment(context: RunContext, parts: PodParts): readonly object[] {
@@ -106,7 +110,7 @@ function mountedVolumes(context: RunContext, component: Component): readonly Mou
   const redis = component === 'job-manager' ? resolveRedis(job, spec, defaults) : undefined
   return [
     configMap('weir-config', names.runConfig(job.name, job.uid, context.run), mounts.config),
-    secret('weir-token', names.tokenSecret(job.name), mounts.token, [TOKEN_KEY]),
+    secret('weir-token', context.tokenSecret, mounts.token, [TOKEN_KEY]),
     ...(storage?.secretName === undefined ? [] : [secret('weir-s3', storage.secretName, mounts.s3)]),
     ...authority('weir-s3-ca', storage?.ca, mounts.s3Ca),
     ...(redis?.secretName === undefined ? [] : [secret('weir-redis', redis.secretName, mounts.redis)]),

@@ -2,7 +2,7 @@ import type { RunNumber } from '#runtime/contract/ids'
 import { API_VERSION } from '#operator/api/group'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { OperatorDefaults } from '#operator/config'
-import { jobLabels } from './labels.ts'
+import { ANNOTATION_TOKEN_SECRET, jobLabels, LABEL_RUN } from './labels.ts'
 import { names, storageRoot } from './names.ts'
 import type { KubeObject, ObjectMeta, OwnerReference } from './object.ts'
 
@@ -29,6 +29,8 @@ export interface RunContext {
   readonly image: string
   readonly spec: StreamJobSpec
   readonly defaults: OperatorDefaults
+  /** Name of the Secret with the job's token. */
+  readonly tokenSecret: string
   /** Path in the image, or source text that goes into the run's ConfigMap. */
   readonly module:
     | { readonly kind: 'path'; readonly path: string }
@@ -59,6 +61,12 @@ export function ownedMeta(
     labels: { ...jobLabels(job.name), ...labels },
     ownerReferences: [ownerReference(job)],
   }
+}
+
+/** Of a Deployment or ReplicaSet of a run. */
+export function workloadMeta({ job, run, tokenSecret }: RunContext, name: string): ObjectMeta {
+  const annotations = { [ANNOTATION_TOKEN_SECRET]: tokenSecret }
+  return { ...ownedMeta(job, name, { [LABEL_RUN]: String(run) }), annotations }
 }
 
 /**
@@ -108,7 +116,7 @@ export function resolveStorage(
     endpoint: shared.endpoint,
     region: shared.region,
     forcePathStyle: shared.forcePathStyle,
-    secretName: shared.credentialsSecret && names.storageSecret(job.name),
+    secretName: shared.credentialsSecret && names.storageSecret(job.name, job.uid),
     copyOf: shared.credentialsSecret,
     ca: shared.caBundle === undefined ? undefined : { kind: 'pem', pem: shared.caBundle },
   }
@@ -151,7 +159,7 @@ export function resolveRedis(
   return {
     url: shared.url,
     keyPrefix: shared.keyPrefix,
-    secretName: shared.credentialsSecret && names.redisSecret(job.name),
+    secretName: shared.credentialsSecret && names.redisSecret(job.name, job.uid),
     copyOf: shared.credentialsSecret,
     ca: shared.caBundle === undefined ? undefined : { kind: 'pem', pem: shared.caBundle },
   }

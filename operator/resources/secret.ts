@@ -13,9 +13,9 @@ export function jobToken(key: Uint8Array, job: JobRef): string {
 }
 
 export function tokenSecret(key: Uint8Array, job: JobRef): KubeObject {
-  return secret(job, names.tokenSecret(job.name), {
-    [TOKEN_KEY]: Buffer.from(jobToken(key, job)).toString('base64'),
-  })
+  const token = jobToken(key, job)
+  const data = { [TOKEN_KEY]: Buffer.from(token).toString('base64') }
+  return secret(job, names.tokenSecret(job.name, token), data)
 }
 
 /** A copy of the operator's default credentials next to the job; `data` is base64 as read. */

@@ -2,7 +2,7 @@ import { componentSelector, LABEL_RUN } from './labels.ts'
 import { configKeys, names, ports } from './names.ts'
 import type { KubeObject } from './object.ts'
 import { podTemplateSpec } from './pod.ts'
-import { ownedMeta, type RunContext } from './run-context.ts'
+import { type RunContext, workloadMeta } from './run-context.ts'
 
 /**
  * The ReplicaSet of one run's TaskManagers: Kubernetes replaces lost pods also while the operator
@@ -13,7 +13,7 @@ export function taskManagerReplicaSet(context: RunContext): KubeObject {
   return {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
-    metadata: ownedMeta(job, names.taskManager(job.name, context.run), { [LABEL_RUN]: String(context.run) }),
+    metadata: workloadMeta(context, names.taskManager(job.name, context.run)),
     spec: {
       replicas: spec.taskManager.replicas,
       selector: {
@@ -33,6 +33,7 @@ export function taskManagerReplicaSet(context: RunContext): KubeObject {
           },
         },
         resources: spec.taskManager.resources ?? defaults.resources.taskManager,
+        podTemplate: spec.taskManager.podTemplate,
         threads: spec.taskManager.slots,
         terminationGracePeriodSeconds: 30,
       }),

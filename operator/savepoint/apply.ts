@@ -25,6 +25,17 @@ export interface SavepointChange {
 /** A JobManager that does not answer within it is asked again by the next reconcile. */
 const ANSWER_MS = 5000
 
+/** Writes the status if it differs and nobody else has changed the object since it was read. */
+export async function writeSavepointStatus(
+  { client, store }: SavepointApplyContext,
+  object: SavepointObject,
+  status: SavepointStatus,
+  signal: AbortSignal,
+): Promise<void> {
+  if (canonicalJson(object.status ?? {}) === canonicalJson(status)) return
+  store.update(await client.replace<SavepointObject>({ ...object, status }, 'status', signal))
+}
+
 /** Writes the status, then asks the leader: what is asked for is on record before it happens. */
 export async function applySavepoint(
   context: SavepointApplyContext,
@@ -32,9 +43,8 @@ export async function applySavepoint(
   { status, request }: SavepointChange,
   signal: AbortSignal,
 ): Promise<void> {
-  const { client, clock, store, logger } = context
-  if (canonicalJson(o.status) !== canonicalJson(status))
-    store.put(await client.replace<SavepointObject>({ ...o.object, status }, 'status', signal))
+  const { clock, logger } = context
+  await writeSavepointStatus(context, o.object, status, signal)
   const address = o.facts.leader?.address
   if (request === undefined || address === undefined) return
   try {

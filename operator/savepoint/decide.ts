@@ -6,7 +6,10 @@
  *   InProgress -> Completed  the leader says so
  *   InProgress -> Pending    the attempt failed, timed out or was lost, and another one is allowed
  *   InProgress -> Failed     no further attempt is allowed
- *   Pending -> Completed     an existing path is recorded
+ *   Pending -> Failed        the job has ended
+ *   Pending -> Unverified    an existing path is recorded
+ *   Unverified -> Completed  a job was restored from it
+ *   Pending -> Completed     the operator made it for a savepoint that a JobManager took
  *
  * I1 A Savepoint never changes a StreamJob and never waits for one to be deletable: it has no
  *    finalizer, its files stay.
@@ -18,12 +21,14 @@ import { parseDuration } from '#runtime/base/units'
 import type { OperationView } from '#runtime/contract/rest'
 import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
 import type { Reason } from '#operator/api/conditions'
-import type { ObservedSavepoint } from './observed.ts'
+import type { JobView, ObservedSavepoint } from './observed.ts'
 
 export interface SavepointPlan {
   readonly status: SavepointStatus
   readonly reason: Reason
   readonly message: string
+  /** It waits for somebody to do something. */
+  readonly isStalled?: boolean
   /** What the leader is to be asked for. */
   readonly request?: { readonly triggerId: string; readonly path: string }
   readonly requeueAfterMs?: number
@@ -36,38 +41,52 @@ const WAIT_MS = 5000
 const NO_JOB_MS = 30_000
 
 export function decideSavepoint(o: ObservedSavepoint): SavepointPlan {
-  if (o.status.phase === 'Completed')
-    return { status: o.status, reason: isImport(o) ? 'Imported' : 'Completed', message: completedMessage(o) }
-  if (isImport(o)) return imported(o)
+  if (o.status.phase === 'Completed') return complete(o, o.status)
+  if (o.spec.existingPath !== undefined) return recorded(o, o.spec.existingPath)
+  if (hasEnded(o)) return { status: o.status, reason: 'JobEnded', message: lastMessage(o), isStalled: true }
   if (failuresOf(o) > o.spec.backoffLimit) return gaveUp(o, o.status, lastMessage(o))
   return o.status.phase === 'InProgress' ? inProgress(o) : pending(o)
 }
 
 const triggerIdOf = (o: ObservedSavepoint): string => `savepoint-${o.uid}-${failuresOf(o)}`
 const failuresOf = (o: ObservedSavepoint): number => o.status.failures ?? 0
-const isImport = (o: ObservedSavepoint): boolean => o.spec.existingPath !== undefined
 
-function completedMessage(o: ObservedSavepoint): string {
-  return isImport(o)
-    ? 'The path was recorded. Its files have not been looked at; ' +
-        'they are checked when a job is restored from it.'
-    : `Savepoint at ${o.status.path}.`
+/** Written when the job had ended; that it runs again later changes nothing. */
+const hasEnded = ({ status: { phase, conditions } }: ObservedSavepoint): boolean =>
+  phase === 'Failed' && conditions?.find((c) => c.type === 'Ready')?.reason === 'JobEnded'
+
+function complete(o: ObservedSavepoint, status: SavepointStatus): SavepointPlan {
+  if (status.trigger !== 'Import')
+    return { status, reason: 'Completed', message: `Savepoint at ${status.path}.` }
+  const by = o.restoredBy === undefined ? 'A job' : `StreamJob ${o.restoredBy}`
+  // Another job, or none any more, may be the one that was restored from it.
+  const message = `${by} was restored from ${status.path}.`
+  return { status, reason: 'Imported', message }
 }
 
-function imported(o: ObservedSavepoint): SavepointPlan {
-  const status: SavepointStatus = {
+function recorded(o: ObservedSavepoint, path: string): SavepointPlan {
+  const { madeFor } = o
+  const status = {
     ...o.status,
-    phase: 'Completed',
-    path: o.spec.existingPath,
-    completedAt: new Date(o.now).toISOString(),
-    trigger: o.madeFor ?? 'Import',
-    ...(o.madeFromUid === undefined ? {} : { jobUid: o.madeFromUid }),
+    path,
+    trigger: 'Import',
+    completedAt: o.status.completedAt ?? new Date(o.now).toISOString(),
+  } as const
+  if (madeFor !== undefined) {
+    const { job, jobUid, taken, trigger } = madeFor
+    return complete(o, compact({ ...status, ...taken, phase: 'Completed', trigger, job, jobUid }))
   }
-  return { status, reason: 'Imported', message: completedMessage({ ...o, status }) }
+  if (o.restoredBy !== undefined) return complete(o, { ...status, phase: 'Completed' })
+  const message =
+    `The operator has no credentials to look at ${path}, so it is not known whether it is usable. ` +
+    'It is checked when a job is restored from it, by restore.savepointRef or restore.path.'
+  return { status: { ...status, phase: 'Unverified' }, reason: 'NotVerified', message }
 }
 
 function pending(o: ObservedSavepoint): SavepointPlan {
-  const status: SavepointStatus = { ...o.status, phase: 'Pending', trigger: 'User' }
+  const job = o.spec.streamJobRef?.name
+  const status = compact<SavepointStatus>({ ...o.status, phase: 'Pending', trigger: 'User', job })
+  if (o.job?.isEnded === true) return tooLate(o, o.job, status)
   const ready = pathOrWait(o)
   if ('reason' in ready) return { status, ...ready }
   const { path } = ready
@@ -85,24 +104,47 @@ function pending(o: ObservedSavepoint): SavepointPlan {
   }
 }
 
+const rescue = ({ lastPath }: JobView): string =>
+  lastPath === undefined ? '' : ` Its state is at ${lastPath}; spec.restore.path of a StreamJob takes that.`
+
+function tooLate(o: ObservedSavepoint, job: JobView, status: SavepointStatus): SavepointPlan {
+  const what = `StreamJob ${o.spec.streamJobRef?.name} is ${job.phase}, so no savepoint can be taken of it.`
+  return {
+    status: { ...status, phase: 'Failed' },
+    reason: 'JobEnded',
+    message: `${what}${rescue(job)}`,
+    isStalled: true,
+  }
+}
+
+type Wait = Omit<SavepointPlan, 'status'>
+
 /** Where the savepoint goes, or why none can be taken now. */
-function pathOrWait(o: ObservedSavepoint): { readonly path: string } | Omit<SavepointPlan, 'status'> {
-  const name = o.spec.streamJobRef?.name ?? ''
-  if (o.job === undefined) {
-    const message = `Waiting: StreamJob ${name} does not exist.`
-    return { reason: 'JobNotFound', message, requeueAfterMs: NO_JOB_MS }
-  }
-  if (!isRunning(o)) {
-    const what = o.facts.facts?.state ?? o.job.phase ?? 'not running yet'
-    const message = `Waiting: StreamJob ${name} is ${what}; a savepoint is taken while it is Running.`
-    return { reason: 'JobNotRunning', message }
-  }
+function pathOrWait(o: ObservedSavepoint): { readonly path: string } | Wait {
+  const wait = waitForJob(o)
+  if (wait !== undefined) return wait
   const waitMs = retryWaitMs(o)
   if (waitMs > 0) return { reason: 'Retrying', message: lastMessage(o), requeueAfterMs: waitMs }
   const path = targetPath(o)
   if (path !== undefined) return { path }
-  const message = `Waiting: the storage of StreamJob ${name} is not known yet.`
+  const message = `Waiting: the storage of StreamJob ${o.spec.streamJobRef?.name} is not known yet.`
   return { reason: 'JobNotRunning', message, requeueAfterMs: WAIT_MS }
+}
+
+function waitForJob(o: ObservedSavepoint): Wait | undefined {
+  const name = `StreamJob ${o.spec.streamJobRef?.name}`
+  if (o.job === undefined) {
+    const message = `${name} does not exist; the savepoint is taken once it runs.`
+    return { reason: 'JobNotFound', message, isStalled: true, requeueAfterMs: NO_JOB_MS }
+  }
+  if (o.job.isSuspended) {
+    const message = `${name} is Suspended; the savepoint is taken once it runs again.`
+    return { reason: 'JobSuspended', message: `${message}${rescue(o.job)}`, isStalled: true }
+  }
+  if (isRunning(o)) return undefined
+  const what = o.facts.facts?.state ?? o.job.phase ?? 'not running yet'
+  const message = `Waiting: ${name} is ${what}; a savepoint is taken while it is Running.`
+  return { reason: 'JobNotRunning', message }
 }
 
 function isRunning({ facts: { facts }, job }: ObservedSavepoint): boolean {
@@ -139,7 +181,9 @@ function lossOf(
   operation: OperationView | undefined,
   sinceMs: number,
 ): string | undefined {
-  if (job === undefined) return `StreamJob ${spec.streamJobRef?.name} was deleted meanwhile`
+  const name = `StreamJob ${spec.streamJobRef?.name}`
+  if (job === undefined) return `${name} was deleted meanwhile`
+  if (job.isEnded && operation === undefined) return `${name} is ${job.phase}`
   if (!(sinceMs <= parseDuration(spec.timeout))) return `it was not complete within ${spec.timeout}`
   const isLost = operation === undefined && facts !== undefined && sinceMs > LOST_AFTER_MS
   return isLost ? 'the JobManager that was asked for it is gone' : undefined
@@ -156,7 +200,7 @@ function completed(o: ObservedSavepoint, operation: OperationView): SavepointPla
     formatVersion: operation.formatVersion,
     completedAt: new Date(operation.completedAt ?? o.now).toISOString(),
   })
-  return { status, reason: 'Completed', message: completedMessage({ ...o, status }) }
+  return complete(o, status)
 }
 
 function failed(o: ObservedSavepoint, why: string): SavepointPlan {

@@ -5,10 +5,16 @@ import type { OperatorDefaults } from '#operator/config'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
 import type { Stores } from '#operator/kube/stores'
-import { ANNOTATION_JOB_UID, ANNOTATION_TRIGGER } from '#operator/resources/labels'
+import {
+  ANNOTATION_JOB_UID,
+  ANNOTATION_TAKEN,
+  ANNOTATION_TRIGGER,
+  LABEL_JOB,
+} from '#operator/resources/labels'
 import type { SavepointObject, StreamJobObject } from '#operator/resources/object'
 import { jobRefOf, storageUrlOf } from '#operator/resources/run-context'
-import type { ObservedSavepoint } from './observed.ts'
+import { parseTaken } from '#operator/resources/taken-savepoint'
+import type { JobView, ObservedSavepoint, StopOrigin } from './observed.ts'
 
 export interface SavepointGatherContext {
   readonly stores: Stores
@@ -33,26 +39,54 @@ export function gatherSavepoint(
     now: context.clock.now(),
     spec,
     status: object.status ?? {},
-    ...originOf(object),
+    madeFor: originOf(object),
+    restoredBy: restoredBy(context, namespace, spec.existingPath),
     job:
       job === undefined || job.metadata.deletionTimestamp !== undefined ? undefined : jobView(context, job),
     facts: context.jobManagers.view(keyOf(namespace, jobName ?? '')),
   }
 }
 
-/** What the operator notes on a Savepoint that it makes itself. */
-function originOf({ metadata: { annotations } }: SavepointObject) {
+/** One that lacks what the operator notes is taken for an import. */
+function originOf({ metadata: { annotations, labels } }: SavepointObject): StopOrigin | undefined {
   const trigger = annotations?.[ANNOTATION_TRIGGER]
-  const isOwn = trigger === 'Upgrade' || trigger === 'Suspend'
-  return { madeFor: isOwn ? trigger : undefined, madeFromUid: annotations?.[ANNOTATION_JOB_UID] } as const
+  const taken = parseTaken(annotations?.[ANNOTATION_TAKEN])
+  if ((trigger !== 'Upgrade' && trigger !== 'Suspend') || taken === undefined) return undefined
+  return { trigger, job: labels?.[LABEL_JOB], jobUid: annotations?.[ANNOTATION_JOB_UID], taken }
 }
 
-function jobView({ defaults }: SavepointGatherContext, object: StreamJobObject): ObservedSavepoint['job'] {
+/** A job that was restored from a path has read and checked what is there. */
+function restoredBy(
+  { stores }: SavepointGatherContext,
+  namespace: string,
+  path: string | undefined,
+): string | undefined {
+  if (path === undefined) return undefined
+  for (const { metadata, status } of stores.streamJobs.values())
+    if (metadata.namespace === namespace && directoryOf(status?.restoredFrom) === directoryOf(path))
+      return metadata.name
+  return undefined
+}
+
+const directoryOf = (path: string | undefined): string | undefined =>
+  path?.replace(/\/manifest\.json$/, '').replace(/\/+$/, '')
+
+function jobView({ defaults }: SavepointGatherContext, object: StreamJobObject): JobView {
   const spec = streamJobSpec.safeParse(object.spec)
   const job = jobRefOf(object)
+  const { phase, lastSavepoint, lastCheckpoint } = object.status ?? {}
   return {
     uid: job.uid,
-    phase: object.status?.phase,
+    phase,
     storageUrl: spec.success ? storageUrlOf(job, spec.data, defaults) : undefined,
+    isEnded: isSettled(object) && ENDED.has(phase ?? ''),
+    isSuspended: isSettled(object) && phase === 'Suspended',
+    lastPath: lastSavepoint?.path ?? lastCheckpoint?.path,
   }
 }
+
+/** The status is of the newest spec. */
+const isSettled = ({ metadata: { generation }, status }: StreamJobObject): boolean =>
+  status?.observedGeneration === generation
+
+const ENDED: ReadonlySet<string> = new Set(['Finished', 'Drained', 'Failed'])

@@ -9,14 +9,22 @@ import { JobManagerClient } from '#runtime/contract/job-manager-client'
 import { compact } from '#operator/api/compact'
 import { API_VERSION } from '#operator/api/group'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
-import { isNotFound } from '#operator/kube/errors'
+import { isConflict, isNotFound } from '#operator/kube/errors'
 import type { EventRecorder } from '#operator/kube/events'
 import { RESOURCES } from '#operator/kube/resource'
+import { isAsBuilt } from '#operator/resources/as-built'
 import type { Key, Store } from '#operator/kube/store'
-import { ANNOTATION_JOB_UID, ANNOTATION_TRIGGER, jobLabels, LABEL_LEADER } from '#operator/resources/labels'
+import {
+  ANNOTATION_JOB_UID,
+  ANNOTATION_TAKEN,
+  ANNOTATION_TRIGGER,
+  jobLabels,
+  LABEL_LEADER,
+} from '#operator/resources/labels'
 import type { KubeObject, StreamJobObject } from '#operator/resources/object'
 import type { JobRef } from '#operator/resources/run-context'
-import { problemOf } from './apply-problem.ts'
+import { takenText } from '#operator/resources/taken-savepoint'
+import { ApplyProblem, hasPodTemplate, nameTaken, problemOf } from './apply-problem.ts'
 import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
 import { pinSource } from './pin.ts'
@@ -61,7 +69,7 @@ export class Applier {
         else await this.#perform(step, { ...observed, status, object }, signal)
       }
     } catch (error) {
-      const problem = problemOf(error)
+      const problem = problemOf(error, hasPodTemplate(observed.spec))
       if (problem === undefined) throw error
       return { object, problem }
     }
@@ -77,7 +85,7 @@ export class Applier {
     const { client, store } = this.#context
     const updated = await client.replace<StreamJobObject>({ ...object, status }, 'status', signal)
     // The watch brings it too; until then the next reconcile must not act on the older one.
-    store.put(updated)
+    store.update(updated)
     return updated
   }
 
@@ -100,16 +108,29 @@ export class Applier {
       case 'scale': {
         const { resource, name, replicas } = step
         const patch = { spec: { replicas } }
-        return void (await client.mergePatch(RESOURCES[resource], { namespace, name }, patch, signal))
+        return ignoreMissing(client.mergePatch(RESOURCES[resource], { namespace, name }, patch, signal))
       }
       case 'labelLeader':
         return this.#label(step, namespace, signal)
       case 'requestStop':
         return this.#requestStop(step, o)
       case 'createSavepoint':
-        return void (await client.apply(stopSavepoint(o.job, step), signal))
+        return this.#createSavepoint(stopSavepoint(o.job, step), signal)
       case 'event':
         return events.emit(o.object, step.type, step.reason, step.message)
+    }
+  }
+
+  async #createSavepoint(savepoint: KubeObject, signal: AbortSignal): Promise<void> {
+    const { client } = this.#context
+    const { namespace, name, annotations } = savepoint.metadata
+    try {
+      await client.create(savepoint, signal)
+    } catch (error) {
+      if (!isConflict(error)) throw error
+      const found = await client.get(RESOURCES.Savepoint, namespace, name, signal)
+      const isOurs = isAsBuilt(found.metadata.annotations, annotations)
+      if (!isOurs) throw new ApplyProblem(nameTaken('Savepoint', name), error)
     }
   }
 
@@ -144,7 +165,11 @@ function stopSavepoint(job: JobRef, step: StepOf<'createSavepoint'>): KubeObject
       name: step.name,
       namespace: job.namespace,
       labels: jobLabels(job.name),
-      annotations: { [ANNOTATION_TRIGGER]: step.trigger, [ANNOTATION_JOB_UID]: job.uid },
+      annotations: {
+        [ANNOTATION_TRIGGER]: step.trigger,
+        [ANNOTATION_JOB_UID]: job.uid,
+        [ANNOTATION_TAKEN]: takenText(step.taken),
+      },
     },
     spec: { existingPath: step.path },
   }

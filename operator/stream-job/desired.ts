@@ -105,7 +105,9 @@ function usableSavepoint(
     )
   const { phase, path, maxParallelism: has } = savepoint.status ?? {}
   if (phase === 'Failed') return blocker('RestoreImpossible', `Savepoint ${name} has failed.`)
-  if (phase !== 'Completed' || path === undefined)
+  // The JobManager checks what it is given, so one that nobody has looked at yet may be tried.
+  const isUsable = phase === 'Completed' || phase === 'Unverified'
+  if (!isUsable || path === undefined)
     return { ...blocker('RestoreNotReady', `Waiting for Savepoint ${name} to be Ready.`), needsUser: false }
   if (has !== undefined && has !== maxParallelism)
     return blocker(

@@ -1,20 +1,24 @@
 import type { Clock } from '#runtime/base/clock'
 import { invariant, WeirError } from '#runtime/base/errors'
 import type { RunNumber } from '#runtime/contract/ids'
-import { isInvalid, isNotFound } from '#operator/kube/errors'
+import { isNotFound } from '#operator/kube/errors'
 import { resourceOf } from '#operator/kube/resource'
-import { type Key, keyOf } from '#operator/kube/store'
+import { type Key, keyOf, placeOf } from '#operator/kube/store'
 import { runConfigMap } from '#operator/resources/config-map'
+import { disruptionBudgets } from '#operator/resources/disruption-budget'
 import { jobManagerDeployment } from '#operator/resources/job-manager'
 import { networkPolicy } from '#operator/resources/network-policy'
+import { isAsBuilt } from '#operator/resources/as-built'
+import { names } from '#operator/resources/names'
 import type { KubeObject } from '#operator/resources/object'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
+import { jobToken } from '#operator/resources/secret'
 import { headlessService, restService } from '#operator/resources/service'
 import { serviceAccount } from '#operator/resources/service-account'
 import { taskManagerReplicaSet } from '#operator/resources/task-manager'
-import { ApplyProblem } from './apply-problem.ts'
+import { ApplyProblem, nameTaken } from './apply-problem.ts'
 import type { Observed } from './observed.ts'
-import { secretsOf, type SecretContext } from './secrets.ts'
+import { makeSecrets, type SecretContext } from './secrets.ts'
 
 export interface EnsureContext extends SecretContext {
   /** Identity of the cluster in the storage. */
@@ -22,8 +26,11 @@ export interface EnsureContext extends SecretContext {
   readonly clock: Clock
 }
 
-/** Objects of a run that nobody watches are looked at again at this interval. */
-const LOOK_AGAIN_MS = 600_000
+/**
+ * Objects of a run that nobody watches are looked at again at this interval; a little less than the
+ * resync, which leads here.
+ */
+const LOOK_AGAIN_MS = 540_000
 
 /**
  * Makes the objects of runs. A run is made from its own spec only: once the spec has changed its
@@ -47,10 +54,10 @@ export class RunObjects {
   async ensure(o: Observed, run: RunNumber, signal: AbortSignal): Promise<void> {
     if (o.desired.kind !== 'ready' || o.desired.specHash !== o.status.run?.specHash) return
     if (this.#isComplete(o, run)) return
-    const { client, clock } = this.#context
+    const { clock } = this.#context
     const context = this.#runContext(o, run)
     const { job } = o
-    for (const secret of await secretsOf(this.#context, context, signal)) await client.apply(secret, signal)
+    await makeSecrets(this.#context, context, signal)
     await this.#make(runConfigMap(context), job, signal)
     for (const object of sharedObjects(o)) await this.#makeOrUpdate(object, job, signal)
     // The workloads of a run are made once: an operator with other defaults or other builders
@@ -61,11 +68,16 @@ export class RunObjects {
   }
 
   #isComplete(o: Observed, run: RunNumber): boolean {
+    if (!hasJobManager(o, run) || !hasTaskManagers(o, run)) return false
     const { namespace, name, uid } = o.job
-    const seen = this.#seen.get(keyOf(namespace, name))
-    if (seen?.uid !== uid || seen.run !== run) return false
-    const isRecent = this.#context.clock.monotonic() - seen.at < LOOK_AGAIN_MS
-    return isRecent && hasJobManager(o, run) && hasTaskManagers(o, run)
+    const key = keyOf(namespace, name)
+    const now = this.#context.clock.monotonic()
+    const seen = this.#seen.get(key)
+    if (seen?.uid === uid && seen.run === run) return now - seen.at < LOOK_AGAIN_MS
+    // Made by an operator before this one, which made the workloads last. What it made is looked at
+    // within the interval, not everything of all jobs at the moment of a takeover.
+    this.#seen.set(key, { uid, run, at: now - LOOK_AGAIN_MS * (1 - placeOf(key)) })
+    return true
   }
 
   #runContext(o: Observed, run: RunNumber): RunContext {
@@ -73,7 +85,7 @@ export class RunObjects {
       o.desired.kind === 'ready',
       'objects of a run are built only when everything that they need is known',
     )
-    const { cluster, defaults } = this.#context
+    const { cluster, defaults, tokenKey } = this.#context
     const { module, restore } = o.desired
     const applied = restore?.hash === o.status.run?.restoreHash ? restore : undefined
     return {
@@ -83,6 +95,7 @@ export class RunObjects {
       image: o.status.image ?? o.spec.image ?? o.defaultImage,
       spec: o.spec,
       defaults,
+      tokenSecret: names.tokenSecret(o.job.name, jobToken(tokenKey, o.job)),
       module,
       ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
     }
@@ -90,13 +103,15 @@ export class RunObjects {
 
   /** Makes an object that belongs to the job and never changes. */
   async #make(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
-    if ((await this.#existing(object, job, signal)) === undefined) await this.#apply(object, signal)
+    if ((await this.#existing(object, job, signal)) === undefined)
+      await this.#context.client.apply(object, signal)
   }
 
   /** Makes an object that belongs to the job, or brings it up to date. */
   async #makeOrUpdate(object: KubeObject, job: JobRef, signal: AbortSignal): Promise<void> {
-    await this.#existing(object, job, signal)
-    await this.#apply(object, signal)
+    const existing = await this.#existing(object, job, signal)
+    if (existing === undefined || !isAsBuilt(existing, object))
+      await this.#context.client.apply(object, signal)
   }
 
   /** The object as it is now. @throws {ApplyProblem} when it belongs to somebody else */
@@ -115,22 +130,8 @@ export class RunObjects {
         return found
       case 'leaving':
         throw new WeirError('KUB_API', `${kind} ${name} is being deleted`, { retry: 'backoff' })
-      case 'other': {
-        const message =
-          `${kind} ${name} exists and belongs to somebody else. ` +
-          'Delete it, or give the StreamJob another name.'
-        throw new ApplyProblem({ reason: 'NameTaken', message, needsUser: true })
-      }
-    }
-  }
-
-  async #apply(object: KubeObject, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#context.client.apply(object, signal)
-    } catch (error) {
-      const isWorkload = object.kind === 'Deployment' || object.kind === 'ReplicaSet'
-      if (!isInvalid(error) || !isWorkload) throw error
-      throw new ApplyProblem({ reason: 'PodTemplateInvalid', message: error.detail, needsUser: true }, error)
+      case 'other':
+        throw new ApplyProblem(nameTaken(kind, name))
     }
   }
 }
@@ -143,6 +144,7 @@ const sharedObjects = ({ job, spec }: Observed): readonly KubeObject[] => [
   headlessService(job),
   restService(job),
   networkPolicy(job),
+  ...disruptionBudgets(job),
 ]
 
 const restoreOptions = (restore: {

@@ -3,7 +3,8 @@ import type { Clock } from '#runtime/base/clock'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
-import { runOf } from '#operator/resources/labels'
+import { ANNOTATION_TOKEN_SECRET, runOf } from '#operator/resources/labels'
+import { names } from '#operator/resources/names'
 import type { KubeObject, SavepointObject, StreamJobObject } from '#operator/resources/object'
 import { jobRefOf, storageUrlOf, type JobRef } from '#operator/resources/run-context'
 import { restoreHash } from '#operator/resources/spec-hash'
@@ -15,6 +16,7 @@ import { restoreSourceOf } from './restore-source.ts'
 
 export interface GatherContext extends DesiredContext {
   readonly jobManagers: Pick<JobManagerWatcher, 'view'>
+  readonly tokenOf: (job: JobRef) => string
   readonly clock: Clock
 }
 
@@ -50,6 +52,7 @@ export async function gather(
     facts: jobManagers.view(key),
     jobManager: deployment && workload(deployment),
     taskManagers: replicaSets.filter((r) => r.metadata.deletionTimestamp === undefined).map(workload),
+    isTokenLost: workloads.filter(ofRun).some((w) => hasOtherToken(w, job, context.tokenOf(job))),
     jobManagerPods: jobManagerPodsOf(pods, run),
     taskManagerPodCount: countTaskManagers(pods),
     podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun)),
@@ -67,6 +70,12 @@ function workload(object: KubeObject): Workload {
     run: runOf(object),
     replicas: typeof replicas === 'number' ? replicas : 0,
   }
+}
+
+/** Its pods have a token that the operator's key does not lead to any more. */
+function hasOtherToken({ metadata: { annotations } }: KubeObject, job: JobRef, token: string): boolean {
+  const secret = annotations?.[ANNOTATION_TOKEN_SECRET]
+  return secret !== undefined && secret !== names.tokenSecret(job.name, token)
 }
 
 function isOwned(object: KubeObject, job: JobRef): boolean {

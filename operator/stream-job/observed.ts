@@ -77,6 +77,8 @@ export interface Observed {
   readonly facts: FactsView
   readonly jobManager: Workload | undefined
   readonly taskManagers: readonly Workload[]
+  /** The operator's key has changed, so it cannot speak with the pods of the current run. */
+  readonly isTokenLost: boolean
   readonly jobManagerPods: readonly JobManagerPod[]
   readonly taskManagerPodCount: number
   readonly podProblem: PodProblem | undefined

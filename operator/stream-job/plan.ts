@@ -4,6 +4,7 @@ import type { Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { PinRequest, StopRequest } from '#runtime/contract/rest'
+import type { TakenSavepoint } from '#operator/resources/taken-savepoint'
 import type { Blocker, Observed } from './observed.ts'
 
 /** One change to the world; apply.ts carries it out, and may carry it out again. */
@@ -31,6 +32,7 @@ export type Step =
       readonly name: string
       readonly path: string
       readonly trigger: 'Upgrade' | 'Suspend'
+      readonly taken: TakenSavepoint
     }
   | {
       readonly kind: 'event'

@@ -1,4 +1,5 @@
 import type { Reason } from '#operator/api/conditions'
+import { isQuota } from '#operator/kube/refusal'
 import type { KubeObject } from '#operator/resources/object'
 
 /** What is wrong with the pods of a job, in the words that a user needs. */
@@ -46,6 +47,7 @@ export function findPodProblem(
   const found = [...workloads.flatMap(refusal), ...pods.flatMap(problemsOfPod)]
   const order: readonly Reason[] = [
     'QuotaExceeded',
+    'ObjectRefused',
     'ImagePullFailed',
     'ContainerConfigInvalid',
     'OutOfMemory',
@@ -59,8 +61,9 @@ function refusal(workload: KubeObject): PodProblem[] {
   const status = workload['status'] as { conditions?: readonly Condition[] } | undefined
   const failure = status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
   if (failure === undefined) return []
-  const message = `${workload.kind} ${workload.metadata.name}: ${failure.message ?? failure.reason ?? ''}`
-  return [{ reason: 'QuotaExceeded', message }]
+  const { message: why = failure.reason ?? '' } = failure
+  const message = `${workload.kind} ${workload.metadata.name}: ${why}`
+  return [{ reason: isQuota(why) ? 'QuotaExceeded' : 'ObjectRefused', message }]
 }
 
 function problemsOfPod(pod: KubeObject): PodProblem[] {

@@ -1,9 +1,10 @@
+import { messageOf } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
-import { mergeConditions } from '#operator/api/conditions'
+import { mergeConditions, standstill } from '#operator/api/conditions'
 import { problemsOf } from '#operator/api/manifest'
 import { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
-import { DONE, requeueAfter, type Outcome } from '#operator/controller/controller'
+import { DONE, type Failing, requeueAfter, type Outcome } from '#operator/controller/controller'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import type { EventRecorder } from '#operator/kube/events'
 import { type Key, keyOfObject, splitKey } from '#operator/kube/store'
@@ -11,16 +12,17 @@ import type { StreamJobObject } from '#operator/resources/object'
 import { jobRefOf, type JobRef } from '#operator/resources/run-context'
 import { canonicalJson } from '#operator/resources/spec-hash'
 import type { Applier } from './apply.ts'
+import { problemOf } from './apply-problem.ts'
 import { decide } from './decide.ts'
 import { edges } from './edges.ts'
 import { gather, type GatherContext } from './gather.ts'
+import type { Blocker } from './observed.ts'
 import type { Plan } from './plan.ts'
 import { jobManagerAddresses } from './pods.ts'
 import { checkpointRefreshIn, streamJobStatus } from './status.ts'
 
 export interface StreamJobContext extends GatherContext {
   readonly jobManagers: JobManagerWatcher
-  readonly tokenOf: (job: JobRef) => string
   readonly applier: Applier
   readonly events: EventRecorder
   readonly logger: Logger
@@ -47,7 +49,8 @@ export class StreamJobReconciler {
     const spec = streamJobSpec.safeParse(object.spec)
     if (!spec.success) {
       const lines = problemsOf(spec.error).map((p) => `spec.${p.path}: ${p.message}`)
-      await this.#write(object, invalidStatus(object, lines.join('; '), clock.now()), signal)
+      const problem: Blocker = { reason: 'SpecInvalid', message: lines.join('; '), needsUser: true }
+      await this.#write(object, stoppedBy(problem, object, clock.now()), signal)
       return DONE
     }
     this.#follow(object)
@@ -62,6 +65,23 @@ export class StreamJobReconciler {
       problem === undefined ? undefined : PROBLEM_RETRY_MS,
       checkpointRefreshIn(observed, status),
     )
+  }
+
+  /** Says on the object what keeps it from being reconciled. */
+  async failing({ key, error }: Failing, signal: AbortSignal): Promise<void> {
+    const { stores, clock, events } = this.#context
+    const { namespace, name } = splitKey(key)
+    const object = stores.streamJobs.get(namespace, name)
+    if (object === undefined) return
+    const failure: Blocker = { reason: 'ReconcileFailed', message: messageOf(error), needsUser: false }
+    const problem = problemOf(error, false) ?? failure
+    try {
+      await this.#write(object, stoppedBy(problem, object, clock.now()), signal)
+    } catch (refused) {
+      // A status that the server refuses cannot say so itself.
+      events.emit(object, 'Warning', problem.reason, problem.message)
+      throw refused
+    }
   }
 
   /**
@@ -109,14 +129,14 @@ function outcome(...delays: readonly (number | undefined)[]): Outcome {
   return known.length === 0 ? DONE : requeueAfter(Math.min(...known))
 }
 
-function invalidStatus(object: StreamJobObject, message: string, now: number): StreamJobStatus {
+/** The status as it was, with conditions that say what stands in the way. */
+function stoppedBy(
+  { reason, message, needsUser }: Blocker,
+  object: StreamJobObject,
+  now: number,
+): StreamJobStatus {
   const generation = object.metadata.generation ?? 0
-  const reason = 'SpecInvalid'
-  const values = [
-    { type: 'Ready', status: 'False', reason, message },
-    { type: 'Stalled', status: 'True', reason, message },
-    { type: 'Reconciling', status: 'False', reason, message },
-  ] as const
+  const values = standstill(reason, message, needsUser)
   return {
     ...object.status,
     observedGeneration: generation,

@@ -27,8 +27,12 @@ export function isChanged(o: Observed): boolean {
   const { run } = o.status
   if (run === undefined) return true
   const hash = o.desired.specHash
+  if (isTokenLost(o)) return true
   return (hash !== undefined && hash !== run.specHash) || isRestorePending(o)
 }
+
+/** The pods of the run under way have another token than the operator. */
+export const isTokenLost = (o: Observed): boolean => activeRun(o) !== undefined && o.isTokenLost
 
 /** The restore block has not acted yet, and the current run does not apply it either. */
 function isRestorePending(o: Observed): boolean {

@@ -1,7 +1,7 @@
 import { textMembers } from '#runtime/base/member'
 import type { OperatorDefaults } from '#operator/config'
 import type { KubeClient } from '#operator/kube/client'
-import { isNotFound } from '#operator/kube/errors'
+import { isConflict, isNotFound } from '#operator/kube/errors'
 import { RESOURCES } from '#operator/kube/resource'
 import type { KubeObject } from '#operator/resources/object'
 import { resolveRedis, resolveStorage, type RunContext } from '#operator/resources/run-context'
@@ -16,20 +16,36 @@ export interface SecretContext {
   readonly tokenKey: Uint8Array
 }
 
-/** Secrets of a job: its token, and copies of those default credentials that it uses. */
-export async function secretsOf(
+/**
+ * Makes the Secrets of a job: its token, and copies of those default credentials that it uses. The
+ * operator may create Secrets and overwrite them, and reads none; their names say whose they are.
+ */
+export async function makeSecrets(
   context: SecretContext,
   run: RunContext,
   signal: AbortSignal,
-): Promise<readonly KubeObject[]> {
+): Promise<void> {
   const { job, spec, defaults } = run
-  const secrets = [tokenSecret(context.tokenKey, job)]
+  await create(context, tokenSecret(context.tokenKey, job), signal)
   for (const resolved of [resolveStorage(job, spec, defaults), resolveRedis(job, spec, defaults)]) {
     if (resolved?.copyOf === undefined || resolved.secretName === undefined) continue
     const data = await defaultCredentials(context, resolved.copyOf, signal)
-    secrets.push(credentialsCopy(job, resolved.secretName, data))
+    const copy = credentialsCopy(job, resolved.secretName, data)
+    const isNew = await create(context, copy, signal)
+    // The defaults may have changed since: pods read their credentials again.
+    if (!isNew) await context.client.replace(copy, undefined, signal)
   }
-  return secrets
+}
+
+/** False where it exists. */
+async function create({ client }: SecretContext, secret: KubeObject, signal: AbortSignal): Promise<boolean> {
+  try {
+    await client.create(secret, signal)
+    return true
+  } catch (error) {
+    if (isConflict(error)) return false
+    throw error
+  }
 }
 
 async function defaultCredentials(

@@ -4,7 +4,8 @@ import { checkpointOptions, jobIdentity, restartOptions, restoreOptions } from '
 /**
  * The configuration of a JobManager or TaskManager process: one JSON file, its path in WEIR_CONFIG.
  * Secrets are not in it: it names files or directories that hold them, read again when they change.
- * Unknown keys are refused, all problems are printed at once, exit code 2.
+ * Unknown keys are refused, all problems are printed at once, exit code 2; a new key is entered in
+ * process-config-keys.ts.
  */
 const s3Access = z.strictObject({
   endpoint: z.string().optional().describe('URL of an S3-compatible server; absent: AWS.'),

@@ -150,6 +150,18 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     }),
     says: /Duplicate value|duplicate/,
   },
+  {
+    what: 'a variable that the operator sets',
+    manifest: streamJob({ env: [{ name: 'POD_NAME', value: 'x' }] }),
+    says: /set by the operator/,
+  },
+  {
+    what: 'a variable with a value and a source',
+    manifest: streamJob({
+      env: [{ name: 'A', value: '1', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }],
+    }),
+    says: /may be set/,
+  },
   { what: 'a name that is too long', manifest: streamJob({}, 'a'.repeat(50)), says: /at most 45 characters/ },
   {
     what: 'a name that begins with a digit',

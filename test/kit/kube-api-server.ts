@@ -7,6 +7,7 @@ import http from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { sleep, systemClock } from '#runtime/base/clock'
 import { KubeClient } from '#operator/kube/client'
 
 type Obj = {
@@ -30,6 +31,8 @@ export interface SeenRequest {
 export class TestApiServer {
   readonly objects = new Map<string, Obj>()
   readonly requests: SeenRequest[] = []
+  /** Time that every request takes before it is looked at. */
+  latencyMs = 0
   /** Answers instead of the server when it returns true. */
   intercept: (request: SeenRequest, response: http.ServerResponse) => boolean = () => false
   readonly #server = http.createServer((request, response) => void this.#handle(request, response))
@@ -131,14 +134,19 @@ export class TestApiServer {
       body: raw === '' ? undefined : (JSON.parse(raw) as unknown),
     }
     this.requests.push(request)
+    if (this.latencyMs > 0) await sleep(systemClock, this.latencyMs)
     if (this.intercept(request, response)) return
+    this.#answer(request, message.headers['content-type'] ?? '', response)
+  }
+
+  #answer(request: SeenRequest, contentType: string, response: http.ServerResponse): void {
     switch (request.method) {
       case 'GET':
         return this.#get(request, response)
       case 'POST':
         return this.#create(request, response)
       case 'PATCH':
-        return this.#patch(request, message.headers['content-type'] ?? '', response)
+        return this.#patch(request, contentType, response)
       case 'DELETE':
         return this.#delete(request, response)
       default:

@@ -19,13 +19,13 @@ export const savepointSpec = withRules(
       .optional()
       .describe(
         'The job that it is taken from; exactly one of this and existingPath. ' +
-          'While the job does not run, the Savepoint waits.',
+          'While the job starts or restarts, the Savepoint waits; of one that has ended none is taken.',
       ),
     existingPath: s3Url('existingPath')
       .optional()
       .describe(
         'Directory of a savepoint that exists already; an s3:// URL. ' +
-          'Its files are checked when a job is restored from it.',
+          'The operator cannot read it: it is Unverified, and Ready once a job was restored from it.',
       ),
     path: s3Url('path')
       .optional()
@@ -70,9 +70,10 @@ export const savepointStatus = z.object({
     .describe('Generation that the rest of the status was computed for.'),
   conditions: conditions().optional(),
   phase: z
-    .enum(['Pending', 'InProgress', 'Completed', 'Failed'])
+    .enum(['Pending', 'InProgress', 'Unverified', 'Completed', 'Failed'])
     .optional()
     .describe('One word for people. Machines use the conditions.'),
+  job: z.string().max(253).optional().describe('Name of the StreamJob that it was taken from.'),
   path: z
     .string()
     .max(2048)

@@ -44,11 +44,7 @@ export const streamJobStatus = z.object({
     .optional()
     .describe('Checkpoint or savepoint that the current run started from.'),
   replicas: z.int().min(0).optional().describe('TaskManager pods.'),
-  selector: z
-    .string()
-    .max(1024)
-    .optional()
-    .describe('Selects the TaskManager pods, for autoscalers and disruption budgets.'),
+  selector: z.string().max(1024).optional().describe('Selects the TaskManager pods, for autoscalers.'),
   parallelism: z.int().min(0).optional().describe('Parallelism in use.'),
   leader: z.string().max(253).optional().describe('Pod of the leading JobManager.'),
   restarts: z.int().min(0).optional().describe('Restarts of the current run.'),

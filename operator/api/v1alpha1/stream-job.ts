@@ -163,7 +163,10 @@ export const streamJobSpec = withRules(
     imagePullPolicy: z
       .enum(['Always', 'IfNotPresent', 'Never'])
       .default('IfNotPresent')
-      .describe('When the image is pulled, as in a Pod.'),
+      .describe(
+        'When the image is pulled, as in a Pod. ' +
+          'A change begins a new run: the pods of a run are made once and never changed.',
+      ),
     imagePullSecrets: listMap(objectRef('Secret'), 'name', 16)
       .optional()
       .describe('Secrets for pulling the image, as in a Pod.'),
@@ -244,6 +247,7 @@ export const streamJobSpec = withRules(
         resources: resources()
           .optional()
           .describe("Resources of a JobManager. Its heap follows limits.memory. Default: the operator's."),
+        podTemplate: podTemplate("the pods of JobManagers, merged over the job's podTemplate").optional(),
       })
       .prefault({})
       .describe('The coordinator of the job.'),
@@ -267,14 +271,18 @@ export const streamJobSpec = withRules(
             'Resources of a TaskManager. The heap of its slots follows limits.memory. ' +
               "Default: the operator's.",
           ),
+        podTemplate: podTemplate("the pods of TaskManagers, merged over the job's podTemplate").optional(),
       })
       .prefault({})
       .describe('The workers of the job.'),
-    podTemplate: podTemplate.optional(),
+    podTemplate: podTemplate('all pods of the job, merged over what the operator builds').optional(),
     logLevel: z
       .enum(['Trace', 'Debug', 'Info', 'Warn', 'Error'])
       .default('Info')
-      .describe('Lines below this level are not written. A change begins a new run.'),
+      .describe(
+        'Lines below this level are not written. ' +
+          'A change begins a new run: processes read it when they start, from what the run was made with.',
+      ),
   }),
   {
     cel: '!has(self.parallelism) || !has(self.maxParallelism) || self.parallelism <= self.maxParallelism',

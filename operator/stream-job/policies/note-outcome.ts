@@ -47,6 +47,7 @@ function stopSavepoint(o: Observed, facts: JobFacts): Step[] {
       name: names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger),
       path: operation.path,
       trigger,
+      taken: operation,
     },
   ]
 }

@@ -3,7 +3,15 @@ import { parseDuration } from '#runtime/base/units'
 import type { JobFacts } from '#runtime/contract/rest'
 import type { Observed } from '../observed.ts'
 import type { Plan, Policy, Step } from '../plan.ts'
-import { activeRun, currentFacts, isChanged, LEADER_GRACE_MS, runNumber, wantsNewRun } from '../run-state.ts'
+import {
+  activeRun,
+  currentFacts,
+  isChanged,
+  isTokenLost,
+  LEADER_GRACE_MS,
+  runNumber,
+  wantsNewRun,
+} from '../run-state.ts'
 import { kept } from './keep-run.ts'
 import { ended } from './note-outcome.ts'
 import { stopMode, stopRequest, stopTrigger } from './stop-request.ts'
@@ -19,6 +27,7 @@ export const stopRun: Policy = (o) => {
   const run = activeRun(o)
   if (run === undefined || !mustStop(o, run)) return undefined
   const stop: Stop = { o, run, cause: causeOf(o) }
+  if (isTokenLost(o)) return withoutToken(stop)
   const facts = currentFacts(o)
   if (facts === undefined) return withoutLeader(stop)
   if (facts.state === 'Running' || facts.state === 'Stopping')
@@ -39,8 +48,10 @@ interface Stop {
   readonly cause: string
 }
 
-const causeOf = ({ spec: { state } }: Observed): string =>
-  state === 'Running' ? 'the spec has changed' : `spec.state is ${state}`
+function causeOf(o: Observed): string {
+  if (isTokenLost(o)) return "the operator's key has changed"
+  return o.spec.state === 'Running' ? 'the spec has changed' : `spec.state is ${o.spec.state}`
+}
 
 function mustStop(o: Observed, run: RunStatus): boolean {
   if (run.stopRequestedAt !== undefined || o.spec.state !== 'Running') return true
@@ -50,6 +61,12 @@ function mustStop(o: Observed, run: RunStatus): boolean {
 /** A job that is to be drained ends by a stop only, unless a changed spec may bring it to run. */
 function mustDrain(o: Observed): boolean {
   return o.spec.state === 'Drained' && !(o.desired.kind === 'ready' && isChanged(o))
+}
+
+/** Nobody can be asked, and pods that are replaced would not be let in by those that stay. */
+function withoutToken(stop: Stop): Plan {
+  const what = `Run ${runNumber(stop.o)} has a token from a key that the operator has lost.`
+  return endWithoutStop(stop, 'TokenLost', `${what} All its pods are replaced, without a new checkpoint.`)
 }
 
 function withoutLeader(stop: Stop): Plan {
@@ -132,7 +149,7 @@ function askAgain({ run }: Stop, message: string): Plan {
 /** Safe by I3 of decide.ts. */
 function endWithoutStop(
   { o, run, cause }: Stop,
-  reason: 'StopSkipped' | 'StopFailed' | 'StopTimedOut',
+  reason: 'StopSkipped' | 'StopFailed' | 'StopTimedOut' | 'TokenLost',
   what: string,
 ): Plan {
   const outcome = o.spec.state === 'Suspended' ? 'Suspended' : 'Superseded'

@@ -16,3 +16,8 @@ test('parseOperatorConfig() reports all problems at once', () => {
   )
   expect(() => parseOperatorConfig('{', 'c.json')).toThrow('c.json is not JSON')
 })
+
+test('parseOperatorConfig() refuses a lease that two could hold at once', () => {
+  const text = JSON.stringify({ defaults: { image: 'weir:1' }, lease: { renewDeadlineMs: 15_000 } })
+  expect(() => parseOperatorConfig(text, 'c.json')).toThrow(/lease\.renewDeadlineMs: must be less/)
+})

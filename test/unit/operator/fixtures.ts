@@ -22,6 +22,7 @@ export const runContext = (over: Partial<RunContext> = {}): RunContext => ({
   image: 'weir:1',
   spec: spec(),
   defaults: defaults(),
+  tokenSecret: 'orders-weir-token-abc',
   module: { kind: 'source', source: 'export default 1' },
   ...over,
 })

@@ -36,6 +36,10 @@ const status = (): StreamJobStatus => (api.objects.get(JOB)?.['status'] ?? {}) a
 const ready = () => status().conditions?.find((c) => c.type === 'Ready')
 const uid = () => api.objects.get(JOB)?.metadata['uid'] as string
 const has = (path: string) => api.objects.has(path)
+const tokenSecret = (workload = 'deployments/orders-jm') =>
+  (api.objects.get(`${APPS}/${workload}`)?.metadata['annotations'] as Record<string, string>)[
+    'weir.dev/token-secret'
+  ]
 
 function say(over: Partial<JobFacts>): void {
   said = facts({
@@ -114,6 +118,10 @@ beforeEach(async () => {
     metadata: { name: 's3-root', namespace: 'weir' },
     data: { AWS_ACCESS_KEY_ID: 'YQ==' },
   })
+  startOperator('test')
+})
+
+function startOperator(identity: string): void {
   stop = new AbortController()
   const config = operatorConfig.parse({
     server: { host: '127.0.0.1', port: 0 },
@@ -123,14 +131,14 @@ beforeEach(async () => {
     config,
     client: api.client(),
     namespace: 'weir',
-    identity: 'test',
+    identity,
     clock: systemClock,
     random: Math.random,
     logger: silentLogger,
     jobPort: (jobManager.address() as AddressInfo).port,
   })
   running = operator.run(stop.signal)
-})
+}
 
 afterEach(async () => {
   stop.abort()
@@ -147,15 +155,18 @@ describe('a StreamJob', () => {
     for (const path of [
       `${APPS}/deployments/orders-jm`,
       `${CORE}/configmaps/orders-run-1-${uid().slice(0, 8)}`,
-      `${CORE}/secrets/orders-weir-token`,
-      `${CORE}/secrets/orders-weir-s3`,
+      `${CORE}/secrets/${tokenSecret()}`,
+      `${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`,
       `${CORE}/services/orders-jm`,
       `${CORE}/services/orders-rest`,
       `${CORE}/serviceaccounts/orders-weir`,
       '/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/orders-weir',
+      '/apis/policy/v1/namespaces/shop/poddisruptionbudgets/orders-jm',
+      '/apis/policy/v1/namespaces/shop/poddisruptionbudgets/orders-tm',
     ])
       expect(has(path), path).toBe(true)
-    expect(api.objects.get(`${CORE}/secrets/orders-weir-s3`)?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
+    const copy = api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)
+    expect(copy?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
     await until(() => ready()?.status === 'False')
     jobManagerPod('1')
     await until(() => streams.size === 1)
@@ -212,29 +223,197 @@ describe('a StreamJob', () => {
     const { triggerId, path } = asked[0]!.body as { triggerId: string; path: string }
     say({
       state: 'Suspended',
-      operations: [{ triggerId, type: 'stop', status: 'Completed', startedAt: 0, path }],
+      operations: [
+        {
+          triggerId,
+          type: 'stop',
+          status: 'Completed',
+          startedAt: 0,
+          path,
+          sizeBytes: 9,
+          maxParallelism: 128,
+        },
+      ],
     })
     await until(() => ready()?.reason === 'Suspended' && !has(`${APPS}/deployments/orders-jm`))
     const savepoint = () => api.objects.get(`${SHOP}/savepoints/orders-suspend-1-${uid().slice(0, 8)}`)
     await until(() => (savepoint()?.['status'] as { phase?: string } | undefined)?.phase === 'Completed')
     expect(savepoint()).toMatchObject({
       spec: { existingPath: path },
-      status: { trigger: 'Suspend', jobUid: uid() },
+      status: { trigger: 'Suspend', job: 'orders', jobUid: uid(), sizeBytes: 9, maxParallelism: 128 },
     })
     await until(() => status().lastSavepoint?.path === path)
     submit({ upgrade: { mode: 'Savepoint' } }, 3)
     await isRunning('2')
   })
 
-  test('that the API server refuses says why and waits for a change', async () => {
-    api.intercept = (r, response) =>
-      r.path.endsWith('/deployments/orders-jm') &&
-      r.method === 'PATCH' &&
-      (fail(response, 422, 'Invalid', 'restartPolicy: Unsupported value'), true)
-    submit({})
-    await until(() => ready()?.reason === 'PodTemplateInvalid')
-    expect(ready()?.message).toBe('restartPolicy: Unsupported value')
-    expect(status().conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
+  describe('that the API server refuses says why, with kind and name', () => {
+    const stalled = () => status().conditions?.find((c) => c.type === 'Stalled')?.status
+    const warnings = () => api.seen('POST', '/events').map((r) => r.body as { type: string; reason: string })
+    const refuse = (part: string, code: number, answer: object) => {
+      api.intercept = (r, response) => {
+        if (!isWrite(r.method) || !r.path.includes(part)) return false
+        const body = { kind: 'Status', status: 'Failure', code, ...answer }
+        response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+        return true
+      }
+    }
+    const isWrite = (method: string) => method === 'PATCH' || method === 'POST'
+    const UNKNOWN =
+      'failed to create typed patch object (shop/orders-jm; apps/v1, Kind=Deployment): ' +
+      '.spec.template.spec.nodeSelectr: field not declared in schema'
+
+    test.each([
+      [
+        '400, a webhook',
+        {
+          part: '/services/',
+          code: 400,
+          answer: {
+            reason: 'BadRequest',
+            message: 'admission webhook "x" denied the request: label team is required',
+          },
+        },
+        {
+          reason: 'ObjectRefused',
+          message: /^The API server refuses Service orders-jm: admission webhook "x" denied/,
+        },
+      ],
+      [
+        '422, too large',
+        {
+          part: '/configmaps/',
+          code: 422,
+          answer: { reason: 'Invalid', message: 'Too long: may not be more than 1048576 bytes' },
+        },
+        { reason: 'ObjectRefused', message: /^The API server refuses ConfigMap orders-run-1-\S+: Too long/ },
+      ],
+      [
+        '413',
+        {
+          part: '/configmaps/',
+          code: 413,
+          answer: { reason: 'RequestEntityTooLarge', message: 'limit is 3145728' },
+        },
+        { reason: 'ObjectRefused', message: /limit is 3145728/ },
+      ],
+      [
+        '404, a kind that is not installed',
+        {
+          part: '/networkpolicies/',
+          code: 404,
+          answer: { reason: 'NotFound', message: 'the server could not find the requested resource' },
+        },
+        { reason: 'ObjectRefused', message: /NetworkPolicy orders-weir/ },
+      ],
+      [
+        '403, a quota',
+        {
+          part: '/services/',
+          code: 403,
+          answer: {
+            reason: 'Forbidden',
+            message: 'services "orders-jm" is forbidden: exceeded quota: q, requested: 1',
+          },
+        },
+        { reason: 'QuotaExceeded', message: /exceeded quota/ },
+      ],
+      [
+        '403, a permission',
+        {
+          part: '/services/',
+          code: 403,
+          answer: {
+            reason: 'Forbidden',
+            message: 'services "orders-jm" is forbidden: User "op" cannot patch resource',
+          },
+        },
+        { reason: 'PermissionMissing', message: /cannot patch resource/ },
+      ],
+      [
+        '403, a policy',
+        {
+          part: '/deployments/',
+          code: 403,
+          answer: {
+            reason: 'Forbidden',
+            message: 'deployments.apps "orders-jm" is forbidden: policy says no',
+          },
+        },
+        { reason: 'ObjectRefused', message: /policy says no/ },
+      ],
+      [
+        '500, a field that does not exist',
+        { part: '/deployments/', code: 500, answer: { message: UNKNOWN } },
+        { reason: 'PodTemplateInvalid', message: /Deployment orders-jm.*nodeSelectr: field not declared/ },
+      ],
+      [
+        '422, a field of the pods',
+        {
+          part: '/deployments/',
+          code: 422,
+          answer: {
+            reason: 'Invalid',
+            message: 'restartPolicy: Unsupported value',
+            details: {
+              causes: [{ reason: 'FieldValueNotSupported', field: 'spec.template.spec.restartPolicy' }],
+            },
+          },
+        },
+        { reason: 'PodTemplateInvalid', message: /restartPolicy: Unsupported value/ },
+      ],
+    ])('%s', async (_what, refusal, { reason, message }) => {
+      refuse(refusal.part, refusal.code, refusal.answer)
+      submit({ podTemplate: { spec: { nodeSelectr: {} } } })
+      await until(() => ready()?.reason === reason)
+      expect(ready()?.message).toMatch(message)
+      expect(stalled()).toBe(reason === 'QuotaExceeded' ? 'False' : 'True')
+      await until(() => warnings().some((e) => e.type === 'Warning' && e.reason === reason))
+    })
+
+    test('a namespace that is being deleted', async () => {
+      const details = { causes: [{ reason: 'NamespaceTerminating', field: 'metadata.namespace' }] }
+      refuse('/services/', 403, { reason: 'Forbidden', message: 'it is being terminated', details })
+      submit({})
+      await until(() => ready()?.reason === 'NamespaceTerminating')
+    })
+
+    test('without podTemplate it is not the podTemplate that is wrong', async () => {
+      refuse('/deployments/', 500, { message: UNKNOWN })
+      submit({})
+      await until(() => ready()?.reason === 'ObjectRefused')
+    })
+
+    test('any other failure shows after the third time, and goes when it is over', async () => {
+      refuse('/services/', 500, { reason: 'InternalError', message: 'failed calling webhook "x": timeout' })
+      submit({})
+      await until(() => ready()?.reason === 'ReconcileFailed')
+      expect(ready()?.message).toContain('failed calling webhook')
+      expect(api.seen('PATCH', '/services/').length).toBeGreaterThanOrEqual(3)
+      expect(stalled()).toBe('False')
+      api.intercept = () => false
+      await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+      await until(() => ready()?.reason === 'Starting')
+    })
+
+    test('what it may not read', async () => {
+      api.intercept = (r, response) =>
+        r.method === 'GET' &&
+        r.path.endsWith('/configmaps/code') &&
+        (fail(response, 403, 'Forbidden', 'configmaps "code" is forbidden: User "op" cannot get'), true)
+      submit({ job: { configMapKeyRef: { name: 'code' } } })
+      await until(() => ready()?.reason === 'PermissionMissing')
+      expect(ready()?.message).toContain('ConfigMap code')
+    })
+
+    test('a status that the server refuses is said by an event', async () => {
+      api.intercept = (r, response) =>
+        r.method === 'PUT' &&
+        r.path.endsWith('/orders/status') &&
+        (fail(response, 422, 'Invalid', 'status.replicas: Invalid value'), true)
+      submit({})
+      await until(() => warnings().some((e) => e.reason === 'ObjectRefused'))
+    })
   })
 
   test('never takes over an object of somebody else', async () => {
@@ -247,6 +426,28 @@ describe('a StreamJob', () => {
     submit({})
     await until(() => ready()?.reason === 'NameTaken')
     expect(api.objects.get(`${CORE}/services/orders-rest`)?.['spec']).toEqual({ own: true })
+  })
+
+  test('never takes over a Savepoint of somebody else', async () => {
+    submit({ upgrade: { mode: 'Savepoint' } })
+    await isRunning()
+    const path = `${SHOP}/savepoints/orders-suspend-1-${uid().slice(0, 8)}`
+    const spec = { existingPath: 's3://theirs/sp' }
+    const metadata = { name: path.slice(path.lastIndexOf('/') + 1), namespace: 'shop' }
+    api.put(path, { apiVersion: 'weir.dev/v1alpha1', kind: 'Savepoint', metadata, spec })
+    submit({ upgrade: { mode: 'Savepoint' }, state: 'Suspended' }, 2)
+    await until(() => asked.length > 0)
+    const { triggerId } = asked[0]!.body as { triggerId: string }
+    const operation = {
+      triggerId,
+      type: 'stop',
+      status: 'Completed',
+      startedAt: 0,
+      path: 's3://b/sp',
+    } as const
+    say({ state: 'Suspended', operations: [operation] })
+    await until(() => ready()?.reason === 'NameTaken')
+    expect(api.objects.get(path)?.['spec']).toEqual(spec)
   })
 
   describe("that starts from another job's checkpoint", () => {
@@ -280,6 +481,58 @@ describe('a StreamJob', () => {
       })
       expect(copy().runId).toBeUndefined()
     })
+  })
+
+  test('that runs as it should costs an operator that takes over no request', async () => {
+    submit({ parallelism: 1 })
+    await isRunning()
+    stop.abort()
+    await running
+    const before = api.requests.length
+    startOperator('next')
+    await until(() => streams.size > 0)
+    submit({ parallelism: 1, taskManager: { replicas: 2 } }, 2)
+    await until(() => api.seen('PATCH', '/replicasets/').length > 1)
+    const ofJob = api.requests
+      .slice(before)
+      .filter((r) => r.path.includes('/shop/') && !r.path.endsWith('/status') && !r.path.endsWith('/events'))
+    expect(ofJob.map((r) => `${r.method} ${r.path}`)).toEqual([`PATCH ${APPS}/replicasets/orders-tm-1`])
+  })
+
+  test('gets its Secrets without a request that would show or merge what is there', async () => {
+    submit({})
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    const asked = api.requests.filter((r) => r.path.startsWith(`${CORE}/secrets`))
+    expect(asked.map((r) => r.method)).toEqual(['POST', 'POST'])
+  })
+
+  test('gets the default credentials as they are now, and keeps its token', async () => {
+    const copy = () => api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']
+    submit({})
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    const token = api.objects.get(`${CORE}/secrets/${tokenSecret()}`)
+    const shared = api.objects.get('/api/v1/namespaces/weir/secrets/s3-root')!
+    api.put('/api/v1/namespaces/weir/secrets/s3-root', { ...shared, data: { AWS_ACCESS_KEY_ID: 'Yg==' } })
+    api.remove(`${APPS}/replicasets/orders-tm-1`)
+    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    expect(copy()).toEqual({ AWS_ACCESS_KEY_ID: 'Yg==' })
+    expect(api.objects.get(`${CORE}/secrets/${tokenSecret()}`)).toEqual(token)
+  })
+
+  test('whose token came from a key that is lost is replaced, all pods of it, and says so', async () => {
+    submit({})
+    await isRunning()
+    const lost = tokenSecret()
+    stop.abort()
+    await running
+    api.remove('/api/v1/namespaces/weir/secrets/weir-operator-token-key')
+    startOperator('next')
+    await until(() => has(`${APPS}/replicasets/orders-tm-2`) && !has(`${APPS}/replicasets/orders-tm-1`))
+    expect(tokenSecret()).not.toBe(lost)
+    expect(tokenSecret('replicasets/orders-tm-2')).toBe(tokenSecret())
+    expect(has(`${CORE}/secrets/${tokenSecret()}`)).toBe(true)
+    const events = () => api.seen('POST', '/events').map((r) => (r.body as { reason: string }).reason)
+    await until(() => events().includes('TokenLost'))
   })
 
   test('that disappears is let go', async () => {
@@ -325,5 +578,35 @@ describe('a Savepoint', () => {
     await until(() => state().phase === 'Completed')
     expect(state()).toMatchObject({ path, checkpointId: 3, sizeBytes: 9 })
     expect(new Set(asked.map((a) => a.body['triggerId'])).size).toBe(1)
+  })
+
+  test('of a path is Ready once a job was restored from it', async () => {
+    const path = 's3://other/savepoints/a'
+    api.put(SAVEPOINT, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { existingPath: path },
+    })
+    await until(() => state().phase === 'Unverified')
+    submit({ restore: { savepointRef: { name: 'before' } } })
+    await isRunning()
+    expect(state().phase).toBe('Unverified')
+    say({ state: 'Running', restoredFrom: `${path}/` })
+    await until(() => state().phase === 'Completed')
+  })
+
+  test('whose status the API server refuses says so by an event', async () => {
+    api.intercept = (r, response) =>
+      r.path.endsWith('/savepoints/before/status') &&
+      (fail(response, 403, 'Forbidden', 'savepoints "before" is forbidden: User "op" cannot update'), true)
+    api.put(SAVEPOINT, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { streamJobRef: { name: 'orders' } },
+    })
+    const events = () => api.seen('POST', '/events').map((r) => r.body as { reason: string; message: string })
+    await until(() => events().some((e) => e.reason === 'PermissionMissing'))
   })
 })

@@ -98,6 +98,12 @@ describe('rules of StreamJob', () => {
     ],
     ['a bad quantity', { taskManager: { resources: { limits: { memory: '1Gb' } } } }, 'must be a quantity'],
     ['a field that does not exist', { paralelism: 2 }, 'spec.paralelism: unknown field'],
+    ['a variable that the operator sets', { env: [{ name: 'POD_NAME', value: 'x' }] }, 'set by the operator'],
+    [
+      'a variable with a value and a source',
+      { env: [{ name: 'A', value: '1', valueFrom: {} }] },
+      'only one of value and valueFrom may be set',
+    ],
     ['an interval of zero', { checkpoint: { interval: '0s' } }, 'must be between 10ms and 8760h'],
   ])('%s is refused', (_what, spec, message) => {
     expect(problems(job(spec)).join('\n')).toContain(message)

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '#runtime/base/clock'
-import { WeirError } from '#runtime/base/errors'
+import { messageOf, WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { Controller, DONE, requeueAfter, type Outcome } from '#operator/controller/controller'
+import { KubeApiError } from '#operator/kube/errors'
 import type { Key } from '#operator/kube/store'
 import { WorkQueue } from '#operator/controller/workqueue'
 import { TestClock } from '#runtime/testing/test-clock'
@@ -71,6 +72,30 @@ describe('WorkQueue', () => {
     expect(q.retry('b', 5000)).toBe(5000)
   })
 
+  test('I5: what is new is taken before what is looked at only to be sure', async () => {
+    const { queue: q } = queue()
+    q.add('r1', 'routine')
+    q.add('r2', 'routine')
+    q.add('r3', 'routine')
+    q.add('u1')
+    q.add('r2')
+    q.add('r2', 'routine')
+    const taken = [await q.take(), await q.take(), await q.take(), await q.take()]
+    expect(taken).toEqual(['u1', 'r2', 'r1', 'r3'])
+    expect(q.depth).toBe(0)
+  })
+
+  test('I5: a key that became urgent while it was worked on comes back as urgent', async () => {
+    const { queue: q } = queue()
+    q.add('a')
+    await q.take()
+    q.add('b', 'routine')
+    q.add('a', 'routine')
+    q.add('a')
+    q.done('a')
+    expect([await q.take(), await q.take()]).toEqual(['a', 'b'])
+  })
+
   test('close() releases waiting workers', async () => {
     const { queue: q } = queue()
     const taken = q.take()
@@ -80,6 +105,8 @@ describe('WorkQueue', () => {
 })
 
 describe('Controller', () => {
+  /** What the object was to say. */
+  let told: string[] = []
   async function run(
     reconcile: (call: number) => Promise<Outcome> | Outcome,
     calls: number,
@@ -91,6 +118,7 @@ describe('Controller', () => {
     })
     const stop = new AbortController()
     const results: string[] = []
+    told = []
     let call = 0
     const controller = new Controller({
       name: 'test',
@@ -99,6 +127,7 @@ describe('Controller', () => {
       clock: systemClock,
       logger: silentLogger,
       reconcile: async () => reconcile(++call),
+      onFailing: async ({ error }) => void told.push(messageOf(error)),
       onResult: (_name, result) => {
         results.push(result)
         if (results.length === calls) stop.abort()
@@ -125,5 +154,25 @@ describe('Controller', () => {
       throw new WeirError('CFG_INVALID', 'no')
     }, 1)
     expect(q).toEqual(['terminal'])
+    expect(told).toEqual(['no'])
+  })
+
+  test('tells of the third error in a row and of those that follow, not of a conflict', async () => {
+    const conflict = new KubeApiError('changed', { status: 409, reason: 'Conflict' })
+    const outcomes = [new Error('1'), conflict, new Error('2'), new Error('3'), new Error('4')]
+    const results = await run((call) => {
+      throw outcomes[call - 1]
+    }, 5)
+    expect(results).toEqual(['error', 'conflict', 'error', 'error', 'error'])
+    expect(told).toEqual(['3', '4'])
+  })
+
+  test('a success starts the count of errors over', async () => {
+    const isBad = [true, true, false, true, true]
+    await run((call) => {
+      if (isBad[call - 1] === true) throw new Error('x')
+      return requeueAfter(1)
+    }, 5)
+    expect(told).toEqual([])
   })
 })

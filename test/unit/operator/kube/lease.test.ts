@@ -12,7 +12,7 @@ afterEach(() => server.close())
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/weir/leases/op'
 const holder = () =>
   (server.objects.get(LEASE)?.['spec'] as { holderIdentity?: string } | undefined)?.holderIdentity
-const elector = (identity: string, clock: Clock = systemClock) =>
+const elector = (identity: string, clock: Clock = systemClock, limits: object = {}) =>
   new LeaseElector({
     client: server.client(),
     namespace: 'weir',
@@ -24,6 +24,7 @@ const elector = (identity: string, clock: Clock = systemClock) =>
     clock,
     random: () => 0,
     logger: silentLogger,
+    ...limits,
   })
 
 test('one of two leads, and the other follows at once after a release', async () => {
@@ -58,6 +59,46 @@ test('I3: a leader that cannot renew counts itself as deposed', async () => {
   await a.acquire(signal)
   server.intercept = (_r, response) => (fail(response, 500, 'InternalError'), true)
   expect(await a.hold(signal)).toBe('lost')
+})
+
+test('I3: a leader whose renewal hangs has stopped before another one leads', async () => {
+  const ends: string[] = []
+  const signal = new AbortController().signal
+  const [a, b] = [elector('a'), elector('b')]
+  await a.acquire(signal)
+  server.intercept = (r) => r.method === 'PUT' && JSON.stringify(r.body).includes('"holderIdentity":"a"')
+  const held = a.hold(signal).then((end) => ends.push(`a ${end}`))
+  await b.acquire(signal)
+  ends.push('b leads')
+  expect(ends).toEqual(['a lost', 'b leads'])
+  await held
+})
+
+test('a renewal that hangs is given up early enough to try again', async () => {
+  const a = elector('a', systemClock, { durationMs: 9000, renewDeadlineMs: 6000 })
+  const stop = new AbortController()
+  await a.acquire(stop.signal)
+  let hangs = 1
+  server.intercept = (r) => r.method === 'PUT' && hangs-- > 0
+  const held = a.hold(stop.signal)
+  await expect.poll(() => server.seen('PUT', '/leases/').length, { timeout: 5900 }).toBeGreaterThan(1)
+  stop.abort()
+  expect(await held).toBe('released')
+})
+
+test('I3: the time of a leader runs from before its renewal was sent', async () => {
+  let offset = 0
+  const clock: Clock = { ...systemClock, monotonic: () => performance.now() + offset }
+  const a = elector('a', clock)
+  const signal = new AbortController().signal
+  await a.acquire(signal)
+  server.intercept = (r) => {
+    // This answer is late, and no further one comes.
+    if (r.method === 'PUT') offset = 250
+    return offset > 0 && r.method !== 'PUT'
+  }
+  expect(await a.hold(signal)).toBe('lost')
+  expect(server.seen('PUT', '/leases/')).toHaveLength(1)
 })
 
 test('a leader whose lease was taken stops', async () => {

@@ -66,7 +66,7 @@ describe('jobManagerDeployment()', () => {
     })
     expect(template(object).spec.volumes).toContainEqual({
       name: 'weir-s3',
-      secret: { secretName: 'orders-weir-s3' },
+      secret: { secretName: 'orders-weir-s3-11111111' },
     })
   })
 
@@ -142,6 +142,22 @@ describe('taskManagerReplicaSet()', () => {
   })
 })
 
+test('a podTemplate of one component is merged over the one of the job', () => {
+  const context = runContext({
+    spec: spec({
+      podTemplate: { spec: { nodeSelector: { disk: 'ssd', zone: 'a' } } },
+      taskManager: { podTemplate: { spec: { nodeSelector: { zone: 'b' }, priorityClassName: 'low' } } },
+    }),
+  })
+  expect(template(taskManagerReplicaSet(context)).spec).toMatchObject({
+    nodeSelector: { disk: 'ssd', zone: 'b' },
+    priorityClassName: 'low',
+  })
+  const jobManager = template(jobManagerDeployment(context)).spec
+  expect(jobManager['nodeSelector']).toEqual({ disk: 'ssd', zone: 'a' })
+  expect(jobManager).not.toHaveProperty('priorityClassName')
+})
+
 describe('mergePodTemplate()', () => {
   const base = {
     metadata: { labels: { 'weir.dev/job': 'orders' } },
@@ -189,6 +205,61 @@ describe('mergePodTemplate()', () => {
         ],
       },
     })
+  })
+
+  const merged = (base: object, over: object) =>
+    mergePodTemplate(
+      { metadata: { labels: {} }, spec: { containers: [{ name: 'task-manager', ...base }] } },
+      { spec: { containers: [{ name: 'task-manager', ...over }] } },
+      'task-manager',
+    ).spec['containers'] as unknown[]
+
+  test('what excludes each other is never both there: the value of a variable and its source', () => {
+    const env = [{ name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }]
+    const over = [{ name: 'POD_NAME', value: 'own' }]
+    expect(merged({ env }, { env: over })).toEqual([{ name: 'task-manager', env: over }])
+    expect(merged({ env: over }, { env })).toEqual([{ name: 'task-manager', env }])
+  })
+
+  test('what excludes each other is never both there: two handlers of a probe', () => {
+    const base = { readinessProbe: { tcpSocket: { port: 'data' }, periodSeconds: 5 } }
+    const over = { readinessProbe: { exec: { command: ['true'] } } }
+    expect(merged(base, over)).toEqual([
+      { name: 'task-manager', readinessProbe: { exec: { command: ['true'] }, periodSeconds: 5 } },
+    ])
+  })
+
+  test('a variable that a template names twice is there once, as it was said last', () => {
+    const env = [
+      { name: 'A', value: '1' },
+      { name: 'A', value: '2' },
+    ]
+    expect(merged({ env: [] }, { env })).toEqual([{ name: 'task-manager', env: [{ name: 'A', value: '2' }] }])
+  })
+
+  test('a volume has one source, the one of the template', () => {
+    const volumes = (over: object) =>
+      mergePodTemplate(
+        {
+          metadata: { labels: {} },
+          spec: {
+            volumes: [
+              { name: 'tmp', emptyDir: {} },
+              { name: 'c', configMap: { name: 'run' } },
+            ],
+          },
+        },
+        { spec: { volumes: [over as { name: string }] } },
+        'task-manager',
+      ).spec['volumes']
+    expect(volumes({ name: 'tmp', ephemeral: {} })).toEqual([
+      { name: 'tmp', ephemeral: {} },
+      { name: 'c', configMap: { name: 'run' } },
+    ])
+    expect(volumes({ name: 'c', configMap: { defaultMode: 256 } })).toEqual([
+      { name: 'tmp', emptyDir: {} },
+      { name: 'c', configMap: { name: 'run', defaultMode: 256 } },
+    ])
   })
 
   test('leaves the base alone without a template', () => {

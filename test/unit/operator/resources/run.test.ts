@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { jobManagerConfig, taskManagerConfig } from '#runtime/contract/process-config'
+import {
+  JOB_MANAGER_KEYS,
+  type KeysByVersion,
+  OLDEST_RUNTIME,
+  TASK_MANAGER_KEYS,
+} from '#runtime/contract/process-config-keys'
 import { runConfigMap } from '#operator/resources/config-map'
+import { disruptionBudgets } from '#operator/resources/disruption-budget'
 import { networkPolicy } from '#operator/resources/network-policy'
 import { jobToken, tokenSecret } from '#operator/resources/secret'
 import { headlessService, restService } from '#operator/resources/service'
@@ -14,6 +21,14 @@ const jobManager = (context: RunContext) =>
   jobManagerConfig.parse(JSON.parse(data(context)['job-manager.json']!))
 const taskManager = (context: RunContext) =>
   taskManagerConfig.parse(JSON.parse(data(context)['task-manager.json']!))
+
+function* keysOf(of: object, at = ''): Generator<string> {
+  for (const [name, value] of Object.entries(of) as [string, unknown][]) {
+    yield `${at}${name}`
+    const isPart = typeof value === 'object' && value !== null && !Array.isArray(value)
+    if (isPart) yield* keysOf(value, `${at}${name}.`)
+  }
+}
 
 describe('runConfigMap()', () => {
   test('holds what the processes of the run read', () => {
@@ -54,6 +69,14 @@ describe('runConfigMap()', () => {
     expect(data(context)['job.ts']).toBe('export default 1')
   })
 
+  test('holds no key that the oldest runtime which is served refuses', () => {
+    const context = runContext({ spec: spec({ redis: { url: 'redis://r' }, job: { inline: 'x' } }) })
+    const written = (file: string) => [...keysOf(JSON.parse(data(context)[file]!) as object)]
+    const known = (keys: KeysByVersion) => keys[OLDEST_RUNTIME] ?? []
+    expect(written('job-manager.json').filter((key) => !known(JOB_MANAGER_KEYS).includes(key))).toEqual([])
+    expect(written('task-manager.json').filter((key) => !known(TASK_MANAGER_KEYS).includes(key))).toEqual([])
+  })
+
   test('a module in the image is named, not copied', () => {
     const context = runContext({ module: { kind: 'path', path: 'jobs/orders.ts' } })
     expect(jobManager(context).module.path).toBe('jobs/orders.ts')
@@ -80,6 +103,8 @@ describe('runConfigMap()', () => {
 })
 
 describe('Services and policies', () => {
+  const headlessSelector = { matchLabels: { 'weir.dev/job': 'orders', 'weir.dev/component': 'job-manager' } }
+
   test('TaskManagers resolve every JobManager, ready or not; REST is the leader', () => {
     expect(headlessService(JOB)).toMatchObject({
       metadata: { name: 'orders-jm' },
@@ -89,6 +114,14 @@ describe('Services and policies', () => {
       metadata: { name: 'orders-rest' },
       spec: { selector: { 'weir.dev/leader': 'true' } },
     })
+  })
+
+  test('a drain takes one pod of each kind at a time, and never waits for one that is not ready', () => {
+    const spec = { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' }
+    expect(disruptionBudgets(JOB)).toMatchObject([
+      { metadata: { name: 'orders-jm' }, spec: { ...spec, selector: headlessSelector } },
+      { metadata: { name: 'orders-tm' }, spec },
+    ])
   })
 
   test('RPC and data ports are for pods of the job', () => {
@@ -127,6 +160,7 @@ describe('specHash()', () => {
   test.each([
     ['another interval', { checkpoint: { interval: '11s' } }],
     ['another image', { image: 'weir:2' }],
+    ['pods of one component', { jobManager: { podTemplate: { spec: { hostNetwork: true } } } }],
     ['arguments', { job: { inline: 'export default 1', args: { a: 1 } } }],
     ['more TaskManagers', { taskManager: { replicas: 2 } }],
   ])('differs for %s', (_what, over) => expect(specHash(spec(over), undefined)).not.toBe(base))

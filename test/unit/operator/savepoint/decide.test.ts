@@ -6,7 +6,7 @@ import {
   type SavepointStatus,
 } from '#operator/api/v1alpha1/savepoint'
 import { decideSavepoint, type SavepointPlan } from '#operator/savepoint/decide'
-import type { ObservedSavepoint } from '#operator/savepoint/observed'
+import type { JobView, ObservedSavepoint } from '#operator/savepoint/observed'
 import { type FactsView, NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { savepointStatus } from '#operator/savepoint/status'
 import { JOB } from '../fixtures.ts'
@@ -17,6 +17,16 @@ const LED: FactsView = { ...NOTHING_KNOWN, leader: LEADER, hasAnswered: true }
 const STARTED = { phase: 'InProgress', startedAt: new Date(NOW - 2000).toISOString() } as const
 const TRIGGER = 'savepoint-abcdefgh-uid-0'
 
+const job = (over: Partial<JobView> = {}): JobView => ({
+  uid: JOB.uid,
+  phase: 'Running',
+  storageUrl: 's3://shared/root',
+  isEnded: false,
+  isSuspended: false,
+  lastPath: undefined,
+  ...over,
+})
+
 function observed(
   over: Partial<ObservedSavepoint> = {},
   spec: object = { streamJobRef: { name: 'orders' } },
@@ -26,6 +36,7 @@ function observed(
       apiVersion: 'weir.dev/v1alpha1',
       kind: 'Savepoint',
       metadata: { name: 'before', namespace: 'shop' },
+      spec,
     },
     uid: 'abcdefgh-uid',
     name: 'before',
@@ -34,8 +45,8 @@ function observed(
     spec: savepointSpec.parse(spec),
     status: {},
     madeFor: undefined,
-    madeFromUid: undefined,
-    job: { uid: JOB.uid, phase: 'Running', storageUrl: 's3://shared/root' },
+    job: job(),
+    restoredBy: undefined,
     facts: { ...LED, facts: facts() },
     ...over,
   }
@@ -77,9 +88,10 @@ describe('decideSavepoint()', () => {
     ['the job does not exist', { job: undefined }, 'JobNotFound'],
     [
       'the job is suspended',
-      { facts: noFacts, job: { uid: JOB.uid, phase: 'Suspended', storageUrl: 's3://a' } },
-      'JobNotRunning',
+      { facts: noFacts, job: job({ phase: 'Suspended', isSuspended: true }) },
+      'JobSuspended',
     ],
+    ['the job starts', { facts: noFacts, job: job({ phase: 'Starting' }) }, 'JobNotRunning'],
     [
       'the facts are of a job with the same name before it',
       { facts: { ...noFacts, facts: facts({ job: { ...JOB, uid: 'old' } }) } },
@@ -163,20 +175,63 @@ describe('decideSavepoint()', () => {
     ).toEqual(['Pending', 'Retrying'])
   })
 
-  test('an existing path is recorded, not looked at, and the message says so', () => {
-    const plan = decideSavepoint(
-      observed({ job: undefined, facts: noFacts }, { existingPath: 's3://old/sp' }),
-    )
-    expect(decided(plan)).toEqual(['Completed', 'Imported'])
-    expect(plan.status).toMatchObject({ path: 's3://old/sp', trigger: 'Import' })
-    expect(plan.message).toContain('have not been looked at')
+  const conditions = (plan: SavepointPlan) =>
+    Object.fromEntries((savepointStatus({}, plan, 1, NOW).conditions ?? []).map((c) => [c.type, c.status]))
+
+  test.each([
+    ['the job does not exist', undefined],
+    ['the job is suspended', job({ phase: 'Suspended', isSuspended: true })],
+  ])('says at once that somebody must act while %s', (_what, of) => {
+    const plan = decideSavepoint(observed({ facts: noFacts, job: of }))
+    expect(conditions(plan)).toEqual({ Ready: 'False', Reconciling: 'False', Stalled: 'True' })
   })
 
-  test('one made when a run was stopped remembers why and from which job', () => {
-    const plan = decideSavepoint(
-      observed({ madeFor: 'Upgrade', madeFromUid: 'u' }, { existingPath: 's3://old/sp' }),
-    )
-    expect(plan.status).toMatchObject({ trigger: 'Upgrade', jobUid: 'u' })
+  test.each(['Finished', 'Drained', 'Failed'])(
+    'of a job that is %s there is none, and that is final',
+    (phase) => {
+      const ended = job({ phase, isEnded: true, lastPath: 's3://shared/root/chk/7-1/manifest.json' })
+      const plan = decideSavepoint(observed({ facts: noFacts, job: ended }))
+      expect(decided(plan)).toEqual(['Failed', 'JobEnded'])
+      expect(plan.message).toContain('chk/7-1')
+      expect(conditions(plan)).toEqual({ Ready: 'False', Reconciling: 'False', Stalled: 'True' })
+      const written = savepointStatus({}, plan, 1, NOW)
+      expect(schema.safeParse(written).error).toBeUndefined()
+      const later = decideSavepoint(observed({ status: written }))
+      expect([...decided(later), later.request]).toEqual(['Failed', 'JobEnded', undefined])
+      expect(later.message).toBe(plan.message)
+    },
+  )
+
+  test('an attempt whose job ends is over', () => {
+    const ended = job({ phase: 'Finished', isEnded: true })
+    const plan = decideSavepoint(observed({ status: STARTED, facts: noFacts, job: ended }))
+    expect(plan.message).toBe('Attempt 1 failed: StreamJob orders is Finished')
+  })
+
+  const imported = (over: Partial<ObservedSavepoint> = {}) =>
+    decideSavepoint(observed({ job: undefined, facts: noFacts, ...over }, { existingPath: 's3://old/sp' }))
+
+  test('an existing path is recorded, and not called Ready, because nobody has looked at it', () => {
+    const plan = imported()
+    expect(decided(plan)).toEqual(['Unverified', 'NotVerified'])
+    expect(plan.status).toMatchObject({ path: 's3://old/sp', trigger: 'Import' })
+    expect(conditions(plan)).toEqual({ Ready: 'Unknown', Reconciling: 'False', Stalled: 'False' })
+    expect(schema.safeParse(plan.status).error).toBeUndefined()
+  })
+
+  test('an existing path is Ready once a job was restored from it, and stays so', () => {
+    const plan = imported({ status: imported().status, restoredBy: 'orders' })
+    expect(decided(plan)).toEqual(['Completed', 'Imported'])
+    expect(plan.message).toBe('StreamJob orders was restored from s3://old/sp.')
+    expect(conditions(plan)).toMatchObject({ Ready: 'True' })
+    expect(decided(imported({ status: plan.status }))).toEqual(['Completed', 'Imported'])
+  })
+
+  test('one made when a run was stopped has what the JobManager said about it', () => {
+    const taken = { checkpointId: 12, sizeBytes: 99, maxParallelism: 128, formatVersion: 1 }
+    const plan = imported({ madeFor: { trigger: 'Upgrade', job: 'orders', jobUid: 'u', taken } })
+    expect(decided(plan)).toEqual(['Completed', 'Completed'])
+    expect(plan.status).toMatchObject({ trigger: 'Upgrade', job: 'orders', jobUid: 'u', ...taken })
   })
 
   test('a completed one stays as it is, whatever becomes of the job', () => {

@@ -226,6 +226,21 @@ describe('stopping a run', () => {
   })
 })
 
+describe('a run whose token the operator has lost', () => {
+  const lost: Modifier = (o) => ({ ...withoutLeader(0)(o), isTokenLost: true })
+
+  test('is ended without asking it, and followed by another', () => {
+    const p = plan(lost)
+    expect([runOf(p)?.outcome, stepOf(p, 'event')?.reason]).toEqual(['Superseded', 'TokenLost'])
+    const next = plan(lost, withRun({ outcome: 'Superseded' }))
+    expect(next.policy).toBe('beginRun')
+  })
+
+  test('that has ended is left as it is', () => {
+    expect(plan(lost, withRun({ outcome: 'Failed' })).policy).toBe('releaseRun')
+  })
+})
+
 describe('the end of a run', () => {
   const stopped = (path: string) =>
     withFacts({
@@ -241,7 +256,7 @@ describe('the end of a run', () => {
   test('leaves a Savepoint object behind before the outcome is written', () => {
     const p = plan(withSpec({ upgrade: { mode: 'Savepoint' } }), withHash('h2'), asked, stopped('s3://b/sp'))
     expect(kinds(p)).toEqual(['createSavepoint', 'writeStatus', 'event'])
-    expect(stepOf(p, 'createSavepoint')).toEqual({
+    expect(stepOf(p, 'createSavepoint')).toMatchObject({
       kind: 'createSavepoint',
       name: 'orders-upgrade-3-11111111',
       path: 's3://b/sp',

@@ -55,15 +55,16 @@ test('the message has what the container said', () => {
 })
 
 test('a refusal of new pods comes first, healthy and deleted pods are no problem', () => {
-  const set: KubeObject = {
+  const set = (message: string): KubeObject => ({
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
     metadata: { name: 'r' },
-    status: { conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'exceeded quota' }] },
-  }
-  expect(findPodProblem([container({ state: { waiting: { reason: 'ErrImagePull' } } })], [set])?.reason).toBe(
-    'QuotaExceeded',
-  )
+    status: { conditions: [{ type: 'ReplicaFailure', status: 'True', message }] },
+  })
+  const pulling = container({ state: { waiting: { reason: 'ErrImagePull' } } })
+  const reasonFor = (message: string) => findPodProblem([pulling], [set(message)])?.reason
+  expect(reasonFor('pods "r-1" is forbidden: exceeded quota: team, requested: pods=1')).toBe('QuotaExceeded')
+  expect(reasonFor('pods "r-1" is forbidden: violates PodSecurity "restricted:latest"')).toBe('ObjectRefused')
   expect(
     findPodProblem(
       [container({ state: { running: {} } }), container({ state: { terminated: { exitCode: 0 } } })],
