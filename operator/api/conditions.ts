@@ -12,6 +12,7 @@ const CONDITION_TYPES = {
   CheckpointHealthy: 'Checkpoints complete.',
   CoordinatorElected: 'A JobManager leads.',
   RuntimeOutdated: "The pods run another image than the operator's default; the next run takes the new one.",
+  DefaultsOutdated: "The job uses a storage or a Redis that is not the operator's default any more.",
 } as const
 export type ConditionType = keyof typeof CONDITION_TYPES
 
@@ -28,6 +29,9 @@ export const REASONS = {
   SpecInvalid: 'The spec of the stored object does not fit the schema of this operator.',
   ModuleNotFound: 'The ConfigMap with the source of the job, or its key, does not exist.',
   StorageMissing: 'Neither the spec nor the defaults of the operator name a storage.',
+  StorageChanged:
+    'The spec names another storage than the one that has the files of the job, ' +
+    'and no restore that says what to start from there.',
   RedisMissing:
     'More than one JobManager is asked for, and neither the spec nor the defaults of the operator ' +
     'name a Redis.',
@@ -64,6 +68,8 @@ export const REASONS = {
   NotRunning: 'The job does not run.',
   UpToDate: 'Nothing is left to do.',
   DefaultImageChanged: "The operator's default image is newer than the one of the run.",
+  DefaultStorageChanged: "The operator's default storage is not the one that has the files of the job.",
+  DefaultRedisChanged: "The operator's default Redis is not the one of the run.",
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
   JobNotRunning: 'The StreamJob does not run, so no savepoint can be taken now.',

@@ -173,6 +173,13 @@ function streamJobDefinition(): Json {
       },
       AGE,
       {
+        name: 'Storage',
+        type: 'string',
+        jsonPath: '.status.storagePath',
+        description: "Root of the job's files.",
+        priority: 1,
+      },
+      {
         name: 'Message',
         type: 'string',
         jsonPath: conditionStatus('Ready', 'message'),

@@ -1,19 +1,17 @@
 import type { Clock } from '#runtime/base/clock'
 import type { SavepointSpec } from '#operator/api/v1alpha1/savepoint'
-import { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
-import type { OperatorDefaults } from '#operator/config'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
 import type { Stores } from '#operator/kube/stores'
 import { ANNOTATION_JOB_UID, ANNOTATION_TRIGGER } from '#operator/resources/labels'
 import type { SavepointObject, StreamJobObject } from '#operator/resources/object'
-import { jobRefOf, storageUrlOf } from '#operator/resources/run-context'
+import { storageUrl } from '#operator/resources/resolved'
+import { jobRefOf } from '#operator/resources/run-context'
 import type { ObservedSavepoint } from './observed.ts'
 
 export interface SavepointGatherContext {
   readonly stores: Stores
   readonly jobManagers: Pick<JobManagerWatcher, 'view'>
-  readonly defaults: OperatorDefaults
   readonly clock: Clock
 }
 
@@ -34,8 +32,7 @@ export function gatherSavepoint(
     spec,
     status: object.status ?? {},
     ...originOf(object),
-    job:
-      job === undefined || job.metadata.deletionTimestamp !== undefined ? undefined : jobView(context, job),
+    job: job === undefined || job.metadata.deletionTimestamp !== undefined ? undefined : jobView(job),
     facts: context.jobManagers.view(keyOf(namespace, jobName ?? '')),
   }
 }
@@ -47,12 +44,8 @@ function originOf({ metadata: { annotations } }: SavepointObject) {
   return { madeFor: isOwn ? trigger : undefined, madeFromUid: annotations?.[ANNOTATION_JOB_UID] } as const
 }
 
-function jobView({ defaults }: SavepointGatherContext, object: StreamJobObject): ObservedSavepoint['job'] {
-  const spec = streamJobSpec.safeParse(object.spec)
+function jobView(object: StreamJobObject): ObservedSavepoint['job'] {
   const job = jobRefOf(object)
-  return {
-    uid: job.uid,
-    phase: object.status?.phase,
-    storageUrl: spec.success ? storageUrlOf(job, spec.data, defaults) : undefined,
-  }
+  const { phase, resolved } = object.status ?? {}
+  return { uid: job.uid, phase, storageUrl: resolved && storageUrl(job, resolved.storage) }
 }

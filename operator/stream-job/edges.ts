@@ -1,4 +1,4 @@
-import { findCondition, isReason, type Reason } from '#operator/api/conditions'
+import { type ConditionType, findCondition, isReason, type Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 
 /** Something that a user wants to see as a Kubernetes Event. */
@@ -9,11 +9,29 @@ export interface Edge {
 }
 
 /**
- * Between two statuses of a StreamJob: another reason of Ready, recoveries, and output that a
- * restore has left unpublished. Pure.
+ * Between two statuses of a StreamJob: another reason of Ready, what its owner should know,
+ * recoveries, and output that a restore has left unpublished. Pure.
  */
 export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
-  return [...readyEdge(before, after), ...recoveryEdge(before, after), ...skippedEdges(before, after)]
+  return [
+    ...readyEdge(before, after),
+    ...noticeEdges(before, after),
+    ...recoveryEdge(before, after),
+    ...skippedEdges(before, after),
+  ]
+}
+
+/** Conditions that say of a job that runs what its owner should know. */
+const NOTICES = ['DefaultsOutdated'] as const satisfies ConditionType[]
+
+function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  return NOTICES.flatMap((type): Edge[] => {
+    const [old, now] = [findCondition(before.conditions, type), findCondition(after.conditions, type)]
+    const isNew = now?.status === 'True' && (old?.status !== 'True' || old.reason !== now.reason)
+    return isNew && isReason(now.reason)
+      ? [{ type: 'Warning', reason: now.reason, message: now.message }]
+      : []
+  })
 }
 
 function skippedEdges({ skipped: before }: StreamJobStatus, { skipped: after }: StreamJobStatus): Edge[] {

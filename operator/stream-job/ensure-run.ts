@@ -75,6 +75,8 @@ export class RunObjects {
     )
     const { cluster, defaults } = this.#context
     const { module, restore } = o.desired
+    const { resolved } = o.status
+    invariant(resolved !== undefined, 'the storage of a run is on record before its objects are made')
     const applied = restore?.hash === o.status.run?.restoreHash ? restore : undefined
     return {
       job: o.job,
@@ -83,6 +85,7 @@ export class RunObjects {
       image: o.status.image ?? o.spec.image ?? o.defaultImage,
       spec: o.spec,
       defaults,
+      resolved,
       module,
       ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
     }

@@ -5,12 +5,14 @@ import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
 import { runOf } from '#operator/resources/labels'
 import type { KubeObject, SavepointObject, StreamJobObject } from '#operator/resources/object'
-import { jobRefOf, storageUrlOf, type JobRef } from '#operator/resources/run-context'
+import { driftOf, storageUrl } from '#operator/resources/resolved'
+import { jobRefOf, type JobRef } from '#operator/resources/run-context'
 import { restoreHash } from '#operator/resources/spec-hash'
 import { desiredRun, type DesiredContext } from './desired.ts'
 import type { Observed, Workload } from './observed.ts'
 import { findPodProblem } from './pod-problems.ts'
 import { countTaskManagers, jobManagerPodsOf } from './pods.ts'
+import { resolvedOf } from './resolved-of.ts'
 import { restoreSourceOf } from './restore-source.ts'
 
 export interface GatherContext extends DesiredContext {
@@ -34,7 +36,8 @@ export async function gather(
   const pods = stores.pods.indexed(key)
   const deployment = stores.deployments.indexed(key).find((d) => isOwned(d, job))
   const replicaSets = stores.replicaSets.indexed(key).filter((r) => isOwned(r, job))
-  const desired = await desiredRun(context, { job, spec, status }, signal)
+  const resolved = await resolvedOf(context.client, { job, spec, status }, signal)
+  const desired = await desiredRun(context, { job, spec, status, pinned: resolved }, signal)
   const restorePath = desired.kind === 'ready' ? desired.restore?.path : undefined
   const workloads = [...(deployment === undefined ? [] : [deployment]), ...replicaSets]
   return {
@@ -54,7 +57,9 @@ export async function gather(
     taskManagerPodCount: countTaskManagers(pods),
     podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun)),
     defaultImage: defaults.image,
-    storageUrl: storageUrlOf(job, spec, defaults),
+    resolved,
+    drifts: driftOf(job, resolved, { spec, defaults }),
+    storageUrl: resolved && storageUrl(job, resolved.storage),
     lastSavepoint: lastSavepoint(stores.savepoints.indexed(key), job),
   }
 }

@@ -1,10 +1,11 @@
 import type { ConditionValue } from '#operator/api/conditions'
+import type { Drift } from '#operator/resources/resolved'
 import { activeRun } from './run-state.ts'
 import type { View } from './view.ts'
 
 /** Conditions that speak of the running job and of what it runs on. */
 export function healthConditions(view: View): ConditionValue[] {
-  return [checkpointHealthy(view), coordinatorElected(view), runtimeOutdated(view)]
+  return [checkpointHealthy(view), coordinatorElected(view), runtimeOutdated(view), defaultsOutdated(view)]
 }
 
 function checkpointHealthy({ o, facts }: View): ConditionValue {
@@ -64,4 +65,28 @@ function runtimeOutdated({ o }: View): ConditionValue {
         reason: 'UpToDate',
         message: 'The run has the image that a new one would have.',
       }
+}
+
+const TO_MOVE =
+  'To move it, set spec.storage and, in spec.restore, what to start from there. ' +
+  'To settle it, set spec.storage to what status.resolved.storage has.'
+
+function defaultsOutdated({ o }: View): ConditionValue {
+  const type = 'DefaultsOutdated'
+  const isStorage = o.drifts.some((d) => d.of === 'storage')
+  const felt = o.drifts.filter((d) => d.of === 'storage' || activeRun(o) !== undefined)
+  if (felt.length === 0)
+    return { type, status: 'False', reason: 'UpToDate', message: 'The job uses the defaults of now.' }
+  return {
+    type,
+    status: 'True',
+    reason: isStorage ? 'DefaultStorageChanged' : 'DefaultRedisChanged',
+    message: felt.map(textOfDrift).join(' '),
+  }
+}
+
+function textOfDrift({ of, used, now }: Drift): string {
+  if (of === 'storage')
+    return `The files of the job stay in ${used}; the operator's default storage is now ${now ?? 'unset'}. ${TO_MOVE}`
+  return `The run elects its leader by Redis ${used}; the next run takes the operator's default, now ${now ?? 'unset'}.`
 }

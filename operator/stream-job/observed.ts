@@ -5,6 +5,7 @@ import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { FactsView } from '#operator/job-managers/facts-view'
 import type { StreamJobObject } from '#operator/resources/object'
+import type { Drift, Resolved } from '#operator/resources/resolved'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 import type { PodProblem } from './pod-problems.ts'
 
@@ -23,6 +24,8 @@ export type Desired =
       readonly specHash: string
       readonly module: RunContext['module']
       readonly restore: RestoreTarget | undefined
+      /** Storage and Redis of a run that begins now. */
+      readonly resolved: Resolved
     }
   | { readonly kind: 'blocked'; readonly specHash: string | undefined; readonly blocker: Blocker }
 
@@ -81,7 +84,14 @@ export interface Observed {
   readonly taskManagerPodCount: number
   readonly podProblem: PodProblem | undefined
   readonly defaultImage: string
-  /** `s3://bucket/root` of the job; undefined without storage. */
+  /**
+   * Storage and Redis of the current run: as the status has it, else read from the ConfigMap of the
+   * run; undefined before the first run, or where both are gone.
+   */
+  readonly resolved: Resolved | undefined
+  /** Defaults of the operator that are not those that the job uses. */
+  readonly drifts: readonly Drift[]
+  /** `s3://bucket/root` of the job; undefined before the first run. */
   readonly storageUrl: string | undefined
   readonly lastSavepoint: { readonly name: string; readonly path: string } | undefined
 }

@@ -40,7 +40,14 @@ export type Step =
     }
 export type StepOf<K extends Step['kind']> = Extract<Step, { kind: K }>
 
-export type PolicyName = 'noteOutcome' | 'stopRun' | 'beginRun' | 'keepRun' | 'releaseRun' | 'nothing'
+export type PolicyName =
+  | 'noteResolved'
+  | 'noteOutcome'
+  | 'stopRun'
+  | 'beginRun'
+  | 'keepRun'
+  | 'releaseRun'
+  | 'nothing'
 
 export interface Plan {
   /** The policy that made it. */

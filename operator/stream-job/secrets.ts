@@ -4,7 +4,8 @@ import type { KubeClient } from '#operator/kube/client'
 import { isNotFound } from '#operator/kube/errors'
 import { RESOURCES } from '#operator/kube/resource'
 import type { KubeObject } from '#operator/resources/object'
-import { resolveRedis, resolveStorage, type RunContext } from '#operator/resources/run-context'
+import { credentialsCopies } from '#operator/resources/resolved'
+import type { RunContext } from '#operator/resources/run-context'
 import { credentialsCopy, tokenSecret } from '#operator/resources/secret'
 import { ApplyProblem } from './apply-problem.ts'
 
@@ -22,13 +23,10 @@ export async function secretsOf(
   run: RunContext,
   signal: AbortSignal,
 ): Promise<readonly KubeObject[]> {
-  const { job, spec, defaults } = run
+  const { job, defaults } = run
   const secrets = [tokenSecret(context.tokenKey, job)]
-  for (const resolved of [resolveStorage(job, spec, defaults), resolveRedis(job, spec, defaults)]) {
-    if (resolved?.copyOf === undefined || resolved.secretName === undefined) continue
-    const data = await defaultCredentials(context, resolved.copyOf, signal)
-    secrets.push(credentialsCopy(job, resolved.secretName, data))
-  }
+  for (const { from, name } of credentialsCopies(run, defaults))
+    secrets.push(credentialsCopy(job, name, await defaultCredentials(context, from, signal)))
   return secrets
 }
 

@@ -219,7 +219,10 @@ export const streamJobSpec = withRules(
         s3: s3.describe('An S3-compatible object store with conditional writes (If-None-Match).'),
       })
       .optional()
-      .describe("Where checkpoints and savepoints are kept. Default: the operator's defaults.storage."),
+      .describe(
+        "Where checkpoints and savepoints are kept. Default: the operator's defaults.storage at the first run, " +
+          'which status.resolved then has. A job is moved elsewhere by adding this together with restore.',
+      ),
     redis: redis
       .optional()
       .describe("Redis that elects the leading JobManager. Default: the operator's defaults.redis."),
@@ -293,8 +296,8 @@ export const streamJobSpec = withRules(
     field: 'parallelism',
   },
   {
-    cel: 'has(self.storage) == has(oldSelf.storage)',
-    message: 'storage cannot be added or removed after creation; make a new StreamJob instead',
+    cel: '!has(oldSelf.storage) || has(self.storage)',
+    message: 'storage cannot be removed after creation; make a new StreamJob instead',
   },
 )
 export type StreamJobSpec = z.infer<typeof streamJobSpec>

@@ -83,6 +83,7 @@ function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
     runId: String(runNumber(o) + 1),
     run,
     image: imageOf(o),
+    resolved: desired.resolved,
     restarts: 0,
   }
 }

@@ -79,6 +79,26 @@ async function isRunning(run = '1'): Promise<void> {
   await until(() => ready()?.reason === 'Running')
 }
 
+/** An operator with this default storage. */
+function start(storage: object): void {
+  stop = new AbortController()
+  const config = operatorConfig.parse({
+    server: { host: '127.0.0.1', port: 0 },
+    defaults: { image: 'weir:1', storage },
+  })
+  const operator = new Operator({
+    config,
+    client: api.client(),
+    namespace: 'weir',
+    identity: 'test',
+    clock: systemClock,
+    random: Math.random,
+    logger: silentLogger,
+    jobPort: (jobManager.address() as AddressInfo).port,
+  })
+  running = operator.run(stop.signal)
+}
+
 beforeEach(async () => {
   api = await TestApiServer.start()
   asked = []
@@ -114,22 +134,7 @@ beforeEach(async () => {
     metadata: { name: 's3-root', namespace: 'weir' },
     data: { AWS_ACCESS_KEY_ID: 'YQ==' },
   })
-  stop = new AbortController()
-  const config = operatorConfig.parse({
-    server: { host: '127.0.0.1', port: 0 },
-    defaults: { image: 'weir:1', storage: { s3: { bucket: 'shared', credentialsSecret: 's3-root' } } },
-  })
-  const operator = new Operator({
-    config,
-    client: api.client(),
-    namespace: 'weir',
-    identity: 'test',
-    clock: systemClock,
-    random: Math.random,
-    logger: silentLogger,
-    jobPort: (jobManager.address() as AddressInfo).port,
-  })
-  running = operator.run(stop.signal)
+  start({ s3: { bucket: 'shared', credentialsSecret: 's3-root' } })
 })
 
 afterEach(async () => {
@@ -202,6 +207,40 @@ describe('a StreamJob', () => {
     )
     await isRunning('2')
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
+  })
+
+  test('keeps its storage when the default one changes, and says so', async () => {
+    submit({})
+    await isRunning()
+    stop.abort()
+    await running
+    start({ s3: { bucket: 'production', credentialsSecret: 's3-production' } })
+    const outdated = () => status().conditions?.find((c) => c.type === 'DefaultsOutdated')
+    await until(() => outdated()?.status === 'True')
+    expect(outdated()?.message).toContain(
+      "stay in s3://shared; the operator's default storage is now s3://production.",
+    )
+    await until(() => streams.size > 0)
+    say({ state: 'Running' })
+    api.put(`${SHOP}/savepoints/before`, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { streamJobRef: { name: 'orders' }, backoffLimit: 3, timeout: '10m' },
+    })
+    await until(() => asked.length > 0)
+    expect(asked[0]?.body['path']).toContain(`s3://shared/shop/orders/${uid()}/`)
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => asked.some((a) => a.path === '/jobs/current/stop'))
+    say({ state: 'Suspended', message: 'stopped' })
+    const config = () => api.objects.get(`${CORE}/configmaps/orders-run-2-${uid().slice(0, 8)}`)?.['data']
+    await until(() => config() !== undefined)
+    const { 'job-manager.json': text } = config() as Record<string, string>
+    expect(JSON.parse(text ?? '')).toMatchObject({ storage: { bucket: 'shared' } })
+    expect(api.objects.get(`${CORE}/secrets/orders-weir-s3`)?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
+    expect(api.seen('POST', '/events').map((r) => (r.body as { reason: string }).reason)).toContain(
+      'DefaultStorageChanged',
+    )
   })
 
   test('is suspended with a savepoint that appears as an object, and resumes', async () => {

@@ -6,6 +6,7 @@ import {
   neverRan,
   NOW,
   observed,
+  RESOLVED,
   withFacts,
   withHash,
   withOperation,
@@ -141,6 +142,12 @@ describe('the policy that decides', () => {
     ],
     ['a blocked start makes nothing', [neverRan, blocked('h1')], 'beginRun', []],
     [
+      'a run whose storage is not on record: it is written down first',
+      [withHash('h2'), withStatus({ resolved: undefined })],
+      'noteResolved',
+      ['writeStatus'],
+    ],
+    [
       'facts of another run say nothing about this one',
       [withFacts({ run: 2, state: 'Finished' })],
       'keepRun',
@@ -168,6 +175,10 @@ describe('beginning a run', () => {
     const image = (m: Modifier) => stepOf(plan(neverRan, m), 'writeStatus')?.status.image
     expect(image((o) => ({ ...o, defaultImage: 'weir:2' }))).toBe('weir:2')
     expect(image(withSpec({ image: 'own:1' }))).toBe('own:1')
+  })
+
+  test('writes down the storage and the Redis that it takes', () => {
+    expect(stepOf(plan(neverRan), 'writeStatus')?.status.resolved).toEqual(RESOLVED)
   })
 
   test('says what blocks it', () => {

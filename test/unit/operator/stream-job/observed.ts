@@ -1,8 +1,9 @@
 import type { JobFacts, OperationView } from '#runtime/contract/rest'
+import { compact, type Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import type { Observed } from '#operator/stream-job/observed'
-import { JOB, spec } from '../fixtures.ts'
+import { defaults, JOB, resolved, spec } from '../fixtures.ts'
 
 /** A running job in run 3, and modifiers that say what is different. */
 export const NOW = Date.parse('2030-01-01T00:10:00.000Z')
@@ -46,6 +47,20 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
 
 const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T00:00:00.000Z' }
 
+export const RESOLVED = resolved({ spec: spec(), defaults: defaults() })
+
+const desired = (
+  specHash: string,
+  over: Partial<Extract<Observed['desired'], { kind: 'ready' }>> = {},
+): Observed['desired'] => ({
+  kind: 'ready',
+  specHash,
+  module: { kind: 'source', source: 'x' },
+  restore: undefined,
+  resolved: RESOLVED,
+  ...over,
+})
+
 export function observed(...modifiers: readonly Modifier[]): Observed {
   const base: Observed = {
     object: {
@@ -58,8 +73,15 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     generation: 1,
     now: NOW,
     spec: spec(),
-    status: { observedGeneration: 1, phase: 'Running', runId: '3', run: RUN, image: 'weir:1' },
-    desired: { kind: 'ready', specHash: 'h1', module: { kind: 'source', source: 'x' }, restore: undefined },
+    status: {
+      observedGeneration: 1,
+      phase: 'Running',
+      runId: '3',
+      run: RUN,
+      image: 'weir:1',
+      resolved: RESOLVED,
+    },
+    desired: desired('h1'),
     restoreHash: undefined,
     restoreSource: undefined,
     facts: {
@@ -75,6 +97,8 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     taskManagerPodCount: 1,
     podProblem: undefined,
     defaultImage: 'weir:1',
+    resolved: RESOLVED,
+    drifts: [],
     storageUrl: 's3://shared/weir/shop/orders/uid',
     lastSavepoint: undefined,
   }
@@ -86,13 +110,10 @@ export const withSpec =
   (o) => ({ ...o, spec: spec(over), generation })
 export const withHash =
   (specHash: string): Modifier =>
-  (o) => ({
-    ...o,
-    desired: { kind: 'ready', specHash, module: { kind: 'source', source: 'x' }, restore: undefined },
-  })
+  (o) => ({ ...o, desired: desired(specHash) })
 export const withStatus =
-  (status: Partial<StreamJobStatus>): Modifier =>
-  (o) => ({ ...o, status: { ...o.status, ...status } })
+  (status: Loose<Partial<StreamJobStatus>>): Modifier =>
+  (o) => ({ ...o, status: compact({ ...o.status, ...status }) })
 export const withRun =
   (run: Partial<RunStatus>): Modifier =>
   (o) => ({ ...o, status: { ...o.status, run: { ...RUN, ...run } } })
@@ -117,7 +138,12 @@ export const withoutWorkloads: Modifier = (o) => ({
   jobManager: undefined,
   taskManagers: [],
 })
-export const neverRan: Modifier = (o) => ({ ...withoutWorkloads(o), status: {} })
+export const neverRan: Modifier = (o) => ({
+  ...withoutWorkloads(o),
+  status: {},
+  resolved: undefined,
+  storageUrl: undefined,
+})
 export const blocked =
   (specHash: string | undefined): Modifier =>
   (o) => ({
@@ -133,12 +159,9 @@ export const withRestore =
   (o) => ({
     ...o,
     restoreHash: hash,
-    desired: {
-      kind: 'ready',
-      specHash: 'h1',
-      module: { kind: 'source', source: 'x' },
+    desired: desired('h1', {
       restore: { hash, allowNonRestoredState: false, ...(path === undefined ? {} : { path }) },
-    },
+    }),
   })
 export const withSource =
   (source: NonNullable<Observed['restoreSource']>): Modifier =>

@@ -212,6 +212,33 @@ describe('what the facts say', () => {
   })
 })
 
+describe('DefaultsOutdated', () => {
+  const storage: Modifier = (o) => ({ ...o, drifts: [{ of: 'storage', used: 's3://a', now: 's3://b' }] })
+  const redis: Modifier = (o) => ({ ...o, drifts: [{ of: 'redis', used: 'redis://a', now: undefined }] })
+  const outdated = (status: StreamJobStatus) => status.conditions?.find((c) => c.type === 'DefaultsOutdated')
+
+  test('says what the job uses, what the default is now, and what to do', () => {
+    expect(outdated(statusOf())?.status).toBe('False')
+    const { status, reason, message } = outdated(statusOf(storage))!
+    expect([status, reason]).toEqual(['True', 'DefaultStorageChanged'])
+    expect(message).toContain("stay in s3://a; the operator's default storage is now s3://b. To move it,")
+    expect(outdated(statusOf(redis))).toMatchObject({ status: 'True', reason: 'DefaultRedisChanged' })
+    expect(summary(statusOf(storage))['Ready']).toBe(true)
+  })
+
+  test('a Redis of a run that has ended is nothing, as the next one takes another', () => {
+    expect(outdated(statusOf(redis, withRun({ outcome: 'Suspended' })))?.status).toBe('False')
+  })
+
+  test('is a warning, once', () => {
+    const after = statusOf(storage)
+    expect(edges(statusOf(), after).map((e) => [e.type, e.reason])).toEqual([
+      ['Warning', 'DefaultStorageChanged'],
+    ])
+    expect(edges(after, after)).toEqual([])
+  })
+})
+
 describe('lastCheckpoint', () => {
   const last = (id: number, completedAt: number) => ({
     id,
