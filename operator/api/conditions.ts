@@ -17,6 +17,7 @@ const CONDITION_TYPES = {
 export type ConditionType = keyof typeof CONDITION_TYPES
 
 export const REASONS = {
+  Pending: 'The operator has not looked at the object yet.',
   Running: 'The job processes records.',
   Suspended: 'The job is stopped as spec.state asks and continues where it was.',
   Drained: 'The job was drained as spec.state asks.',

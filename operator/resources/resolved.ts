@@ -137,18 +137,19 @@ export interface StorageQuestion {
 
 /** The storage of the next run. */
 export function chooseStorage(question: StorageQuestion): StorageChoice {
-  const { job, pinned, named, storagePath, isRestoring } = question
-  if (pinned === undefined) {
-    if (named === undefined) return { kind: 'missing' }
-    const isElsewhere = storagePath !== undefined && storagePath !== storageUrl(job, named)
-    return isElsewhere && !isRestoring
-      ? { kind: 'conflict', named: placeOf(named), files: storagePath }
-      : { kind: 'use', storage: named }
-  }
+  const { pinned, named, isRestoring } = question
+  if (pinned === undefined) return chooseFirst(question)
   if (named !== undefined && placeOf(named) === placeOf(pinned)) return { kind: 'use', storage: named }
   if (named?.source !== 'Spec') return { kind: 'use', storage: pinned }
   if (isRestoring) return { kind: 'use', storage: named }
   return { kind: 'conflict', named: placeOf(named), files: placeOf(pinned) }
+}
+
+function chooseFirst({ job, named, storagePath, isRestoring }: StorageQuestion): StorageChoice {
+  if (named === undefined) return { kind: 'missing' }
+  if (isRestoring || storagePath === undefined || storagePath === storageUrl(job, named))
+    return { kind: 'use', storage: named }
+  return { kind: 'conflict', named: placeOf(named), files: storagePath }
 }
 
 /** A default that is not what the job uses, as text; `now` undefined: there is none any more. */

@@ -21,6 +21,7 @@ import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
 import { pinSource } from './pin.ts'
 import type { Plan, Step, StepOf } from './plan.ts'
+import { streamJobStatus } from './status.ts'
 
 export interface ApplyContext extends EnsureContext {
   readonly store: Store<StreamJobObject>
@@ -56,9 +57,12 @@ export class Applier {
     try {
       for (const step of plan.steps) {
         const status = object.status ?? {}
-        if (step.kind === 'writeStatus')
-          object = await this.writeStatus(object, compact({ ...status, ...step.status }), signal)
-        else await this.#perform(step, { ...observed, status, object }, signal)
+        if (step.kind === 'writeStatus') {
+          // Whole, with its conditions: who reads between two writes must not take it for done.
+          const next = compact<StreamJobStatus>({ ...status, ...step.status })
+          const whole = streamJobStatus({ ...observed, status: next }, plan, undefined)
+          object = await this.writeStatus(object, whole, signal)
+        } else await this.#perform(step, { ...observed, status, object }, signal)
       }
     } catch (error) {
       const problem = problemOf(error)

@@ -74,8 +74,8 @@ const storageMissing = (): Blocker =>
 const storageChanged = ({ named, files }: { readonly named: string; readonly files: string }): Blocker =>
   blocker(
     'StorageChanged',
-    `The storage is now ${named}, and the files of the job are in ${files}: there the job would start empty. ` +
-      'Name the former storage in spec.storage, or what to start from in spec.restore, which moves the job.',
+    `The storage is now ${named}, where the job would start empty: its files are in ${files}. ` +
+      'Name the former storage again, or what to start from in spec.restore, which moves the job.',
   )
 
 const redisMissing = (replicas: number): Blocker =>

@@ -85,8 +85,8 @@ function defaultsOutdated({ o }: View): ConditionValue {
   }
 }
 
-function textOfDrift({ of, used, now }: Drift): string {
-  if (of === 'storage')
-    return `The files of the job stay in ${used}; the operator's default storage is now ${now ?? 'unset'}. ${TO_MOVE}`
-  return `The run elects its leader by Redis ${used}; the next run takes the operator's default, now ${now ?? 'unset'}.`
+function textOfDrift({ of, used, now = 'unset' }: Drift): string {
+  return of === 'storage'
+    ? `The files of the job stay in ${used}; the operator's default storage is now ${now}. ${TO_MOVE}`
+    : `The run elects by Redis ${used}; the next run takes the operator's default, now ${now}.`
 }

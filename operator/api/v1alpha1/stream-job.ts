@@ -220,8 +220,9 @@ export const streamJobSpec = withRules(
       })
       .optional()
       .describe(
-        "Where checkpoints and savepoints are kept. Default: the operator's defaults.storage at the first run, " +
-          'which status.resolved then has. A job is moved elsewhere by adding this together with restore.',
+        'Where checkpoints and savepoints are kept. ' +
+          "Default: the operator's defaults.storage at the first run, which status.resolved then has. " +
+          'Adding this together with restore moves a job.',
       ),
     redis: redis
       .optional()

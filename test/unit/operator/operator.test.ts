@@ -22,6 +22,8 @@ const JOB = `${SHOP}/streamjobs/orders`
 const APPS = '/apis/apps/v1/namespaces/shop'
 const CORE = '/api/v1/namespaces/shop'
 
+type Job = { readonly status: StreamJobStatus }
+
 let api: TestApiServer
 let jobManager: http.Server
 let asked: { readonly path: string; readonly body: Record<string, unknown> }[]
@@ -189,6 +191,24 @@ describe('a StreamJob', () => {
       .filter((r) => r.method !== 'GET' && r.path.includes('/shop/'))
       .map((r) => r.path)
     expect(writes[0]).toBe(`${JOB}/status`)
+  })
+
+  test('says in every write of its status what it is waiting for, and for which generation', async () => {
+    submit({})
+    await isRunning()
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => asked.length > 0)
+    say({ state: 'Suspended', message: 'stopped' })
+    await isRunning('2')
+    const written = api.seen('PUT', '/streamjobs/orders/status').map((r) => (r.body as Job).status)
+    const isReady = written.map((s) => s.conditions?.find((c) => c.type === 'Ready')?.status)
+    expect(isReady[0]).toBe('False')
+    expect(isReady).not.toContain(undefined)
+    const first = written.find((s) => s.runId === '2')
+    expect([first?.observedGeneration, first?.conditions?.find((c) => c.type === 'Ready')]).toMatchObject([
+      2,
+      { status: 'False', reason: 'Starting', observedGeneration: 2 },
+    ])
   })
 
   test('is upgraded: the old run is asked to stop, then the next one is made', async () => {
