@@ -50,6 +50,8 @@ export const REASONS = {
   OutOfMemory: 'A container of the job was killed because it used more memory than its limit.',
   Unschedulable: 'No node has room for a pod of the job.',
   ContainerConfigInvalid: 'A container cannot be created from its configuration.',
+  MountFailed: 'A pod waits for its volumes or its network; mostly a Secret or ConfigMap is missing.',
+  DeadlineExceeded: 'The job was not ready within spec.upgrade.deadline.',
   StopTimedOut: 'The run did not stop in time; the next one continues from the last completed checkpoint.',
   StopFailed:
     'The run could not be stopped with a checkpoint or savepoint; ' +

@@ -13,16 +13,17 @@ export interface Edge {
  * recoveries, and output that a restore has left unpublished. Pure.
  */
 export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  const ready = readyEdge(before, after)
   return [
-    ...readyEdge(before, after),
-    ...noticeEdges(before, after),
+    ...ready,
+    ...noticeEdges(before, after).filter((n) => !ready.some((r) => r.reason === n.reason)),
     ...recoveryEdge(before, after),
     ...skippedEdges(before, after),
   ]
 }
 
-/** Conditions that say of a job that runs what its owner should know. */
-const NOTICES = ['DefaultsOutdated'] as const satisfies ConditionType[]
+/** Conditions whose coming is a warning. */
+const NOTICES = ['Stalled', 'DefaultsOutdated'] as const satisfies ConditionType[]
 
 function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   return NOTICES.flatMap((type): Edge[] => {

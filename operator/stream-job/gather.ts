@@ -55,7 +55,7 @@ export async function gather(
     taskManagers: replicaSets.filter((r) => r.metadata.deletionTimestamp === undefined).map(workload),
     jobManagerPods: jobManagerPodsOf(pods, run),
     taskManagerPodCount: countTaskManagers(pods),
-    podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun)),
+    podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun), clock.now()),
     defaultImage: defaults.image,
     resolved,
     drifts: driftOf(job, resolved, { spec, defaults }),

@@ -1,6 +1,7 @@
 import type { ConditionValue, Reason } from '#operator/api/conditions'
 import type { RunOutcome } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobFacts, JobState } from '#runtime/contract/rest'
+import { isPastDeadline } from './deadline.ts'
 import type { Observed } from './observed.ts'
 import { type View, wasRunning } from './view.ts'
 
@@ -16,20 +17,41 @@ interface Summary {
 
 export function readyConditions(view: View): ConditionValue[] {
   const { status, reason, message, isStalled = false, isComplete = false } = summary(view)
-  const isWorking = status === 'False' && !isStalled
+  const isReady = status === 'True'
+  const isLate = !isReady && !isStalled && isPastDeadline(view)
   return [
     { type: 'Ready', status, reason, message },
-    isWorking
-      ? { type: 'Reconciling', status: 'True', reason, message }
-      : { type: 'Reconciling', status: 'False', reason: 'UpToDate', message: 'Nothing is left to do.' },
-    isStalled
-      ? { type: 'Stalled', status: 'True', reason, message }
+    reconciling({ reason, message }, isReady, isStalled || isLate),
+    isStalled || isLate
+      ? { type: 'Stalled', status: 'True', ...(isLate ? late(view, reason, message) : { reason, message }) }
       : { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'Nothing stands in the way.' },
     isComplete
       ? { type: 'Complete', status: 'True', reason, message }
       : { type: 'Complete', status: 'False', reason, message: 'The job has not ended.' },
   ]
 }
+
+type Why = Pick<ConditionValue, 'reason' | 'message'>
+
+function reconciling(why: Why, isReady: boolean, isStalled: boolean): ConditionValue {
+  const type = 'Reconciling'
+  if (isReady) return { type, status: 'False', reason: 'UpToDate', message: 'Nothing is left to do.' }
+  return { type, status: isStalled ? 'False' : 'True', ...why }
+}
+
+/** Reasons that say what a job does, and not what is wrong. */
+const NO_CAUSE: ReadonlySet<Reason> = new Set([
+  'Starting',
+  'WaitingForSlots',
+  'Restarting',
+  'NoLeader',
+  'Stopping',
+])
+
+const late = ({ o }: View, reason: Reason, message: string): Why => ({
+  reason: NO_CAUSE.has(reason) ? 'DeadlineExceeded' : reason,
+  message: `Not ready within ${o.spec.upgrade.deadline} (spec.upgrade.deadline). ${message}`,
+})
 
 const notReady = (reason: Reason, message: string): Summary => ({ status: 'False', reason, message })
 

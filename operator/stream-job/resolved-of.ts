@@ -41,30 +41,39 @@ export async function resolvedOf(
 const runConfig = z.object({ storage: storageConfig, redis: redisConfig.optional() })
 
 /** From the data of a run's ConfigMap; undefined when it does not say. */
-export function resolvedOfConfig({ job, spec }: Subject, data: unknown): Resolved | undefined {
+export function resolvedOfConfig(subject: Subject, data: unknown): Resolved | undefined {
   const config = runConfig.safeParse(parsed(textMember(data, configKeys.jobManager)))
   if (!config.success || config.data.storage.type !== 's3') return undefined
-  const { storage, redis } = config.data
-  const { bucket, root, access } = storage
+  const { redis } = config.data
+  const storage = storageOf(subject, config.data.storage, textMember(data, configKeys.storageCa))
+  if (redis === undefined) return { storage }
+  return { storage, redis: redisOf(subject, redis, textMember(data, configKeys.redisCa)) }
+}
+
+type S3Storage = Extract<z.output<typeof storageConfig>, { type: 's3' }>
+
+function storageOf(
+  { job, spec }: Subject,
+  { bucket, root, access }: S3Storage,
+  caBundle: string | undefined,
+): ResolvedStorage {
   const own = spec.storage?.s3
-  const found = compact<ResolvedStorage>({
+  const { endpoint, region, forcePathStyle, credentialsDir } = access
+  return compact<ResolvedStorage>({
     source: own === undefined ? 'Defaults' : 'Spec',
     bucket,
     prefix: prefixOf(root, job),
-    endpoint: access.endpoint,
-    region: access.region,
-    forcePathStyle: access.forcePathStyle,
-    credentialsSecret:
-      access.credentialsDir && (own?.credentialsSecretRef?.name ?? names.storageSecret(job.name)),
+    endpoint,
+    region,
+    forcePathStyle,
+    credentialsSecret: credentialsDir && (own?.credentialsSecretRef?.name ?? names.storageSecret(job.name)),
     caConfigMap: own?.caConfigMapKeyRef,
-    caBundle: textMember(data, configKeys.storageCa),
+    caBundle,
   })
-  if (redis === undefined) return { storage: found }
-  return { storage: found, redis: redisOf({ job, spec }, redis, textMember(data, configKeys.redisCa)) }
 }
 
 function redisOf(
-  { job, spec }: Pick<Subject, 'job' | 'spec'>,
+  { job, spec }: Subject,
   { url, keyPrefix, credentialsDir }: z.output<typeof redisConfig>,
   caBundle: string | undefined,
 ): ResolvedRedis {

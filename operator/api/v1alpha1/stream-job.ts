@@ -238,6 +238,12 @@ export const streamJobSpec = withRules(
             'State taken when a run is stopped on purpose. ' +
               'Savepoint: a Savepoint object appears in the namespace and is yours to keep.',
           ),
+        deadline: duration(1000)
+          .default('5m')
+          .describe(
+            'A job that is not ready for so long, or a run without a completed checkpoint for so long ' +
+              'beyond checkpoint.interval, is Stalled until it is ready. Nothing is ended by it.',
+          ),
       })
       .prefault({})
       .describe('How a change of the spec reaches the running job.'),

@@ -45,7 +45,7 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   ...over,
 })
 
-const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T00:00:00.000Z' }
+const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T00:09:00.000Z' }
 
 export const RESOLVED = resolved({ spec: spec(), defaults: defaults() })
 
