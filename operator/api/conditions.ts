@@ -4,7 +4,7 @@
  */
 import type { Condition } from './schema.ts'
 
-const CONDITION_TYPES = {
+export const CONDITION_TYPES = {
   Ready: 'The object is as its spec asks.',
   Reconciling: 'The operator is still working towards the spec.',
   Stalled: 'The operator cannot get further without a change by somebody.',
@@ -56,13 +56,17 @@ export const REASONS = {
   StopFailed:
     'The run could not be stopped with a checkpoint or savepoint; ' +
     'the next one continues from the last completed checkpoint.',
-  StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
+  StopSkipped:
+    'The run was not running or could not be asked, so it was ended without a new checkpoint or savepoint; ' +
+    'the next one continues from the last completed checkpoint.',
+  StopRefused: 'A JobManager did not take the request to stop; it is asked again.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
   OutputLeft: 'A fork has left prepared output to the job that it started from.',
   CommitsSkipped: 'Output that was committed before is gone and was not committed again.',
   Recovered: 'The job came back after a failure.',
+  JobManagerUnreachable: 'A JobManager lives and the operator cannot reach it: the job may well run.',
   NoLeader: 'No JobManager leads at the moment.',
   LeaderElected: 'A JobManager leads.',
   CheckpointsCompleting: 'The last checkpoint completed.',

@@ -127,14 +127,16 @@ export class Applier {
 
   /** Repeated by the next reconcile while the facts do not show the operation. */
   async #requestStop(step: StepOf<'requestStop'>, o: Observed): Promise<void> {
-    const { clock, logger } = this.#context
+    const { clock, events, logger } = this.#context
     const { leader } = o.facts
     if (leader === undefined) return
     try {
       await new JobManagerClient(leader.address, { clock, answerMs: ANSWER_MS }).triggerStop(step.request)
     } catch (error) {
       const { namespace, name } = o.job
-      logger.warn({ namespace, name, message: messageOf(error) }, 'stop not accepted')
+      const message = messageOf(error)
+      logger.warn({ namespace, name, message }, 'stop not accepted')
+      events.emit(o.object, 'Warning', 'StopRefused', `The run is asked again to stop: ${message}`)
     }
   }
 }

@@ -12,8 +12,8 @@
  *                  wanted size
  *   6 releaseRun   the run has ended                        -> its pods are gone
  *
- * I1 The number of a run, and what it uses, are written to the status before anything of it is made;
- *    the outcome before anything of it is taken away.
+ * I1 The number of a run, and what it uses, are written to the status before anything of it is
+ *    made; the outcome before anything of it is taken away.
  * I2 No step waits. Waiting is a plan without steps, until facts, an object or the clock change.
  * I3 Nothing here protects the state of the job: the commit log does, by run and epoch. A run that
  *    ends without a stop costs replay, never data.

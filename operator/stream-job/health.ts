@@ -1,6 +1,7 @@
 import type { ConditionValue } from '#operator/api/conditions'
 import type { Drift } from '#operator/resources/resolved'
-import { activeRun } from './run-state.ts'
+import type { Observed } from './observed.ts'
+import { activeRun, textOfUnreachable, unreachableJobManager } from './run-state.ts'
 import type { View } from './view.ts'
 
 /** Conditions that speak of the running job and of what it runs on. */
@@ -12,14 +13,15 @@ function checkpointHealthy({ o, facts }: View): ConditionValue {
   const type = 'CheckpointHealthy'
   if (activeRun(o) === undefined)
     return { type, status: 'Unknown', reason: 'NotRunning', message: 'The job does not run.' }
-  const checkpoint = facts?.checkpoint
-  if (checkpoint !== undefined && checkpoint.consecutiveFailures > 0) {
+  if (facts === undefined) return { type, status: 'Unknown', ...notHeard(o) }
+  const { checkpoint } = facts
+  if (checkpoint.consecutiveFailures > 0) {
     const { lastFailure: last, consecutiveFailures } = checkpoint
     const what = last === undefined ? '' : ` Checkpoint ${last.id}: ${last.reason}: ${last.message}`
     const message = `${consecutiveFailures} failed in a row.${what}`
     return { type, status: 'False', reason: 'CheckpointsFailing', message }
   }
-  if (checkpoint?.last !== undefined)
+  if (checkpoint.last !== undefined)
     return {
       type,
       status: 'True',
@@ -34,12 +36,22 @@ function checkpointHealthy({ o, facts }: View): ConditionValue {
   }
 }
 
+/** Why nothing is known of a run from its leader. */
+function notHeard(o: Observed): Pick<ConditionValue, 'reason' | 'message'> {
+  const lost = unreachableJobManager(o)
+  return lost === undefined
+    ? { reason: 'NoLeader', message: 'No JobManager leads at the moment.' }
+    : { reason: 'JobManagerUnreachable', message: `Not known: ${textOfUnreachable(lost)}.` }
+}
+
 function coordinatorElected({ o, facts }: View): ConditionValue {
   const type = 'CoordinatorElected'
   if (activeRun(o) === undefined)
     return { type, status: 'False', reason: 'NotRunning', message: 'The job does not run.' }
-  if (facts === undefined || o.facts.leader === undefined)
-    return { type, status: 'False', reason: 'NoLeader', message: 'No JobManager leads at the moment.' }
+  if (facts === undefined || o.facts.leader === undefined) {
+    const why = notHeard(o)
+    return { type, status: why.reason === 'NoLeader' ? 'False' : 'Unknown', ...why }
+  }
   return {
     type,
     status: 'True',

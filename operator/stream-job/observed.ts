@@ -62,6 +62,8 @@ export interface JobManagerPod {
   /** It has the label that the REST Service selects. */
   readonly isLeader: boolean
   readonly hasAddress: boolean
+  /** Its readiness probe says so: the process lives and has reached the store and Redis. */
+  readonly isReady: boolean
 }
 
 /** Everything that a decision about a StreamJob depends on; plain data, made by gather.ts. */

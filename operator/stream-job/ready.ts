@@ -1,13 +1,15 @@
 import type { ConditionValue, Reason } from '#operator/api/conditions'
 import type { RunOutcome } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobFacts, JobState } from '#runtime/contract/rest'
+import type { Unreachable } from '#operator/job-managers/facts-view'
 import { isPastDeadline } from './deadline.ts'
 import type { Observed } from './observed.ts'
+import { textOfUnreachable, unreachableJobManager } from './run-state.ts'
 import { type View, wasRunning } from './view.ts'
 
 /** What Ready says, and what Reconciling, Stalled and Complete follow from. */
 interface Summary {
-  readonly status: 'True' | 'False'
+  readonly status: ConditionValue['status']
   readonly reason: Reason
   readonly message: string
   /** Somebody has to change something. */
@@ -62,7 +64,7 @@ function summary({ o, plan, facts, problem }: View): Summary {
   const { run } = o.status
   if (run?.outcome !== undefined) return ended(o, run.outcome, run.outcomeMessage ?? '')
   if (run === undefined) return neverRan(o)
-  if (plan.policy === 'stopRun' || o.spec.state !== 'Running') return stopping(o, plan.message)
+  if (plan.policy === 'stopRun' || o.spec.state !== 'Running') return stopping(o, facts, plan.message)
   return running(o, facts)
 }
 
@@ -104,10 +106,14 @@ function neverRan({ spec: { state } }: Observed): Summary {
   }
 }
 
-function stopping({ podProblem }: Observed, why: string): Summary {
-  const message = `${why.charAt(0).toUpperCase()}${why.slice(1)}.`
-  return notReady('Stopping', podProblem === undefined ? message : `${message} ${podProblem.message}`)
+function stopping(o: Observed, facts: JobFacts | undefined, why: string): Summary {
+  const message = `${why.charAt(0).toUpperCase()}${why.slice(1)}.${problemOf(o)}`
+  const isUnreachable = facts === undefined && unreachableJobManager(o) !== undefined
+  return notReady(isUnreachable ? 'JobManagerUnreachable' : 'Stopping', message)
 }
+
+const problemOf = ({ podProblem }: Observed): string =>
+  podProblem === undefined ? '' : ` ${podProblem.message}`
 
 function running(o: Observed, facts: JobFacts | undefined): Summary {
   if (facts?.state === 'Running') {
@@ -115,10 +121,20 @@ function running(o: Observed, facts: JobFacts | undefined): Summary {
     const message = `Runs with parallelism ${facts.parallelism} on ${taskManagers}.`
     return { status: 'True', reason: 'Running', message }
   }
+  const lost = facts === undefined ? unreachableJobManager(o) : undefined
+  if (lost !== undefined) return unreachable(o, lost)
   if (o.podProblem !== undefined) return notReady(o.podProblem.reason, o.podProblem.message)
-  if (facts === undefined) return leaderless(o)
-  const message = facts.error === undefined ? facts.message : withError(facts.message, facts.error.message)
-  return notReady(REASONS[facts.state] ?? 'Starting', message || `The job is ${facts.state}.`)
+  return facts === undefined ? leaderless(o) : notRunning(facts)
+}
+
+function notRunning({ state, message, error }: JobFacts): Summary {
+  const text = error === undefined ? message : withError(message, error.message)
+  return notReady(REASONS[state] ?? 'Starting', text || `The job is ${state}.`)
+}
+
+function unreachable(o: Observed, lost: Unreachable): Summary {
+  const message = `Whether the job runs is not known: ${textOfUnreachable(lost)}.${problemOf(o)}`
+  return { status: 'Unknown', reason: 'JobManagerUnreachable', message }
 }
 
 /** Many messages end in the error already. */

@@ -41,7 +41,7 @@ export async function resolvedOf(
 const runConfig = z.object({ storage: storageConfig, redis: redisConfig.optional() })
 
 /** From the data of a run's ConfigMap; undefined when it does not say. */
-export function resolvedOfConfig(subject: Subject, data: unknown): Resolved | undefined {
+function resolvedOfConfig(subject: Subject, data: unknown): Resolved | undefined {
   const config = runConfig.safeParse(parsed(textMember(data, configKeys.jobManager)))
   if (!config.success || config.data.storage.type !== 's3') return undefined
   const { redis } = config.data

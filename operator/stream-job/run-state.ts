@@ -1,5 +1,6 @@
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobFacts } from '#runtime/contract/rest'
+import type { Unreachable } from '#operator/job-managers/facts-view'
 import type { Observed } from './observed.ts'
 
 /**
@@ -7,6 +8,22 @@ import type { Observed } from './observed.ts'
  * would have to.
  */
 export const LEADER_GRACE_MS = 30_000
+
+/** A JobManager that was lost is told apart from one that cannot be reached after this long. */
+const UNREACHABLE_GRACE_MS = 5000
+
+/**
+ * A JobManager that lives, as its readiness probe says, and that the operator cannot reach: the job
+ * may well run. One that does not live is no leader, and nothing more.
+ */
+export function unreachableJobManager(o: Observed): Unreachable | undefined {
+  const { unreachable } = o.facts
+  if (unreachable === undefined || unreachable.forMs < UNREACHABLE_GRACE_MS) return undefined
+  return o.jobManagerPods.some((p) => p.name === unreachable.pod && p.isReady) ? unreachable : undefined
+}
+
+export const textOfUnreachable = ({ pod, message }: Unreachable): string =>
+  `the operator cannot reach JobManager ${pod} (${message})`
 
 /** Number of the current run; 0: the job has never run. */
 export const runNumber = (o: Observed): number => Number(o.status.runId ?? 0)

@@ -75,6 +75,9 @@ export const streamJobStatus = z.object({
       generation: z.int().min(0).describe('Generation that the run was made from.'),
       startedAt: time().describe('When the run was decided.'),
       restoreHash: z.string().max(64).optional().describe('Hash of the restore block that the run applies.'),
+      stopWantedAt: time()
+        .optional()
+        .describe('Since when the run is to be stopped with a savepoint and cannot be asked.'),
       stopRequestedAt: time().optional().describe('Since when the operator asks the run to stop.'),
       outcome: outcome.optional().describe('How the run ended. Absent: it has not.'),
       outcomeMessage: z.string().max(4096).optional().describe('Why it ended so.'),

@@ -88,12 +88,13 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
       facts: facts(),
       leader: { pod: 'orders-jm-a', address: { url: 'http://10.0.0.1:8081', token: 't' } },
       obstacle: undefined,
+      unreachable: undefined,
       hasAnswered: true,
       leaderlessMs: 0,
     },
     jobManager: { name: 'orders-jm', uid: 'd', run: 3, replicas: 1 },
     taskManagers: [{ name: 'orders-tm-3', uid: 'r3', run: 3, replicas: 1 }],
-    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true }],
+    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true, isReady: true }],
     taskManagerPodCount: 1,
     podProblem: undefined,
     defaultImage: 'weir:1',
@@ -128,6 +129,13 @@ export const withOperation = (operation: Partial<OperationView>): Modifier =>
 export const withoutLeader =
   (leaderlessMs: number): Modifier =>
   (o) => ({ ...o, facts: { ...NOTHING_KNOWN, hasAnswered: true, leaderlessMs } })
+/** The leader lives, and the operator cannot reach it. */
+export const unreachable =
+  (leaderlessMs: number): Modifier =>
+  (o) => {
+    const lost = { pod: 'orders-jm-a', message: 'failed with 401', forMs: leaderlessMs }
+    return { ...o, facts: { ...NOTHING_KNOWN, unreachable: lost, leaderlessMs } }
+  }
 export const withoutPods: Modifier = (o) => ({
   ...withoutLeader(0)(o),
   jobManagerPods: [],
