@@ -13,6 +13,7 @@ export const CONDITION_TYPES = {
   CoordinatorElected: 'A JobManager leads.',
   RuntimeOutdated: "The pods run another image than the operator's default; the next run takes the new one.",
   DefaultsOutdated: "The job uses a storage or a Redis that is not the operator's default any more.",
+  ReconciliationPaused: 'The operator leaves the job alone, as annotation weir.dev/reconcile asks.',
 } as const
 export type ConditionType = keyof typeof CONDITION_TYPES
 
@@ -77,6 +78,9 @@ export const REASONS = {
   DefaultImageChanged: "The operator's default image is newer than the one of the run.",
   DefaultStorageChanged: "The operator's default storage is not the one that has the files of the job.",
   DefaultRedisChanged: "The operator's default Redis is not the one of the run.",
+  ReconciliationPaused: 'Annotation weir.dev/reconcile is Disabled: the operator changes nothing of the job.',
+  ReconciliationEnabled: 'The operator looks after the job.',
+  AnnotationUnknown: 'Annotation weir.dev/reconcile is neither Disabled nor Enabled, and is ignored.',
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
   JobNotRunning: 'The StreamJob does not run, so no savepoint can be taken now.',

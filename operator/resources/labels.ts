@@ -13,6 +13,11 @@ export const ANNOTATION_TRIGGER = 'weir.dev/trigger'
 /** uid of the StreamJob that a Savepoint made by the operator comes from. */
 export const ANNOTATION_JOB_UID = 'weir.dev/job-uid'
 
+/** Of a StreamJob: another value begins a new run from the last checkpoint. */
+export const ANNOTATION_RESTARTED_AT = 'weir.dev/restartedAt'
+/** Of a StreamJob: `Disabled` makes the operator leave the job alone. */
+export const ANNOTATION_RECONCILE = 'weir.dev/reconcile'
+
 export type Component = 'job-manager' | 'task-manager'
 export const MANAGER = 'weir-operator'
 

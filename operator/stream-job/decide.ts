@@ -15,6 +15,8 @@
  * I1 The number of a run, and what it uses, are written to the status before anything of it is
  *    made; the outcome before anything of it is taken away.
  * I2 No step waits. Waiting is a plan without steps, until facts, an object or the clock change.
+ * A job whose annotation weir.dev/reconcile is Disabled is only looked at: policies 1 and 2 act.
+ *
  * I3 Nothing here protects the state of the job: the commit log does, by run and epoch. A run that
  *    ends without a stop costs replay, never data.
  */
@@ -26,10 +28,32 @@ import { noteOutcome } from './policies/note-outcome.ts'
 import { noteResolved } from './policies/note-resolved.ts'
 import { releaseRun } from './policies/release-run.ts'
 import { stopRun } from './policies/stop-run.ts'
+import { isPaused } from './run-state.ts'
 
 const POLICIES: readonly Policy[] = [noteResolved, noteOutcome, stopRun, beginRun, keepRun, releaseRun]
 
 export function decide(o: Observed): Plan {
+  const plan = firstPlan(o)
+  return isPaused(o) ? paused(plan) : plan
+}
+
+/** What is only written down is written down still; nothing else is done. */
+function paused(plan: Plan): Plan {
+  switch (plan.policy) {
+    case 'noteResolved':
+    case 'noteOutcome':
+      return plan
+    case 'stopRun':
+    case 'beginRun':
+      return { policy: 'paused', message: plan.message, held: plan.message, steps: [] }
+    default: {
+      const { message, blocker } = plan
+      return { policy: 'paused', message, steps: [], ...(blocker === undefined ? {} : { blocker }) }
+    }
+  }
+}
+
+function firstPlan(o: Observed): Plan {
   for (const policy of POLICIES) {
     const plan = policy(o)
     if (plan !== undefined) return plan

@@ -23,15 +23,14 @@ export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
 }
 
 /** Conditions whose coming is a warning. */
-const NOTICES = ['Stalled', 'DefaultsOutdated'] as const satisfies ConditionType[]
+const NOTICES = ['Stalled', 'DefaultsOutdated', 'ReconciliationPaused'] as const satisfies ConditionType[]
 
 function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   return NOTICES.flatMap((type): Edge[] => {
     const [old, now] = [findCondition(before.conditions, type), findCondition(after.conditions, type)]
-    const isNew = now?.status === 'True' && (old?.status !== 'True' || old.reason !== now.reason)
-    return isNew && isReason(now.reason)
-      ? [{ type: 'Warning', reason: now.reason, message: now.message }]
-      : []
+    if (now === undefined || now.status === 'False' || !isReason(now.reason)) return []
+    const isTold = old?.status === now.status && old.reason === now.reason
+    return isTold ? [] : [{ type: 'Warning', reason: now.reason, message: now.message }]
   })
 }
 

@@ -3,9 +3,9 @@ import type { Clock } from '#runtime/base/clock'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
-import { runOf } from '#operator/resources/labels'
+import { ANNOTATION_RECONCILE, ANNOTATION_RESTARTED_AT, runOf } from '#operator/resources/labels'
 import type { KubeObject, SavepointObject, StreamJobObject } from '#operator/resources/object'
-import { driftOf, storageUrl } from '#operator/resources/resolved'
+import { driftOf, storageUrl, type Resolved } from '#operator/resources/resolved'
 import { jobRefOf, type JobRef } from '#operator/resources/run-context'
 import { restoreHash } from '#operator/resources/spec-hash'
 import { desiredRun, type DesiredContext } from './desired.ts'
@@ -48,6 +48,7 @@ export async function gather(
     spec,
     status,
     desired,
+    ...annotated(object),
     restoreHash: restoreHash(spec.restore),
     restoreSource: restoreSourceOf(context, job, restorePath),
     facts: jobManagers.view(key),
@@ -57,11 +58,23 @@ export async function gather(
     taskManagerPodCount: countTaskManagers(pods),
     podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun), clock.now()),
     defaultImage: defaults.image,
-    resolved,
     drifts: driftOf(job, resolved, { spec, defaults }),
-    storageUrl: resolved && storageUrl(job, resolved.storage),
+    ...storageOf(job, resolved),
     lastSavepoint: lastSavepoint(stores.savepoints.indexed(key), job),
   }
+}
+
+function annotated({
+  metadata: { annotations },
+}: StreamJobObject): Pick<Observed, 'restartedAt' | 'reconcile'> {
+  return {
+    restartedAt: annotations?.[ANNOTATION_RESTARTED_AT]?.slice(0, 256),
+    reconcile: annotations?.[ANNOTATION_RECONCILE],
+  }
+}
+
+function storageOf(job: JobRef, resolved: Resolved | undefined): Pick<Observed, 'resolved' | 'storageUrl'> {
+  return { resolved, storageUrl: resolved && storageUrl(job, resolved.storage) }
 }
 
 function workload(object: KubeObject): Workload {

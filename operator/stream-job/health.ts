@@ -1,12 +1,18 @@
 import type { ConditionValue } from '#operator/api/conditions'
 import type { Drift } from '#operator/resources/resolved'
 import type { Observed } from './observed.ts'
-import { activeRun, textOfUnreachable, unreachableJobManager } from './run-state.ts'
+import { activeRun, isPaused, textOfUnreachable, unreachableJobManager } from './run-state.ts'
 import type { View } from './view.ts'
 
 /** Conditions that speak of the running job and of what it runs on. */
 export function healthConditions(view: View): ConditionValue[] {
-  return [checkpointHealthy(view), coordinatorElected(view), runtimeOutdated(view), defaultsOutdated(view)]
+  return [
+    checkpointHealthy(view),
+    coordinatorElected(view),
+    runtimeOutdated(view),
+    defaultsOutdated(view),
+    reconciliationPaused(view),
+  ]
 }
 
 function checkpointHealthy({ o, facts }: View): ConditionValue {
@@ -101,4 +107,22 @@ function textOfDrift({ of, used, now = 'unset' }: Drift): string {
   return of === 'storage'
     ? `The files of the job stay in ${used}; the operator's default storage is now ${now}. ${TO_MOVE}`
     : `The run elects by Redis ${used}; the next run takes the operator's default, now ${now}.`
+}
+
+function reconciliationPaused({ o }: View): ConditionValue {
+  const type = 'ReconciliationPaused'
+  if (isPaused(o)) {
+    const message = 'The operator changes nothing of the job: annotation weir.dev/reconcile is Disabled.'
+    return { type, status: 'True', reason: 'ReconciliationPaused', message }
+  }
+  if (o.reconcile === undefined || o.reconcile === 'Enabled')
+    return {
+      type,
+      status: 'False',
+      reason: 'ReconciliationEnabled',
+      message: 'The operator looks after the job.',
+    }
+  const value = JSON.stringify(o.reconcile.slice(0, 100))
+  const message = `Annotation weir.dev/reconcile is ${value}, neither Disabled nor Enabled: it is ignored.`
+  return { type, status: 'Unknown', reason: 'AnnotationUnknown', message }
 }

@@ -76,6 +76,10 @@ export interface Observed {
   readonly spec: StreamJobSpec
   readonly status: StreamJobStatus
   readonly desired: Desired
+  /** Value of annotation weir.dev/restartedAt, cut to what the status can hold. */
+  readonly restartedAt: string | undefined
+  /** Value of annotation weir.dev/reconcile. */
+  readonly reconcile: string | undefined
   /** Hash of the restore block, whether or not it can be resolved. */
   readonly restoreHash: string | undefined
   readonly restoreSource: RestoreSource | undefined

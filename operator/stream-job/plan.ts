@@ -47,6 +47,7 @@ export type PolicyName =
   | 'beginRun'
   | 'keepRun'
   | 'releaseRun'
+  | 'paused'
   | 'nothing'
 
 export interface Plan {
@@ -57,6 +58,8 @@ export interface Plan {
   readonly steps: readonly Step[]
   /** Present where a new run is wanted and cannot begin. */
   readonly blocker?: Blocker
+  /** What would be done, in words, were the operator not to leave the job alone. */
+  readonly held?: string
   readonly requeueAfterMs?: number
 }
 

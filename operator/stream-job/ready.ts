@@ -57,9 +57,15 @@ const late = ({ o }: View, reason: Reason, message: string): Why => ({
 
 const notReady = (reason: Reason, message: string): Summary => ({ status: 'False', reason, message })
 
-function summary({ o, plan, facts, problem }: View): Summary {
+function summary(view: View): Summary {
+  const { plan, problem } = view
+  if (plan.held !== undefined) return held(plan.held)
   if (problem !== undefined)
     return { ...notReady(problem.reason, problem.message), isStalled: problem.needsUser }
+  return ofRun(view)
+}
+
+function ofRun({ o, plan, facts }: View): Summary {
   if (plan.policy === 'beginRun') return notReady('Starting', `Run ${o.status.runId ?? ''} is being made.`)
   const { run } = o.status
   if (run?.outcome !== undefined) return ended(o, run.outcome, run.outcomeMessage ?? '')
@@ -67,6 +73,13 @@ function summary({ o, plan, facts, problem }: View): Summary {
   if (plan.policy === 'stopRun' || o.spec.state !== 'Running') return stopping(o, facts, plan.message)
   return running(o, facts)
 }
+
+function held(what: string): Summary {
+  const message = `${capitalized(what)}; nothing is done while annotation weir.dev/reconcile is Disabled.`
+  return { ...notReady('ReconciliationPaused', message), isStalled: true }
+}
+
+const capitalized = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 
 /** What is said of an ended run that left no message. */
 const ENDED: Readonly<Record<RunOutcome, string>> = {
@@ -107,7 +120,7 @@ function neverRan({ spec: { state } }: Observed): Summary {
 }
 
 function stopping(o: Observed, facts: JobFacts | undefined, why: string): Summary {
-  const message = `${why.charAt(0).toUpperCase()}${why.slice(1)}.${problemOf(o)}`
+  const message = `${capitalized(why)}.${problemOf(o)}`
   const isUnreachable = facts === undefined && unreachableJobManager(o) !== undefined
   return notReady(isUnreachable ? 'JobManagerUnreachable' : 'Stopping', message)
 }

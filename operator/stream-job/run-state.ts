@@ -39,13 +39,27 @@ export function currentFacts(o: Observed): JobFacts | undefined {
   return o.facts.facts?.run === runNumber(o) ? o.facts.facts : undefined
 }
 
-/** The spec, or its restore block, asks for something else than the current run was made from. */
+/**
+ * The spec, its restore block or an asked-for restart wants something else than the current run was
+ * made from.
+ */
 export function isChanged(o: Observed): boolean {
   const { run } = o.status
   if (run === undefined) return true
-  const hash = o.desired.specHash
-  return (hash !== undefined && hash !== run.specHash) || isRestorePending(o)
+  return isSpecChanged(o, run) || isRestorePending(o) || isRestartAsked(o)
 }
+
+function isSpecChanged({ desired: { specHash } }: Observed, run: RunStatus): boolean {
+  return specHash !== undefined && specHash !== run.specHash
+}
+
+/** The annotation has a value that no run was begun with. */
+export function isRestartAsked({ restartedAt, status: { run } }: Observed): boolean {
+  return restartedAt !== undefined && restartedAt !== run?.restartedAt
+}
+
+/** Whether the operator is to leave the job alone. */
+export const isPaused = ({ reconcile }: Observed): boolean => reconcile === 'Disabled'
 
 /** The restore block has not acted yet, and the current run does not apply it either. */
 function isRestorePending(o: Observed): boolean {

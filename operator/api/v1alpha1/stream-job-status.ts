@@ -75,6 +75,11 @@ export const streamJobStatus = z.object({
       generation: z.int().min(0).describe('Generation that the run was made from.'),
       startedAt: time().describe('When the run was decided.'),
       restoreHash: z.string().max(64).optional().describe('Hash of the restore block that the run applies.'),
+      restartedAt: z
+        .string()
+        .max(256)
+        .optional()
+        .describe('Value of annotation weir.dev/restartedAt that the run was begun with.'),
       stopWantedAt: time()
         .optional()
         .describe('Since when the run is to be stopped with a savepoint and cannot be asked.'),

@@ -68,11 +68,13 @@ const appliedRestore = (o: Observed, { restore }: Ready) =>
 /** Facts of the run before say nothing about this one, so they are left out. */
 function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
   const restore = appliedRestore(o, desired)
+  const restartedAt = o.restartedAt ?? o.status.run?.restartedAt
   const run: RunStatus = {
     specHash: desired.specHash,
     generation: o.generation,
     startedAt: new Date(o.now).toISOString(),
     ...(restore === undefined ? {} : { restoreHash: restore.hash }),
+    ...(restartedAt === undefined ? {} : { restartedAt }),
   }
   return {
     ...o.status,

@@ -7,6 +7,7 @@ import {
   activeRun,
   currentFacts,
   isChanged,
+  isRestartAsked,
   LEADER_GRACE_MS,
   runNumber,
   textOfUnreachable,
@@ -51,8 +52,10 @@ interface Stop {
   readonly cause: string
 }
 
-const causeOf = ({ spec: { state } }: Observed): string =>
-  state === 'Running' ? 'the spec has changed' : `spec.state is ${state}`
+function causeOf(o: Observed): string {
+  if (o.spec.state !== 'Running') return `spec.state is ${o.spec.state}`
+  return isRestartAsked(o) ? 'a restart was asked for' : 'the spec has changed'
+}
 
 function mustStop(o: Observed, run: RunStatus): boolean {
   if (run.stopRequestedAt !== undefined || o.spec.state !== 'Running') return true

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { clusterError } from '#cli/cluster/cluster'
 import { isSettled, type StreamJobObject } from '#cli/cluster/objects'
+import { isRestarted } from '#cli/cluster/restart'
 import { restorePatch } from '#cli/cluster/restore'
 import { statusText } from '#cli/cluster/status'
 
@@ -111,4 +112,15 @@ describe('statusText()', () => {
       'the operator has not seen it yet',
     )
   })
+})
+
+test('isRestarted() is about the run that was asked for, not about the one before', () => {
+  const run = { specHash: 'h', generation: 3, startedAt: '2030-01-01T00:00:00Z' }
+  const begun = (restartedAt: string): StreamJobObject => ({
+    ...job,
+    status: { ...job.status, run: { ...run, restartedAt } },
+  })
+  expect(isRestarted(job, 'now')).toBe(false)
+  expect(isRestarted(begun('before'), 'now')).toBe(false)
+  expect(isRestarted(begun('now'), 'now')).toBe(true)
 })

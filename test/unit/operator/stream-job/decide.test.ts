@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { decide } from '#operator/stream-job/decide'
 import type { Plan, Step } from '#operator/stream-job/plan'
 import {
+  annotated,
   blocked,
   neverRan,
   NOW,
@@ -187,6 +188,61 @@ describe('beginning a run', () => {
   })
 })
 
+describe('a restart that is asked for', () => {
+  const restart = annotated({ restartedAt: '2030-01-01T00:09:30Z' })
+  const begun = withRun({ restartedAt: '2030-01-01T00:09:30Z' })
+
+  test('stops the run with a checkpoint and begins another of the same spec', () => {
+    expect([plan(restart).message, kinds(plan(restart))]).toEqual([
+      'a restart was asked for',
+      ['writeStatus', 'requestStop'],
+    ])
+    const next = plan(restart, withRun({ outcome: 'Superseded' }), withoutWorkloads)
+    expect(runOf(next)).toMatchObject({ specHash: 'h1', restartedAt: '2030-01-01T00:09:30Z' })
+  })
+
+  test.each(['Failed', 'Finished'] as const)('begins a run of a %s job', (outcome) => {
+    expect(plan(withRun({ outcome }), restart, withoutWorkloads).policy).toBe('beginRun')
+  })
+
+  test('is done once, and not undone when the annotation goes', () => {
+    expect(plan(restart, begun).policy).toBe('keepRun')
+    expect(plan(begun).policy).toBe('keepRun')
+    const next = plan(begun, withHash('h2'), withRun({ restartedAt: 'then', outcome: 'Superseded' }))
+    expect(runOf(next)?.restartedAt).toBe('then')
+  })
+
+  test('waits for a suspended job to be resumed', () => {
+    expect(plan(restart, suspended, withRun({ outcome: 'Suspended' })).policy).toBe('releaseRun')
+  })
+})
+
+describe('a job that is to be left alone', () => {
+  const alone = annotated({ reconcile: 'Disabled' })
+  const stale: Modifier = (o) => ({
+    ...o,
+    taskManagers: [...o.taskManagers, { name: 'orders-tm-2', uid: 'r2', run: 2, replicas: 1 }],
+  })
+
+  test.each([
+    ['runs', [stale]],
+    ['has ended', [withRun({ outcome: 'Finished' })]],
+    ['has another spec', [withHash('h2')]],
+    ['is to be suspended', [suspended]],
+    ['has never run', [neverRan]],
+  ] as const)('and %s is not touched', (_what, modifiers) => {
+    expect(plan(...modifiers, alone)).toMatchObject({ policy: 'paused', steps: [] })
+  })
+
+  test('that has ended is still written down as ended', () => {
+    expect(runOf(plan(alone, withFacts({ state: 'Failed' })))?.outcome).toBe('Failed')
+  })
+
+  test('is taken up again by any other value', () => {
+    expect(plan(withHash('h2'), annotated({ reconcile: 'disabled' })).policy).toBe('stopRun')
+  })
+})
+
 describe('stopping a run', () => {
   test('asks for a checkpoint, or for a savepoint where the mode says so, under one name', () => {
     expect(stepOf(plan(suspended), 'requestStop')?.request).toEqual({
@@ -214,8 +270,9 @@ describe('stopping a run', () => {
       const p = plan(changed, unreachable(30_000))
       expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'StopSkipped' })
       expect(runOf(p)?.outcomeMessage).toBe(
-        'Run 3 could not be asked to stop, as the operator cannot reach JobManager orders-jm-a ' +
-          '(failed with 401), so it was ended without a new checkpoint. It continues from the last completed checkpoint.',
+        'Run 3 could not be asked to stop, ' +
+          'as the operator cannot reach JobManager orders-jm-a (failed with 401), ' +
+          'so it was ended without a new checkpoint. It continues from the last completed checkpoint.',
       )
     })
 

@@ -82,6 +82,8 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
       resolved: RESOLVED,
     },
     desired: desired('h1'),
+    restartedAt: undefined,
+    reconcile: undefined,
     restoreHash: undefined,
     restoreSource: undefined,
     facts: {
@@ -152,6 +154,9 @@ export const neverRan: Modifier = (o) => ({
   resolved: undefined,
   storageUrl: undefined,
 })
+export const annotated =
+  (over: Partial<Pick<Observed, 'restartedAt' | 'reconcile'>>): Modifier =>
+  (o) => ({ ...o, ...over })
 export const blocked =
   (specHash: string | undefined): Modifier =>
   (o) => ({

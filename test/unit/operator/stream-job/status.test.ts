@@ -5,6 +5,7 @@ import { edges } from '#operator/stream-job/edges'
 import { checkpointRefreshIn, notReadyLookIn, streamJobStatus } from '#operator/stream-job/status'
 import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import {
+  annotated,
   blocked,
   facts,
   neverRan,
@@ -333,6 +334,37 @@ describe('the deadline', () => {
     expect(notReadyLookIn(observed(waiting), before)).toBe(15_000)
     expect(notReadyLookIn(observed(waiting), late)).toBe(60_000)
     expect(notReadyLookIn(observed(), statusOf())).toBeUndefined()
+  })
+})
+
+describe('a job that is to be left alone', () => {
+  const alone = annotated({ reconcile: 'Disabled' })
+  const paused = (status: StreamJobStatus) =>
+    status.conditions?.find((c) => c.type === 'ReconciliationPaused')
+
+  test('tells what its run does', () => {
+    expect(summary(statusOf(alone))).toMatchObject({ Ready: true, ReconciliationPaused: true })
+    const restarting = statusOf(alone, withFacts({ state: 'Restarting' }))
+    expect([restarting.phase, ready(restarting)?.reason]).toEqual(['Restarting', 'Restarting'])
+    const failed = statusOf(alone, withRun({ outcome: 'Failed' }))
+    expect([failed.phase, ready(failed)?.reason]).toEqual(['Failed', 'JobFailed'])
+  })
+
+  test('is not ready while its spec asks for something else, and says what is not done', () => {
+    const status = statusOf(alone, withHash('h2'))
+    expect(summary(status)).toMatchObject({ Ready: false, Reconciling: false, Stalled: true })
+    expect([status.phase, ready(status)?.message]).toEqual([
+      'Running',
+      'The spec has changed; nothing is done while annotation weir.dev/reconcile is Disabled.',
+    ])
+  })
+
+  test('a value that means nothing is said, with a warning', () => {
+    const odd = statusOf(annotated({ reconcile: 'disabled' }))
+    expect(paused(odd)).toMatchObject({ status: 'Unknown', reason: 'AnnotationUnknown' })
+    expect(paused(odd)?.message).toContain('"disabled"')
+    expect(edges(statusOf(), odd).map((e) => [e.type, e.reason])).toEqual([['Warning', 'AnnotationUnknown']])
+    expect(paused(statusOf(annotated({ reconcile: 'Enabled' })))?.status).toBe('False')
   })
 })
 
