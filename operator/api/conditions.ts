@@ -14,6 +14,7 @@ export const CONDITION_TYPES = {
   RuntimeOutdated: "The pods run another image than the operator's default; the next run takes the new one.",
   DefaultsOutdated: "The job uses a storage or a Redis that is not the operator's default any more.",
   ReconciliationPaused: 'The operator leaves the job alone, as annotation weir.dev/reconcile asks.',
+  ScaleLimited: 'More TaskManagers are asked for than maxParallelism leaves work for.',
 } as const
 export type ConditionType = keyof typeof CONDITION_TYPES
 
@@ -81,6 +82,10 @@ export const REASONS = {
   ReconciliationPaused: 'Annotation weir.dev/reconcile is Disabled: the operator changes nothing of the job.',
   ReconciliationEnabled: 'The operator looks after the job.',
   AnnotationUnknown: 'Annotation weir.dev/reconcile is neither Disabled nor Enabled, and is ignored.',
+  ScaleLimited:
+    'The job has as many TaskManagers as maxParallelism leaves work for, and not those asked for.',
+  ScaleAsAsked: 'The job may have the TaskManagers that are asked for.',
+  ScaleIgnored: 'The job has ended, so another number of TaskManagers acts when it runs again.',
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
   JobNotRunning: 'The StreamJob does not run, so no savepoint can be taken now.',

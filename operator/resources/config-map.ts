@@ -12,6 +12,7 @@ import { configKeys, mounts, names, ports, storageRoot, TOKEN_KEY } from './name
 import type { KubeObject } from './object.ts'
 import { type CaSource, caOf } from './resolved.ts'
 import { ownedMeta, type RunContext } from './run-context.ts'
+import { parallelismOf } from './scale.ts'
 
 /**
  * The ConfigMap of one run. It is made once and never changes, so that a pod that is replaced later
@@ -43,6 +44,7 @@ const toText = (config: object): string => `${JSON.stringify(config, null, 2)}\n
 function jobManagerProcess(context: RunContext): JobManagerConfig {
   const { spec } = context
   const redis = redisConfig(context)
+  const parallelism = parallelismOf(spec)
   return jobManagerConfig.parse({
     ...common(context),
     id: '$(POD_NAME)',
@@ -50,7 +52,7 @@ function jobManagerProcess(context: RunContext): JobManagerConfig {
       path: context.module.kind === 'path' ? context.module.path : `${mounts.config}/${configKeys.module}`,
       args: spec.job.args,
     },
-    ...(spec.parallelism === undefined ? {} : { parallelism: spec.parallelism }),
+    ...(parallelism === undefined ? {} : { parallelism }),
     maxParallelism: spec.maxParallelism,
     expectedSlots: spec.taskManager.replicas * spec.taskManager.slots,
     checkpoint: {

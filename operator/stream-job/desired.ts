@@ -8,6 +8,7 @@ import { RESOURCES } from '#operator/kube/resource'
 import type { Stores } from '#operator/kube/stores'
 import { chooseStorage, namedRedis, namedStorage, type Resolved } from '#operator/resources/resolved'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
+import { withTaskManagers } from '#operator/resources/scale'
 import { restoreHash, specHash } from '#operator/resources/spec-hash'
 import type { Blocker, Desired, RestoreTarget } from './observed.ts'
 
@@ -33,17 +34,26 @@ export async function desiredRun(
 ): Promise<Desired> {
   const { spec } = wanted
   const module = await resolveModule(context, wanted, signal)
-  if ('reason' in module) return { kind: 'blocked', specHash: undefined, blocker: module }
+  if ('reason' in module)
+    return { kind: 'blocked', specHash: undefined, unscaledHash: undefined, blocker: module }
   // Source in the spec is part of its hash already.
   const isForeignSource = spec.job.configMapKeyRef !== undefined && module.kind === 'source'
-  const hash = specHash(spec, isForeignSource ? module.source : undefined)
+  const hashes = hashesOf(wanted, isForeignSource ? module.source : undefined)
   const restore = resolveRestore(context, wanted)
   const resolved = resolveServices(context, wanted)
-  if ('reason' in resolved) return { kind: 'blocked', specHash: hash, blocker: resolved }
+  if ('reason' in resolved) return { kind: 'blocked', ...hashes, blocker: resolved }
   const blocker = neededRestoreBlocker(wanted, restore)
-  if (blocker !== undefined) return { kind: 'blocked', specHash: hash, blocker }
+  if (blocker !== undefined) return { kind: 'blocked', ...hashes, blocker }
   const target = restore === undefined || 'reason' in restore ? undefined : restore
-  return { kind: 'ready', specHash: hash, module, restore: target, resolved }
+  return { kind: 'ready', ...hashes, module, restore: target, resolved }
+}
+
+function hashesOf({ spec, status }: WantedJob, source: string | undefined) {
+  const { taskManagers = spec.taskManager.replicas } = status.run ?? {}
+  return {
+    specHash: specHash(spec, source),
+    unscaledHash: specHash(withTaskManagers(spec, taskManagers), source),
+  }
 }
 
 /** Storage and Redis of the next run. */

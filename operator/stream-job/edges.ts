@@ -23,7 +23,12 @@ export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
 }
 
 /** Conditions whose coming is a warning. */
-const NOTICES = ['Stalled', 'DefaultsOutdated', 'ReconciliationPaused'] as const satisfies ConditionType[]
+const NOTICES = [
+  'Stalled',
+  'DefaultsOutdated',
+  'ScaleLimited',
+  'ReconciliationPaused',
+] as const satisfies ConditionType[]
 
 function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   return NOTICES.flatMap((type): Edge[] => {

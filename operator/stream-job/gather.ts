@@ -7,6 +7,7 @@ import { ANNOTATION_RECONCILE, ANNOTATION_RESTARTED_AT, runOf } from '#operator/
 import type { KubeObject, SavepointObject, StreamJobObject } from '#operator/resources/object'
 import { driftOf, storageUrl, type Resolved } from '#operator/resources/resolved'
 import { jobRefOf, type JobRef } from '#operator/resources/run-context'
+import { limitedScale } from '#operator/resources/scale'
 import { restoreHash } from '#operator/resources/spec-hash'
 import { desiredRun, type DesiredContext } from './desired.ts'
 import type { Observed, Workload } from './observed.ts'
@@ -24,10 +25,11 @@ export interface GatherContext extends DesiredContext {
 export async function gather(
   context: GatherContext,
   object: StreamJobObject,
-  spec: StreamJobSpec,
+  asked: StreamJobSpec,
   signal: AbortSignal,
 ): Promise<Observed> {
   const { stores, defaults, jobManagers, clock } = context
+  const { spec, limit: scaleLimit } = limitedScale(asked)
   const job = jobRefOf(object)
   const key = keyOf(job.namespace, job.name)
   const status = object.status ?? {}
@@ -48,6 +50,7 @@ export async function gather(
     spec,
     status,
     desired,
+    scaleLimit,
     ...annotated(object),
     restoreHash: restoreHash(spec.restore),
     restoreSource: restoreSourceOf(context, job, restorePath),

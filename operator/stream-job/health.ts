@@ -11,6 +11,7 @@ export function healthConditions(view: View): ConditionValue[] {
     coordinatorElected(view),
     runtimeOutdated(view),
     defaultsOutdated(view),
+    scaleLimited(view),
     reconciliationPaused(view),
   ]
 }
@@ -125,4 +126,18 @@ function reconciliationPaused({ o }: View): ConditionValue {
   const value = JSON.stringify(o.reconcile.slice(0, 100))
   const message = `Annotation weir.dev/reconcile is ${value}, neither Disabled nor Enabled: it is ignored.`
   return { type, status: 'Unknown', reason: 'AnnotationUnknown', message }
+}
+
+function scaleLimited({ o: { scaleLimit, spec } }: View): ConditionValue {
+  const type = 'ScaleLimited'
+  if (scaleLimit === undefined) {
+    const message = 'The job may have the TaskManagers that are asked for.'
+    return { type, status: 'False', reason: 'ScaleAsAsked', message }
+  }
+  const { asked, granted } = scaleLimit
+  const { taskManager, maxParallelism } = spec
+  const message =
+    `taskManager.replicas is ${asked}; by maxParallelism ${maxParallelism} there is work for ${granted} ` +
+    `(slots: ${taskManager.slots}), and no more are made.`
+  return { type, status: 'True', reason: 'ScaleLimited', message }
 }

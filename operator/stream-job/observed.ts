@@ -7,6 +7,7 @@ import type { FactsView } from '#operator/job-managers/facts-view'
 import type { StreamJobObject } from '#operator/resources/object'
 import type { Drift, Resolved } from '#operator/resources/resolved'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
+import type { ScaleLimit } from '#operator/resources/scale'
 import type { PodProblem } from './pod-problems.ts'
 
 /** Something that keeps a run from beginning. */
@@ -22,12 +23,19 @@ export type Desired =
   | {
       readonly kind: 'ready'
       readonly specHash: string
+      /** The same, were the number of TaskManagers that of the current run. */
+      readonly unscaledHash: string
       readonly module: RunContext['module']
       readonly restore: RestoreTarget | undefined
       /** Storage and Redis of a run that begins now. */
       readonly resolved: Resolved
     }
-  | { readonly kind: 'blocked'; readonly specHash: string | undefined; readonly blocker: Blocker }
+  | {
+      readonly kind: 'blocked'
+      readonly specHash: string | undefined
+      readonly unscaledHash: string | undefined
+      readonly blocker: Blocker
+    }
 
 /** The restore block of the spec, resolved. */
 export interface RestoreTarget {
@@ -76,6 +84,8 @@ export interface Observed {
   readonly spec: StreamJobSpec
   readonly status: StreamJobStatus
   readonly desired: Desired
+  /** `spec` has what is granted. */
+  readonly scaleLimit: ScaleLimit | undefined
   /** Value of annotation weir.dev/restartedAt, cut to what the status can hold. */
   readonly restartedAt: string | undefined
   /** Value of annotation weir.dev/reconcile. */

@@ -49,8 +49,23 @@ export function isChanged(o: Observed): boolean {
   return isSpecChanged(o, run) || isRestorePending(o) || isRestartAsked(o)
 }
 
-function isSpecChanged({ desired: { specHash } }: Observed, run: RunStatus): boolean {
-  return specHash !== undefined && specHash !== run.specHash
+/**
+ * Of a run that has ended by itself the scale is no reason for another: an autoscaler would begin
+ * again what is done or has failed.
+ */
+function isSpecChanged({ desired }: Observed, run: RunStatus): boolean {
+  const hash = hasEndedItself(run) ? desired.unscaledHash : desired.specHash
+  return hash !== undefined && hash !== run.specHash
+}
+
+const hasEndedItself = ({ outcome }: RunStatus): boolean =>
+  outcome === 'Finished' || outcome === 'Drained' || outcome === 'Failed'
+
+/** Another scale is asked for of a job that has ended by itself, and that was not noted yet. */
+export function isScaleToIgnore({ spec: { taskManager }, status: { run } }: Observed): boolean {
+  if (run === undefined || !hasEndedItself(run)) return false
+  const known = run.ignoredScale?.taskManagers ?? run.taskManagers
+  return known !== undefined && known !== taskManager.replicas
 }
 
 /** The annotation has a value that no run was begun with. */
@@ -92,7 +107,11 @@ function wantsRunToDrain({ status: { run } }: Observed): boolean {
 function wantsRunToRun(o: Observed): boolean {
   const { run } = o.status
   if (run?.outcome === undefined || run.outcome === 'Finished') return isChanged(o)
-  // A failed job runs again once anything of its spec is touched.
-  if (run.outcome === 'Failed') return isChanged(o) || o.generation > run.generation
+  if (run.outcome === 'Failed') return isChanged(o) || isTouched(o, run)
   return true
+}
+
+/** A failed job runs again once anything of its spec but the scale is touched. */
+function isTouched(o: Observed, { generation, ignoredScale }: RunStatus): boolean {
+  return !isScaleToIgnore(o) && o.generation > (ignoredScale?.generation ?? generation)
 }

@@ -75,6 +75,14 @@ export const streamJobStatus = z.object({
       generation: z.int().min(0).describe('Generation that the run was made from.'),
       startedAt: time().describe('When the run was decided.'),
       restoreHash: z.string().max(64).optional().describe('Hash of the restore block that the run applies.'),
+      taskManagers: z.int().min(0).optional().describe('TaskManagers that the run was begun with.'),
+      ignoredScale: z
+        .object({
+          taskManagers: z.int().min(0).describe('TaskManagers that were asked for.'),
+          generation: z.int().min(0).describe('Generation that asked for them.'),
+        })
+        .optional()
+        .describe('A change of scale after the end of the run: it acts when the job runs again.'),
       restartedAt: z
         .string()
         .max(256)

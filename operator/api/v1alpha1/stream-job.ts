@@ -274,7 +274,10 @@ export const streamJobSpec = withRules(
           .min(1)
           .max(1000)
           .default(1)
-          .describe('TaskManager pods; what kubectl scale and a HorizontalPodAutoscaler set.'),
+          .describe(
+            'TaskManager pods; what kubectl scale and a HorizontalPodAutoscaler set. ' +
+              'Without parallelism no more are made than maxParallelism leaves work for (ScaleLimited).',
+          ),
         slots: z
           .int()
           .min(1)

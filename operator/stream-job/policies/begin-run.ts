@@ -73,6 +73,7 @@ function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
     specHash: desired.specHash,
     generation: o.generation,
     startedAt: new Date(o.now).toISOString(),
+    taskManagers: o.spec.taskManager.replicas,
     ...(restore === undefined ? {} : { restoreHash: restore.hash }),
     ...(restartedAt === undefined ? {} : { restartedAt }),
   }

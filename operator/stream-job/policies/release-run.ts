@@ -1,12 +1,30 @@
+import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { Observed, Workload } from '../observed.ts'
 import type { Policy, Step } from '../plan.ts'
-import { runNumber } from '../run-state.ts'
+import { isScaleToIgnore, runNumber } from '../run-state.ts'
 
 /** The run has ended and no other is wanted: its pods go. */
 export const releaseRun: Policy = (o) => {
-  const outcome = o.status.run?.outcome
-  if (outcome === undefined) return undefined
-  return { policy: 'releaseRun', message: `run ${runNumber(o)} is ${outcome}`, steps: releaseSteps(o) }
+  const { run } = o.status
+  if (run?.outcome === undefined) return undefined
+  return {
+    policy: 'releaseRun',
+    message: `run ${runNumber(o)} is ${run.outcome}`,
+    steps: [...releaseSteps(o), ...(isScaleToIgnore(o) ? ignoreScale(o, run) : [])],
+  }
+}
+
+/** Said once. */
+function ignoreScale({ generation, spec }: Observed, run: RunStatus): Step[] {
+  const { replicas } = spec.taskManager
+  const message =
+    `The job is ${run.outcome}: ${replicas} TaskManagers are made when it runs again ` +
+    '(a changed spec, or annotation weir.dev/restartedAt).'
+  const ignoredScale = { taskManagers: replicas, generation }
+  return [
+    { kind: 'writeStatus', status: { run: { ...run, ignoredScale } } },
+    { kind: 'event', type: 'Warning', reason: 'ScaleIgnored', message },
+  ]
 }
 
 /** A failed job keeps its JobManagers: their logs and their REST say what happened. */

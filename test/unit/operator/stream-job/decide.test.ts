@@ -8,6 +8,7 @@ import {
   NOW,
   observed,
   RESOLVED,
+  scaled,
   unreachable,
   withFacts,
   withHash,
@@ -185,6 +186,41 @@ describe('beginning a run', () => {
 
   test('says what blocks it', () => {
     expect(plan(neverRan, blocked('h1')).blocker).toMatchObject({ reason: 'StorageMissing', needsUser: true })
+  })
+})
+
+describe('another scale', () => {
+  test('of a running job without parallelism is another run', () => {
+    expect(plan(scaled(5)).policy).toBe('stopRun')
+    const next = plan(scaled(5), withRun({ outcome: 'Superseded' }))
+    expect(runOf(next)).toMatchObject({ taskManagers: 5, specHash: 'scaled-5' })
+  })
+
+  test.each(['Finished', 'Failed', 'Drained'] as const)(
+    'begins nothing of a %s job, and says so',
+    (outcome) => {
+      const drained: Modifier = (o) =>
+        outcome === 'Drained' ? { ...o, spec: { ...o.spec, state: 'Drained' } } : o
+      const p = plan(scaled(5), drained, withRun({ outcome }), withoutWorkloads)
+      expect([p.policy, kinds(p)]).toEqual(['releaseRun', ['writeStatus', 'event']])
+      expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'ScaleIgnored' })
+      expect(runOf(p)?.ignoredScale).toEqual({ taskManagers: 5, generation: 2 })
+      const noted = withRun({ outcome, ignoredScale: { taskManagers: 5, generation: 2 } })
+      expect(plan(scaled(5), drained, noted, withoutWorkloads).steps).toEqual([])
+    },
+  )
+
+  test('does not hide another change of the spec of an ended job', () => {
+    const noted = (outcome: 'Finished' | 'Failed') =>
+      withRun({ outcome, ignoredScale: { taskManagers: 5, generation: 2 } })
+    const touched: Modifier = (o) => ({ ...o, generation: 3 })
+    expect(plan(scaled(5), touched, noted('Failed'), withoutWorkloads).policy).toBe('beginRun')
+    expect(plan(scaled(5), touched, noted('Finished'), withoutWorkloads).policy).toBe('releaseRun')
+    expect(plan(scaled(5), withHash('h2'), noted('Finished'), withoutWorkloads).policy).toBe('beginRun')
+  })
+
+  test('of a suspended job acts when it is resumed', () => {
+    expect(plan(scaled(5), withRun({ outcome: 'Suspended' }), withoutWorkloads).policy).toBe('beginRun')
   })
 })
 

@@ -45,7 +45,12 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   ...over,
 })
 
-const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T00:09:00.000Z' }
+const RUN: RunStatus = {
+  specHash: 'h1',
+  generation: 1,
+  taskManagers: 1,
+  startedAt: '2030-01-01T00:09:00.000Z',
+}
 
 export const RESOLVED = resolved({ spec: spec(), defaults: defaults() })
 
@@ -55,6 +60,7 @@ const desired = (
 ): Observed['desired'] => ({
   kind: 'ready',
   specHash,
+  unscaledHash: specHash,
   module: { kind: 'source', source: 'x' },
   restore: undefined,
   resolved: RESOLVED,
@@ -82,6 +88,7 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
       resolved: RESOLVED,
     },
     desired: desired('h1'),
+    scaleLimit: undefined,
     restartedAt: undefined,
     reconcile: undefined,
     restoreHash: undefined,
@@ -154,6 +161,13 @@ export const neverRan: Modifier = (o) => ({
   resolved: undefined,
   storageUrl: undefined,
 })
+/** Another number of TaskManagers than the run has, with `parallelism` unset. */
+export const scaled =
+  (replicas: number): Modifier =>
+  (o) => ({
+    ...withSpec({ taskManager: { replicas } })(o),
+    desired: desired(`scaled-${replicas}`, { unscaledHash: 'h1' }),
+  })
 export const annotated =
   (over: Partial<Pick<Observed, 'restartedAt' | 'reconcile'>>): Modifier =>
   (o) => ({ ...o, ...over })
@@ -164,6 +178,7 @@ export const blocked =
     desired: {
       kind: 'blocked',
       specHash,
+      unscaledHash: specHash,
       blocker: { reason: 'StorageMissing', message: 'no storage', needsUser: true },
     },
   })

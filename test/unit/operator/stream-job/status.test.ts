@@ -319,6 +319,7 @@ describe('the deadline', () => {
       desired: {
         kind: 'blocked',
         specHash: 'h',
+        unscaledHash: 'h',
         blocker: { reason: 'RestoreNotReady', message: 'waiting', needsUser: false },
       },
     })
@@ -335,6 +336,18 @@ describe('the deadline', () => {
     expect(notReadyLookIn(observed(waiting), late)).toBe(60_000)
     expect(notReadyLookIn(observed(), statusOf())).toBeUndefined()
   })
+})
+
+test('a scale beyond maxParallelism is said, with a warning, and the job is ready', () => {
+  const limited: Modifier = (o) => ({ ...o, scaleLimit: { asked: 200, granted: 128 } })
+  const status = statusOf(limited)
+  expect(summary(status)).toMatchObject({ Ready: true, ScaleLimited: true })
+  expect(status.conditions?.find((c) => c.type === 'ScaleLimited')?.message).toBe(
+    'taskManager.replicas is 200; by maxParallelism 128 there is work for 128 (slots: 1), ' +
+      'and no more are made.',
+  )
+  expect(edges(statusOf(), status).map((e) => [e.type, e.reason])).toEqual([['Warning', 'ScaleLimited']])
+  expect(summary(statusOf())['ScaleLimited']).toBe(false)
 })
 
 describe('a job that is to be left alone', () => {
