@@ -1,15 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { decide } from '#operator/stream-job/decide'
-import type { Plan, Step } from '#operator/stream-job/plan'
+import type { Plan } from '#operator/stream-job/plan'
 import {
-  annotated,
   blocked,
+  type Modifier,
   neverRan,
   NOW,
-  observed,
   RESOLVED,
-  scaled,
-  unreachable,
   withFacts,
   withHash,
   withOperation,
@@ -21,19 +17,11 @@ import {
   withSource,
   withSpec,
   withStatus,
-  type Modifier,
 } from './observed.ts'
+import { kinds, plan, runOf, stepOf } from './plans.ts'
 
 const STOP_AT = '2030-01-01T00:09:59.000Z'
 const TRIGGER = `stop-3-${Date.parse(STOP_AT)}`
-const plan = (...modifiers: readonly Modifier[]): Plan => decide(observed(...modifiers))
-const kinds = (p: Plan): string[] =>
-  p.steps.map((s) => (s.kind === 'delete' || s.kind === 'scale' ? `${s.kind} ${s.resource}` : s.kind))
-const stepOf = <K extends Step['kind']>(p: Plan, kind: K) =>
-  p.steps.find((s): s is Extract<Step, { kind: K }> => s.kind === kind)
-const runOf = (p: Plan) =>
-  p.steps.flatMap((s) => (s.kind === 'writeStatus' && s.status.run !== undefined ? [s.status.run] : []))[0]
-
 const suspended = withSpec({ state: 'Suspended' })
 const asked = withRun({ stopRequestedAt: STOP_AT })
 
@@ -189,96 +177,6 @@ describe('beginning a run', () => {
   })
 })
 
-describe('another scale', () => {
-  test('of a running job without parallelism is another run', () => {
-    expect(plan(scaled(5)).policy).toBe('stopRun')
-    const next = plan(scaled(5), withRun({ outcome: 'Superseded' }))
-    expect(runOf(next)).toMatchObject({ taskManagers: 5, specHash: 'scaled-5' })
-  })
-
-  test.each(['Finished', 'Failed', 'Drained'] as const)(
-    'begins nothing of a %s job, and says so',
-    (outcome) => {
-      const drained: Modifier = (o) =>
-        outcome === 'Drained' ? { ...o, spec: { ...o.spec, state: 'Drained' } } : o
-      const p = plan(scaled(5), drained, withRun({ outcome }), withoutWorkloads)
-      expect([p.policy, kinds(p)]).toEqual(['releaseRun', ['writeStatus', 'event']])
-      expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'ScaleIgnored' })
-      expect(runOf(p)?.ignoredScale).toEqual({ taskManagers: 5, generation: 2 })
-      const noted = withRun({ outcome, ignoredScale: { taskManagers: 5, generation: 2 } })
-      expect(plan(scaled(5), drained, noted, withoutWorkloads).steps).toEqual([])
-    },
-  )
-
-  test('does not hide another change of the spec of an ended job', () => {
-    const noted = (outcome: 'Finished' | 'Failed') =>
-      withRun({ outcome, ignoredScale: { taskManagers: 5, generation: 2 } })
-    const touched: Modifier = (o) => ({ ...o, generation: 3 })
-    expect(plan(scaled(5), touched, noted('Failed'), withoutWorkloads).policy).toBe('beginRun')
-    expect(plan(scaled(5), touched, noted('Finished'), withoutWorkloads).policy).toBe('releaseRun')
-    expect(plan(scaled(5), withHash('h2'), noted('Finished'), withoutWorkloads).policy).toBe('beginRun')
-  })
-
-  test('of a suspended job acts when it is resumed', () => {
-    expect(plan(scaled(5), withRun({ outcome: 'Suspended' }), withoutWorkloads).policy).toBe('beginRun')
-  })
-})
-
-describe('a restart that is asked for', () => {
-  const restart = annotated({ restartedAt: '2030-01-01T00:09:30Z' })
-  const begun = withRun({ restartedAt: '2030-01-01T00:09:30Z' })
-
-  test('stops the run with a checkpoint and begins another of the same spec', () => {
-    expect([plan(restart).message, kinds(plan(restart))]).toEqual([
-      'a restart was asked for',
-      ['writeStatus', 'requestStop'],
-    ])
-    const next = plan(restart, withRun({ outcome: 'Superseded' }), withoutWorkloads)
-    expect(runOf(next)).toMatchObject({ specHash: 'h1', restartedAt: '2030-01-01T00:09:30Z' })
-  })
-
-  test.each(['Failed', 'Finished'] as const)('begins a run of a %s job', (outcome) => {
-    expect(plan(withRun({ outcome }), restart, withoutWorkloads).policy).toBe('beginRun')
-  })
-
-  test('is done once, and not undone when the annotation goes', () => {
-    expect(plan(restart, begun).policy).toBe('keepRun')
-    expect(plan(begun).policy).toBe('keepRun')
-    const next = plan(begun, withHash('h2'), withRun({ restartedAt: 'then', outcome: 'Superseded' }))
-    expect(runOf(next)?.restartedAt).toBe('then')
-  })
-
-  test('waits for a suspended job to be resumed', () => {
-    expect(plan(restart, suspended, withRun({ outcome: 'Suspended' })).policy).toBe('releaseRun')
-  })
-})
-
-describe('a job that is to be left alone', () => {
-  const alone = annotated({ reconcile: 'Disabled' })
-  const stale: Modifier = (o) => ({
-    ...o,
-    taskManagers: [...o.taskManagers, { name: 'orders-tm-2', uid: 'r2', run: 2, replicas: 1 }],
-  })
-
-  test.each([
-    ['runs', [stale]],
-    ['has ended', [withRun({ outcome: 'Finished' })]],
-    ['has another spec', [withHash('h2')]],
-    ['is to be suspended', [suspended]],
-    ['has never run', [neverRan]],
-  ] as const)('and %s is not touched', (_what, modifiers) => {
-    expect(plan(...modifiers, alone)).toMatchObject({ policy: 'paused', steps: [] })
-  })
-
-  test('that has ended is still written down as ended', () => {
-    expect(runOf(plan(alone, withFacts({ state: 'Failed' })))?.outcome).toBe('Failed')
-  })
-
-  test('is taken up again by any other value', () => {
-    expect(plan(withHash('h2'), annotated({ reconcile: 'disabled' })).policy).toBe('stopRun')
-  })
-})
-
 describe('stopping a run', () => {
   test('asks for a checkpoint, or for a savepoint where the mode says so, under one name', () => {
     expect(stepOf(plan(suspended), 'requestStop')?.request).toEqual({
@@ -294,52 +192,6 @@ describe('stopping a run', () => {
     })
     expect(stepOf(plan(withSpec({ state: 'Drained' })), 'requestStop')?.request).toMatchObject({
       drain: true,
-    })
-  })
-
-  describe('when its JobManager cannot be reached', () => {
-    const changed = withHash('h2')
-    const savepoint = withSpec({ upgrade: { mode: 'Savepoint' } })
-
-    test('ends it for another without a checkpoint after 30 s, with a warning that says why', () => {
-      expect(plan(changed, unreachable(29_000)).message).toContain('cannot reach JobManager orders-jm-a')
-      const p = plan(changed, unreachable(30_000))
-      expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'StopSkipped' })
-      expect(runOf(p)?.outcomeMessage).toBe(
-        'Run 3 could not be asked to stop, ' +
-          'as the operator cannot reach JobManager orders-jm-a (failed with 401), ' +
-          'so it was ended without a new checkpoint. It continues from the last completed checkpoint.',
-      )
-    })
-
-    test('waits for the savepoint that the spec asks for, and writes down since when', () => {
-      const p = plan(changed, savepoint, unreachable(600_000))
-      expect(kinds(p)).toEqual(['writeStatus', 'ensureRun'])
-      expect(runOf(p)).toMatchObject({ stopWantedAt: '2030-01-01T00:10:00.000Z' })
-      expect(p.message).toContain('waiting for a savepoint, for 5m (spec.upgrade.deadline) at most, as the')
-      const wanted = (ms: number) => withRun({ stopWantedAt: new Date(NOW - ms).toISOString() })
-      const waiting = plan(changed, savepoint, unreachable(600_000), wanted(299_000))
-      expect([kinds(waiting), waiting.requeueAfterMs]).toEqual([['ensureRun'], 2000])
-      const late = plan(changed, savepoint, unreachable(600_000), wanted(300_000))
-      expect(stepOf(late, 'event')).toMatchObject({ type: 'Warning', reason: 'StopSkipped' })
-      expect(stepOf(late, 'event')?.message).toContain('without the savepoint that upgrade.mode asks for')
-    })
-
-    test('does not wait for the savepoint of a JobManager that does not live', () => {
-      const notReady: Modifier = (o) => ({
-        ...o,
-        jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, isReady: false })),
-      })
-      expect(runOf(plan(changed, savepoint, unreachable(600_000), notReady))?.outcome).toBe('Superseded')
-      expect(runOf(plan(changed, savepoint, withoutPods))?.outcome).toBe('Superseded')
-    })
-
-    test('forgets that it wanted to stop when the spec is as before, and when it can ask', () => {
-      const wanted = withRun({ stopWantedAt: '2030-01-01T00:00:00.000Z' })
-      expect(runOf(plan(savepoint, wanted))).not.toHaveProperty('stopWantedAt')
-      const asking = plan(changed, savepoint, wanted)
-      expect(kinds(asking)).toEqual(['writeStatus', 'requestStop'])
-      expect(runOf(asking)).not.toHaveProperty('stopWantedAt')
     })
   })
 
