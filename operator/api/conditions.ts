@@ -61,9 +61,14 @@ export const REASONS = {
   StopSkipped:
     'The run was not running or could not be asked, so it was ended without a new checkpoint or savepoint; ' +
     'the next one continues from the last completed checkpoint.',
+  SavepointMissing:
+    'A run that was to be stopped with a savepoint has ended, and no JobManager says that one was completed.',
   StopRefused: 'A JobManager did not take the request to stop; it is asked again.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
+  SourceNotAsked:
+    'The job whose checkpoint is started from was not asked to keep it, ' +
+    'as the operator hears no leader of it.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
   OutputLeft: 'A fork has left prepared output to the job that it started from.',
   CommitsSkipped: 'Output that was committed before is gone and was not committed again.',
@@ -85,6 +90,7 @@ export const REASONS = {
   ScaleLimited:
     'The job has as many TaskManagers as maxParallelism leaves work for, and not those asked for.',
   ScaleAsAsked: 'The job may have the TaskManagers that are asked for.',
+  RestartIgnored: 'A restart was asked for while spec.state is not Running.',
   ScaleIgnored: 'The job has ended, so another number of TaskManagers acts when it runs again.',
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',

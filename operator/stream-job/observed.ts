@@ -54,6 +54,8 @@ export interface RestoreSource {
   readonly leader: JobManagerAddress | undefined
   /** It runs and has no leader at this moment: one is expected soon. */
   readonly isAwaited: boolean
+  /** It runs, and has had no leader that the operator hears for too long to wait on. */
+  readonly isSilent: boolean
 }
 
 /** A Deployment or ReplicaSet of the job. */

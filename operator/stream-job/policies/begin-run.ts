@@ -29,6 +29,7 @@ export const beginRun: Policy = (o) => {
       ...deleteOtherTaskManagers(o, number),
       { kind: 'ensureRun', run: number },
       ...(number > 1 ? [deleteConfig(o, number - 1)] : []),
+      ...notAsked(source),
       startEvent(o, desired),
     ],
     requeueAfterMs: LOOK_AGAIN_MS,
@@ -55,6 +56,14 @@ function pinSteps({ job }: Observed, { restore }: Ready, source: RestoreSource |
   const [address, path] = [source?.leader, restore?.path]
   if (address === undefined || path === undefined) return []
   return [{ kind: 'pinSource', address, request: { path, by: `${namespace}/${name}/${uid}` } }]
+}
+
+function notAsked(source: RestoreSource | undefined): Step[] {
+  if (source?.isSilent !== true) return []
+  const message =
+    `StreamJob ${source.name} was not asked to keep the checkpoint that the run starts from, ` +
+    'as the operator hears no leader of it: the checkpoint may be gone before it is read.'
+  return [{ kind: 'event', type: 'Warning', reason: 'SourceNotAsked', message }]
 }
 
 type Ready = Extract<Desired, { kind: 'ready' }>

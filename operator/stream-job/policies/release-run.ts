@@ -1,7 +1,7 @@
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { Observed, Workload } from '../observed.ts'
-import type { Policy, Step } from '../plan.ts'
-import { isScaleToIgnore, runNumber } from '../run-state.ts'
+import type { Policy, Step, StepOf } from '../plan.ts'
+import { isRestartAsked, isScaleToIgnore, runNumber } from '../run-state.ts'
 
 /** The run has ended and no other is wanted: its pods go. */
 export const releaseRun: Policy = (o) => {
@@ -10,21 +10,46 @@ export const releaseRun: Policy = (o) => {
   return {
     policy: 'releaseRun',
     message: `run ${runNumber(o)} is ${run.outcome}`,
-    steps: [...releaseSteps(o), ...(isScaleToIgnore(o) ? ignoreScale(o, run) : [])],
+    steps: [...releaseSteps(o), ...ignoreRequests(o, run)],
   }
 }
 
-/** Said once. */
-function ignoreScale({ generation, spec }: Observed, run: RunStatus): Step[] {
-  const { replicas } = spec.taskManager
+type Ignored = Pick<RunStatus, 'ignoredScale' | 'restartedAt'>
+
+/** What was asked of a job that has ended and is not done is written down, and so said once. */
+function ignoreRequests(o: Observed, run: RunStatus): Step[] {
+  const found = [ignoredScale(o, run), ignoredRestart(o, run)].filter((it) => it !== undefined)
+  if (found.length === 0) return []
+  const noted: RunStatus = Object.assign({ ...run }, ...found.map((it) => it.noted))
+  return [{ kind: 'writeStatus', status: { run: noted } }, ...found.map((it) => it.event)]
+}
+
+interface Request {
+  readonly noted: Ignored
+  readonly event: StepOf<'event'>
+}
+
+function ignoredScale(o: Observed, { outcome }: RunStatus): Request | undefined {
+  if (!isScaleToIgnore(o)) return undefined
+  const { replicas } = o.spec.taskManager
   const message =
-    `The job is ${run.outcome}: ${replicas} TaskManagers are made when it runs again ` +
+    `The job is ${outcome}: ${replicas} TaskManagers are made when it runs again ` +
     '(a changed spec, or annotation weir.dev/restartedAt).'
-  const ignoredScale = { taskManagers: replicas, generation }
-  return [
-    { kind: 'writeStatus', status: { run: { ...run, ignoredScale } } },
-    { kind: 'event', type: 'Warning', reason: 'ScaleIgnored', message },
-  ]
+  return {
+    noted: { ignoredScale: { taskManagers: replicas, generation: o.generation } },
+    event: { kind: 'event', type: 'Warning', reason: 'ScaleIgnored', message },
+  }
+}
+
+function ignoredRestart(o: Observed, { outcome }: RunStatus): Request | undefined {
+  const { restartedAt } = o
+  if (restartedAt === undefined || !isRestartAsked(o)) return undefined
+  const why = `the job is ${outcome} and spec.state is ${o.spec.state}`
+  const message = `No restart: ${why}. Running would begin a run by itself.`
+  return {
+    noted: { restartedAt },
+    event: { kind: 'event', type: 'Warning', reason: 'RestartIgnored', message },
+  }
 }
 
 /** A failed job keeps its JobManagers: their logs and their REST say what happened. */

@@ -73,8 +73,12 @@ describe('a restart that is asked for', () => {
     expect(runOf(next)?.restartedAt).toBe('then')
   })
 
-  test('waits for a suspended job to be resumed', () => {
-    expect(plan(restart, suspended, withRun({ outcome: 'Suspended' })).policy).toBe('releaseRun')
+  test('of a job that is to stay stopped is not done, and that is said once', () => {
+    const p = plan(restart, suspended, withRun({ outcome: 'Suspended' }), withoutWorkloads)
+    expect([p.policy, kinds(p)]).toEqual(['releaseRun', ['writeStatus', 'event']])
+    expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'RestartIgnored' })
+    const told = withRun({ ...runOf(p) })
+    expect(plan(restart, suspended, told, withoutWorkloads).steps).toEqual([])
   })
 })
 

@@ -261,6 +261,15 @@ describe('the end of a run', () => {
     })
   })
 
+  test('without a word of the savepoint that was asked for is a warning that says where it may be', () => {
+    const silent = withFacts({ state: 'Suspended', operations: [] })
+    const p = plan(withSpec({ upgrade: { mode: 'Savepoint' } }), withHash('h2'), asked, silent)
+    expect(kinds(p)).toEqual(['event', 'writeStatus', 'event'])
+    expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'SavepointMissing' })
+    expect(stepOf(p, 'event')?.message).toContain('savepoints/orders-upgrade-3-11111111')
+    expect(kinds(plan(withHash('h2'), asked, silent))).toEqual(['writeStatus', 'event'])
+  })
+
   test('keeps why a job failed', () => {
     const error = {
       code: 'USR_FAILED',
@@ -313,7 +322,7 @@ describe('restore', () => {
 describe("restore from another job's checkpoint", () => {
   const PATH = 's3://shared/weir/shop/sales/uid-2/chk/7-1'
   const address = { url: 'http://10.0.0.2:8081', token: 'u' }
-  const source = { name: 'sales', leader: address, isAwaited: false }
+  const source = { name: 'sales', leader: address, isAwaited: false, isSilent: false }
   const fork = [neverRan, withRestore('r1', PATH)] as const
 
   test('asks its leader to keep it, before anything else', () => {
@@ -334,6 +343,12 @@ describe("restore from another job's checkpoint", () => {
   test('begins without it when nobody leads that could retire anything', () => {
     const p = plan(...fork, withSource({ ...source, leader: undefined, isAwaited: false }))
     expect(kinds(p)).toEqual(['writeStatus', 'ensureRun', 'event'])
+  })
+
+  test('begins without it when it runs and its leader is not heard, and says so', () => {
+    const p = plan(...fork, withSource({ ...source, leader: undefined, isSilent: true }))
+    expect(kinds(p)).toEqual(['writeStatus', 'ensureRun', 'event', 'event'])
+    expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'SourceNotAsked' })
   })
 
   test('asks nothing once the block has acted', () => {
