@@ -18,6 +18,13 @@ export const CONDITION_TYPES = {
 } as const
 export type ConditionType = keyof typeof CONDITION_TYPES
 
+/** Conditions of a job that may well run, whose coming its owner should know of. */
+export const NOTICES = [
+  'DefaultsOutdated',
+  'ScaleLimited',
+  'ReconciliationPaused',
+] as const satisfies ConditionType[]
+
 export const REASONS = {
   Pending: 'The operator has not looked at the object yet.',
   Running: 'The job processes records.',

@@ -1,4 +1,4 @@
-import { type ConditionType, findCondition, isReason, type Reason } from '#operator/api/conditions'
+import { findCondition, isReason, NOTICES, type Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 
 /** Something that a user wants to see as a Kubernetes Event. */
@@ -23,15 +23,10 @@ export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
 }
 
 /** Conditions whose coming is a warning. */
-const NOTICES = [
-  'Stalled',
-  'DefaultsOutdated',
-  'ScaleLimited',
-  'ReconciliationPaused',
-] as const satisfies ConditionType[]
+const WARNINGS = ['Stalled', ...NOTICES] as const
 
 function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
-  return NOTICES.flatMap((type): Edge[] => {
+  return WARNINGS.flatMap((type): Edge[] => {
     const [old, now] = [findCondition(before.conditions, type), findCondition(after.conditions, type)]
     if (now === undefined || now.status === 'False' || !isReason(now.reason)) return []
     const isTold = old?.status === now.status && old.reason === now.reason

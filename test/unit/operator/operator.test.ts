@@ -37,6 +37,7 @@ const until = (check: () => boolean) => expect.poll(check, { interval: 10, timeo
 const status = (): StreamJobStatus => (api.objects.get(JOB)?.['status'] ?? {}) as StreamJobStatus
 const ready = () => status().conditions?.find((c) => c.type === 'Ready')
 const uid = () => api.objects.get(JOB)?.metadata['uid'] as string
+const events = () => api.seen('POST', '/events').map((r) => r.body as { reason: string; message: string })
 const has = (path: string) => api.objects.has(path)
 
 function say(over: Partial<JobFacts>): void {
@@ -229,6 +230,14 @@ describe('a StreamJob', () => {
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
   })
 
+  test('whose JobManager does not take the request to stop says so', async () => {
+    refusal = { code: 'CFG_INVALID', message: 'not now' }
+    submit({})
+    await isRunning()
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => events().some((e) => e.reason === 'StopRefused' && e.message.includes('not now')))
+  })
+
   test('keeps its storage when the default one changes, and says so', async () => {
     submit({})
     await isRunning()
@@ -258,9 +267,7 @@ describe('a StreamJob', () => {
     const { 'job-manager.json': text } = config() as Record<string, string>
     expect(JSON.parse(text ?? '')).toMatchObject({ storage: { bucket: 'shared' } })
     expect(api.objects.get(`${CORE}/secrets/orders-weir-s3`)?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
-    expect(api.seen('POST', '/events').map((r) => (r.body as { reason: string }).reason)).toContain(
-      'DefaultStorageChanged',
-    )
+    expect(events().map((e) => e.reason)).toContain('DefaultStorageChanged')
   })
 
   test('is suspended with a savepoint that appears as an object, and resumes', async () => {
