@@ -3,6 +3,7 @@ import { VERSION } from '#runtime/contract/version'
 import { registerCheckpoints } from './commands/checkpoints.ts'
 import { registerList } from './commands/list.ts'
 import { registerPlan } from './commands/plan.ts'
+import { registerRestart } from './commands/restart.ts'
 import { registerRestore } from './commands/restore.ts'
 import { registerRun } from './commands/run.ts'
 import { registerSavepoint } from './commands/savepoint.ts'
@@ -46,6 +47,7 @@ export function buildProgram(cli: CliContext): Command {
   registerList(program, cli)
   registerSavepoint(program, cli)
   registerSavepoints(program, cli)
+  registerRestart(program, cli)
   registerRestore(program, cli)
   registerStop(program, cli)
   registerCheckpoints(program, cli)

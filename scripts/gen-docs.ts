@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { conditionReference } from './condition-reference.ts'
 import { crdReference } from './crd-reference.ts'
 import { errorReference } from './error-reference.ts'
 import { jobPhases } from './job-phases.ts'
@@ -15,6 +16,7 @@ const crd = (file: string) => (): string =>
   crdReference(readFileSync(join(repositoryRoot, 'crds', file), 'utf8'))
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorReference,
+  'docs/reference/conditions.md': conditionReference,
   'docs/reference/job-phases.md': jobPhases,
   'docs/reference/metrics.md': metricReference,
   'docs/reference/stream-job.md': crd('weir.dev_streamjobs.yaml'),

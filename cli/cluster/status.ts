@@ -1,4 +1,5 @@
 import { formatBytes } from '#runtime/base/units'
+import { NOTICES } from '#operator/api/conditions'
 import type { Condition } from '#operator/api/schema'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { formatAge } from '#cli/age'
@@ -32,6 +33,7 @@ function headText(job: StreamJobObject, now: number): string {
     ['phase', status.phase ?? 'the operator has not seen it yet'],
     ['ready', sentence(conditionOf(job, 'Ready'))],
     ['stalled', stalledSentence(job)],
+    ...notes(job),
     ['wanted', spec.state ?? 'Running'],
     ['run', status.runId && `${status.runId}, attempt ${status.attempt ?? '-'}`],
     ['task managers', taskManagersText(job)],
@@ -78,6 +80,16 @@ const sentence = (condition: Condition | undefined): string | undefined =>
 function stalledSentence(job: StreamJobObject): string | undefined {
   const stalled = conditionOf(job, 'Stalled')
   return stalled?.status === 'True' ? sentence(stalled) : undefined
+}
+
+/** What is not as its owner may think, of a job that may well run. */
+function notes(job: StreamJobObject): [string, string][] {
+  const told = [...NOTICES, 'RuntimeOutdated' as const].map((type) => conditionOf(job, type))
+  const checkpoints = conditionOf(job, 'CheckpointHealthy')
+  return [
+    ...told.filter((c) => c !== undefined && c.status !== 'False'),
+    ...(checkpoints?.status === 'False' ? [checkpoints] : []),
+  ].flatMap((c) => (c === undefined ? [] : [['note', `${c.reason}, ${c.message}`]]))
 }
 
 export const ageOf = (time: string | undefined, now: number): string =>

@@ -4,7 +4,7 @@
  */
 import type { Condition } from './schema.ts'
 
-const CONDITION_TYPES = {
+export const CONDITION_TYPES = {
   Ready: 'The object is as its spec asks.',
   Reconciling: 'The operator is still working towards the spec.',
   Stalled: 'The operator cannot get further without a change by somebody.',
@@ -12,10 +12,21 @@ const CONDITION_TYPES = {
   CheckpointHealthy: 'Checkpoints complete.',
   CoordinatorElected: 'A JobManager leads.',
   RuntimeOutdated: "The pods run another image than the operator's default; the next run takes the new one.",
+  DefaultsOutdated: "The job uses a storage or a Redis that is not the operator's default any more.",
+  ReconciliationPaused: 'The operator leaves the job alone, as annotation weir.dev/reconcile asks.',
+  ScaleLimited: 'More TaskManagers are asked for than maxParallelism leaves work for.',
 } as const
 export type ConditionType = keyof typeof CONDITION_TYPES
 
+/** Conditions of a job that may well run, whose coming its owner should know of. */
+export const NOTICES = [
+  'DefaultsOutdated',
+  'ScaleLimited',
+  'ReconciliationPaused',
+] as const satisfies ConditionType[]
+
 export const REASONS = {
+  Pending: 'The operator has not looked at the object yet.',
   Running: 'The job processes records.',
   Suspended: 'The job is stopped as spec.state asks and continues where it was.',
   Drained: 'The job was drained as spec.state asks.',
@@ -28,6 +39,9 @@ export const REASONS = {
   SpecInvalid: 'The spec of the stored object does not fit the schema of this operator.',
   ModuleNotFound: 'The ConfigMap with the source of the job, or its key, does not exist.',
   StorageMissing: 'Neither the spec nor the defaults of the operator name a storage.',
+  StorageChanged:
+    'The spec names another storage than the one that has the files of the job, ' +
+    'and no restore that says what to start from there.',
   RedisMissing:
     'More than one JobManager is asked for, and neither the spec nor the defaults of the operator ' +
     'name a Redis.',
@@ -49,20 +63,31 @@ export const REASONS = {
   OutOfMemory: 'A container of the job was killed because it used more memory than its limit.',
   Unschedulable: 'No node has room for a pod of the job.',
   ContainerConfigInvalid: 'A container cannot be created from its configuration.',
+  MountFailed: 'A pod waits for its volumes or its network; mostly a Secret or ConfigMap is missing.',
+  DeadlineExceeded: 'The job was not ready within spec.upgrade.deadline.',
   StopTimedOut: 'The run did not stop in time; the next one continues from the last completed checkpoint.',
   StopFailed:
     'The run could not be stopped with a checkpoint or savepoint; ' +
     'the next one continues from the last completed checkpoint.',
-  StopSkipped: 'The run was not running, so it was ended without a new checkpoint.',
+  StopSkipped:
+    'The run was not running or could not be asked, so it was ended without a new checkpoint or savepoint; ' +
+    'the next one continues from the last completed checkpoint.',
   TokenLost:
     "The operator's key has changed, so it could not ask the run to stop; " +
     'the next one continues from the last completed checkpoint.',
+  SavepointMissing:
+    'A run that was to be stopped with a savepoint has ended, and no JobManager says that one was completed.',
+  StopRefused: 'A JobManager did not take the request to stop; it is asked again.',
   RunStarted: 'A new run was begun.',
   RunEnded: 'A run has ended.',
+  SourceNotAsked:
+    'The job whose checkpoint is started from was not asked to keep it, ' +
+    'as the operator hears no leader of it.',
   RestoreApplied: 'The restore block was applied and will not act again until it changes.',
   OutputLeft: 'A fork has left prepared output to the job that it started from.',
   CommitsSkipped: 'Output that was committed before is gone and was not committed again.',
   Recovered: 'The job came back after a failure.',
+  JobManagerUnreachable: 'A JobManager lives and the operator cannot reach it: the job may well run.',
   NoLeader: 'No JobManager leads at the moment.',
   LeaderElected: 'A JobManager leads.',
   CheckpointsCompleting: 'The last checkpoint completed.',
@@ -71,6 +96,16 @@ export const REASONS = {
   NotRunning: 'The job does not run.',
   UpToDate: 'Nothing is left to do.',
   DefaultImageChanged: "The operator's default image is newer than the one of the run.",
+  DefaultStorageChanged: "The operator's default storage is not the one that has the files of the job.",
+  DefaultRedisChanged: "The operator's default Redis is not the one of the run.",
+  ReconciliationPaused: 'Annotation weir.dev/reconcile is Disabled: the operator changes nothing of the job.',
+  ReconciliationEnabled: 'The operator looks after the job.',
+  AnnotationUnknown: 'Annotation weir.dev/reconcile is neither Disabled nor Enabled, and is ignored.',
+  ScaleLimited:
+    'The job has as many TaskManagers as maxParallelism leaves work for, and not those asked for.',
+  ScaleAsAsked: 'The job may have the TaskManagers that are asked for.',
+  RestartIgnored: 'A restart was asked for while spec.state is not Running.',
+  ScaleIgnored: 'The job has ended, so another number of TaskManagers acts when it runs again.',
   Progressing: 'Nothing stands in the way.',
   JobNotFound: 'The StreamJob that spec.streamJobRef names does not exist.',
   JobNotRunning: 'The StreamJob does not run yet, so no savepoint can be taken now.',

@@ -2,6 +2,7 @@
  * CustomResourceDefinitions from the zod schemas. Pure; scripts/gen.ts writes the result to crds/.
  */
 import * as z from 'zod'
+import type { ConditionType, Reason } from './conditions.ts'
 import { GROUP, VERSION } from './group.ts'
 import { savepointSpec, savepointStatus } from './v1alpha1/savepoint.ts'
 import { streamJob, streamJobSpec } from './v1alpha1/stream-job.ts'
@@ -52,6 +53,27 @@ const isObject = (value: unknown): value is Json =>
 const toStructural = (schema: z.ZodType, description: string): Json => ({
   ...structural(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Json),
   description,
+})
+
+/**
+ * The status of an object that the operator has not seen yet, so that nobody takes it for done. The
+ * API server fills it in wherever it reads an object without a status, as for the Gateway API.
+ */
+const PENDING_STATUS = {
+  conditions: [
+    {
+      type: 'Ready' satisfies ConditionType,
+      status: 'Unknown',
+      reason: 'Pending' satisfies Reason,
+      message: 'Waiting for the operator.',
+      lastTransitionTime: '1970-01-01T00:00:00Z',
+    },
+  ],
+}
+
+const statusSchema = (schema: z.ZodType): Json => ({
+  ...toStructural(schema, 'What the operator sees; written by the operator only.'),
+  default: PENDING_STATUS,
 })
 
 interface Column {
@@ -142,7 +164,7 @@ function streamJobDefinition(): Json {
       'A stream-processing job: a JobManager and TaskManagers that run it exactly once, ' +
       'with checkpoints in an S3-compatible store.',
     spec: toStructural(streamJobSpec, 'What the user wants.'),
-    status: toStructural(streamJobStatus, 'What the operator sees; written by the operator only.'),
+    status: statusSchema(streamJobStatus),
     rules: z.globalRegistry.get(streamJob)?.['x-kubernetes-validations'],
     scale: {
       specReplicasPath: '.spec.taskManager.replicas',
@@ -173,6 +195,13 @@ function streamJobDefinition(): Json {
       },
       AGE,
       {
+        name: 'Storage',
+        type: 'string',
+        jsonPath: '.status.storagePath',
+        description: "Root of the job's files.",
+        priority: 1,
+      },
+      {
         name: 'Message',
         type: 'string',
         jsonPath: conditionStatus('Ready', 'message'),
@@ -192,7 +221,7 @@ function savepointDefinition(): Json {
       'A consistent copy of the state of a StreamJob that belongs to the user: ' +
       'taken from a running job, or one that exists already.',
     spec: toStructural(savepointSpec, 'What the user wants.'),
-    status: toStructural(savepointStatus, 'What the operator sees; written by the operator only.'),
+    status: statusSchema(savepointStatus),
     rules: undefined,
     selectable: ['.status.phase'],
     columns: [

@@ -2,6 +2,15 @@ import type { ErrorData } from '#runtime/base/errors'
 import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import { isFinal, type JobFacts } from '#runtime/contract/rest'
 
+/** A JobManager that does not answer the operator, or refuses it. */
+export interface Unreachable {
+  readonly pod: string
+  /** The error of the last attempt. */
+  readonly message: string
+  /** Milliseconds since the first failure after its last answer. */
+  readonly forMs: number
+}
+
 /** What is known of one job from its JobManagers; plain data. */
 export interface FactsView {
   /**
@@ -12,6 +21,8 @@ export interface FactsView {
   readonly leader: { readonly pod: string; readonly address: JobManagerAddress } | undefined
   /** While nobody leads: what keeps a JobManager from leading, as it says itself. */
   readonly obstacle: ErrorData | undefined
+  /** While nobody leads: a JobManager that the operator cannot reach, and why. */
+  readonly unreachable: Unreachable | undefined
   /** Whether any JobManager of the current pods has ever answered. */
   readonly hasAnswered: boolean
   /**
@@ -25,6 +36,7 @@ export const NOTHING_KNOWN: FactsView = {
   facts: undefined,
   leader: undefined,
   obstacle: undefined,
+  unreachable: undefined,
   hasAnswered: false,
   leaderlessMs: 0,
 }

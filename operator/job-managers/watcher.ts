@@ -23,6 +23,7 @@ import {
   NOTHING_KNOWN,
   obstacleOf,
   type Source,
+  type Unreachable,
   urgencyOf,
   verdictOf,
 } from './facts-view.ts'
@@ -47,6 +48,8 @@ export interface WatcherOptions {
 interface Stream extends Source {
   readonly stop: AbortController
   facts: JobFacts | undefined
+  /** Of the attempts since it was heard last; `since` on the monotonic clock. */
+  failure: { readonly since: number; readonly message: string } | undefined
 }
 
 interface Watched {
@@ -79,7 +82,8 @@ export class JobManagerWatcher {
     }
     for (const [pod, address] of wanted) {
       if (job.streams.has(pod)) continue
-      const stream: Stream = { pod, address, stop: new AbortController(), facts: undefined }
+      const stop = new AbortController()
+      const stream: Stream = { pod, address, stop, facts: undefined, failure: undefined }
       job.streams.set(pod, stream)
       void this.#keepOpen(key, job, stream)
     }
@@ -95,9 +99,19 @@ export class JobManagerWatcher {
       facts: leader?.facts ?? verdictOf(job.streams.values()),
       leader: leader && { pod: leader.pod, address: leader.address },
       obstacle: leader === undefined ? obstacleOf(job.streams.values()) : undefined,
+      unreachable: leader === undefined ? this.#unreachable(job) : undefined,
       hasAnswered,
       leaderlessMs: leaderlessSince === undefined ? 0 : this.#options.clock.monotonic() - leaderlessSince,
     }
+  }
+
+  #unreachable(job: Watched): Unreachable | undefined {
+    for (const { pod, failure } of job.streams.values())
+      if (failure !== undefined) {
+        const { message, since } = failure
+        return { pod, message, forMs: this.#options.clock.monotonic() - since }
+      }
+    return undefined
   }
 
   /** The job is gone. */
@@ -154,15 +168,24 @@ export class JobManagerWatcher {
         hasFacts = true
         this.#note(key, job, stream, facts)
       }
+      if (!hasFacts) this.#fail(stream, 'it ended the stream of facts without any')
     } catch (error) {
-      logger.debug({ key, pod, message: messageOf(error) }, 'job manager not reachable')
+      const message = messageOf(error)
+      this.#fail(stream, message)
+      logger.debug({ key, pod, message }, 'job manager not reachable')
     }
     return hasFacts
+  }
+
+  #fail(stream: Stream, message: string): void {
+    const since = stream.failure?.since ?? this.#options.clock.monotonic()
+    stream.failure = { since, message }
   }
 
   #note(key: Key, job: Watched, stream: Stream, facts: JobFacts): void {
     const urgency = urgencyOf(stream.facts, facts)
     stream.facts = facts
+    stream.failure = undefined
     job.hasAnswered = true
     this.#noteLeader(job)
     if (urgency !== 'never') this.#options.onChange(key, urgency)

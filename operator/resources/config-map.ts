@@ -1,4 +1,3 @@
-import { invariant } from '#runtime/base/errors'
 import { parseDuration } from '#runtime/base/units'
 import {
   jobManagerConfig,
@@ -12,7 +11,9 @@ import { JOB_MANAGER_KEYS, TASK_MANAGER_KEYS, writtenFor } from '#runtime/contra
 import { LABEL_RUN } from './labels.ts'
 import { configKeys, mounts, names, ports, storageRoot, TOKEN_KEY } from './names.ts'
 import type { KubeObject } from './object.ts'
-import { ownedMeta, resolveRedis, resolveStorage, type CaSource, type RunContext } from './run-context.ts'
+import { type CaSource, caOf } from './resolved.ts'
+import { ownedMeta, type RunContext } from './run-context.ts'
+import { parallelismOf } from './scale.ts'
 
 /**
  * The ConfigMap of one run. It is made once and never changes, so that a pod that is replaced later
@@ -20,8 +21,8 @@ import { ownedMeta, resolveRedis, resolveStorage, type CaSource, type RunContext
  * its environment.
  */
 export function runConfigMap(context: RunContext): KubeObject {
-  const storage = resolveStorage(context.job, context.spec, context.defaults)
-  const redis = resolveRedis(context.job, context.spec, context.defaults)
+  const storageCa = caOf(context.resolved.storage)
+  const redisCa = caOf(context.resolved.redis)
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -37,8 +38,8 @@ export function runConfigMap(context: RunContext): KubeObject {
         writtenFor(taskManagerProcess(context), taskManagerConfig, TASK_MANAGER_KEYS),
       ),
       ...(context.module.kind === 'source' ? { [configKeys.module]: context.module.source } : {}),
-      ...(storage?.ca?.kind === 'pem' ? { [configKeys.storageCa]: storage.ca.pem } : {}),
-      ...(redis?.ca?.kind === 'pem' ? { [configKeys.redisCa]: redis.ca.pem } : {}),
+      ...(storageCa?.kind === 'pem' ? { [configKeys.storageCa]: storageCa.pem } : {}),
+      ...(redisCa?.kind === 'pem' ? { [configKeys.redisCa]: redisCa.pem } : {}),
     },
   }
 }
@@ -48,6 +49,7 @@ const toText = (config: object): string => `${JSON.stringify(config, null, 2)}\n
 function jobManagerProcess(context: RunContext): JobManagerConfig {
   const { spec } = context
   const redis = redisConfig(context)
+  const parallelism = parallelismOf(spec)
   return jobManagerConfig.parse({
     ...common(context),
     id: '$(POD_NAME)',
@@ -55,7 +57,7 @@ function jobManagerProcess(context: RunContext): JobManagerConfig {
       path: context.module.kind === 'path' ? context.module.path : `${mounts.config}/${configKeys.module}`,
       args: spec.job.args,
     },
-    ...(spec.parallelism === undefined ? {} : { parallelism: spec.parallelism }),
+    ...(parallelism === undefined ? {} : { parallelism }),
     maxParallelism: spec.maxParallelism,
     expectedSlots: spec.taskManager.replicas * spec.taskManager.slots,
     checkpoint: {
@@ -100,32 +102,29 @@ function common(context: RunContext) {
   }
 }
 
-function storageConfig(context: RunContext): StorageConfig {
-  const storage = resolveStorage(context.job, context.spec, context.defaults)
-  invariant(storage !== undefined, 'a run is built only for a job with storage')
-  const caFile = caPath(storage.ca, mounts.s3Ca, configKeys.storageCa)
+function storageConfig({ job, resolved: { storage } }: RunContext): StorageConfig {
+  const caFile = caPath(caOf(storage), mounts.s3Ca, configKeys.storageCa)
   return {
     type: 's3',
     bucket: storage.bucket,
-    root: storageRoot(storage.prefix, context.job.namespace, context.job.name, context.job.uid),
+    root: storageRoot(storage.prefix, job.namespace, job.name, job.uid),
     access: {
       ...(storage.endpoint === undefined ? {} : { endpoint: storage.endpoint }),
       region: storage.region,
       forcePathStyle: storage.forcePathStyle,
-      ...(storage.secretName === undefined ? {} : { credentialsDir: mounts.s3 }),
+      ...(storage.credentialsSecret === undefined ? {} : { credentialsDir: mounts.s3 }),
       ...(caFile === undefined ? {} : { caFile }),
     },
   }
 }
 
-function redisConfig(context: RunContext): Omit<RedisConfig, 'ttlMs'> | undefined {
-  const redis = resolveRedis(context.job, context.spec, context.defaults)
+function redisConfig({ resolved: { redis } }: RunContext): Omit<RedisConfig, 'ttlMs'> | undefined {
   if (redis === undefined) return undefined
-  const caFile = caPath(redis.ca, mounts.redisCa, configKeys.redisCa)
+  const caFile = caPath(caOf(redis), mounts.redisCa, configKeys.redisCa)
   return {
     url: redis.url,
     keyPrefix: redis.keyPrefix,
-    ...(redis.secretName === undefined ? {} : { credentialsDir: mounts.redis }),
+    ...(redis.credentialsSecret === undefined ? {} : { credentialsDir: mounts.redis }),
     ...(caFile === undefined ? {} : { caFile }),
   }
 }

@@ -17,6 +17,11 @@ export const ANNOTATION_TAKEN = 'weir.dev/taken'
 /** Of a Deployment or ReplicaSet: name of the Secret with the token that its pods have. */
 export const ANNOTATION_TOKEN_SECRET = 'weir.dev/token-secret'
 
+/** Of a StreamJob: another value begins a new run from the last checkpoint. */
+export const ANNOTATION_RESTARTED_AT = 'weir.dev/restartedAt'
+/** Of a StreamJob: `Disabled` makes the operator leave the job alone. */
+export const ANNOTATION_RECONCILE = 'weir.dev/reconcile'
+
 export type Component = 'job-manager' | 'task-manager'
 export const MANAGER = 'weir-operator'
 

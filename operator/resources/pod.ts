@@ -8,7 +8,8 @@ import { heapLimitMb } from './heap.ts'
 import { podLabels, type Component } from './labels.ts'
 import { mounts, names, TOKEN_KEY } from './names.ts'
 import { mergePodTemplate, type PodTemplateSpec } from './pod-template.ts'
-import { resolveRedis, resolveStorage, type CaSource, type RunContext } from './run-context.ts'
+import { type CaSource, caOf } from './resolved.ts'
+import type { RunContext } from './run-context.ts'
 
 /** What differs between the two. */
 export interface PodParts {
@@ -105,16 +106,20 @@ function environment(context: RunContext, parts: PodParts): readonly object[] {
 }
 
 function mountedVolumes(context: RunContext, component: Component): readonly Mounted[] {
-  const { job, spec, defaults } = context
-  const storage = resolveStorage(job, spec, defaults)
-  const redis = component === 'job-manager' ? resolveRedis(job, spec, defaults) : undefined
+  const { job, resolved } = context
+  const { storage } = resolved
+  const redis = component === 'job-manager' ? resolved.redis : undefined
   return [
     configMap('weir-config', names.runConfig(job.name, job.uid, context.run), mounts.config),
     secret('weir-token', context.tokenSecret, mounts.token, [TOKEN_KEY]),
-    ...(storage?.secretName === undefined ? [] : [secret('weir-s3', storage.secretName, mounts.s3)]),
-    ...authority('weir-s3-ca', storage?.ca, mounts.s3Ca),
-    ...(redis?.secretName === undefined ? [] : [secret('weir-redis', redis.secretName, mounts.redis)]),
-    ...authority('weir-redis-ca', redis?.ca, mounts.redisCa),
+    ...(storage.credentialsSecret === undefined
+      ? []
+      : [secret('weir-s3', storage.credentialsSecret, mounts.s3)]),
+    ...authority('weir-s3-ca', caOf(storage), mounts.s3Ca),
+    ...(redis?.credentialsSecret === undefined
+      ? []
+      : [secret('weir-redis', redis.credentialsSecret, mounts.redis)]),
+    ...authority('weir-redis-ca', caOf(redis), mounts.redisCa),
     { volume: { name: 'tmp', emptyDir: {} }, mountPath: mounts.tmp, readOnly: false },
   ]
 }

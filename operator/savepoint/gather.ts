@@ -1,7 +1,5 @@
 import type { Clock } from '#runtime/base/clock'
 import type { SavepointSpec } from '#operator/api/v1alpha1/savepoint'
-import { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
-import type { OperatorDefaults } from '#operator/config'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
 import type { Stores } from '#operator/kube/stores'
@@ -12,14 +10,14 @@ import {
   LABEL_JOB,
 } from '#operator/resources/labels'
 import type { SavepointObject, StreamJobObject } from '#operator/resources/object'
-import { jobRefOf, storageUrlOf } from '#operator/resources/run-context'
+import { storageUrl } from '#operator/resources/resolved'
+import { jobRefOf } from '#operator/resources/run-context'
 import { parseTaken } from '#operator/resources/taken-savepoint'
 import type { JobView, ObservedSavepoint, StopOrigin } from './observed.ts'
 
 export interface SavepointGatherContext {
   readonly stores: Stores
   readonly jobManagers: Pick<JobManagerWatcher, 'view'>
-  readonly defaults: OperatorDefaults
   readonly clock: Clock
 }
 
@@ -41,8 +39,7 @@ export function gatherSavepoint(
     status: object.status ?? {},
     madeFor: originOf(object),
     restoredBy: restoredBy(context, namespace, spec.existingPath),
-    job:
-      job === undefined || job.metadata.deletionTimestamp !== undefined ? undefined : jobView(context, job),
+    job: job === undefined || job.metadata.deletionTimestamp !== undefined ? undefined : jobView(job),
     facts: context.jobManagers.view(keyOf(namespace, jobName ?? '')),
   }
 }
@@ -71,14 +68,13 @@ function restoredBy(
 const directoryOf = (path: string | undefined): string | undefined =>
   path?.replace(/\/manifest\.json$/, '').replace(/\/+$/, '')
 
-function jobView({ defaults }: SavepointGatherContext, object: StreamJobObject): JobView {
-  const spec = streamJobSpec.safeParse(object.spec)
+function jobView(object: StreamJobObject): JobView {
   const job = jobRefOf(object)
-  const { phase, lastSavepoint, lastCheckpoint } = object.status ?? {}
+  const { phase, resolved, lastSavepoint, lastCheckpoint } = object.status ?? {}
   return {
     uid: job.uid,
     phase,
-    storageUrl: spec.success ? storageUrlOf(job, spec.data, defaults) : undefined,
+    storageUrl: resolved && storageUrl(job, resolved.storage),
     isEnded: isSettled(object) && ENDED.has(phase ?? ''),
     isSuspended: isSettled(object) && phase === 'Suspended',
     lastPath: lastSavepoint?.path ?? lastCheckpoint?.path,

@@ -29,6 +29,7 @@ import { type EnsureContext, RunObjects } from './ensure-run.ts'
 import type { Blocker, Observed } from './observed.ts'
 import { pinSource } from './pin.ts'
 import type { Plan, Step, StepOf } from './plan.ts'
+import { streamJobStatus } from './status.ts'
 
 export interface ApplyContext extends EnsureContext {
   readonly store: Store<StreamJobObject>
@@ -64,9 +65,12 @@ export class Applier {
     try {
       for (const step of plan.steps) {
         const status = object.status ?? {}
-        if (step.kind === 'writeStatus')
-          object = await this.writeStatus(object, compact({ ...status, ...step.status }), signal)
-        else await this.#perform(step, { ...observed, status, object }, signal)
+        if (step.kind === 'writeStatus') {
+          // Whole, with its conditions: who reads between two writes must not take it for done.
+          const next = compact<StreamJobStatus>({ ...status, ...step.status })
+          const whole = streamJobStatus({ ...observed, status: next }, plan, undefined)
+          object = await this.writeStatus(object, whole, signal)
+        } else await this.#perform(step, { ...observed, status, object }, signal)
       }
     } catch (error) {
       const problem = problemOf(error, hasPodTemplate(observed.spec))
@@ -144,14 +148,16 @@ export class Applier {
 
   /** Repeated by the next reconcile while the facts do not show the operation. */
   async #requestStop(step: StepOf<'requestStop'>, o: Observed): Promise<void> {
-    const { clock, logger } = this.#context
+    const { clock, events, logger } = this.#context
     const { leader } = o.facts
     if (leader === undefined) return
     try {
       await new JobManagerClient(leader.address, { clock, answerMs: ANSWER_MS }).triggerStop(step.request)
     } catch (error) {
       const { namespace, name } = o.job
-      logger.warn({ namespace, name, message: messageOf(error) }, 'stop not accepted')
+      const message = messageOf(error)
+      logger.warn({ namespace, name, message }, 'stop not accepted')
+      events.emit(o.object, 'Warning', 'StopRefused', `The run is asked again to stop: ${message}`)
     }
   }
 }

@@ -6,7 +6,9 @@ import type { KubeClient } from '#operator/kube/client'
 import { isNotFound } from '#operator/kube/errors'
 import { RESOURCES } from '#operator/kube/resource'
 import type { Stores } from '#operator/kube/stores'
-import { resolveRedis, resolveStorage, type JobRef, type RunContext } from '#operator/resources/run-context'
+import { chooseStorage, namedRedis, namedStorage, type Resolved } from '#operator/resources/resolved'
+import type { JobRef, RunContext } from '#operator/resources/run-context'
+import { withTaskManagers } from '#operator/resources/scale'
 import { restoreHash, specHash } from '#operator/resources/spec-hash'
 import type { Blocker, Desired, RestoreTarget } from './observed.ts'
 
@@ -20,6 +22,8 @@ export interface WantedJob {
   readonly job: JobRef
   readonly spec: StreamJobSpec
   readonly status: StreamJobStatus
+  /** What the job has used up to now; undefined: it has never run, or nothing is on record. */
+  readonly pinned: Resolved | undefined
 }
 
 /** Resolves what the spec refers to; the only request is for a ConfigMap that it names. */
@@ -30,33 +34,66 @@ export async function desiredRun(
 ): Promise<Desired> {
   const { spec } = wanted
   const module = await resolveModule(context, wanted, signal)
-  if ('reason' in module) return { kind: 'blocked', specHash: undefined, blocker: module }
+  if ('reason' in module)
+    return { kind: 'blocked', specHash: undefined, unscaledHash: undefined, blocker: module }
   // Source in the spec is part of its hash already.
   const isForeignSource = spec.job.configMapKeyRef !== undefined && module.kind === 'source'
-  const hash = specHash(spec, isForeignSource ? module.source : undefined)
+  const hashes = hashesOf(wanted, isForeignSource ? module.source : undefined)
   const restore = resolveRestore(context, wanted)
-  const blocker = missingDefault(context, wanted) ?? neededRestoreBlocker(wanted, restore)
-  if (blocker !== undefined) return { kind: 'blocked', specHash: hash, blocker }
+  const resolved = resolveServices(context, wanted)
+  if ('reason' in resolved) return { kind: 'blocked', ...hashes, blocker: resolved }
+  const blocker = neededRestoreBlocker(wanted, restore)
+  if (blocker !== undefined) return { kind: 'blocked', ...hashes, blocker }
   const target = restore === undefined || 'reason' in restore ? undefined : restore
-  return { kind: 'ready', specHash: hash, module, restore: target }
+  return { kind: 'ready', ...hashes, module, restore: target, resolved }
 }
 
-function missingDefault({ defaults }: DesiredContext, { job, spec }: WantedJob): Blocker | undefined {
-  const { replicas } = spec.jobManager
-  if (resolveStorage(job, spec, defaults) === undefined)
-    return blocker(
-      'StorageMissing',
-      'The job names no storage and the operator has no default one. ' +
-        'Set spec.storage.s3, or defaults.storage of the chart.',
-    )
-  if (replicas > 1 && resolveRedis(job, spec, defaults) === undefined)
-    return blocker(
-      'RedisMissing',
-      `jobManager.replicas is ${replicas}, which needs Redis to elect the leader. ` +
-        'Set spec.redis, or defaults.redis of the chart.',
-    )
-  return undefined
+function hashesOf({ spec, status }: WantedJob, source: string | undefined) {
+  const { taskManagers = spec.taskManager.replicas } = status.run ?? {}
+  return {
+    specHash: specHash(spec, source),
+    unscaledHash: specHash(withTaskManagers(spec, taskManagers), source),
+  }
 }
+
+/** Storage and Redis of the next run. */
+function resolveServices({ defaults }: DesiredContext, wanted: WantedJob): Resolved | Blocker {
+  const { job, spec, status, pinned } = wanted
+  const hash = restoreHash(spec.restore)
+  const choice = chooseStorage({
+    job,
+    pinned: pinned?.storage,
+    named: namedStorage(job, spec, defaults),
+    storagePath: status.run === undefined ? undefined : status.storagePath,
+    isRestoring: hash !== undefined && hash !== status.restoreHash,
+  })
+  if (choice.kind === 'missing') return storageMissing()
+  if (choice.kind === 'conflict') return storageChanged(choice)
+  const redis = namedRedis(job, spec, defaults)
+  if (redis === undefined && spec.jobManager.replicas > 1) return redisMissing(spec.jobManager.replicas)
+  return { storage: choice.storage, ...(redis === undefined ? {} : { redis }) }
+}
+
+const storageMissing = (): Blocker =>
+  blocker(
+    'StorageMissing',
+    'The job names no storage and the operator has no default one. ' +
+      'Set spec.storage.s3, or defaults.storage of the chart.',
+  )
+
+const storageChanged = ({ named, files }: { readonly named: string; readonly files: string }): Blocker =>
+  blocker(
+    'StorageChanged',
+    `The storage is now ${named}, where the job would start empty: its files are in ${files}. ` +
+      'Name the former storage again, or what to start from in spec.restore, which moves the job.',
+  )
+
+const redisMissing = (replicas: number): Blocker =>
+  blocker(
+    'RedisMissing',
+    `jobManager.replicas is ${replicas}, which needs Redis to elect the leader. ` +
+      'Set spec.redis, or defaults.redis of the chart.',
+  )
 
 async function resolveModule(
   { client }: DesiredContext,

@@ -1,4 +1,4 @@
-import { findCondition, isReason, type Reason } from '#operator/api/conditions'
+import { findCondition, isReason, NOTICES, type Reason } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 
 /** Something that a user wants to see as a Kubernetes Event. */
@@ -9,11 +9,29 @@ export interface Edge {
 }
 
 /**
- * Between two statuses of a StreamJob: another reason of Ready, recoveries, and output that a
- * restore has left unpublished. Pure.
+ * Between two statuses of a StreamJob: another reason of Ready, what its owner should know,
+ * recoveries, and output that a restore has left unpublished. Pure.
  */
 export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
-  return [...readyEdge(before, after), ...recoveryEdge(before, after), ...skippedEdges(before, after)]
+  const ready = readyEdge(before, after)
+  return [
+    ...ready,
+    ...noticeEdges(before, after).filter((n) => !ready.some((r) => r.reason === n.reason)),
+    ...recoveryEdge(before, after),
+    ...skippedEdges(before, after),
+  ]
+}
+
+/** Conditions whose coming is a warning. */
+const WARNINGS = ['Stalled', ...NOTICES] as const
+
+function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  return WARNINGS.flatMap((type): Edge[] => {
+    const [old, now] = [findCondition(before.conditions, type), findCondition(after.conditions, type)]
+    if (now === undefined || now.status === 'False' || !isReason(now.reason)) return []
+    const isTold = old?.status === now.status && old.reason === now.reason
+    return isTold ? [] : [{ type: 'Warning', reason: now.reason, message: now.message }]
+  })
 }
 
 function skippedEdges({ skipped: before }: StreamJobStatus, { skipped: after }: StreamJobStatus): Edge[] {

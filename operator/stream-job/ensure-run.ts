@@ -87,6 +87,8 @@ export class RunObjects {
     )
     const { cluster, defaults, tokenKey } = this.#context
     const { module, restore } = o.desired
+    const { resolved } = o.status
+    invariant(resolved !== undefined, 'the storage of a run is on record before its objects are made')
     const applied = restore?.hash === o.status.run?.restoreHash ? restore : undefined
     return {
       job: o.job,
@@ -96,6 +98,7 @@ export class RunObjects {
       spec: o.spec,
       defaults,
       tokenSecret: names.tokenSecret(o.job.name, jobToken(tokenKey, o.job)),
+      resolved,
       module,
       ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
     }

@@ -3,15 +3,23 @@ import type { Clock } from '#runtime/base/clock'
 import type { StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import type { JobManagerWatcher } from '#operator/job-managers/watcher'
 import { keyOf } from '#operator/kube/store'
-import { ANNOTATION_TOKEN_SECRET, runOf } from '#operator/resources/labels'
+import {
+  ANNOTATION_RECONCILE,
+  ANNOTATION_RESTARTED_AT,
+  ANNOTATION_TOKEN_SECRET,
+  runOf,
+} from '#operator/resources/labels'
 import { names } from '#operator/resources/names'
 import type { KubeObject, SavepointObject, StreamJobObject } from '#operator/resources/object'
-import { jobRefOf, storageUrlOf, type JobRef } from '#operator/resources/run-context'
+import { driftOf, storageUrl, type Resolved } from '#operator/resources/resolved'
+import { jobRefOf, type JobRef } from '#operator/resources/run-context'
+import { limitedScale } from '#operator/resources/scale'
 import { restoreHash } from '#operator/resources/spec-hash'
 import { desiredRun, type DesiredContext } from './desired.ts'
 import type { Observed, Workload } from './observed.ts'
 import { findPodProblem } from './pod-problems.ts'
 import { countTaskManagers, jobManagerPodsOf } from './pods.ts'
+import { resolvedOf } from './resolved-of.ts'
 import { restoreSourceOf } from './restore-source.ts'
 
 export interface GatherContext extends DesiredContext {
@@ -24,10 +32,11 @@ export interface GatherContext extends DesiredContext {
 export async function gather(
   context: GatherContext,
   object: StreamJobObject,
-  spec: StreamJobSpec,
+  asked: StreamJobSpec,
   signal: AbortSignal,
 ): Promise<Observed> {
   const { stores, defaults, jobManagers, clock } = context
+  const { spec, limit: scaleLimit } = limitedScale(asked)
   const job = jobRefOf(object)
   const key = keyOf(job.namespace, job.name)
   const status = object.status ?? {}
@@ -36,7 +45,8 @@ export async function gather(
   const pods = stores.pods.indexed(key)
   const deployment = stores.deployments.indexed(key).find((d) => isOwned(d, job))
   const replicaSets = stores.replicaSets.indexed(key).filter((r) => isOwned(r, job))
-  const desired = await desiredRun(context, { job, spec, status }, signal)
+  const resolved = await resolvedOf(context.client, { job, spec, status }, signal)
+  const desired = await desiredRun(context, { job, spec, status, pinned: resolved }, signal)
   const restorePath = desired.kind === 'ready' ? desired.restore?.path : undefined
   const workloads = [...(deployment === undefined ? [] : [deployment]), ...replicaSets]
   return {
@@ -47,6 +57,8 @@ export async function gather(
     spec,
     status,
     desired,
+    scaleLimit,
+    ...annotated(object),
     restoreHash: restoreHash(spec.restore),
     restoreSource: restoreSourceOf(context, job, restorePath),
     facts: jobManagers.view(key),
@@ -55,11 +67,25 @@ export async function gather(
     isTokenLost: workloads.filter(ofRun).some((w) => hasOtherToken(w, job, context.tokenOf(job))),
     jobManagerPods: jobManagerPodsOf(pods, run),
     taskManagerPodCount: countTaskManagers(pods),
-    podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun)),
+    podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun), clock.now()),
     defaultImage: defaults.image,
-    storageUrl: storageUrlOf(job, spec, defaults),
+    drifts: driftOf(job, resolved, { spec, defaults }),
+    ...storageOf(job, resolved),
     lastSavepoint: lastSavepoint(stores.savepoints.indexed(key), job),
   }
+}
+
+function annotated({
+  metadata: { annotations },
+}: StreamJobObject): Pick<Observed, 'restartedAt' | 'reconcile'> {
+  return {
+    restartedAt: annotations?.[ANNOTATION_RESTARTED_AT]?.slice(0, 256),
+    reconcile: annotations?.[ANNOTATION_RECONCILE],
+  }
+}
+
+function storageOf(job: JobRef, resolved: Resolved | undefined): Pick<Observed, 'resolved' | 'storageUrl'> {
+  return { resolved, storageUrl: resolved && storageUrl(job, resolved.storage) }
 }
 
 function workload(object: KubeObject): Workload {

@@ -5,7 +5,9 @@ import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
 import type { FactsView } from '#operator/job-managers/facts-view'
 import type { StreamJobObject } from '#operator/resources/object'
+import type { Drift, Resolved } from '#operator/resources/resolved'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
+import type { ScaleLimit } from '#operator/resources/scale'
 import type { PodProblem } from './pod-problems.ts'
 
 /** Something that keeps a run from beginning. */
@@ -21,10 +23,19 @@ export type Desired =
   | {
       readonly kind: 'ready'
       readonly specHash: string
+      /** The same, were the number of TaskManagers that of the current run. */
+      readonly unscaledHash: string
       readonly module: RunContext['module']
       readonly restore: RestoreTarget | undefined
+      /** Storage and Redis of a run that begins now. */
+      readonly resolved: Resolved
     }
-  | { readonly kind: 'blocked'; readonly specHash: string | undefined; readonly blocker: Blocker }
+  | {
+      readonly kind: 'blocked'
+      readonly specHash: string | undefined
+      readonly unscaledHash: string | undefined
+      readonly blocker: Blocker
+    }
 
 /** The restore block of the spec, resolved. */
 export interface RestoreTarget {
@@ -43,6 +54,8 @@ export interface RestoreSource {
   readonly leader: JobManagerAddress | undefined
   /** It runs and has no leader at this moment: one is expected soon. */
   readonly isAwaited: boolean
+  /** It runs, and has had no leader that the operator hears for too long to wait on. */
+  readonly isSilent: boolean
 }
 
 /** A Deployment or ReplicaSet of the job. */
@@ -59,6 +72,8 @@ export interface JobManagerPod {
   /** It has the label that the REST Service selects. */
   readonly isLeader: boolean
   readonly hasAddress: boolean
+  /** Its readiness probe says so: the process lives and has reached the store and Redis. */
+  readonly isReady: boolean
 }
 
 /** Everything that a decision about a StreamJob depends on; plain data, made by gather.ts. */
@@ -71,6 +86,12 @@ export interface Observed {
   readonly spec: StreamJobSpec
   readonly status: StreamJobStatus
   readonly desired: Desired
+  /** `spec` has what is granted. */
+  readonly scaleLimit: ScaleLimit | undefined
+  /** Value of annotation weir.dev/restartedAt, cut to what the status can hold. */
+  readonly restartedAt: string | undefined
+  /** Value of annotation weir.dev/reconcile. */
+  readonly reconcile: string | undefined
   /** Hash of the restore block, whether or not it can be resolved. */
   readonly restoreHash: string | undefined
   readonly restoreSource: RestoreSource | undefined
@@ -83,7 +104,14 @@ export interface Observed {
   readonly taskManagerPodCount: number
   readonly podProblem: PodProblem | undefined
   readonly defaultImage: string
-  /** `s3://bucket/root` of the job; undefined without storage. */
+  /**
+   * Storage and Redis of the current run: as the status has it, else read from the ConfigMap of the
+   * run; undefined before the first run, or where both are gone.
+   */
+  readonly resolved: Resolved | undefined
+  /** Defaults of the operator that are not those that the job uses. */
+  readonly drifts: readonly Drift[]
+  /** `s3://bucket/root` of the job; undefined before the first run. */
   readonly storageUrl: string | undefined
   readonly lastSavepoint: { readonly name: string; readonly path: string } | undefined
 }

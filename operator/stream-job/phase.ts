@@ -1,6 +1,7 @@
 import type { RunOutcome, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobState } from '#runtime/contract/rest'
 import type { Observed } from './observed.ts'
+import { unreachableJobManager } from './run-state.ts'
 import { isUnknownYet, type View, wasRunning } from './view.ts'
 
 type Phase = NonNullable<StreamJobStatus['phase']>
@@ -20,7 +21,8 @@ function phaseOfEnded({ o, plan }: View, outcome: RunOutcome): Phase {
 
 function phaseOfActive({ o, plan, facts }: View): Phase {
   if (plan.policy === 'stopRun' && o.spec.state === 'Running') return 'Upgrading'
-  if (isUnknownYet(o)) return o.status.phase ?? 'Starting'
+  if (isUnknownYet(o) || (facts === undefined && unreachableJobManager(o) !== undefined))
+    return o.status.phase ?? 'Starting'
   if (facts === undefined) return wasRunning(o) ? 'Restarting' : 'Starting'
   return phaseOfState(o, facts.state, facts.restarts)
 }

@@ -42,7 +42,15 @@ export type Step =
     }
 export type StepOf<K extends Step['kind']> = Extract<Step, { kind: K }>
 
-export type PolicyName = 'noteOutcome' | 'stopRun' | 'beginRun' | 'keepRun' | 'releaseRun' | 'nothing'
+export type PolicyName =
+  | 'noteResolved'
+  | 'noteOutcome'
+  | 'stopRun'
+  | 'beginRun'
+  | 'keepRun'
+  | 'releaseRun'
+  | 'paused'
+  | 'nothing'
 
 export interface Plan {
   /** The policy that made it. */
@@ -52,6 +60,8 @@ export interface Plan {
   readonly steps: readonly Step[]
   /** Present where a new run is wanted and cannot begin. */
   readonly blocker?: Blocker
+  /** What would be done, in words, were the operator not to leave the job alone. */
+  readonly held?: string
   readonly requeueAfterMs?: number
 }
 

@@ -21,10 +21,12 @@ interface ContainerStatus {
 interface Condition {
   readonly type: string
   readonly status: string
+  readonly lastTransitionTime?: string
   readonly reason?: string
   readonly message?: string
 }
 type PodStatus = {
+  readonly phase?: string
   readonly conditions?: readonly Condition[]
   readonly containerStatuses?: readonly ContainerStatus[]
   readonly initContainerStatuses?: readonly ContainerStatus[]
@@ -43,13 +45,15 @@ const CONFIG = new Set(['CreateContainerConfigError', 'CreateContainerError', 'R
 export function findPodProblem(
   pods: readonly KubeObject[],
   workloads: readonly KubeObject[],
+  now: number,
 ): PodProblem | undefined {
-  const found = [...workloads.flatMap(refusal), ...pods.flatMap(problemsOfPod)]
+  const found = [...workloads.flatMap(refusal), ...pods.flatMap((pod) => problemsOfPod(pod, now))]
   const order: readonly Reason[] = [
     'QuotaExceeded',
     'ObjectRefused',
     'ImagePullFailed',
     'ContainerConfigInvalid',
+    'MountFailed',
     'OutOfMemory',
     'ContainerFailing',
     'Unschedulable',
@@ -66,18 +70,74 @@ function refusal(workload: KubeObject): PodProblem[] {
   return [{ reason: isQuota(why) ? 'QuotaExceeded' : 'ObjectRefused', message }]
 }
 
-function problemsOfPod(pod: KubeObject): PodProblem[] {
+function problemsOfPod(pod: KubeObject, now: number): PodProblem[] {
   if (pod.metadata.deletionTimestamp !== undefined) return []
   const status = (pod['status'] ?? {}) as PodStatus
   const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
   const { name } = pod.metadata
-  return [...containers.flatMap((c) => problemsOfContainer(name, c)), ...unschedulable(name, status)]
+  return [
+    ...containers.flatMap((c) => problemsOfContainer(name, c)),
+    ...unschedulable(name, status),
+    ...notMounted(pod, status, now),
+  ]
 }
 
 function unschedulable(pod: string, { conditions }: PodStatus): PodProblem[] {
   const scheduled = conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False')
   if (scheduled?.reason !== 'Unschedulable') return []
   return [{ reason: 'Unschedulable', message: `Pod ${pod} fits on no node: ${scheduled.message ?? ''}` }]
+}
+
+/** Volumes and network of a healthy pod are there after seconds. */
+const MOUNT_GRACE_MS = 60_000
+
+/**
+ * A pod that has a node and whose containers cannot start yet, as its sandbox is not there. What is
+ * missing is in the events of the pod only, so it is said what there is to look for.
+ */
+function notMounted(pod: KubeObject, { phase, conditions }: PodStatus, now: number): PodProblem[] {
+  const started = conditions?.find((c) => c.type === 'PodReadyToStartContainers')
+  if (phase !== 'Pending' || started?.status !== 'False') return []
+  if (!(now - Date.parse(started.lastTransitionTime ?? '') >= MOUNT_GRACE_MS)) return []
+  const { name } = pod.metadata
+  const mounts = mountedNames(pod)
+  const look = mounts.length === 0 ? '' : ` It mounts ${mounts.join(', ')}: do they exist?`
+  const message = `Pod ${name} waits for its volumes or its network for more than a minute.${look}`
+  return [{ reason: 'MountFailed', message: `${message} The events of the pod say what is missing.` }]
+}
+
+interface Source {
+  readonly name?: string
+  readonly secretName?: string
+  readonly optional?: boolean
+}
+interface VolumeSources {
+  readonly secret?: Source
+  readonly configMap?: Source
+}
+interface Volume extends VolumeSources {
+  readonly name: string
+  readonly projected?: { readonly sources?: readonly VolumeSources[] }
+  readonly persistentVolumeClaim?: { readonly claimName?: string }
+}
+
+/** What must exist for a pod to start, apart from what the operator makes for every run. */
+function mountedNames(pod: KubeObject): readonly string[] {
+  const { volumes = [] } = (pod['spec'] ?? {}) as { readonly volumes?: readonly Volume[] }
+  return volumes
+    .filter(({ name }) => name !== 'weir-config' && name !== 'weir-token')
+    .flatMap(({ projected, persistentVolumeClaim: claim, ...own }) => [
+      ...[own, ...(projected?.sources ?? [])].flatMap(namesOf),
+      ...(claim?.claimName === undefined ? [] : [`PersistentVolumeClaim ${claim.claimName}`]),
+    ])
+}
+
+function namesOf({ secret, configMap }: VolumeSources): string[] {
+  const named = (kind: string, source: Source | undefined): string[] => {
+    const name = source?.secretName ?? source?.name
+    return name === undefined || source?.optional === true ? [] : [`${kind} ${name}`]
+  }
+  return [...named('Secret', secret), ...named('ConfigMap', configMap)]
 }
 
 function problemsOfContainer(pod: string, container: ContainerStatus): PodProblem[] {

@@ -28,6 +28,7 @@ export function jobManagerPodsOf(pods: readonly KubeObject[], run: RunNumber): r
       name: p.metadata.name,
       isLeader: p.metadata.labels?.[LABEL_LEADER] === 'true',
       hasAddress: addresses.some((a) => a.pod === p.metadata.name),
+      isReady: isReady(p),
     }))
 }
 
@@ -39,5 +40,13 @@ function isAlive(pod: KubeObject): boolean {
   return pod.metadata.deletionTimestamp === undefined && phase !== 'Failed' && phase !== 'Succeeded'
 }
 
-const statusOf = (pod: KubeObject): { readonly phase?: string; readonly podIP?: string } =>
-  pod['status'] ?? {}
+const isReady = (pod: KubeObject): boolean =>
+  statusOf(pod).conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true
+
+interface PodStatus {
+  readonly phase?: string
+  readonly podIP?: string
+  readonly conditions?: readonly { readonly type: string; readonly status: string }[]
+}
+
+const statusOf = (pod: KubeObject): PodStatus => pod['status'] ?? {}

@@ -19,7 +19,7 @@ import { gather, type GatherContext } from './gather.ts'
 import type { Blocker } from './observed.ts'
 import type { Plan } from './plan.ts'
 import { jobManagerAddresses } from './pods.ts'
-import { checkpointRefreshIn, streamJobStatus } from './status.ts'
+import { checkpointRefreshIn, notReadyLookIn, streamJobStatus } from './status.ts'
 
 export interface StreamJobContext extends GatherContext {
   readonly jobManagers: JobManagerWatcher
@@ -64,6 +64,7 @@ export class StreamJobReconciler {
       plan.requeueAfterMs,
       problem === undefined ? undefined : PROBLEM_RETRY_MS,
       checkpointRefreshIn(observed, status),
+      notReadyLookIn({ ...observed, status }, status),
     )
   }
 

@@ -23,13 +23,19 @@ export function restoreSourceOf(
     const { namespace = '', name } = metadata
     if (namespace !== job.namespace || name === job.name || !isCheckpointOf(status, path)) continue
     const view = jobManagers.view(keyOf(namespace, name))
-    return { name, leader: view.leader?.address, isAwaited: isAwaited(status, view) }
+    return { name, leader: view.leader?.address, ...silenceOf(status, view) }
   }
   return undefined
 }
 
-const isAwaited = ({ run }: StreamJobStatus, { leader, leaderlessMs }: FactsView): boolean =>
-  run !== undefined && run.outcome === undefined && leader === undefined && leaderlessMs < LEADER_GRACE_MS
+function silenceOf(
+  { run }: StreamJobStatus,
+  { leader, leaderlessMs }: FactsView,
+): Pick<RestoreSource, 'isAwaited' | 'isSilent'> {
+  const isLeaderless = run !== undefined && run.outcome === undefined && leader === undefined
+  const isRecent = leaderlessMs < LEADER_GRACE_MS
+  return { isAwaited: isLeaderless && isRecent, isSilent: isLeaderless && !isRecent }
+}
 
 /** Savepoints are never retired. */
 const isCheckpointOf = ({ storagePath }: StreamJobStatus, path: string): boolean =>

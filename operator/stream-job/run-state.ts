@@ -1,5 +1,6 @@
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobFacts } from '#runtime/contract/rest'
+import type { Unreachable } from '#operator/job-managers/facts-view'
 import type { Observed } from './observed.ts'
 
 /**
@@ -7,6 +8,22 @@ import type { Observed } from './observed.ts'
  * would have to.
  */
 export const LEADER_GRACE_MS = 30_000
+
+/** A JobManager that was lost is told apart from one that cannot be reached after this long. */
+const UNREACHABLE_GRACE_MS = 5000
+
+/**
+ * A JobManager that lives, as its readiness probe says, and that the operator cannot reach: the job
+ * may well run. One that does not live is no leader, and nothing more.
+ */
+export function unreachableJobManager(o: Observed): Unreachable | undefined {
+  const { unreachable } = o.facts
+  if (unreachable === undefined || unreachable.forMs < UNREACHABLE_GRACE_MS) return undefined
+  return o.jobManagerPods.some((p) => p.name === unreachable.pod && p.isReady) ? unreachable : undefined
+}
+
+export const textOfUnreachable = ({ pod, message }: Unreachable): string =>
+  `the operator cannot reach JobManager ${pod} (${message})`
 
 /** Number of the current run; 0: the job has never run. */
 export const runNumber = (o: Observed): number => Number(o.status.runId ?? 0)
@@ -22,17 +39,45 @@ export function currentFacts(o: Observed): JobFacts | undefined {
   return o.facts.facts?.run === runNumber(o) ? o.facts.facts : undefined
 }
 
-/** The spec, or its restore block, asks for something else than the current run was made from. */
+/**
+ * The spec, its restore block or an asked-for restart wants something else than the current run was
+ * made from.
+ */
 export function isChanged(o: Observed): boolean {
   const { run } = o.status
   if (run === undefined) return true
-  const hash = o.desired.specHash
-  if (isTokenLost(o)) return true
-  return (hash !== undefined && hash !== run.specHash) || isRestorePending(o)
+  return isTokenLost(o) || isSpecChanged(o, run) || isRestorePending(o) || isRestartAsked(o)
 }
 
 /** The pods of the run under way have another token than the operator. */
 export const isTokenLost = (o: Observed): boolean => activeRun(o) !== undefined && o.isTokenLost
+
+/**
+ * Of a run that has ended by itself the scale is no reason for another: an autoscaler would begin
+ * again what is done or has failed.
+ */
+function isSpecChanged({ desired }: Observed, run: RunStatus): boolean {
+  const hash = hasEndedItself(run) ? desired.unscaledHash : desired.specHash
+  return hash !== undefined && hash !== run.specHash
+}
+
+const hasEndedItself = ({ outcome }: RunStatus): boolean =>
+  outcome === 'Finished' || outcome === 'Drained' || outcome === 'Failed'
+
+/** Another scale is asked for of a job that has ended by itself, and that was not noted yet. */
+export function isScaleToIgnore({ spec: { taskManager }, status: { run } }: Observed): boolean {
+  if (run === undefined || !hasEndedItself(run)) return false
+  const known = run.ignoredScale?.taskManagers ?? run.taskManagers
+  return known !== undefined && known !== taskManager.replicas
+}
+
+/** The annotation has a value that no run was begun with. */
+export function isRestartAsked({ restartedAt, status: { run } }: Observed): boolean {
+  return restartedAt !== undefined && restartedAt !== run?.restartedAt
+}
+
+/** Whether the operator is to leave the job alone. */
+export const isPaused = ({ reconcile }: Observed): boolean => reconcile === 'Disabled'
 
 /** The restore block has not acted yet, and the current run does not apply it either. */
 function isRestorePending(o: Observed): boolean {
@@ -65,7 +110,11 @@ function wantsRunToDrain({ status: { run } }: Observed): boolean {
 function wantsRunToRun(o: Observed): boolean {
   const { run } = o.status
   if (run?.outcome === undefined || run.outcome === 'Finished') return isChanged(o)
-  // A failed job runs again once anything of its spec is touched.
-  if (run.outcome === 'Failed') return isChanged(o) || o.generation > run.generation
+  if (run.outcome === 'Failed') return isChanged(o) || isTouched(o, run)
   return true
+}
+
+/** A failed job runs again once anything of its spec but the scale is touched. */
+function isTouched(o: Observed, { generation, ignoredScale }: RunStatus): boolean {
+  return !isScaleToIgnore(o) && o.generation > (ignoredScale?.generation ?? generation)
 }

@@ -4,7 +4,8 @@ import type { KubeClient } from '#operator/kube/client'
 import { isConflict, isNotFound } from '#operator/kube/errors'
 import { RESOURCES } from '#operator/kube/resource'
 import type { KubeObject } from '#operator/resources/object'
-import { resolveRedis, resolveStorage, type RunContext } from '#operator/resources/run-context'
+import { credentialsCopies } from '#operator/resources/resolved'
+import type { RunContext } from '#operator/resources/run-context'
 import { credentialsCopy, tokenSecret } from '#operator/resources/secret'
 import { ApplyProblem } from './apply-problem.ts'
 
@@ -25,12 +26,10 @@ export async function makeSecrets(
   run: RunContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { job, spec, defaults } = run
+  const { job, defaults } = run
   await create(context, tokenSecret(context.tokenKey, job), signal)
-  for (const resolved of [resolveStorage(job, spec, defaults), resolveRedis(job, spec, defaults)]) {
-    if (resolved?.copyOf === undefined || resolved.secretName === undefined) continue
-    const data = await defaultCredentials(context, resolved.copyOf, signal)
-    const copy = credentialsCopy(job, resolved.secretName, data)
+  for (const { from, name } of credentialsCopies(run, defaults)) {
+    const copy = credentialsCopy(job, name, await defaultCredentials(context, from, signal))
     const isNew = await create(context, copy, signal)
     // The defaults may have changed since: pods read their credentials again.
     if (!isNew) await context.client.replace(copy, undefined, signal)

@@ -6,7 +6,7 @@
 import { formatDuration } from '#runtime/base/units'
 import type { JobFacts } from '#runtime/contract/rest'
 import { compact, type Loose } from '#operator/api/compact'
-import { findCondition, mergeConditions } from '#operator/api/conditions'
+import { type ConditionType, findCondition, mergeConditions } from '#operator/api/conditions'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { componentSelector, selectorText } from '#operator/resources/labels'
 import { healthConditions } from './health.ts'
@@ -14,7 +14,7 @@ import type { Blocker, Observed } from './observed.ts'
 import { phaseOf } from './phase.ts'
 import type { Plan } from './plan.ts'
 import { readyConditions } from './ready.ts'
-import { activeRun, currentFacts } from './run-state.ts'
+import { activeRun, currentFacts, LEADER_GRACE_MS } from './run-state.ts'
 import { isUnknownYet, type View } from './view.ts'
 
 const CHECKPOINT_REFRESH_MS = 30_000
@@ -54,6 +54,21 @@ export function checkpointRefreshIn(o: Observed, written: StreamJobStatus): numb
   if (last === undefined || written.lastCheckpoint === undefined || written.lastCheckpoint.id === last.id)
     return undefined
   return Math.max(1000, CHECKPOINT_REFRESH_MS - (o.now - Date.parse(written.lastCheckpoint.completedAt)))
+}
+
+const NOT_READY_LOOK_MS = 15_000
+const STALLED_LOOK_MS = 60_000
+
+/**
+ * Milliseconds until a run that is not ready, or was not heard yet, is looked at again, as time
+ * alone may say more of it: a deadline passes, a pod waits for too long. Undefined where nothing is
+ * awaited.
+ */
+export function notReadyLookIn(o: Observed, written: StreamJobStatus): number | undefined {
+  if (isUnknownYet(o)) return LEADER_GRACE_MS
+  const isTrue = (type: ConditionType) => findCondition(written.conditions, type)?.status === 'True'
+  if (activeRun(o) === undefined || isTrue('Ready')) return undefined
+  return isTrue('Stalled') ? STALLED_LOOK_MS : NOT_READY_LOOK_MS
 }
 
 function fromFacts(

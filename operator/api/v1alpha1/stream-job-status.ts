@@ -1,6 +1,54 @@
 import * as z from 'zod'
 import { conditions, time } from '#operator/api/schema'
 
+const source = () =>
+  z.enum(['Spec', 'Defaults']).describe('Who named it: the spec, or the defaults of the operator.')
+const access = {
+  credentialsSecret: z
+    .string()
+    .max(253)
+    .optional()
+    .describe('Secret next to the job that has its credentials.'),
+  caConfigMap: z
+    .object({
+      name: z.string().max(253).describe('Name of the ConfigMap.'),
+      key: z.string().max(253).describe('Key in it.'),
+    })
+    .optional()
+    .describe('ConfigMap next to the job with the certificate authority.'),
+  caBundle: z
+    .string()
+    .max(1_048_576)
+    .optional()
+    .describe("Certificate authority that the operator's defaults gave, PEM."),
+}
+
+const resolved = z.object({
+  storage: z
+    .object({
+      source: source(),
+      bucket: z.string().max(255).describe('Bucket of checkpoints and savepoints.'),
+      prefix: z.string().max(512).describe('Key prefix in the bucket.'),
+      endpoint: z.string().max(1024).optional().describe('URL of the server. Absent: AWS.'),
+      region: z.string().max(64).describe('Region of the bucket.'),
+      forcePathStyle: z.boolean().describe('The bucket is addressed in the path.'),
+      ...access,
+    })
+    .describe(
+      'Where the files of the job are: settled by the first run, whatever the defaults become. ' +
+        'Only spec.storage together with spec.restore moves a job.',
+    ),
+  redis: z
+    .object({
+      source: source(),
+      url: z.string().max(1024).describe('Address of the server.'),
+      keyPrefix: z.string().max(128).describe('First part of every key.'),
+      ...access,
+    })
+    .optional()
+    .describe('Redis of the current run; the next run takes what is named then.'),
+})
+
 const outcome = z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Superseded'])
 
 export const streamJobStatus = z.object({
@@ -27,6 +75,22 @@ export const streamJobStatus = z.object({
       generation: z.int().min(0).describe('Generation that the run was made from.'),
       startedAt: time().describe('When the run was decided.'),
       restoreHash: z.string().max(64).optional().describe('Hash of the restore block that the run applies.'),
+      taskManagers: z.int().min(0).optional().describe('TaskManagers that the run was begun with.'),
+      ignoredScale: z
+        .object({
+          taskManagers: z.int().min(0).describe('TaskManagers that were asked for.'),
+          generation: z.int().min(0).describe('Generation that asked for them.'),
+        })
+        .optional()
+        .describe('A change of scale after the end of the run: it acts when the job runs again.'),
+      restartedAt: z
+        .string()
+        .max(256)
+        .optional()
+        .describe('Value of annotation weir.dev/restartedAt that the run was begun with.'),
+      stopWantedAt: time()
+        .optional()
+        .describe('Since when the run is to be stopped with a savepoint and cannot be asked.'),
       stopRequestedAt: time().optional().describe('Since when the operator asks the run to stop.'),
       outcome: outcome.optional().describe('How the run ended. Absent: it has not.'),
       outcomeMessage: z.string().max(4096).optional().describe('Why it ended so.'),
@@ -37,6 +101,9 @@ export const streamJobStatus = z.object({
   attempt: z.string().max(64).optional().describe('Current execution between restarts, <epoch>.<n>.'),
   image: z.string().max(1024).optional().describe('Image of the current run.'),
   runtimeVersion: z.string().max(64).optional().describe('Version of Weir that the pods speak.'),
+  resolved: resolved
+    .optional()
+    .describe('What the job uses of what the spec or the defaults of the operator name; without secrets.'),
   storagePath: z.string().max(2048).optional().describe("Root of the job's files."),
   restoredFrom: z
     .string()

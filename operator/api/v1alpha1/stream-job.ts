@@ -212,7 +212,11 @@ export const streamJobSpec = withRules(
         s3: s3.describe('An S3-compatible object store with conditional writes (If-None-Match).'),
       })
       .optional()
-      .describe("Where checkpoints and savepoints are kept. Default: the operator's defaults.storage."),
+      .describe(
+        'Where checkpoints and savepoints are kept. ' +
+          "Default: the operator's defaults.storage at the first run, which status.resolved then has. " +
+          'Adding this together with restore moves a job.',
+      ),
     redis: redis
       .optional()
       .describe("Redis that elects the leading JobManager. Default: the operator's defaults.redis."),
@@ -226,6 +230,12 @@ export const streamJobSpec = withRules(
           .describe(
             'State taken when a run is stopped on purpose. ' +
               'Savepoint: a Savepoint object appears in the namespace and is yours to keep.',
+          ),
+        deadline: duration(1000)
+          .default('5m')
+          .describe(
+            'A job that is not ready for so long, or a run without a completed checkpoint for so long ' +
+              'beyond checkpoint.interval, is Stalled until it is ready. Nothing is ended by it.',
           ),
       })
       .prefault({})
@@ -258,7 +268,10 @@ export const streamJobSpec = withRules(
           .min(1)
           .max(1000)
           .default(1)
-          .describe('TaskManager pods; what kubectl scale and a HorizontalPodAutoscaler set.'),
+          .describe(
+            'TaskManager pods; what kubectl scale and a HorizontalPodAutoscaler set. ' +
+              'Without parallelism no more are made than maxParallelism leaves work for (ScaleLimited).',
+          ),
         slots: z
           .int()
           .min(1)
@@ -291,8 +304,8 @@ export const streamJobSpec = withRules(
     field: 'parallelism',
   },
   {
-    cel: 'has(self.storage) == has(oldSelf.storage)',
-    message: 'storage cannot be added or removed after creation; make a new StreamJob instead',
+    cel: '!has(oldSelf.storage) || has(self.storage)',
+    message: 'storage cannot be removed after creation; make a new StreamJob instead',
   },
 )
 export type StreamJobSpec = z.infer<typeof streamJobSpec>

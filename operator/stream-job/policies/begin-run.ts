@@ -29,6 +29,7 @@ export const beginRun: Policy = (o) => {
       ...deleteOtherTaskManagers(o, number),
       { kind: 'ensureRun', run: number },
       ...(number > 1 ? [deleteConfig(o, number - 1)] : []),
+      ...notAsked(source),
       startEvent(o, desired),
     ],
     requeueAfterMs: LOOK_AGAIN_MS,
@@ -57,6 +58,14 @@ function pinSteps({ job }: Observed, { restore }: Ready, source: RestoreSource |
   return [{ kind: 'pinSource', address, request: { path, by: `${namespace}/${name}/${uid}` } }]
 }
 
+function notAsked(source: RestoreSource | undefined): Step[] {
+  if (source?.isSilent !== true) return []
+  const message =
+    `StreamJob ${source.name} was not asked to keep the checkpoint that the run starts from, ` +
+    'as the operator hears no leader of it: the checkpoint may be gone before it is read.'
+  return [{ kind: 'event', type: 'Warning', reason: 'SourceNotAsked', message }]
+}
+
 type Ready = Extract<Desired, { kind: 'ready' }>
 
 const imageOf = (o: Observed): string => o.spec.image ?? o.defaultImage
@@ -68,11 +77,14 @@ const appliedRestore = (o: Observed, { restore }: Ready) =>
 /** Facts of the run before say nothing about this one, so they are left out. */
 function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
   const restore = appliedRestore(o, desired)
+  const restartedAt = o.restartedAt ?? o.status.run?.restartedAt
   const run: RunStatus = {
     specHash: desired.specHash,
     generation: o.generation,
     startedAt: new Date(o.now).toISOString(),
+    taskManagers: o.spec.taskManager.replicas,
     ...(restore === undefined ? {} : { restoreHash: restore.hash }),
+    ...(restartedAt === undefined ? {} : { restartedAt }),
   }
   return {
     ...o.status,
@@ -83,6 +95,7 @@ function statusOfRun(o: Observed, desired: Ready): Loose<StreamJobStatus> {
     runId: String(runNumber(o) + 1),
     run,
     image: imageOf(o),
+    resolved: desired.resolved,
     restarts: 0,
   }
 }

@@ -1,5 +1,6 @@
 import type { RunNumber } from '#runtime/contract/ids'
 import type { JobFacts } from '#runtime/contract/rest'
+import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { Observed } from '../observed.ts'
 import type { Plan, Policy, Step, StepOf } from '../plan.ts'
 import { activeRun, currentFacts, isChanged, runNumber } from '../run-state.ts'
@@ -9,8 +10,18 @@ const BLOCKED_RETRY_MS = 10_000
 const MODULE_POLL_MS = 30_000
 
 /** A run is under way and wanted: its objects exist and have the wanted size. */
-export const keepRun: Policy = (o) =>
-  activeRun(o) === undefined ? undefined : { policy: 'keepRun', message: 'the run continues', ...kept(o) }
+export const keepRun: Policy = (o) => {
+  const run = activeRun(o)
+  if (run === undefined) return undefined
+  const plan = { policy: 'keepRun', message: 'the run continues', ...kept(o) } as const
+  if (run.stopWantedAt === undefined) return plan
+  return { ...plan, steps: [{ kind: 'writeStatus', status: { run: neverWanted(run) } }, ...plan.steps] }
+}
+
+/** Nobody waits to stop the run any more. */
+export function neverWanted({ stopWantedAt: _at, ...run }: RunStatus): RunStatus {
+  return run
+}
 
 /** What keeps the current run as it is. */
 export function kept(o: Observed): Pick<Plan, 'steps' | 'blocker' | 'requeueAfterMs'> {

@@ -2,10 +2,10 @@ import type { RunOutcome, RunStatus } from '#operator/api/v1alpha1/stream-job-st
 import { isFinal, type JobFacts } from '#runtime/contract/rest'
 import { names } from '#operator/resources/names'
 import type { Observed } from '../observed.ts'
-import type { Policy, Step } from '../plan.ts'
+import type { Policy, Step, StepOf } from '../plan.ts'
 import { activeRun, currentFacts, runNumber } from '../run-state.ts'
 import { noteRestore } from './keep-run.ts'
-import { stopMode, stopTrigger } from './stop-request.ts'
+import { savepointPath, stopMode, stopTrigger } from './stop-request.ts'
 
 /** The job says that its run has ended: what it ended as is written down. */
 export const noteOutcome: Policy = (o) => {
@@ -37,9 +37,9 @@ function outcomeOf({ state }: JobFacts, o: Observed): RunOutcome | undefined {
  * user.
  */
 function stopSavepoint(o: Observed, facts: JobFacts): Step[] {
+  if (stopMode(o) !== 'savepoint' || o.status.run?.stopRequestedAt === undefined) return []
   const operation = facts.operations.find((op) => op.triggerId === stopTrigger(o))
-  const isTaken = operation?.status === 'Completed' && stopMode(o) === 'savepoint'
-  if (operation?.path === undefined || !isTaken) return []
+  if (operation?.status !== 'Completed' || operation.path === undefined) return [savepointMissing(o)]
   const trigger = o.spec.state === 'Running' ? 'Upgrade' : 'Suspend'
   return [
     {
@@ -50,6 +50,15 @@ function stopSavepoint(o: Observed, facts: JobFacts): Step[] {
       taken: operation,
     },
   ]
+}
+
+function savepointMissing(o: Observed): StepOf<'event'> {
+  const path = savepointPath(o)
+  const where = path === undefined ? '' : ` If one was, it is at ${path}.`
+  const message =
+    `Run ${runNumber(o)} was to be stopped with a savepoint and has ended, ` +
+    `and no JobManager says that one was completed.${where}`
+  return { kind: 'event', type: 'Warning', reason: 'SavepointMissing', message }
 }
 
 export function ended(run: RunStatus, outcome: RunOutcome, message: string): RunStatus {

@@ -24,7 +24,8 @@ export function stopRequest(o: Observed): StopRequest {
   return { ...common, mode: 'savepoint', ...(path === undefined ? {} : { path }) }
 }
 
-function savepointPath(o: Observed): string | undefined {
+/** Where the run is asked to write the savepoint that it is stopped with. */
+export function savepointPath(o: Observed): string | undefined {
   if (o.storageUrl === undefined) return undefined
   const trigger = o.spec.state === 'Running' ? 'Upgrade' : 'Suspend'
   return `${o.storageUrl}/savepoints/${names.stopSavepoint(o.job.name, o.job.uid, runNumber(o), trigger)}`

@@ -7,12 +7,15 @@ import {
   activeRun,
   currentFacts,
   isChanged,
+  isRestartAsked,
   isTokenLost,
   LEADER_GRACE_MS,
   runNumber,
+  textOfUnreachable,
+  unreachableJobManager,
   wantsNewRun,
 } from '../run-state.ts'
-import { kept } from './keep-run.ts'
+import { kept, neverWanted } from './keep-run.ts'
 import { ended } from './note-outcome.ts'
 import { stopMode, stopRequest, stopTrigger } from './stop-request.ts'
 
@@ -37,9 +40,12 @@ export const stopRun: Policy = (o) => {
   return endWithoutStop(
     stop,
     'StopSkipped',
-    `Run ${runNumber(o)} was ${facts.state}, so it was ended without a new checkpoint.`,
+    `Run ${runNumber(o)} was ${facts.state}, so it was ended without ${promised(o)}.`,
   )
 }
+
+const promised = (o: Observed): string =>
+  stopMode(o) === 'savepoint' ? 'the savepoint that upgrade.mode asks for' : 'a new checkpoint'
 
 interface Stop {
   readonly o: Observed
@@ -50,7 +56,8 @@ interface Stop {
 
 function causeOf(o: Observed): string {
   if (isTokenLost(o)) return "the operator's key has changed"
-  return o.spec.state === 'Running' ? 'the spec has changed' : `spec.state is ${o.spec.state}`
+  if (o.spec.state !== 'Running') return `spec.state is ${o.spec.state}`
+  return isRestartAsked(o) ? 'a restart was asked for' : 'the spec has changed'
 }
 
 function mustStop(o: Observed, run: RunStatus): boolean {
@@ -71,15 +78,36 @@ function withoutToken(stop: Stop): Plan {
 
 function withoutLeader(stop: Stop): Plan {
   const { o } = stop
+  const lost = unreachableJobManager(o)
+  const why = lost === undefined ? 'no JobManager leads' : textOfUnreachable(lost)
   if (o.jobManagerPods.some((p) => p.hasAddress) && o.facts.leaderlessMs < LEADER_GRACE_MS)
-    return waitToStop(stop, 'waiting for a JobManager that leads', LOOK_AGAIN_MS)
-  if (mustDrain(o))
-    return waitToStop(stop, 'no JobManager leads, and only a running job can be drained', DRAIN_WAIT_MS)
+    return waitToStop(stop, `waiting for its JobManager, as ${why}`, LOOK_AGAIN_MS)
+  if (mustDrain(o)) return waitToStop(stop, `${why}, and only a running job can be drained`, DRAIN_WAIT_MS)
+  if (isSavepointAwaited(stop)) return waitForSavepoint(stop, why)
   return endWithoutStop(
     stop,
     'StopSkipped',
-    `Run ${runNumber(o)} had no leading JobManager, so it was ended without a new checkpoint.`,
+    `Run ${runNumber(o)} could not be asked to stop, as ${why}, so it was ended without ${promised(o)}.`,
   )
+}
+
+/**
+ * A savepoint was promised, so it is waited for while a JobManager lives, but no longer than for a
+ * job to be ready.
+ */
+function isSavepointAwaited({ o, run: { stopWantedAt } }: Stop): boolean {
+  if (stopMode(o) !== 'savepoint' || !o.jobManagerPods.some((p) => p.isReady)) return false
+  if (stopWantedAt === undefined) return true
+  return o.now - Date.parse(stopWantedAt) < parseDuration(o.spec.upgrade.deadline)
+}
+
+function waitForSavepoint(stop: Stop, why: string): Plan {
+  const { o, run } = stop
+  const limit = `${o.spec.upgrade.deadline} (spec.upgrade.deadline) at most`
+  const plan = waitToStop(stop, `waiting for a savepoint, for ${limit}, as ${why}`, LOOK_AGAIN_MS)
+  if (run.stopWantedAt !== undefined) return plan
+  const wanted: RunStatus = { ...run, stopWantedAt: new Date(o.now).toISOString() }
+  return { ...plan, steps: [{ kind: 'writeStatus', status: { run: wanted } }, ...plan.steps] }
 }
 
 /** The run cannot be asked yet; until then it is kept as it is. */
@@ -93,7 +121,7 @@ function waitToStop({ o, cause }: Stop, waitsFor: string, requeueAfterMs?: numbe
 }
 
 function requestStop({ o, run, cause }: Stop): Plan {
-  const asked: RunStatus = { ...run, stopRequestedAt: new Date(o.now).toISOString() }
+  const asked: RunStatus = { ...neverWanted(run), stopRequestedAt: new Date(o.now).toISOString() }
   return {
     policy: 'stopRun',
     message: cause,
@@ -158,7 +186,7 @@ function endWithoutStop(
     policy: 'stopRun',
     message: `${cause}; ${what}`,
     steps: [
-      { kind: 'event', type: reason === 'StopSkipped' ? 'Normal' : 'Warning', reason, message },
+      { kind: 'event', type: 'Warning', reason, message },
       { kind: 'writeStatus', status: { run: ended(run, outcome, message) } },
     ],
     requeueAfterMs: 0,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { clusterError } from '#cli/cluster/cluster'
 import { isSettled, type StreamJobObject } from '#cli/cluster/objects'
+import { isRestarted } from '#cli/cluster/restart'
 import { restorePatch } from '#cli/cluster/restore'
 import { statusText } from '#cli/cluster/status'
 
@@ -106,9 +107,39 @@ describe('statusText()', () => {
     expect(text).toMatch(/^ready: +True, Running, all is well$/m)
     expect(text).toMatch(/^last checkpoint: +7, 30s ago: 2.0 KiB in 18ms$/m)
   })
+  test('notes what is not as its owner may think', () => {
+    const condition = (type: string, status: 'True' | 'False', reason: string) => ({
+      ...job.status!.conditions![0]!,
+      type,
+      status,
+      reason,
+      message: 'as it is',
+    })
+    const conditions = [
+      condition('ScaleLimited', 'True', 'ScaleLimited'),
+      condition('DefaultsOutdated', 'False', 'UpToDate'),
+      condition('CheckpointHealthy', 'False', 'CheckpointsFailing'),
+    ]
+    const lines = statusText({ ...job, status: { ...job.status, conditions } }, 0).match(/^note.*$/gm)
+    expect(lines?.map((l) => l.replace(/ +/, ' '))).toEqual([
+      'note: ScaleLimited, as it is',
+      'note: CheckpointsFailing, as it is',
+    ])
+  })
   test('says so when the operator has not seen the object', () => {
     expect(statusText({ metadata: { name: 'new' }, spec: job.spec }, 0)).toContain(
       'the operator has not seen it yet',
     )
   })
+})
+
+test('isRestarted() is about the run that was asked for, not about the one before', () => {
+  const run = { specHash: 'h', generation: 3, startedAt: '2030-01-01T00:00:00Z' }
+  const begun = (restartedAt: string): StreamJobObject => ({
+    ...job,
+    status: { ...job.status, run: { ...run, restartedAt } },
+  })
+  expect(isRestarted(job, 'now')).toBe(false)
+  expect(isRestarted(begun('before'), 'now')).toBe(false)
+  expect(isRestarted(begun('now'), 'now')).toBe(true)
 })

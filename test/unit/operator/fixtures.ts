@@ -1,5 +1,6 @@
 import { streamJobSpec, type StreamJobSpec } from '#operator/api/v1alpha1/stream-job'
 import { operatorDefaults, type OperatorDefaults } from '#operator/config'
+import { namedRedis, namedStorage } from '#operator/resources/resolved'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 
 /** Test objects by modifiers: a row of a test shows only the difference. */
@@ -15,14 +16,27 @@ export const defaults = (over: object = {}): OperatorDefaults =>
     ...over,
   })
 
-export const runContext = (over: Partial<RunContext> = {}): RunContext => ({
-  job: JOB,
-  cluster: 'cluster-uid',
-  run: 3,
-  image: 'weir:1',
-  spec: spec(),
-  defaults: defaults(),
-  tokenSecret: 'orders-weir-token-abc',
-  module: { kind: 'source', source: 'export default 1' },
-  ...over,
-})
+/** What a first run takes of a spec and defaults. */
+export function resolved(of: {
+  readonly spec: StreamJobSpec
+  readonly defaults: OperatorDefaults
+}): RunContext['resolved'] {
+  const storage = namedStorage(JOB, of.spec, of.defaults)
+  const redis = namedRedis(JOB, of.spec, of.defaults)
+  if (storage === undefined) throw new Error('neither the spec nor the defaults name a storage')
+  return { storage, ...(redis === undefined ? {} : { redis }) }
+}
+
+export const runContext = (over: Partial<RunContext> = {}): RunContext => {
+  const base = { spec: spec(), defaults: defaults(), ...over }
+  return {
+    job: JOB,
+    cluster: 'cluster-uid',
+    run: 3,
+    image: 'weir:1',
+    resolved: resolved(base),
+    tokenSecret: 'orders-weir-token-abc',
+    module: { kind: 'source', source: 'export default 1' },
+    ...base,
+  }
+}

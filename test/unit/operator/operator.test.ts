@@ -22,6 +22,8 @@ const JOB = `${SHOP}/streamjobs/orders`
 const APPS = '/apis/apps/v1/namespaces/shop'
 const CORE = '/api/v1/namespaces/shop'
 
+type Job = { readonly status: StreamJobStatus }
+
 let api: TestApiServer
 let jobManager: http.Server
 let asked: { readonly path: string; readonly body: Record<string, unknown> }[]
@@ -35,6 +37,7 @@ const until = (check: () => boolean) => expect.poll(check, { interval: 10, timeo
 const status = (): StreamJobStatus => (api.objects.get(JOB)?.['status'] ?? {}) as StreamJobStatus
 const ready = () => status().conditions?.find((c) => c.type === 'Ready')
 const uid = () => api.objects.get(JOB)?.metadata['uid'] as string
+const events = () => api.seen('POST', '/events').map((r) => r.body as { reason: string; message: string })
 const has = (path: string) => api.objects.has(path)
 const tokenSecret = (workload = 'deployments/orders-jm') =>
   (api.objects.get(`${APPS}/${workload}`)?.metadata['annotations'] as Record<string, string>)[
@@ -83,6 +86,28 @@ async function isRunning(run = '1'): Promise<void> {
   await until(() => ready()?.reason === 'Running')
 }
 
+const SHARED = { s3: { bucket: 'shared', credentialsSecret: 's3-root' } }
+
+/** An operator with this default storage. */
+function startOperator(identity: string, storage: object = SHARED): void {
+  stop = new AbortController()
+  const config = operatorConfig.parse({
+    server: { host: '127.0.0.1', port: 0 },
+    defaults: { image: 'weir:1', storage },
+  })
+  const operator = new Operator({
+    config,
+    client: api.client(),
+    namespace: 'weir',
+    identity,
+    clock: systemClock,
+    random: Math.random,
+    logger: silentLogger,
+    jobPort: (jobManager.address() as AddressInfo).port,
+  })
+  running = operator.run(stop.signal)
+}
+
 beforeEach(async () => {
   api = await TestApiServer.start()
   asked = []
@@ -120,25 +145,6 @@ beforeEach(async () => {
   })
   startOperator('test')
 })
-
-function startOperator(identity: string): void {
-  stop = new AbortController()
-  const config = operatorConfig.parse({
-    server: { host: '127.0.0.1', port: 0 },
-    defaults: { image: 'weir:1', storage: { s3: { bucket: 'shared', credentialsSecret: 's3-root' } } },
-  })
-  const operator = new Operator({
-    config,
-    client: api.client(),
-    namespace: 'weir',
-    identity,
-    clock: systemClock,
-    random: Math.random,
-    logger: silentLogger,
-    jobPort: (jobManager.address() as AddressInfo).port,
-  })
-  running = operator.run(stop.signal)
-}
 
 afterEach(async () => {
   stop.abort()
@@ -197,6 +203,24 @@ describe('a StreamJob', () => {
     expect(writes[0]).toBe(`${JOB}/status`)
   })
 
+  test('says in every write of its status what it is waiting for, and for which generation', async () => {
+    submit({})
+    await isRunning()
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => asked.length > 0)
+    say({ state: 'Suspended', message: 'stopped' })
+    await isRunning('2')
+    const written = api.seen('PUT', '/streamjobs/orders/status').map((r) => (r.body as Job).status)
+    const isReady = written.map((s) => s.conditions?.find((c) => c.type === 'Ready')?.status)
+    expect(isReady[0]).toBe('False')
+    expect(isReady).not.toContain(undefined)
+    const first = written.find((s) => s.runId === '2')
+    expect([first?.observedGeneration, first?.conditions?.find((c) => c.type === 'Ready')]).toMatchObject([
+      2,
+      { status: 'False', reason: 'Starting', observedGeneration: 2 },
+    ])
+  })
+
   test('is upgraded: the old run is asked to stop, then the next one is made', async () => {
     submit({})
     await isRunning()
@@ -213,6 +237,48 @@ describe('a StreamJob', () => {
     )
     await isRunning('2')
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
+  })
+
+  test('whose JobManager does not take the request to stop says so', async () => {
+    refusal = { code: 'CFG_INVALID', message: 'not now' }
+    submit({})
+    await isRunning()
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => events().some((e) => e.reason === 'StopRefused' && e.message.includes('not now')))
+  })
+
+  test('keeps its storage when the default one changes, and says so', async () => {
+    submit({})
+    await isRunning()
+    stop.abort()
+    await running
+    startOperator('test', { s3: { bucket: 'production', credentialsSecret: 's3-production' } })
+    const outdated = () => status().conditions?.find((c) => c.type === 'DefaultsOutdated')
+    await until(() => outdated()?.status === 'True')
+    expect(outdated()?.message).toContain(
+      "stay in s3://shared; the operator's default storage is now s3://production.",
+    )
+    await until(() => streams.size > 0)
+    say({ state: 'Running' })
+    api.put(`${SHOP}/savepoints/before`, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { streamJobRef: { name: 'orders' }, backoffLimit: 3, timeout: '10m' },
+    })
+    await until(() => asked.length > 0)
+    expect(asked[0]?.body['path']).toContain(`s3://shared/shop/orders/${uid()}/`)
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await until(() => asked.some((a) => a.path === '/jobs/current/stop'))
+    say({ state: 'Suspended', message: 'stopped' })
+    const config = () => api.objects.get(`${CORE}/configmaps/orders-run-2-${uid().slice(0, 8)}`)?.['data']
+    await until(() => config() !== undefined)
+    const { 'job-manager.json': text } = config() as Record<string, string>
+    expect(JSON.parse(text ?? '')).toMatchObject({ storage: { bucket: 'shared' } })
+    expect(api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']).toEqual({
+      AWS_ACCESS_KEY_ID: 'YQ==',
+    })
+    expect(events().map((e) => e.reason)).toContain('DefaultStorageChanged')
   })
 
   test('is suspended with a savepoint that appears as an object, and resumes', async () => {

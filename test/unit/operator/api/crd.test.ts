@@ -3,6 +3,13 @@ import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { DEFINITIONS, structural } from '#operator/api/crd'
+import { savepointStatus } from '#operator/api/v1alpha1/savepoint'
+import { streamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+
+const STATUS_OF: Record<string, typeof streamJobStatus | typeof savepointStatus> = {
+  'weir.dev_streamjobs.yaml': streamJobStatus,
+  'weir.dev_savepoints.yaml': savepointStatus,
+}
 
 const root = path.resolve(import.meta.dirname, '../../../..')
 type Schema = { [key: string]: unknown }
@@ -68,6 +75,13 @@ describe.each(Object.keys(DEFINITIONS))('%s', (file) => {
       for (const rule of (s['x-kubernetes-validations'] ?? []) as Schema[])
         expect(String(rule['message']).split(' ').length, at).toBeGreaterThan(2)
     }
+  })
+
+  test('an object that the operator has not seen is not taken for ready', () => {
+    const status = (schemaOf(definition)['properties'] as Record<string, Schema>)['status']!
+    const unseen = STATUS_OF[file]?.parse(status['default'])
+    expect(unseen?.conditions).toMatchObject([{ type: 'Ready', status: 'Unknown', reason: 'Pending' }])
+    expect(unseen).not.toHaveProperty('observedGeneration')
   })
 
   test('bounds every string and list of the spec, so that the cost of rules is bounded', () => {

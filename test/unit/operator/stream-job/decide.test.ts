@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { decide } from '#operator/stream-job/decide'
-import type { Plan, Step } from '#operator/stream-job/plan'
+import type { Plan } from '#operator/stream-job/plan'
 import {
   blocked,
+  type Modifier,
   neverRan,
   NOW,
-  observed,
+  RESOLVED,
   withFacts,
   withHash,
   withOperation,
@@ -17,19 +17,11 @@ import {
   withSource,
   withSpec,
   withStatus,
-  type Modifier,
 } from './observed.ts'
+import { kinds, plan, runOf, stepOf } from './plans.ts'
 
 const STOP_AT = '2030-01-01T00:09:59.000Z'
 const TRIGGER = `stop-3-${Date.parse(STOP_AT)}`
-const plan = (...modifiers: readonly Modifier[]): Plan => decide(observed(...modifiers))
-const kinds = (p: Plan): string[] =>
-  p.steps.map((s) => (s.kind === 'delete' || s.kind === 'scale' ? `${s.kind} ${s.resource}` : s.kind))
-const stepOf = <K extends Step['kind']>(p: Plan, kind: K) =>
-  p.steps.find((s): s is Extract<Step, { kind: K }> => s.kind === kind)
-const runOf = (p: Plan) =>
-  p.steps.flatMap((s) => (s.kind === 'writeStatus' && s.status.run !== undefined ? [s.status.run] : []))[0]
-
 const suspended = withSpec({ state: 'Suspended' })
 const asked = withRun({ stopRequestedAt: STOP_AT })
 
@@ -141,6 +133,12 @@ describe('the policy that decides', () => {
     ],
     ['a blocked start makes nothing', [neverRan, blocked('h1')], 'beginRun', []],
     [
+      'a run whose storage is not on record: it is written down first',
+      [withHash('h2'), withStatus({ resolved: undefined })],
+      'noteResolved',
+      ['writeStatus'],
+    ],
+    [
       'facts of another run say nothing about this one',
       [withFacts({ run: 2, state: 'Finished' })],
       'keepRun',
@@ -170,6 +168,10 @@ describe('beginning a run', () => {
     expect(image(withSpec({ image: 'own:1' }))).toBe('own:1')
   })
 
+  test('writes down the storage and the Redis that it takes', () => {
+    expect(stepOf(plan(neverRan), 'writeStatus')?.status.resolved).toEqual(RESOLVED)
+  })
+
   test('says what blocks it', () => {
     expect(plan(neverRan, blocked('h1')).blocker).toMatchObject({ reason: 'StorageMissing', needsUser: true })
   })
@@ -191,6 +193,16 @@ describe('stopping a run', () => {
     expect(stepOf(plan(withSpec({ state: 'Drained' })), 'requestStop')?.request).toMatchObject({
       drain: true,
     })
+  })
+
+  test('warns that a run that does not run leaves no savepoint', () => {
+    const p = plan(
+      withHash('h2'),
+      withSpec({ upgrade: { mode: 'Savepoint' } }),
+      withFacts({ state: 'Restarting' }),
+    )
+    expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'StopSkipped' })
+    expect(stepOf(p, 'event')?.message).toContain('was Restarting, so it was ended without the savepoint')
   })
 
   test('asks again under the same name when a new leader does not know of it', () => {
@@ -264,6 +276,15 @@ describe('the end of a run', () => {
     })
   })
 
+  test('without a word of the savepoint that was asked for is a warning that says where it may be', () => {
+    const silent = withFacts({ state: 'Suspended', operations: [] })
+    const p = plan(withSpec({ upgrade: { mode: 'Savepoint' } }), withHash('h2'), asked, silent)
+    expect(kinds(p)).toEqual(['event', 'writeStatus', 'event'])
+    expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'SavepointMissing' })
+    expect(stepOf(p, 'event')?.message).toContain('savepoints/orders-upgrade-3-11111111')
+    expect(kinds(plan(withHash('h2'), asked, silent))).toEqual(['writeStatus', 'event'])
+  })
+
   test('keeps why a job failed', () => {
     const error = {
       code: 'USR_FAILED',
@@ -316,7 +337,7 @@ describe('restore', () => {
 describe("restore from another job's checkpoint", () => {
   const PATH = 's3://shared/weir/shop/sales/uid-2/chk/7-1'
   const address = { url: 'http://10.0.0.2:8081', token: 'u' }
-  const source = { name: 'sales', leader: address, isAwaited: false }
+  const source = { name: 'sales', leader: address, isAwaited: false, isSilent: false }
   const fork = [neverRan, withRestore('r1', PATH)] as const
 
   test('asks its leader to keep it, before anything else', () => {
@@ -339,6 +360,12 @@ describe("restore from another job's checkpoint", () => {
     expect(kinds(p)).toEqual(['writeStatus', 'ensureRun', 'event'])
   })
 
+  test('begins without it when it runs and its leader is not heard, and says so', () => {
+    const p = plan(...fork, withSource({ ...source, leader: undefined, isSilent: true }))
+    expect(kinds(p)).toEqual(['writeStatus', 'ensureRun', 'event', 'event'])
+    expect(stepOf(p, 'event')).toMatchObject({ type: 'Warning', reason: 'SourceNotAsked' })
+  })
+
   test('asks nothing once the block has acted', () => {
     const acted = [withStatus({ restoreHash: 'r1' }), withRun({ outcome: 'Superseded' })] as const
     expect(kinds(plan(withRestore('r1', PATH), ...acted, withSource(source)))).not.toContain('pinSource')
@@ -358,8 +385,8 @@ describe('keeping a run', () => {
     const pods: Modifier = (o) => ({
       ...o,
       jobManagerPods: [
-        { name: 'orders-jm-a', isLeader: false, hasAddress: true },
-        { name: 'orders-jm-b', isLeader: true, hasAddress: true },
+        { name: 'orders-jm-a', isLeader: false, hasAddress: true, isReady: true },
+        { name: 'orders-jm-b', isLeader: true, hasAddress: true, isReady: true },
       ],
     })
     expect(plan(pods).steps.slice(1)).toEqual([

@@ -1,8 +1,9 @@
 import type { JobFacts, OperationView } from '#runtime/contract/rest'
+import { compact, type Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import type { Observed } from '#operator/stream-job/observed'
-import { JOB, spec } from '../fixtures.ts'
+import { defaults, JOB, resolved, spec } from '../fixtures.ts'
 
 /** A running job in run 3, and modifiers that say what is different. */
 export const NOW = Date.parse('2030-01-01T00:10:00.000Z')
@@ -44,7 +45,27 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   ...over,
 })
 
-const RUN: RunStatus = { specHash: 'h1', generation: 1, startedAt: '2030-01-01T00:00:00.000Z' }
+const RUN: RunStatus = {
+  specHash: 'h1',
+  generation: 1,
+  taskManagers: 1,
+  startedAt: '2030-01-01T00:09:00.000Z',
+}
+
+export const RESOLVED = resolved({ spec: spec(), defaults: defaults() })
+
+const desired = (
+  specHash: string,
+  over: Partial<Extract<Observed['desired'], { kind: 'ready' }>> = {},
+): Observed['desired'] => ({
+  kind: 'ready',
+  specHash,
+  unscaledHash: specHash,
+  module: { kind: 'source', source: 'x' },
+  restore: undefined,
+  resolved: RESOLVED,
+  ...over,
+})
 
 export function observed(...modifiers: readonly Modifier[]): Observed {
   const base: Observed = {
@@ -58,24 +79,37 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     generation: 1,
     now: NOW,
     spec: spec(),
-    status: { observedGeneration: 1, phase: 'Running', runId: '3', run: RUN, image: 'weir:1' },
-    desired: { kind: 'ready', specHash: 'h1', module: { kind: 'source', source: 'x' }, restore: undefined },
+    status: {
+      observedGeneration: 1,
+      phase: 'Running',
+      runId: '3',
+      run: RUN,
+      image: 'weir:1',
+      resolved: RESOLVED,
+    },
+    desired: desired('h1'),
+    scaleLimit: undefined,
+    restartedAt: undefined,
+    reconcile: undefined,
     restoreHash: undefined,
     restoreSource: undefined,
     facts: {
       facts: facts(),
       leader: { pod: 'orders-jm-a', address: { url: 'http://10.0.0.1:8081', token: 't' } },
       obstacle: undefined,
+      unreachable: undefined,
       hasAnswered: true,
       leaderlessMs: 0,
     },
     jobManager: { name: 'orders-jm', uid: 'd', run: 3, replicas: 1 },
     taskManagers: [{ name: 'orders-tm-3', uid: 'r3', run: 3, replicas: 1 }],
     isTokenLost: false,
-    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true }],
+    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true, isReady: true }],
     taskManagerPodCount: 1,
     podProblem: undefined,
     defaultImage: 'weir:1',
+    resolved: RESOLVED,
+    drifts: [],
     storageUrl: 's3://shared/weir/shop/orders/uid',
     lastSavepoint: undefined,
   }
@@ -87,13 +121,10 @@ export const withSpec =
   (o) => ({ ...o, spec: spec(over), generation })
 export const withHash =
   (specHash: string): Modifier =>
-  (o) => ({
-    ...o,
-    desired: { kind: 'ready', specHash, module: { kind: 'source', source: 'x' }, restore: undefined },
-  })
+  (o) => ({ ...o, desired: desired(specHash) })
 export const withStatus =
-  (status: Partial<StreamJobStatus>): Modifier =>
-  (o) => ({ ...o, status: { ...o.status, ...status } })
+  (status: Loose<Partial<StreamJobStatus>>): Modifier =>
+  (o) => ({ ...o, status: compact({ ...o.status, ...status }) })
 export const withRun =
   (run: Partial<RunStatus>): Modifier =>
   (o) => ({ ...o, status: { ...o.status, run: { ...RUN, ...run } } })
@@ -108,6 +139,13 @@ export const withOperation = (operation: Partial<OperationView>): Modifier =>
 export const withoutLeader =
   (leaderlessMs: number): Modifier =>
   (o) => ({ ...o, facts: { ...NOTHING_KNOWN, hasAnswered: true, leaderlessMs } })
+/** The leader lives, and the operator cannot reach it. */
+export const unreachable =
+  (leaderlessMs: number): Modifier =>
+  (o) => {
+    const lost = { pod: 'orders-jm-a', message: 'failed with 401', forMs: leaderlessMs }
+    return { ...o, facts: { ...NOTHING_KNOWN, unreachable: lost, leaderlessMs } }
+  }
 export const withoutPods: Modifier = (o) => ({
   ...withoutLeader(0)(o),
   jobManagerPods: [],
@@ -118,7 +156,22 @@ export const withoutWorkloads: Modifier = (o) => ({
   jobManager: undefined,
   taskManagers: [],
 })
-export const neverRan: Modifier = (o) => ({ ...withoutWorkloads(o), status: {} })
+export const neverRan: Modifier = (o) => ({
+  ...withoutWorkloads(o),
+  status: {},
+  resolved: undefined,
+  storageUrl: undefined,
+})
+/** Another number of TaskManagers than the run has, with `parallelism` unset. */
+export const scaled =
+  (replicas: number): Modifier =>
+  (o) => ({
+    ...withSpec({ taskManager: { replicas } })(o),
+    desired: desired(`scaled-${replicas}`, { unscaledHash: 'h1' }),
+  })
+export const annotated =
+  (over: Partial<Pick<Observed, 'restartedAt' | 'reconcile'>>): Modifier =>
+  (o) => ({ ...o, ...over })
 export const blocked =
   (specHash: string | undefined): Modifier =>
   (o) => ({
@@ -126,6 +179,7 @@ export const blocked =
     desired: {
       kind: 'blocked',
       specHash,
+      unscaledHash: specHash,
       blocker: { reason: 'StorageMissing', message: 'no storage', needsUser: true },
     },
   })
@@ -134,12 +188,9 @@ export const withRestore =
   (o) => ({
     ...o,
     restoreHash: hash,
-    desired: {
-      kind: 'ready',
-      specHash: 'h1',
-      module: { kind: 'source', source: 'x' },
+    desired: desired('h1', {
       restore: { hash, allowNonRestoredState: false, ...(path === undefined ? {} : { path }) },
-    },
+    }),
   })
 export const withSource =
   (source: NonNullable<Observed['restoreSource']>): Modifier =>

@@ -2,36 +2,24 @@ import { describe, expect, test } from 'vitest'
 import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
 import { decide } from '#operator/stream-job/decide'
 import { edges } from '#operator/stream-job/edges'
-import { checkpointRefreshIn, streamJobStatus } from '#operator/stream-job/status'
-import { streamJobStatus as schema, type StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
+import { checkpointRefreshIn, notReadyLookIn, streamJobStatus } from '#operator/stream-job/status'
+import { streamJobStatus as schema } from '#operator/api/v1alpha1/stream-job-status'
 import {
   blocked,
   facts,
+  type Modifier,
   neverRan,
   NOW,
   observed,
+  unreachable,
   withFacts,
   withHash,
   withoutLeader,
   withRun,
   withSpec,
   withStatus,
-  type Modifier,
 } from './observed.ts'
-
-const statusOf = (...modifiers: readonly Modifier[]): StreamJobStatus => {
-  const o = observed(...modifiers)
-  return streamJobStatus(o, decide(o), undefined)
-}
-const summary = (status: StreamJobStatus) =>
-  Object.fromEntries(
-    (status.conditions ?? []).map((c) => [c.type, c.status === 'Unknown' ? '?' : c.status === 'True']),
-  )
-const ready = (status: StreamJobStatus) => status.conditions?.find((c) => c.type === 'Ready')
-const podProblem: Modifier = (o) => ({
-  ...o,
-  podProblem: { reason: 'ImagePullFailed', message: 'no such image' },
-})
+import { podProblem, ready, statusOf, summary } from './statuses.ts'
 
 describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
   /** What it is, how it came, [reason of Ready, phase], [Ready, Reconciling, Stalled, Complete]. */
@@ -116,10 +104,40 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
     expect(ready(later)?.message).toContain('The store refused the credentials.')
   })
 
+  test('a JobManager that the operator cannot reach is not taken for one that does not lead', () => {
+    const lost = statusOf(unreachable(60_000), withStatus({ phase: 'Running' }))
+    expect([lost.phase, ready(lost)?.status, ready(lost)?.reason]).toEqual([
+      'Running',
+      'Unknown',
+      'JobManagerUnreachable',
+    ])
+    expect(ready(lost)?.message).toBe(
+      'Whether the job runs is not known: ' +
+        'the operator cannot reach JobManager orders-jm-a (failed with 401).',
+    )
+    expect(summary(lost)).toMatchObject({
+      Reconciling: true,
+      CoordinatorElected: '?',
+      CheckpointHealthy: '?',
+    })
+    expect(ready(statusOf(unreachable(4000), withStatus({ phase: 'Running' })))?.reason).toBe('NoLeader')
+    const dead: Modifier = (o) => ({
+      ...o,
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, isReady: false })),
+    })
+    expect(ready(statusOf(unreachable(60_000), dead))?.reason).toBe('NoLeader')
+  })
+
+  test('a run that waits for the savepoint of a JobManager out of reach says so', () => {
+    const status = statusOf(withHash('h2'), withSpec({ upgrade: { mode: 'Savepoint' } }), unreachable(60_000))
+    expect(ready(status)).toMatchObject({ status: 'False', reason: 'JobManagerUnreachable' })
+    expect(ready(status)?.message).toContain('The spec has changed; waiting for a savepoint, for 5m')
+  })
+
   test('while a run is being stopped the status says why, also before it can be asked', () => {
     expect(ready(statusOf(withHash('h2'), withoutLeader(1000)))).toMatchObject({
       reason: 'Stopping',
-      message: 'The spec has changed; waiting for a JobManager that leads.',
+      message: 'The spec has changed; waiting for its JobManager, as no JobManager leads.',
     })
     expect(ready(statusOf(withHash('h2'), withoutLeader(1000), podProblem))?.message).toContain(
       'no such image',
@@ -134,6 +152,7 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
     })
     expect(summary(statusOf(withStatus(before), unheard))).toEqual(summary(before))
     expect(statusOf(withStatus(before), unheard).phase).toBe('Running')
+    expect(notReadyLookIn(observed(withStatus(before), unheard), before)).toBe(30_000)
     const late: Modifier = (o) => ({ ...o, facts: { ...o.facts, leaderlessMs: 60_000 } })
     expect(ready(statusOf(withStatus(before), unheard, late))?.status).toBe('False')
   })
