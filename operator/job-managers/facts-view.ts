@@ -21,8 +21,8 @@ export interface FactsView {
   readonly leader: { readonly pod: string; readonly address: JobManagerAddress } | undefined
   /** While nobody leads: what keeps a JobManager from leading, as it says itself. */
   readonly obstacle: ErrorData | undefined
-  /** While nobody leads: a JobManager that the operator cannot reach, and why. */
-  readonly unreachable: Unreachable | undefined
+  /** While nobody leads: the JobManagers that the operator cannot reach, and why. */
+  readonly unreachable: readonly Unreachable[]
   /** Whether any JobManager of the current pods has ever answered. */
   readonly hasAnswered: boolean
   /**
@@ -36,7 +36,7 @@ export const NOTHING_KNOWN: FactsView = {
   facts: undefined,
   leader: undefined,
   obstacle: undefined,
-  unreachable: undefined,
+  unreachable: [],
   hasAnswered: false,
   leaderlessMs: 0,
 }

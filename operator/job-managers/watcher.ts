@@ -99,19 +99,17 @@ export class JobManagerWatcher {
       facts: leader?.facts ?? verdictOf(job.streams.values()),
       leader: leader && { pod: leader.pod, address: leader.address },
       obstacle: leader === undefined ? obstacleOf(job.streams.values()) : undefined,
-      unreachable: leader === undefined ? this.#unreachable(job) : undefined,
+      unreachable: leader === undefined ? this.#unreachable(job) : [],
       hasAnswered,
       leaderlessMs: leaderlessSince === undefined ? 0 : this.#options.clock.monotonic() - leaderlessSince,
     }
   }
 
-  #unreachable(job: Watched): Unreachable | undefined {
-    for (const { pod, failure } of job.streams.values())
-      if (failure !== undefined) {
-        const { message, since } = failure
-        return { pod, message, forMs: this.#options.clock.monotonic() - since }
-      }
-    return undefined
+  #unreachable(job: Watched): readonly Unreachable[] {
+    const now = this.#options.clock.monotonic()
+    return [...job.streams.values()].flatMap(({ pod, failure }) =>
+      failure === undefined ? [] : [{ pod, message: failure.message, forMs: now - failure.since }],
+    )
   }
 
   /** The job is gone. */

@@ -17,9 +17,10 @@ const UNREACHABLE_GRACE_MS = 5000
  * may well run. One that does not live is no leader, and nothing more.
  */
 export function unreachableJobManager(o: Observed): Unreachable | undefined {
-  const { unreachable } = o.facts
-  if (unreachable === undefined || unreachable.forMs < UNREACHABLE_GRACE_MS) return undefined
-  return o.jobManagerPods.some((p) => p.name === unreachable.pod && p.isReady) ? unreachable : undefined
+  return o.facts.unreachable.find(
+    ({ pod, forMs }) =>
+      forMs >= UNREACHABLE_GRACE_MS && o.jobManagerPods.some((p) => p.name === pod && p.isReady),
+  )
 }
 
 export const textOfUnreachable = ({ pod, message }: Unreachable): string =>

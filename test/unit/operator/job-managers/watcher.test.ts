@@ -158,18 +158,19 @@ test('sends the token of the job, and a new one to a new stream', async () => {
 
 test('tells a JobManager that refuses or does not answer apart from one that does not lead', async () => {
   watcher.follow(JOB, 'wrong', [A])
-  await until(() => view().unreachable !== undefined)
-  const first = view().unreachable
+  const lost = () => view().unreachable[0]
+  await until(() => lost() !== undefined)
+  const first = lost()
   expect(first).toMatchObject({ pod: 'jm-a' })
   expect(first?.message).toContain('failed with 401')
-  await until(() => (view().unreachable?.forMs ?? 0) > (first?.forMs ?? 0))
+  await until(() => (lost()?.forMs ?? 0) > (first?.forMs ?? 0))
   current[A.ip] = facts({ leading: false, state: 'Created' })
   watcher.follow(JOB, 'secret', [A])
   await until(() => view().hasAnswered)
-  expect(view()).toMatchObject({ leader: undefined, unreachable: undefined })
+  expect(view()).toMatchObject({ leader: undefined, unreachable: [] })
   server.closeAllConnections()
   server.close()
-  await until(() => view().unreachable?.message.includes('does not answer') === true)
+  await until(() => lost()?.message.includes('does not answer') === true)
   server.listen(0)
   await once(server, 'listening')
 })

@@ -97,7 +97,7 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
       facts: facts(),
       leader: { pod: 'orders-jm-a', address: { url: 'http://10.0.0.1:8081', token: 't' } },
       obstacle: undefined,
-      unreachable: undefined,
+      unreachable: [],
       hasAnswered: true,
       leaderlessMs: 0,
     },
@@ -143,8 +143,9 @@ export const withoutLeader =
 export const unreachable =
   (leaderlessMs: number): Modifier =>
   (o) => {
+    const gone = { pod: 'orders-jm-gone', message: 'ECONNREFUSED', forMs: 90_000 }
     const lost = { pod: 'orders-jm-a', message: 'failed with 401', forMs: leaderlessMs }
-    return { ...o, facts: { ...NOTHING_KNOWN, unreachable: lost, leaderlessMs } }
+    return { ...o, facts: { ...NOTHING_KNOWN, unreachable: [gone, lost], leaderlessMs } }
   }
 export const withoutPods: Modifier = (o) => ({
   ...withoutLeader(0)(o),
