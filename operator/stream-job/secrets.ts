@@ -5,7 +5,13 @@ import { isConflict, isNotFound } from '#operator/kube/errors'
 import { RESOURCES } from '#operator/kube/resource'
 import type { KubeObject } from '#operator/resources/object'
 import { resolveRedis, resolveStorage, type RunContext } from '#operator/resources/run-context'
-import { credentialsCopy, tokenSecret } from '#operator/resources/secret'
+import {
+  type CredentialKeys,
+  credentialsCopy,
+  REDIS_KEYS,
+  STORAGE_KEYS,
+  tokenSecret,
+} from '#operator/resources/secret'
 import { ApplyProblem } from './apply-problem.ts'
 
 export interface SecretContext {
@@ -27,9 +33,13 @@ export async function makeSecrets(
 ): Promise<void> {
   const { job, spec, defaults } = run
   await create(context, tokenSecret(context.tokenKey, job), signal)
-  for (const resolved of [resolveStorage(job, spec, defaults), resolveRedis(job, spec, defaults)]) {
+  const used = [
+    { resolved: resolveStorage(job, spec, defaults), keys: STORAGE_KEYS },
+    { resolved: resolveRedis(job, spec, defaults), keys: REDIS_KEYS },
+  ]
+  for (const { resolved, keys } of used) {
     if (resolved?.copyOf === undefined || resolved.secretName === undefined) continue
-    const data = await defaultCredentials(context, resolved.copyOf, signal)
+    const data = await defaultCredentials(context, { name: resolved.copyOf, keys }, signal)
     const copy = credentialsCopy(job, resolved.secretName, data)
     const isNew = await create(context, copy, signal)
     // The defaults may have changed since: pods read their credentials again.
@@ -48,21 +58,22 @@ async function create({ client }: SecretContext, secret: KubeObject, signal: Abo
   }
 }
 
+/** Only what a job reads: whatever else is in the Secret stays in the operator's namespace. */
 async function defaultCredentials(
   { client, namespace }: SecretContext,
-  name: string,
+  { name, keys }: { readonly name: string; readonly keys: CredentialKeys },
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {
-  try {
-    const secret = await client.get(RESOURCES.Secret, namespace, name, signal)
-    return textMembers(secret['data'])
-  } catch (error) {
-    if (!isNotFound(error)) throw error
+  const missing = (what: string): ApplyProblem => {
     const named = `Secret ${name} in namespace ${namespace}, which the operator's defaults name,`
-    throw new ApplyProblem({
-      reason: 'CredentialsMissing',
-      message: `${named} does not exist.`,
-      needsUser: true,
-    })
+    return new ApplyProblem({ reason: 'CredentialsMissing', message: `${named} ${what}.`, needsUser: true })
   }
+  const secret = await client.get(RESOURCES.Secret, namespace, name, signal).catch((error: unknown) => {
+    throw isNotFound(error) ? missing('does not exist') : error
+  })
+  const data = textMembers(secret['data'])
+  const lacking = keys.required.filter((key) => data[key] === undefined)
+  if (lacking.length > 0) throw missing(`has no ${lacking.join(' and no ')}`)
+  const wanted = [...keys.required, ...keys.optional]
+  return Object.fromEntries(Object.entries(data).filter(([key]) => wanted.includes(key)))
 }
