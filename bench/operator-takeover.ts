@@ -77,7 +77,7 @@ api.put('/api/v1/namespaces/weir/secrets/s3-root', {
   apiVersion: 'v1',
   kind: 'Secret',
   metadata: { name: 's3-root', namespace: 'weir' },
-  data: { AWS_ACCESS_KEY_ID: 'YQ==' },
+  data: { AWS_ACCESS_KEY_ID: 'YQ==', AWS_SECRET_ACCESS_KEY: 'YQ==' },
 })
 for (let index = 0; index < jobs; index++) submit(index, 1, 1)
 const stopFirst = startOperator('first')

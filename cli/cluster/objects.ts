@@ -24,6 +24,14 @@ type AnyObject = StreamJobObject | SavepointObject
 export const conditionOf = (object: AnyObject, type: ConditionType): Condition | undefined =>
   object.status?.conditions?.find((c) => c.type === type)
 
+/** It was taken of the job on request, or when a run of it was stopped with a savepoint. */
+export const isSavepointOf = ({ spec, status }: SavepointObject, job: string): boolean =>
+  spec.streamJobRef?.name === job || status?.job === job
+
+/** It is Ready, or an import, which a restore verifies. */
+export const isRestorable = (savepoint: SavepointObject): boolean =>
+  conditionOf(savepoint, 'Ready')?.status === 'True' || savepoint.status?.phase === 'Unverified'
+
 /** Whether the operator has seen the newest spec and says so. */
 export const isSettled = (object: AnyObject, type: ConditionType): boolean =>
   conditionOf(object, type)?.status === 'True' &&

@@ -2,7 +2,7 @@ import { failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import type { Target } from '#cli/target'
 import { type Cluster, openCluster } from './cluster.ts'
-import { conditionOf, isSettled, progressText, stalledText } from './objects.ts'
+import { isRestorable, isSettled, progressText, stalledText } from './objects.ts'
 import { waitForObject } from './wait.ts'
 
 const LIMIT_MS = 600_000
@@ -48,9 +48,7 @@ export async function restoreOnCluster(
 }
 
 async function requireReady(cluster: Cluster, savepoint: string): Promise<void> {
-  const object = await cluster.savepoint(savepoint)
-  // An import is verified by the restore.
-  if (conditionOf(object, 'Ready')?.status === 'True' || object.status?.phase === 'Unverified') return
+  if (isRestorable(await cluster.savepoint(savepoint))) return
   throw failed(
     `Savepoint ${savepoint} is not usable: its condition Ready is not True.`,
     `See: kubectl describe svp ${savepoint} -n ${cluster.namespace}`,

@@ -4,7 +4,14 @@ import type { Output } from '#cli/output'
 import { table } from '#cli/table'
 import type { Target } from '#cli/target'
 import { openCluster } from './cluster.ts'
-import { conditionOf, isSettled, progressText, type SavepointObject, stalledText } from './objects.ts'
+import {
+  conditionOf,
+  isSavepointOf,
+  isSettled,
+  progressText,
+  type SavepointObject,
+  stalledText,
+} from './objects.ts'
 import { ageOf } from './status.ts'
 import { waitForObject } from './wait.ts'
 
@@ -64,7 +71,7 @@ const timeSuffix = (at: Date): string =>
 export async function savepointsOnCluster(output: Output, target: ClusterTarget): Promise<void> {
   const cluster = await openCluster(target)
   const all = (await cluster.savepoints())
-    .filter((s) => isOf(s, target.name))
+    .filter((s) => isSavepointOf(s, target.name))
     .toSorted((a, b) => createdAt(a).localeCompare(createdAt(b)))
   const now = Date.now()
   const rows = all.map((s) => [
@@ -84,9 +91,5 @@ export async function savepointsOnCluster(output: Output, target: ClusterTarget)
       : table(['NAME', 'READY', 'PATH', 'SIZE', 'COMPLETED', 'AGE'], rows),
   )
 }
-
-/** Taken from it on request, or when a run of it was stopped with one. */
-const isOf = ({ spec, status }: SavepointObject, job: string): boolean =>
-  spec.streamJobRef?.name === job || status?.job === job
 
 const createdAt = ({ metadata }: SavepointObject): string => metadata.creationTimestamp ?? ''

@@ -45,7 +45,8 @@ export const REASONS = {
   RedisMissing:
     'More than one JobManager is asked for, and neither the spec nor the defaults of the operator ' +
     'name a Redis.',
-  CredentialsMissing: 'The Secret that the defaults of the operator name does not exist.',
+  CredentialsMissing:
+    'The Secret that the defaults of the operator name, or one of its keys, does not exist.',
   RestoreNotReady:
     'The Savepoint to restore from does not exist or is not Ready, ' +
     'or the job whose checkpoint it is has no leader to keep it.',

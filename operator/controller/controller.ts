@@ -63,13 +63,16 @@ export class Controller {
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { queue } = this.#options
+    const { queue, clock } = this.#options
     for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
       try {
         await this.#once(key, signal)
       } finally {
         queue.done(key)
       }
+      // A reconcile that finds nothing to do waits for nothing; many of them would keep out the
+      // watches, and with them the urgent keys.
+      await new Promise<void>((resolve) => clock.soon(resolve))
     }
   }
 

@@ -183,6 +183,7 @@ const textOf = <T>(value: T | undefined, toText: (value: T) => string): string |
 
 /** A Secret of the operator's namespace that is copied next to the job. */
 export interface CredentialsCopy {
+  readonly of: 'storage' | 'redis'
   readonly from: string
   /** Name of the copy. */
   readonly name: string
@@ -197,17 +198,14 @@ export function credentialsCopies(
   defaults: OperatorDefaults,
 ): readonly CredentialsCopy[] {
   const [store, server] = [defaultStorage(job, defaults), defaultRedis(job, defaults)]
-  const copies: CredentialsCopy[] = []
-  const copy = (
-    used: { source: string; credentialsSecret?: string | undefined },
-    from: string | undefined,
-  ) => {
-    if (used.source === 'Defaults' && used.credentialsSecret !== undefined && from !== undefined)
-      copies.push({ from, name: used.credentialsSecret })
-  }
-  if (store !== undefined && placeOf(store) === placeOf(storage))
-    copy(storage, defaults.storage?.s3.credentialsSecret)
-  if (redis !== undefined && server !== undefined && serverOf(server) === serverOf(redis))
-    copy(redis, defaults.redis?.credentialsSecret)
-  return copies
+  const isSameStore = store !== undefined && placeOf(store) === placeOf(storage)
+  const isSameServer = redis !== undefined && server !== undefined && serverOf(server) === serverOf(redis)
+  const candidates = [
+    { of: 'storage', used: storage, from: isSameStore ? defaults.storage?.s3.credentialsSecret : undefined },
+    { of: 'redis', used: redis, from: isSameServer ? defaults.redis?.credentialsSecret : undefined },
+  ] as const
+  return candidates.flatMap(({ of, used, from }) => {
+    const name = used?.source === 'Defaults' ? used.credentialsSecret : undefined
+    return name === undefined || from === undefined ? [] : [{ of, from, name }]
+  })
 }

@@ -18,6 +18,18 @@ export function tokenSecret(key: Uint8Array, job: JobRef): KubeObject {
   return secret(job, names.tokenSecret(job.name, token), data)
 }
 
+/** The keys of a Secret with credentials that a job reads. */
+export interface CredentialKeys {
+  readonly required: readonly string[]
+  readonly optional: readonly string[]
+}
+
+export const STORAGE_KEYS: CredentialKeys = {
+  required: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
+  optional: ['AWS_SESSION_TOKEN'],
+}
+export const REDIS_KEYS: CredentialKeys = { required: ['password'], optional: ['username'] }
+
 /** A copy of the operator's default credentials next to the job; `data` is base64 as read. */
 export function credentialsCopy(
   job: JobRef,

@@ -6,7 +6,13 @@ import { RESOURCES } from '#operator/kube/resource'
 import type { KubeObject } from '#operator/resources/object'
 import { credentialsCopies } from '#operator/resources/resolved'
 import type { RunContext } from '#operator/resources/run-context'
-import { credentialsCopy, tokenSecret } from '#operator/resources/secret'
+import {
+  type CredentialKeys,
+  credentialsCopy,
+  REDIS_KEYS,
+  STORAGE_KEYS,
+  tokenSecret,
+} from '#operator/resources/secret'
 import { ApplyProblem } from './apply-problem.ts'
 
 export interface SecretContext {
@@ -28,8 +34,9 @@ export async function makeSecrets(
 ): Promise<void> {
   const { job, defaults } = run
   await create(context, tokenSecret(context.tokenKey, job), signal)
-  for (const { from, name } of credentialsCopies(run, defaults)) {
-    const copy = credentialsCopy(job, name, await defaultCredentials(context, from, signal))
+  for (const { of, from, name } of credentialsCopies(run, defaults)) {
+    const keys = of === 'storage' ? STORAGE_KEYS : REDIS_KEYS
+    const copy = credentialsCopy(job, name, await defaultCredentials(context, { name: from, keys }, signal))
     const isNew = await create(context, copy, signal)
     // The defaults may have changed since: pods read their credentials again.
     if (!isNew) await context.client.replace(copy, undefined, signal)
@@ -47,21 +54,22 @@ async function create({ client }: SecretContext, secret: KubeObject, signal: Abo
   }
 }
 
+/** Only what a job reads: whatever else is in the Secret stays in the operator's namespace. */
 async function defaultCredentials(
   { client, namespace }: SecretContext,
-  name: string,
+  { name, keys }: { readonly name: string; readonly keys: CredentialKeys },
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {
-  try {
-    const secret = await client.get(RESOURCES.Secret, namespace, name, signal)
-    return textMembers(secret['data'])
-  } catch (error) {
-    if (!isNotFound(error)) throw error
+  const missing = (what: string): ApplyProblem => {
     const named = `Secret ${name} in namespace ${namespace}, which the operator's defaults name,`
-    throw new ApplyProblem({
-      reason: 'CredentialsMissing',
-      message: `${named} does not exist.`,
-      needsUser: true,
-    })
+    return new ApplyProblem({ reason: 'CredentialsMissing', message: `${named} ${what}.`, needsUser: true })
   }
+  const secret = await client.get(RESOURCES.Secret, namespace, name, signal).catch((error: unknown) => {
+    throw isNotFound(error) ? missing('does not exist') : error
+  })
+  const data = textMembers(secret['data'])
+  const lacking = keys.required.filter((key) => data[key] === undefined)
+  if (lacking.length > 0) throw missing(`has no ${lacking.join(' and no ')}`)
+  const wanted = [...keys.required, ...keys.optional]
+  return Object.fromEntries(Object.entries(data).filter(([key]) => wanted.includes(key)))
 }

@@ -87,6 +87,12 @@ url: redis://{{ include "weir.quickstart.redis" . }}.{{ .Release.Namespace }}.sv
 {{ toYaml $names }}
 {{- end -}}
 
+{{/* For pods of Weir's own image, which names its user: a platform that assigns users may give another. */}}
+{{- define "weir.ownPodSecurity" -}}
+runAsNonRoot: true
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
 {{- define "weir.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { clusterError } from '#cli/cluster/cluster'
-import { isSettled, type StreamJobObject } from '#cli/cluster/objects'
+import {
+  isRestorable,
+  isSavepointOf,
+  isSettled,
+  type SavepointObject,
+  type StreamJobObject,
+} from '#cli/cluster/objects'
 import { isRestarted } from '#cli/cluster/restart'
 import { restorePatch } from '#cli/cluster/restore'
 import { statusText } from '#cli/cluster/status'
@@ -42,6 +48,26 @@ describe('clusterError()', () => {
       exitCode: 1,
       message: 'Cannot reach the cluster at https://k:6443: ECONNREFUSED.',
     })
+  })
+})
+
+describe('a Savepoint object', () => {
+  const savepoint = (spec: SavepointObject['spec'], status: SavepointObject['status']): SavepointObject => ({
+    metadata: { name: 's' },
+    spec,
+    ...(status === undefined ? {} : { status }),
+  })
+
+  test('is of a job that it was taken of, on request or at a stop', () => {
+    const asked = savepoint({ streamJobRef: { name: 'orders' } }, undefined)
+    const atStop = savepoint({ existingPath: 's3://b/sp' }, { job: 'orders', trigger: 'Upgrade' })
+    const imported = savepoint({ existingPath: 's3://b/sp' }, { phase: 'Unverified' })
+    expect([asked, atStop, imported].map((s) => isSavepointOf(s, 'orders'))).toEqual([true, true, false])
+  })
+
+  test('can be restored from when it is Ready, or not verified yet', () => {
+    expect(isRestorable(savepoint({ existingPath: 's3://b/sp' }, { phase: 'Unverified' }))).toBe(true)
+    expect(isRestorable(savepoint({ streamJobRef: { name: 'a' } }, { phase: 'Pending' }))).toBe(false)
   })
 })
 

@@ -33,6 +33,8 @@ let streams: Set<http.ServerResponse>
 let stop: AbortController
 let running: Promise<unknown>
 
+const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'YQ==', AWS_SECRET_ACCESS_KEY: 'YQ==' }
+
 const until = (check: () => boolean) => expect.poll(check, { interval: 10, timeout: 8000 }).toBe(true)
 const status = (): StreamJobStatus => (api.objects.get(JOB)?.['status'] ?? {}) as StreamJobStatus
 const ready = () => status().conditions?.find((c) => c.type === 'Ready')
@@ -141,7 +143,7 @@ beforeEach(async () => {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { name: 's3-root', namespace: 'weir' },
-    data: { AWS_ACCESS_KEY_ID: 'YQ==' },
+    data: { ...CREDENTIALS, note: 'Yg==' },
   })
   startOperator('test')
 })
@@ -172,7 +174,7 @@ describe('a StreamJob', () => {
     ])
       expect(has(path), path).toBe(true)
     const copy = api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)
-    expect(copy?.['data']).toEqual({ AWS_ACCESS_KEY_ID: 'YQ==' })
+    expect(copy?.['data']).toEqual(CREDENTIALS)
     await until(() => ready()?.status === 'False')
     jobManagerPod('1')
     await until(() => streams.size === 1)
@@ -277,6 +279,7 @@ describe('a StreamJob', () => {
     expect(JSON.parse(text ?? '')).toMatchObject({ storage: { bucket: 'shared' } })
     expect(api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']).toEqual({
       AWS_ACCESS_KEY_ID: 'YQ==',
+      AWS_SECRET_ACCESS_KEY: 'YQ==',
     })
     expect(events().map((e) => e.reason)).toContain('DefaultStorageChanged')
   })
@@ -572,16 +575,27 @@ describe('a StreamJob', () => {
     expect(asked.map((r) => r.method)).toEqual(['POST', 'POST'])
   })
 
+  test('for which the default credentials lack a key waits and names it', async () => {
+    const path = '/api/v1/namespaces/weir/secrets/s3-root'
+    api.put(path, { ...api.objects.get(path)!, data: { AWS_ACCESS_KEY_ID: 'YQ==' } })
+    submit({})
+    await until(() => ready()?.reason === 'CredentialsMissing')
+    expect(ready()?.message).toBe(
+      "Secret s3-root in namespace weir, which the operator's defaults name, has no AWS_SECRET_ACCESS_KEY.",
+    )
+  })
+
   test('gets the default credentials as they are now, and keeps its token', async () => {
     const copy = () => api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']
     submit({})
     await until(() => has(`${APPS}/replicasets/orders-tm-1`))
     const token = api.objects.get(`${CORE}/secrets/${tokenSecret()}`)
+    const renewed = { ...CREDENTIALS, AWS_ACCESS_KEY_ID: 'Yg==' }
     const shared = api.objects.get('/api/v1/namespaces/weir/secrets/s3-root')!
-    api.put('/api/v1/namespaces/weir/secrets/s3-root', { ...shared, data: { AWS_ACCESS_KEY_ID: 'Yg==' } })
+    api.put('/api/v1/namespaces/weir/secrets/s3-root', { ...shared, data: renewed })
     api.remove(`${APPS}/replicasets/orders-tm-1`)
     await until(() => has(`${APPS}/replicasets/orders-tm-1`))
-    expect(copy()).toEqual({ AWS_ACCESS_KEY_ID: 'Yg==' })
+    expect(copy()).toEqual(renewed)
     expect(api.objects.get(`${CORE}/secrets/${tokenSecret()}`)).toEqual(token)
   })
 

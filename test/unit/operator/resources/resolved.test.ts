@@ -95,7 +95,7 @@ describe('driftOf()', () => {
 test('credentials are copied only while the defaults are those that the job uses', () => {
   const copies = (of: ReturnType<typeof defaults>) => credentialsCopies({ job: JOB, resolved: pinned }, of)
   expect(copies(byDefault({ endpoint: 'http://s3:9000', credentialsSecret: 'next' }))).toEqual([
-    { from: 'next', name: 'orders-weir-s3-11111111' },
+    { of: 'storage', from: 'next', name: 'orders-weir-s3-11111111' },
   ])
   expect(copies(byDefault({ bucket: 'other' }))).toEqual([])
 })
