@@ -1,5 +1,7 @@
 import { WeirError } from '#runtime/base/errors'
+import type { Sync } from '#runtime/base/synchronous'
 import type { Sink } from '#runtime/connectors/sink'
+import type { KeyOf } from '#runtime/element/key'
 import { AssignTimestampsOperator } from '#runtime/operators/assign-timestamps'
 import { FilterOperator } from '#runtime/operators/filter'
 import { FlatMapOperator } from '#runtime/operators/flat-map'
@@ -42,9 +44,9 @@ export class DataStream<T> {
   }
 
   /** One record in, one out. A uid is optional: the step has no state. */
-  map<R>(fn: (value: T) => R): DataStream<R>
-  map<R>(uid: string, fn: (value: T) => R): DataStream<R>
-  map<R>(first: string | ((value: T) => R), second?: (value: T) => R): DataStream<R> {
+  map<R>(fn: (value: T) => Sync<R>): DataStream<R>
+  map<R>(uid: string, fn: (value: T) => Sync<R>): DataStream<R>
+  map<R>(first: string | ((value: T) => Sync<R>), second?: (value: T) => Sync<R>): DataStream<R> {
     const { uid, fn, location } = stateless('map', this.map, first, second)
     return this.#step({ uid, kind: 'map', location, create: () => new MapOperator(fn) })
   }
@@ -60,9 +62,12 @@ export class DataStream<T> {
   }
 
   /** One record in, any number out: what `fn` returns is walked once. */
-  flatMap<R>(fn: (value: T) => Iterable<R>): DataStream<R>
-  flatMap<R>(uid: string, fn: (value: T) => Iterable<R>): DataStream<R>
-  flatMap<R>(first: string | ((value: T) => Iterable<R>), second?: (value: T) => Iterable<R>): DataStream<R> {
+  flatMap<R>(fn: (value: T) => Iterable<Sync<R>>): DataStream<R>
+  flatMap<R>(uid: string, fn: (value: T) => Iterable<Sync<R>>): DataStream<R>
+  flatMap<R>(
+    first: string | ((value: T) => Iterable<Sync<R>>),
+    second?: (value: T) => Iterable<Sync<R>>,
+  ): DataStream<R> {
     const { uid, fn, location } = stateless('flatMap', this.flatMap, first, second)
     return this.#step({ uid, kind: 'flatMap', location, create: () => new FlatMapOperator(fn) })
   }
@@ -84,9 +89,9 @@ export class DataStream<T> {
    * Partitions by key: all records of a key are handled by one subtask, which holds the key's
    * state.
    */
-  keyBy<K>(keyOf: (value: T) => K): KeyedStream<K, T> {
+  keyBy<K>(keyOf: (value: T) => KeyOf<K>): KeyedStream<K, T> {
     const upstreams = this.#upstreams.map(({ node }): Upstream => ({ node, partition: 'hash', keyOf }))
-    return new KeyedStream<K, T>(keyOf, {
+    return new KeyedStream<K, T>(keyOf as (value: T) => K, {
       add: (spec) => new DataStream(this.#builder, [this.#add(spec, upstreams)]),
       addWithSide: (spec, side) => this.#addWithSide(spec, upstreams, side),
     })

@@ -7,8 +7,10 @@ import {
   summing,
   userRunningAggregator,
   type Aggregator,
+  type SyncAggregator,
 } from '#runtime/state/aggregator'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
+import type { Sync } from '#runtime/base/synchronous'
 import { ReduceOperator } from '#runtime/operators/reduce'
 import { parseDuration } from '#runtime/base/units'
 import type { StateDescriptors } from '#runtime/state/descriptors'
@@ -33,8 +35,9 @@ export interface KeyedSteps {
  * An aggregate of one key so far; `add` may change and return its first argument. `merge` is needed
  * in windows only.
  */
-export type RunningAggregator<T, A, R> = Omit<Aggregator<T, A, R>, 'merge'> &
-  Partial<Pick<Aggregator<T, A, R>, 'merge'>>
+export interface RunningAggregator<T, A, R> extends SyncAggregator<T, A, R> {
+  merge?(a: A, b: A): Sync<A>
+}
 
 /** Steps of a keyed stream that keep state: each is named like the method that makes it. */
 type StepKind = 'reduce' | 'count' | 'sum' | 'min' | 'max' | 'aggregate' | 'process'
@@ -125,7 +128,7 @@ export class KeyedStream<K, T> {
   }
 
   /** User code with state and timers per key. */
-  process<O = any, D extends StateDescriptors = {}>(
+  process<O = unknown, D extends StateDescriptors = {}>(
     uid: string,
     functions: ProcessFunctions<K, T, O, D>,
     options: StatefulOptions = {},

@@ -6,7 +6,9 @@ import {
   summing,
   userAggregator,
   type Aggregator,
+  type SyncMergingAggregator,
 } from '#runtime/state/aggregator'
+import type { Duration } from '#runtime/base/units'
 import { WindowOperator } from '#runtime/operators/window'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
@@ -19,7 +21,7 @@ export interface WindowStepOptions<T> extends StatefulOptions {
    * Records that come up to so much event time after the end of their window are still counted, and
    * the window's result is emitted again with them. Default "0ms".
    */
-  readonly allowedLateness?: string
+  readonly allowedLateness?: Duration
   /**
    * Where records go that are later than that; default: dropped and counted. Read it by
    * `getSideOutput` on the result.
@@ -73,7 +75,7 @@ export class WindowedStream<K, T> {
     return this.#add('reduce', reducing(reduce), (key, window, value) => ({ key, window, value }))
   }
 
-  aggregate<A, R>(aggregator: Aggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
+  aggregate<A, R>(aggregator: SyncMergingAggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
     return this.#add('aggregate', userAggregator(aggregator), (key, window, value) => ({
       key,
       window,

@@ -1,5 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
-import { notAPromise } from '#runtime/base/synchronous'
+import { notAPromise, type Sync } from '#runtime/base/synchronous'
 import { deepCopy } from './deep-copy.ts'
 
 /**
@@ -12,6 +12,18 @@ export interface Aggregator<T, A, R> {
   add(accumulator: A, value: T): A
   result(accumulator: A): R
   merge(a: A, b: A): A
+}
+
+/** A running aggregate as a job gives it: none of its functions is async. */
+export interface SyncAggregator<T, A, R> {
+  create(): Sync<A>
+  add(accumulator: A, value: T): Sync<A>
+  result(accumulator: A): Sync<R>
+}
+
+/** The same for windows. */
+export interface SyncMergingAggregator<T, A, R> extends SyncAggregator<T, A, R> {
+  merge(a: A, b: A): Sync<A>
 }
 
 const same = <A>(a: A): A => a
@@ -57,18 +69,16 @@ export const reducing = <T>(
 })
 
 /** An aggregator of the job's code, which must not be async. */
-export const userAggregator = <T, A, R>(given: Aggregator<T, A, R>): Aggregator<T, A, R> => ({
+export const userAggregator = <T, A, R>(given: SyncMergingAggregator<T, A, R>): Aggregator<T, A, R> => ({
   ...userRunningAggregator(given),
-  merge: (a, b) => notAPromise(given.merge(a, b), 'merge returned'),
+  merge: (a, b) => notAPromise<A>(given.merge(a, b), 'merge returned'),
 })
 
 /** The same where nothing is merged. The methods may be those of a class. */
-export const userRunningAggregator = <T, A, R>(
-  given: Omit<Aggregator<T, A, R>, 'merge'>,
-): Aggregator<T, A, R> => ({
-  create: () => notAPromise(given.create(), 'create returned'),
-  add: (accumulator, value) => notAPromise(given.add(accumulator, value), 'add returned'),
-  result: (accumulator) => notAPromise(given.result(accumulator), 'result returned'),
+export const userRunningAggregator = <T, A, R>(given: SyncAggregator<T, A, R>): Aggregator<T, A, R> => ({
+  create: () => notAPromise<A>(given.create(), 'create returned'),
+  add: (accumulator, value) => notAPromise<A>(given.add(accumulator, value), 'add returned'),
+  result: (accumulator) => notAPromise<R>(given.result(accumulator), 'result returned'),
   merge: () => {
     throw new WeirError('BUG', 'A running aggregate was asked to merge.')
   },

@@ -1,7 +1,9 @@
-import { parseDuration } from '#runtime/base/units'
-import type { Aggregator } from './aggregator.ts'
+import type { Sync } from '#runtime/base/synchronous'
+import { parseDuration, type Duration } from '#runtime/base/units'
+import type { Aggregator, SyncAggregator } from './aggregator.ts'
 import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
 import type { StateCells } from './state-cells.ts'
+import type { Stored } from './storable.ts'
 
 /**
  * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The
@@ -27,7 +29,7 @@ export interface StateOptions {
    * How long (processing time) a key's state lives after its last write, such as '24h'. Default:
    * for ever.
    */
-  readonly ttl?: string
+  readonly ttl?: Duration
 }
 
 /** Whatever says what T is, such as a declared row; only its type is used. */
@@ -39,61 +41,71 @@ export interface TypeWitness<T> {
  * One value per key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError}
  * CFG_INVALID when the ttl is not a duration.
  */
-export function valueState<T>(): StateDescriptor<ValueState<T, undefined>>
+export function valueState<T>(): Stored<T, ValueState<T, undefined>>
 export function valueState<T>(
   defaultValue: undefined,
   options: StateOptions,
-): StateDescriptor<ValueState<T, undefined>>
-export function valueState<T>(defaultValue: T, options?: StateOptions): StateDescriptor<ValueState<T, T>>
-export function valueState<T>(
-  defaultValue?: T,
-  options?: StateOptions,
-): StateDescriptor<ValueState<T, T | undefined>> {
-  return descriptor('value', options, (cells: StateCells<T>) => new ValueState(cells, defaultValue))
+): Stored<T, ValueState<T, undefined>>
+export function valueState<T>(defaultValue: T, options?: StateOptions): Stored<T, ValueState<T, T>>
+export function valueState(defaultValue?: unknown, options?: StateOptions): unknown {
+  return descriptor('value', options, (cells: StateCells<unknown>) => new ValueState(cells, defaultValue))
 }
 
 /** A list per key. */
-export function listState<T>(options?: StateOptions): StateDescriptor<ListState<T>>
-export function listState<T>(type: TypeWitness<T>, options?: StateOptions): StateDescriptor<ListState<T>>
-export function listState<T>(
-  first?: TypeWitness<T> | StateOptions,
-  second?: StateOptions,
-): StateDescriptor<ListState<T>> {
-  return descriptor('list', second ?? asOptions(first), (cells: StateCells<T[]>) => new ListState(cells))
+export function listState<T>(options?: StateOptions): Stored<T, ListState<T>>
+export function listState<T>(type: TypeWitness<T>, options?: StateOptions): Stored<T, ListState<T>>
+export function listState(first?: TypeWitness<unknown> | StateOptions, second?: StateOptions): unknown {
+  return descriptor('list', second ?? asOptions(first), (cells: StateCells<any[]>) => new ListState(cells))
 }
 
 /**
  * A map per key. It is stored as one value: a change of an entry writes the key's whole map into
  * the next checkpoint.
  */
-export function mapState<K, V>(options?: StateOptions): StateDescriptor<MapState<K, V>>
+export function mapState<K, V>(options?: StateOptions): Stored<K | V, MapState<K, V>>
 export function mapState<K, V>(
   key: TypeWitness<K>,
   value: TypeWitness<V>,
   options?: StateOptions,
-): StateDescriptor<MapState<K, V>>
-export function mapState<K, V>(
-  first?: TypeWitness<K> | StateOptions,
-  _value?: TypeWitness<V>,
+): Stored<K | V, MapState<K, V>>
+export function mapState(
+  first?: TypeWitness<unknown> | StateOptions,
+  _value?: TypeWitness<unknown>,
   options?: StateOptions,
-): StateDescriptor<MapState<K, V>> {
-  return descriptor('map', options ?? asOptions(first), (cells: StateCells<Map<K, V>>) => new MapState(cells))
+): unknown {
+  return descriptor(
+    'map',
+    options ?? asOptions(first),
+    (cells: StateCells<Map<any, any>>) => new MapState(cells),
+  )
 }
 
 /** One value per key, to which `add` reduces. `reduce` may change and return its first argument. */
 export function reducingState<T>(
-  reduce: (reduced: T, value: T) => T,
+  reduce: (reduced: T, value: T) => Sync<T>,
   options?: StateOptions,
-): StateDescriptor<ReducingState<T>> {
-  return descriptor('reducing', options, (cells: StateCells<T>) => new ReducingState(cells, reduce))
+): Stored<T, ReducingState<T>>
+export function reducingState(
+  reduce: (reduced: any, value: any) => unknown,
+  options?: StateOptions,
+): unknown {
+  return descriptor('reducing', options, (cells: StateCells<any>) => new ReducingState(cells, reduce))
 }
 
 /** An accumulator per key, of which `get` gives the result. */
 export function aggregatingState<T, A, R>(
-  aggregator: Omit<Aggregator<T, A, R>, 'merge'>,
+  aggregator: SyncAggregator<T, A, R>,
   options?: StateOptions,
-): StateDescriptor<AggregatingState<T, R>> {
-  return descriptor('aggregating', options, (cells: StateCells<A>) => new AggregatingState(cells, aggregator))
+): Stored<A, AggregatingState<T, R>>
+export function aggregatingState(
+  aggregator: Omit<Aggregator<any, any, any>, 'merge'>,
+  options?: StateOptions,
+): unknown {
+  return descriptor(
+    'aggregating',
+    options,
+    (cells: StateCells<any>) => new AggregatingState(cells, aggregator),
+  )
 }
 
 function descriptor<V, H>(
@@ -106,7 +118,5 @@ function descriptor<V, H>(
 
 /** Type witnesses never have a ttl. */
 function asOptions(first: unknown): StateOptions | undefined {
-  return typeof first === 'object' && first !== null && 'ttl' in first && typeof first.ttl === 'string'
-    ? { ttl: first.ttl }
-    : undefined
+  return typeof first === 'object' && first !== null && 'ttl' in first ? (first as StateOptions) : undefined
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { AssignTimestampsOperator } from '#runtime/operators/assign-timestamps'
 import { FilterOperator } from '#runtime/operators/filter'
 import { FlatMapOperator } from '#runtime/operators/flat-map'
+import type { Duration } from '#runtime/base/units'
 import { MapOperator } from '#runtime/operators/map'
 import { boundedOutOfOrder } from '#runtime/time/watermark-strategy'
 import { OperatorHarness } from '#runtime/testing/operator-harness'
@@ -61,7 +62,7 @@ describe('FlatMapOperator', () => {
 })
 
 describe('AssignTimestampsOperator', () => {
-  const open = (idleAfter?: string, clock = new TestClock()) =>
+  const open = (idleAfter?: Duration, clock = new TestClock()) =>
     OperatorHarness.open({
       create: () =>
         new AssignTimestampsOperator(
