@@ -33,6 +33,8 @@ export interface PlanOperator {
   readonly description: string
   /** Former uids whose state this operator takes over. */
   readonly formerly: readonly string[]
+  /** `file:line:column` of the step in the job's module. */
+  readonly location: string
 }
 
 /**

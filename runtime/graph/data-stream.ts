@@ -1,4 +1,6 @@
 import { WeirError } from '#runtime/base/errors'
+import { member } from '#runtime/base/member'
+import { preview } from '#runtime/base/preview'
 import type { Sync } from '#runtime/base/synchronous'
 import type { Sink } from '#runtime/connectors/sink'
 import type { KeyOf } from '#runtime/element/key'
@@ -13,7 +15,7 @@ import type { GraphBuilder, NodeSpec, Upstream } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
-import { checkUid } from './validate.ts'
+import { checkFunctions, checkUid } from './validate.ts'
 
 /** The end of a stream that can still be given its own parallelism. */
 export interface StreamEnd {
@@ -78,9 +80,17 @@ export class DataStream<T> {
    */
   assignTimestamps(timestampOf: (value: T) => number, strategy: WatermarkStrategy): DataStream<T> {
     const location = captureLocation(this.assignTimestamps)
+    checkFunctions('assignTimestamps', { 'the first argument': timestampOf }, { location })
+    if (typeof member(strategy, 'boundMs') !== 'number')
+      throw new WeirError(
+        'CFG_GRAPH',
+        `${location}: assignTimestamps got no strategy but ${preview(strategy)}. ` +
+          "Expected boundedOutOfOrder('10s') or monotonous().",
+      )
     return this.#step({
       kind: 'assignTimestamps',
       location,
+      givesTimestamps: true,
       create: () => new AssignTimestampsOperator(timestampOf, strategy),
     })
   }
@@ -90,6 +100,7 @@ export class DataStream<T> {
    * state.
    */
   keyBy<K>(keyOf: (value: T) => KeyOf<K>): KeyedStream<K, T> {
+    checkFunctions('keyBy', { 'its argument': keyOf }, { location: captureLocation(this.keyBy) })
     const upstreams = this.#upstreams.map(({ node }): Upstream => ({ node, partition: 'hash', keyOf }))
     return new KeyedStream<K, T>(keyOf as (value: T) => K, {
       add: (spec) => new DataStream(this.#builder, [this.#add(spec, upstreams)]),

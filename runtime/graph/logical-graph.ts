@@ -23,6 +23,8 @@ export interface LogicalNode {
   readonly parallelism: number | undefined
   /** Never chained behind another operator: it polls. */
   readonly startsChain: boolean
+  /** Records have event time behind it, whatever they had before it. */
+  readonly givesTimestamps: boolean
   /** Set for sinks only. */
   readonly guarantee: DeliveryGuarantee | undefined
   /** The user's `file:line:column`. */
@@ -53,6 +55,7 @@ export type NodeSpec = Pick<LogicalNode, 'kind' | 'location' | 'create'> & {
   readonly formerly?: readonly string[] | undefined
   readonly parallelism?: number
   readonly startsChain?: boolean
+  readonly givesTimestamps?: boolean
   readonly guarantee?: DeliveryGuarantee
 }
 
@@ -73,6 +76,7 @@ export class GraphBuilder {
       formerly: spec.formerly ?? [],
       parallelism: spec.parallelism,
       startsChain: spec.startsChain ?? false,
+      givesTimestamps: spec.givesTimestamps ?? false,
       guarantee: spec.guarantee,
       location,
       create,

@@ -15,6 +15,7 @@ import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
 import type { SideOutput } from './side-output.ts'
 import type { StatefulOptions } from './step-options.ts'
+import { checkFunctions } from './validate.ts'
 
 export interface WindowStepOptions<T> extends StatefulOptions {
   /**
@@ -59,28 +60,41 @@ export class WindowedStream<K, T> {
   }
 
   sum(of: (value: T) => number): DataStream<WindowResult<K, { sum: number }>> {
+    this.#check('sum', { 'the function': of })
     return this.#add('sum', summing(of), (key, window, sum) => ({ key, window, sum }))
   }
 
   min(of: (value: T) => number): DataStream<WindowResult<K, { min: number }>> {
+    this.#check('min', { 'the function': of })
     return this.#add('min', least(of), (key, window, min) => ({ key, window, min }))
   }
 
   max(of: (value: T) => number): DataStream<WindowResult<K, { max: number }>> {
+    this.#check('max', { 'the function': of })
     return this.#add('max', greatest(of), (key, window, max) => ({ key, window, max }))
   }
 
   /** `reduce` must not change its arguments: a value is part of several windows. */
   reduce(reduce: (reduced: T, value: T) => T): DataStream<WindowResult<K, { value: T }>> {
+    this.#check('reduce', { 'the function': reduce })
     return this.#add('reduce', reducing(reduce), (key, window, value) => ({ key, window, value }))
   }
 
   aggregate<A, R>(aggregator: SyncMergingAggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
+    const { create, add, merge, result } = aggregator
+    this.#check('aggregate', { create, add, merge, result })
     return this.#add('aggregate', userAggregator(aggregator), (key, window, value) => ({
       key,
       window,
       value,
     }))
+  }
+
+  #check(
+    what: 'sum' | 'min' | 'max' | 'reduce' | 'aggregate',
+    functions: Readonly<Record<string, unknown>>,
+  ): void {
+    checkFunctions(`window.${what}`, functions, this.#step)
   }
 
   #add<A, R, O>(
@@ -95,6 +109,7 @@ export class WindowedStream<K, T> {
       uid,
       kind: 'window',
       stateful: true,
+      givesTimestamps: true,
       description: `${what} ${uid} by ${windows.kind} windows`,
       formerly: options.formerly,
       location,

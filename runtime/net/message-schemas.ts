@@ -134,6 +134,7 @@ const plan: z.ZodType<ExecutionPlan> = z.object({
           stateful: z.boolean(),
           description: z.string(),
           formerly: z.array(z.string()),
+          location: z.string(),
         }),
       ),
     }),

@@ -1,9 +1,10 @@
+import type { Refused } from '#runtime/base/refused'
 import type { Sync } from '#runtime/base/synchronous'
 import { parseDuration, type Duration } from '#runtime/base/units'
 import type { Aggregator, SyncAggregator } from './aggregator.ts'
 import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
 import type { StateCells } from './state-cells.ts'
-import type { Stored } from './storable.ts'
+import type { Flaw } from './storable.ts'
 
 /**
  * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The
@@ -16,6 +17,11 @@ export interface StateDescriptor<H> {
   readonly ttlMs: number | undefined
   readonly bind: (cells: StateCells<any>) => H
 }
+
+/** The descriptor of a state with handle `H`, where what it stores is data. */
+export type Stored<V, H> = [Flaw<V>] extends [never]
+  ? StateDescriptor<H>
+  : Refused<'state is plain data: no functions, symbols, promises, or classes with methods'>
 
 export type StateDescriptors = Readonly<Record<string, StateDescriptor<any>>>
 

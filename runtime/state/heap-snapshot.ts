@@ -1,5 +1,7 @@
 import { invariant, messageOf, WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import type { KeyGroupRange } from '#runtime/element/key-group'
+import { stateOfTable } from './data-check.ts'
 import { deepCopy } from './deep-copy.ts'
 import { encodeEntryBlock } from './entry-block.ts'
 import type { CellSaver, TableImage, HeapCell } from './heap-cell.ts'
@@ -191,10 +193,9 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     } catch (error) {
       throw new WeirError(
         'USR_FAILED',
-        `Cannot snapshot state table ${image.table} of operator ${uid}: ${messageOf(error)}`,
-        {
-          cause: error,
-        },
+        `Operator ${uid} failed: ${stateOfTable(image.table)} cannot be written to a checkpoint. ` +
+          messageOf(error),
+        { cause: error, ...(error instanceof JobFault ? { retry: 'never' } : {}), context: { uid } },
       )
     }
     this.#sections.push({

@@ -1,6 +1,3 @@
-import type { Refused } from '#runtime/base/refused'
-import type { StateDescriptor } from './descriptors.ts'
-
 type Plain =
   | string
   | number
@@ -19,7 +16,7 @@ type Depth = 0 | 1 | 2 | 3
 type Less = [0, 0, 1, 2]
 
 /** What of `V` a checkpoint cannot hold, as deep as is worth looking; never: nothing. */
-type Flaw<V, D extends Depth = 3> = 0 extends 1 & V
+export type Flaw<V, D extends Depth = 3> = 0 extends 1 & V
   ? never
   : V extends Behaviour
     ? V
@@ -40,8 +37,3 @@ type FlawOfObject<V, D extends Depth> =
         : V extends object
           ? { [P in keyof V]-?: Flaw<V[P], D> }[keyof V]
           : never
-
-/** The descriptor, where what it stores is data. */
-export type Stored<V, H> = [Flaw<V>] extends [never]
-  ? StateDescriptor<H>
-  : Refused<'state is plain data: no functions, symbols, promises, or classes with methods'>

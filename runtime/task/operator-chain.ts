@@ -1,4 +1,4 @@
-import { present } from '#runtime/base/errors'
+import { present, type WeirError } from '#runtime/base/errors'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { PlanVertex } from '#runtime/contract/job-plan'
@@ -47,11 +47,19 @@ export interface ListStateHook {
 export interface ChainedOperator {
   readonly uid: string
   readonly formerly: readonly string[]
+  readonly location: string
   readonly operator: StreamOperator
   readonly lists: ListStateHook[]
   /** Undefined until the operator asks for it. */
   keyed: HeapBackend | undefined
   readonly counters: ConnectorCounters
+}
+
+export interface ChainPlace {
+  readonly vertex: PlanVertex
+  /** The code of its operators, in their order. */
+  readonly create: readonly (() => StreamOperator)[]
+  readonly subtask: number
 }
 
 /**
@@ -64,27 +72,26 @@ export class OperatorChain {
   /** The first operator: it takes the input, or polls. */
   readonly head: StreamOperator
   /** Operators that may ask for a pause; most chains have none. */
-  readonly #holders: readonly StreamOperator[]
-  readonly #batchers: readonly StreamOperator[]
+  readonly #holders: readonly ChainedOperator[]
+  readonly #batchers: readonly ChainedOperator[]
   readonly #outputsOf: (index: number) => readonly EdgeOutput[]
+  readonly #subtask: number
 
-  constructor(
-    vertex: PlanVertex,
-    create: readonly (() => StreamOperator)[],
-    outputsOf: (index: number) => readonly EdgeOutput[],
-  ) {
+  constructor({ vertex, create, subtask }: ChainPlace, outputsOf: (index: number) => readonly EdgeOutput[]) {
     this.#outputsOf = outputsOf
+    this.#subtask = subtask
     this.operators = vertex.operators.map((o, i) => ({
       uid: o.uid,
       formerly: o.formerly,
+      location: o.location,
       operator: present(create[i], `the code of ${o.uid}`)(),
       lists: [],
       keyed: undefined,
       counters: noCounts(),
     }))
     this.head = present(this.operators[0], `the first operator of ${vertex.id}`).operator
-    this.#batchers = this.operators.map((o) => o.operator).filter((o) => o.onBatchEnd !== undefined)
-    this.#holders = this.operators.map((o) => o.operator).filter((o) => o.isBusy !== undefined)
+    this.#batchers = this.operators.filter((o) => o.operator.onBatchEnd !== undefined)
+    this.#holders = this.operators.filter((o) => o.operator.isBusy !== undefined)
   }
 
   /**
@@ -96,39 +103,63 @@ export class OperatorChain {
       try {
         await chained.operator.open(this.#context(chained, this.#receiverAfter(i), environment))
       } catch (cause) {
-        throw userCodeError({ uid: chained.uid, subtask: environment.subtask }, cause)
+        throw this.#failed(chained, cause)
       }
     }
   }
 
   onBatchEnd(): void {
-    for (const operator of this.#batchers) operator.onBatchEnd?.()
+    for (const chained of this.#batchers) this.#call(chained, () => chained.operator.onBatchEnd?.())
   }
 
   isBusy(): boolean {
-    for (const operator of this.#holders) if (operator.isBusy?.()) return true
+    for (const chained of this.#holders)
+      if (this.#call(chained, () => chained.operator.isBusy?.()) === true) return true
     return false
   }
 
   onEnd(): void {
-    for (const { operator } of this.operators) operator.onEnd?.()
+    for (const chained of this.operators) this.#call(chained, () => chained.operator.onEnd?.())
   }
 
   async onCheckpointComplete(permit: CommitPermit): Promise<void> {
-    for (const { operator } of this.operators) await operator.onCheckpointComplete?.(permit)
+    for (const chained of this.operators)
+      try {
+        await chained.operator.onCheckpointComplete?.(permit)
+      } catch (cause) {
+        throw this.#failed(chained, cause)
+      }
   }
 
   async close(): Promise<void> {
     for (const { operator } of this.operators) await operator.close?.()
   }
 
+  /** Of the first operator, unless another has named itself: what the task could not place. */
+  failed(cause: unknown): WeirError {
+    return this.#failed(present(this.operators[0], 'the first operator of a chain'), cause)
+  }
+
+  #call<T>(chained: ChainedOperator, work: () => T): T {
+    try {
+      return work()
+    } catch (cause) {
+      throw this.#failed(chained, cause)
+    }
+  }
+
+  #failed({ uid, location }: ChainedOperator, cause: unknown): WeirError {
+    return userCodeError({ uid, location, subtask: this.#subtask }, cause)
+  }
+
   #context(chained: ChainedOperator, out: Receiver, environment: ChainEnvironment): OperatorContext {
-    const { uid, formerly } = chained
+    const { uid, formerly, location } = chained
     const { subtask, parallelism, maxParallelism, restore } = environment
     return {
       job: environment.job,
       uid,
       formerly,
+      location,
       subtask,
       parallelism,
       attempt: environment.attempt,
@@ -158,7 +189,7 @@ export class OperatorChain {
       },
       progress: environment.progress,
       wake: environment.wake,
-      fail: (error) => environment.fail(userCodeError({ uid, subtask }, error)),
+      fail: (error) => environment.fail(this.#failed(chained, error)),
       clock: environment.clock,
       random: environment.random,
       logger: environment.logger.child({ uid, subtask }),

@@ -4,9 +4,11 @@ import type { Logger } from '#runtime/base/logger'
 import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
 import type { Epoch } from '#runtime/contract/ids'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import type { instantiate, VertexInstance } from '#runtime/graph/instantiate'
 import type { CommitPermit } from '#runtime/contract/rpc'
+import { userCodeError } from '#runtime/operators/user-code'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import { compareBarriers, type BarrierId } from './barrier-aligner.ts'
 import { planChannels, type PlannedChannel } from './channel-plan.ts'
@@ -197,7 +199,12 @@ export class Slot implements TaskEvents {
       const keyOf = instance.keyOf(edge.id)
       const partitioning =
         edge.partition === 'hash'
-          ? { kind: 'hash' as const, keyOf, maxParallelism }
+          ? {
+              kind: 'hash' as const,
+              keyOf,
+              maxParallelism,
+              failed: keyFailure(deployment.plan, edge.to, ref),
+            }
           : { kind: edge.partition }
       outputs.push({
         fromOperator: edge.fromOperator,
@@ -207,8 +214,9 @@ export class Slot implements TaskEvents {
         ),
       })
     }
-    const chain = new OperatorChain(instance.vertex, instance.create, (i) =>
-      outputs.filter((o) => o.fromOperator === i).map((o) => o.output),
+    const chain = new OperatorChain(
+      { vertex: instance.vertex, create: instance.create, subtask: ref.subtask },
+      (i) => outputs.filter((o) => o.fromOperator === i).map((o) => o.output),
     )
     const environment: ChainEnvironment = {
       job,
@@ -345,4 +353,14 @@ export class Slot implements TaskEvents {
     this.#failed = true
     this.#options.post({ type: 'failed', subtask, error: toErrorData(error) })
   }
+}
+
+/**
+ * The key function belongs to the step behind the edge, and is called by who sends: it is named by
+ * the step, and its place by the sender's subtask.
+ */
+function keyFailure(plan: ExecutionPlan, to: string, { vertex, subtask }: SubtaskRef) {
+  const step = plan.vertices.find((v) => v.id === to)?.operators[0]
+  const place = { uid: step?.uid ?? to, subtask: `${vertex}/${subtask}`, location: step?.location }
+  return (cause: unknown, record: unknown): Error => userCodeError(place, cause, { record })
 }

@@ -28,7 +28,17 @@ export const planOf = (parallelism: number, hash = `plan-${parallelism}`): Execu
       id: 'v',
       name: 'v',
       parallelism,
-      operators: [{ id: 'v', uid: 'v', kind: 'sink', stateful: true, description: 'v', formerly: [] }],
+      operators: [
+        {
+          id: 'v',
+          uid: 'v',
+          kind: 'sink',
+          stateful: true,
+          description: 'v',
+          formerly: [],
+          location: 'v.ts:1:1',
+        },
+      ],
     },
   ],
   edges: [],

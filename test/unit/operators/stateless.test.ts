@@ -121,7 +121,8 @@ describe('AssignTimestampsOperator', () => {
       create: () => new AssignTimestampsOperator((r: { at: number }) => r.at, boundedOutOfOrder('1s')),
     })
     expect(() => harness.send({ at: NaN })).toThrow(
-      'assignTimestamps got NaN for {"at":null}. Expected milliseconds since the epoch',
+      'assignTimestamps returned NaN. Expected milliseconds since the epoch, such as ' +
+        'date.getTime(). The record: {"at":NaN}.',
     )
   })
 })
