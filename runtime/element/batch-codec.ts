@@ -67,7 +67,7 @@ Object.assign(packr, { writeFunction: refuse })
 addExtension({
   Class: class {
     static [Symbol.hasInstance](value: object): boolean {
-      return isEncoding && hasBehaviour(value)
+      return isEncoding && value.constructor !== Date && hasBehaviour(value)
     }
   },
   write: refuse,

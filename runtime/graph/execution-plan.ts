@@ -61,8 +61,8 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
 }
 
 function planOperator(node: LogicalNode): PlanOperator {
-  const { id, kind, stateful, description, formerly, location } = node
-  return { id, uid: id, kind, stateful, description, formerly, location }
+  const { id, kind, stateful, description, formerly, location, states } = node
+  return { id, uid: id, kind, stateful, description, formerly, location, states }
 }
 
 function planEdge(edge: PlannedEdge, id: number, chains: readonly Chain[]): PlanEdge {
@@ -95,7 +95,7 @@ function hashPlan(
     vertices.map((v) => [
       v.id,
       v.parallelism,
-      v.operators.map((o) => [o.uid, o.kind, o.stateful, o.formerly]),
+      v.operators.map((o) => [o.uid, o.kind, o.stateful, o.formerly, o.states]),
     ]),
     edges.map((e) => [e.id, e.from, e.to, e.partition, e.fromOperator]),
   ]

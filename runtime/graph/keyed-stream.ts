@@ -14,7 +14,8 @@ import {
 } from '#runtime/state/aggregator'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
 import type { Sync } from '#runtime/base/synchronous'
-import { ReduceOperator } from '#runtime/operators/reduce'
+import { RUNNING_TABLE, ReduceOperator } from '#runtime/operators/reduce'
+import type { PlanState } from '#runtime/contract/job-plan'
 import { parseDuration } from '#runtime/base/units'
 import type { StateDescriptors } from '#runtime/state/descriptors'
 import { SlidingWindows } from '#runtime/time/window'
@@ -23,7 +24,7 @@ import type { NodeSpec } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
-import { checkFunctions, checkStates, checkUid } from './validate.ts'
+import { checkFormerStates, checkFunctions, checkStates, checkUid } from './validate.ts'
 import { WindowedStream, type WindowStepOptions } from './windowed-stream.ts'
 
 export type StepSpec = NodeSpec & { readonly uid: string }
@@ -212,11 +213,22 @@ export class KeyedStream<K, T> {
     checkUid(uid, location)
     if (kind !== 'count') checkFunctions(kind, functions, { uid, location })
     checkStates(states, uid, location)
+    const declared = statesOf(kind, states)
+    checkFormerStates(declared, uid, location)
     refuseUnknownOptions(`${kind} "${uid}"`, options, ['formerly'])
     const spec = { uid, kind, stateful: true, formerly: options.formerly, location, create }
     // A process step may give its records any time.
-    return this.#steps.add({ ...spec, givesTimestamps: kind === 'process' })
+    return this.#steps.add({ ...spec, states: declared, givesTimestamps: kind === 'process' })
   }
+}
+
+function statesOf(kind: StepKind, declared: StateDescriptors | undefined): PlanState[] {
+  if (kind !== 'process') return [{ name: RUNNING_TABLE, kind, formerly: [] }]
+  return Object.entries(declared ?? {}).map(([name, state]) => ({
+    name,
+    kind: state.kind,
+    formerly: state.formerly,
+  }))
 }
 
 /** Members of what a user gave, missing ones included. */

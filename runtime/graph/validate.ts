@@ -82,6 +82,27 @@ export function checkStates(states: unknown, uid: string, location: string): voi
       )
 }
 
+/** @throws {WeirError} CFG_GRAPH when two states of a step claim the same stored one. */
+export function checkFormerStates(
+  states: readonly { readonly name: string; readonly formerly: readonly string[] }[],
+  uid: string,
+  location: string,
+): void {
+  const takenBy = new Map(states.map(({ name }) => [name, name]))
+  for (const { name, formerly } of states)
+    for (const former of formerly) {
+      const other = takenBy.get(former)
+      if (other !== undefined)
+        throw new WeirError(
+          'CFG_GRAPH',
+          `${location}: process "${uid}": state "${name}" was formerly "${former}", which ` +
+            `${other === former ? 'is also a state of this step' : `"${other}" was too`}. ` +
+            'Only one of them can have what is stored.',
+        )
+      takenBy.set(former, name)
+    }
+}
+
 function* noSink(graph: LogicalGraph): Generator<string> {
   const last = graph.nodes.at(-1)
   if (last === undefined)

@@ -8,8 +8,8 @@ import {
   type Aggregator,
   type SyncMergingAggregator,
 } from '#runtime/state/aggregator'
-import type { Duration } from '#runtime/base/units'
-import { WindowOperator } from '#runtime/operators/window'
+import { formatDuration, type Duration } from '#runtime/base/units'
+import { PANES, WindowOperator } from '#runtime/operators/window'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
@@ -110,6 +110,7 @@ export class WindowedStream<K, T> {
       kind: 'window',
       stateful: true,
       givesTimestamps: true,
+      states: [{ name: PANES, kind: kindOfPanes(what, windows), formerly: [] }],
       description: `${what} ${uid} by ${windows.kind} windows`,
       formerly: options.formerly,
       location,
@@ -117,4 +118,11 @@ export class WindowedStream<K, T> {
     }
     return lateTo === undefined ? steps.add(spec) : steps.addWithSide(spec, lateTo)
   }
+}
+
+/** Panes of other times cannot be added up to the same windows. */
+function kindOfPanes(what: string, { paneMs, offsetMs }: SlidingWindows): string {
+  const offset = offsetMs % paneMs
+  const from = offset === 0 ? '' : ` from ${formatDuration(offset)}`
+  return `${what} by panes of ${formatDuration(paneMs)}${from}`
 }

@@ -10,7 +10,7 @@ import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
 /** Accumulators by pane start (the namespace) and key. Part of the stored format. */
-const PANES = 'panes'
+export const PANES = 'panes'
 const NEVER = Infinity
 
 export interface WindowOptions<K, T, A, R, O> {

@@ -8,13 +8,14 @@ import type { Flaw } from './storable.ts'
 
 /**
  * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The
- * names of the members name the tables in snapshots: renaming one is dropping its state and
- * beginning a new one.
+ * names of the members name the tables in snapshots: one that is renamed says `formerly`.
  */
 export interface StateDescriptor<H> {
   readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
   /** Milliseconds of processing time after the last write; undefined: for ever. */
   readonly ttlMs: number | undefined
+  /** Names that it had in earlier versions of the job. */
+  readonly formerly: readonly string[]
   readonly bind: (cells: StateCells<any>) => H
 }
 
@@ -36,6 +37,8 @@ export interface StateOptions {
    * for ever.
    */
   readonly ttl?: Duration
+  /** Names that this state had before: what is stored under them is found again. */
+  readonly formerly?: readonly string[]
 }
 
 /** Whatever says what T is, such as a declared row; only its type is used. */
@@ -119,10 +122,13 @@ function descriptor<V, H>(
   options: StateOptions | undefined,
   bind: (cells: StateCells<V>) => H,
 ): StateDescriptor<H> {
-  return { kind, ttlMs: options?.ttl === undefined ? undefined : parseDuration(options.ttl), bind }
+  const ttlMs = options?.ttl === undefined ? undefined : parseDuration(options.ttl)
+  return { kind, ttlMs, formerly: options?.formerly ?? [], bind }
 }
 
-/** Type witnesses never have a ttl. */
+/** Type witnesses have no members. */
 function asOptions(first: unknown): StateOptions | undefined {
-  return typeof first === 'object' && first !== null && 'ttl' in first ? (first as StateOptions) : undefined
+  return typeof first === 'object' && first !== null && ('ttl' in first || 'formerly' in first)
+    ? (first as StateOptions)
+    : undefined
 }

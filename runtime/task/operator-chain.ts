@@ -1,7 +1,7 @@
 import { present, type WeirError } from '#runtime/base/errors'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
-import type { PlanVertex } from '#runtime/contract/job-plan'
+import type { PlanState, PlanVertex } from '#runtime/contract/job-plan'
 import { noCounts, type ConnectorCounters } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
@@ -48,6 +48,7 @@ export interface ChainedOperator {
   readonly uid: string
   readonly formerly: readonly string[]
   readonly location: string
+  readonly states: readonly PlanState[]
   readonly operator: StreamOperator
   readonly lists: ListStateHook[]
   /** Undefined until the operator asks for it. */
@@ -84,6 +85,7 @@ export class OperatorChain {
       uid: o.uid,
       formerly: o.formerly,
       location: o.location,
+      states: o.states,
       operator: present(create[i], `the code of ${o.uid}`)(),
       lists: [],
       keyed: undefined,

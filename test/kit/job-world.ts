@@ -37,6 +37,7 @@ export const planOf = (parallelism: number, hash = `plan-${parallelism}`): Execu
           description: 'v',
           formerly: [],
           location: 'v.ts:1:1',
+          states: [],
         },
       ],
     },

@@ -174,6 +174,19 @@ describe('a job whose graph is wrong is refused before it runs', () => {
         'does not write to side output "late"',
         `job.ts:${LINE}:`,
       ],
+      [
+        'two states that had one name',
+        `const state = { a: valueState(0, { formerly: ['x'] }), b: valueState(0, { formerly: ['x'] }) }
+        end(keyed(env).process('step', { state, onRecord() {} }))`,
+        'process "step": state "b" was formerly "x", which "a" was too',
+        'Only one of them can have what is stored',
+      ],
+      [
+        'a state that was another one',
+        `const state = { a: valueState(0), b: valueState(0, { formerly: ['a'] }) }
+        end(keyed(env).process('step', { state, onRecord() {} }))`,
+        'state "b" was formerly "a", which is also a state of this step',
+      ],
       ['a parallelism of none', `end(numbers(env)).setParallelism(0)`, 'has parallelism 0', '"out"'],
       [
         'an asynchronous job function',

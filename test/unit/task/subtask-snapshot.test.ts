@@ -25,6 +25,7 @@ const operator = (uid: string, lists: ListStateHook[] = []): ChainedOperator => 
   keyed: undefined,
   formerly: [],
   location: 'job.ts:1:1',
+  states: [],
   counters: { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0, leftPending: 0 },
 })
 
