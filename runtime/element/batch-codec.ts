@@ -65,10 +65,9 @@ const refuse = (): never => {
 let isEncoding = false
 Object.assign(packr, { writeFunction: refuse })
 addExtension({
-  Class: class {
-    static [Symbol.hasInstance](value: object): boolean {
-      return isEncoding && value.constructor !== Date && hasBehaviour(value)
-    }
+  Class: {
+    [Symbol.hasInstance]: (value: object): boolean =>
+      isEncoding && value.constructor !== Date && hasBehaviour(value),
   },
   write: refuse,
 } as unknown as Parameters<typeof addExtension>[0])

@@ -63,15 +63,18 @@ function find(value: unknown, path: string, above: Set<object>): string | undefi
 }
 
 function* membersOf(value: object): Generator<readonly [string, unknown]> {
-  if (ArrayBuffer.isView(value) || value instanceof Date || value instanceof Error) return
+  if (ArrayBuffer.isView(value)) return
   if (Array.isArray(value)) for (const [i, item] of value.entries()) yield [`[${i}]`, item]
   else if (value instanceof Set) for (const item of value) yield ['{an item}', item]
-  else if (value instanceof Map)
-    for (const [key, member] of value) {
-      yield ['{a key}', key]
-      yield [`{${String(key)}}`, member]
-    }
+  else if (value instanceof Map) yield* entriesOf(value)
   else for (const [name, member] of Object.entries(value)) yield [`.${name}`, member]
+}
+
+function* entriesOf(map: ReadonlyMap<unknown, unknown>): Generator<readonly [string, unknown]> {
+  for (const [key, member] of map) {
+    yield ['{a key}', key]
+    yield [`{${String(key)}}`, member]
+  }
 }
 
 function nameOf(value: object): string {

@@ -25,29 +25,33 @@ const ADVICE =
  * Names the step whose user code threw, the line in the user's module, and what it was called with;
  * what is named already, and Weir's own errors, pass as they are.
  */
-export function userCodeError(
-  { uid, subtask, location }: FailedStep,
-  cause: unknown,
-  given?: Given,
-): WeirError {
+export function userCodeError(step: FailedStep, cause: unknown, given?: Given): WeirError {
   const isFault = cause instanceof JobFault
   if (cause instanceof WeirError && !isFault) return cause
-  const thrown = cause instanceof Error ? cause.stack : undefined
-  const line = userLocation(thrown) ?? location
-  const [what, value] = Object.entries(given ?? {})[0] ?? []
-  const shown = what === undefined ? undefined : preview(value)
+  const { uid, subtask } = step
+  const about = { ...placeOf(step, cause), ...shownOf(given) }
   const sentences = [
     `Operator ${uid}, subtask ${subtask} failed: ${sentence(messageOf(cause))}`,
-    ...(line === undefined ? [] : [`At ${line}.`]),
-    ...(shown === undefined ? [] : [`The ${what}: ${shown}.`]),
+    ...Object.entries(about).map(([what, text]) => `${what === 'line' ? 'At' : `The ${what}:`} ${text}.`),
     ...(isFault ? [] : [ADVICE]),
   ]
-  if (cause instanceof Error && thrown !== undefined) cause.stack = userStack(thrown)
   return new WeirError('USR_FAILED', sentences.join(' '), {
     cause,
-    context: { uid, subtask, ...(line === undefined ? {} : { line }), ...(what ? { [what]: shown } : {}) },
+    context: { uid, subtask, ...about },
     ...(isFault ? { retry: 'never' } : {}),
   })
+}
+
+/** Where it was thrown, else where the step is made. */
+function placeOf({ location }: FailedStep, cause: unknown): { readonly line?: string } {
+  const stack = cause instanceof Error ? cause.stack : undefined
+  const line = userLocation(stack) ?? location
+  if (cause instanceof Error && stack !== undefined) cause.stack = userStack(stack)
+  return line === undefined ? {} : { line }
+}
+
+function shownOf(given: Given | undefined): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(given ?? {}).map(([what, value]) => [what, preview(value)]))
 }
 
 const sentence = (text: string): string => (/[.!?]$/.test(text.trimEnd()) ? text : `${text}.`)

@@ -23,19 +23,26 @@ export function matchStates(
   const states: Record<string, RenamedStates> = {}
   for (const operator of plan.vertices.flatMap((vertex) => vertex.operators)) {
     const own = all.filter((state) => state.uid === stored[operator.uid] && state.keys.length > 0)
-    const renamed: Record<string, string | null> = {}
-    for (const state of own) {
-      const now = successorOf(state, operator.states, own)
-      if (now?.kind === state.kind) {
-        if (now.name !== state.name) renamed[state.name] = now.name
-      } else {
-        renamed[state.name] = null
-        unmatched.push(now === undefined ? vanished(operator, state) : changed(operator, state, now))
-      }
-    }
+    const { renamed, faults } = matchOperator(operator, own)
+    unmatched.push(...faults)
     if (Object.keys(renamed).length > 0) states[operator.uid] = renamed
   }
   return { states, unmatched }
+}
+
+function matchOperator(operator: PlanOperator, own: readonly StoredState[]) {
+  const renamed: Record<string, string | null> = {}
+  const faults: string[] = []
+  for (const state of own) {
+    const now = successorOf(state, operator.states, own)
+    if (now?.kind === state.kind) {
+      if (now.name !== state.name) renamed[state.name] = now.name
+      continue
+    }
+    renamed[state.name] = null
+    faults.push(now === undefined ? vanished(operator, state) : changed(operator, state, now))
+  }
+  return { renamed, faults }
 }
 
 /** That of its own name goes before one that had the name once, unless it has state of its own. */

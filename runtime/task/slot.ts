@@ -193,27 +193,7 @@ export class Slot implements TaskEvents {
     const { deployment, job, restore, lineage } = this.#options.assignment
     const { maxParallelism } = deployment.plan
     const key = subtaskKey(ref)
-    const outputs: { readonly fromOperator: number; readonly output: EdgeOutput }[] = []
-    for (const edge of deployment.plan.edges.filter((e) => e.from === ref.vertex)) {
-      const own = channels.filter((c) => c.edge === edge && c.from.subtask === ref.subtask)
-      const keyOf = instance.keyOf(edge.id)
-      const partitioning =
-        edge.partition === 'hash'
-          ? {
-              kind: 'hash' as const,
-              keyOf,
-              maxParallelism,
-              failed: keyFailure(deployment.plan, edge.to, ref),
-            }
-          : { kind: edge.partition }
-      outputs.push({
-        fromOperator: edge.fromOperator,
-        output: createEdgeOutput(
-          partitioning,
-          own.map((c) => this.#exchange.output(c.id)),
-        ),
-      })
-    }
+    const outputs = this.#outputsOf(ref, instance, channels)
     const chain = new OperatorChain(
       { vertex: instance.vertex, create: instance.create, subtask: ref.subtask },
       (i) => outputs.filter((o) => o.fromOperator === i).map((o) => o.output),
@@ -248,6 +228,31 @@ export class Slot implements TaskEvents {
     })
     await chain.open(environment)
     return task
+  }
+
+  /** The ends of a subtask's outgoing edges, each with the operator of the chain that feeds it. */
+  #outputsOf(
+    ref: SubtaskRef,
+    instance: VertexInstance,
+    channels: readonly PlannedChannel[],
+  ): { readonly fromOperator: number; readonly output: EdgeOutput }[] {
+    const { plan } = this.#options.assignment.deployment
+    return plan.edges
+      .filter((edge) => edge.from === ref.vertex)
+      .map((edge) => {
+        const { partition, fromOperator } = edge
+        const own = channels.filter((c) => c.edge === edge && c.from.subtask === ref.subtask)
+        const hash = {
+          keyOf: instance.keyOf(edge.id),
+          maxParallelism: plan.maxParallelism,
+          failed: keyFailure(plan, edge.to, ref),
+        }
+        const output = createEdgeOutput(
+          partition === 'hash' ? { kind: partition, ...hash } : { kind: partition },
+          own.map((c) => this.#exchange.output(c.id)),
+        )
+        return { fromOperator, output }
+      })
   }
 
   #turn(): void {

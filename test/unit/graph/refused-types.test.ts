@@ -14,6 +14,7 @@ import {
   type,
   valueState,
   type DataStream,
+  type Duration,
   type KeyedStream,
   type ValueState,
   type Window,
@@ -46,6 +47,7 @@ describe('types of a job', () => {
       // @ts-expect-error a record is no promise
       env.source('later', generator({ make: async (n) => n }))
       const orders = env.source('orders', generator({ make: (id): Order => order(id) }))
+      expectTypeOf(orders).toEqualTypeOf<DataStream<Order>>()
       // @ts-expect-error of map
       orders.map(async ({ id }) => id)
       // @ts-expect-error of map with a uid
@@ -81,6 +83,7 @@ describe('types of a job', () => {
   test('refuse what cannot be a key', () => {
     defineJob(({ env }) => {
       const orders = env.source('orders', generator({ make: (id): Order => order(id) }))
+      expectTypeOf(orders.keyBy(({ id }) => id)).toEqualTypeOf<KeyedStream<number, Order>>()
       // @ts-expect-error a Date: its getTime() can
       orders.keyBy(({ id }) => new Date(id))
       // @ts-expect-error undefined: say what stands for it
@@ -106,6 +109,7 @@ describe('types of a job', () => {
         .source('orders', generator({ make: (id): Order => order(id) }))
         .keyBy(({ shop }) => shop)
       const onRecord = () => undefined
+      expectTypeOf(keyed).toEqualTypeOf<KeyedStream<string, Order>>()
       // @ts-expect-error a function
       keyed.process('a', { state: { f: valueState<() => void>() }, onRecord })
       // @ts-expect-error a function or nothing
@@ -132,6 +136,7 @@ describe('types of a job', () => {
 
   test('refuse what is not a duration', () => {
     defineJob(() => {
+      expectTypeOf<'1h30m'>().toExtend<Duration>()
       // @ts-expect-error seconds are s
       tumbling('10 sec')
       // @ts-expect-error a number without a unit
