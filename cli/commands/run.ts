@@ -48,7 +48,10 @@ export function registerRun(program: Command, cli: CliContext): void {
     .option('--name <name>', 'name of the job (default: that of the file or manifest)')
     .option('--state-dir <dir>', 'where the job keeps its state (default: .weir/NAME)')
     .option('--from <path>', 'start from a savepoint or checkpoint: its directory or URL')
-    .option('--allow-non-restored-state', 'with --from: drop state that no operator takes over')
+    .option(
+      '--allow-non-restored-state',
+      'drop state that no operator takes over, from --from or the last run',
+    )
     .option('--fresh', 'forget what earlier runs left and start empty; their files stay')
     .action(async (file: string, options: RunOptions) => {
       const [{ readLocalJob }, { runInForeground }] = await Promise.all([

@@ -89,6 +89,7 @@ function withOptions(job: LocalJob, options: JobFileOptions, cwd: string): Local
     taskManagers: options.taskManagers ?? job.taskManagers,
     slots: options.slots ?? job.slots,
     ...(parallelism === undefined ? {} : { parallelism }),
+    ...(options.allowNonRestoredState === true ? { allowNonRestoredState: true } : {}),
     checkpoint:
       checkpointInterval === undefined
         ? job.checkpoint

@@ -263,6 +263,7 @@ function settingsOf(job: LocalJob, { state, record, run, restore }: OpenedRun): 
     ...(parallelism === undefined ? {} : { parallelism }),
     ...(maxParallelism === undefined ? {} : { maxParallelism }),
     ...(restore === undefined ? {} : { restore }),
+    ...(job.allowNonRestoredState === true ? { allowNonRestoredState: true } : {}),
     ...(s3 === undefined ? {} : { s3 }),
   }
 }

@@ -21,6 +21,8 @@ export interface LocalJob {
   readonly checkpoint: Partial<CheckpointOptions>
   readonly restart: Partial<RestartOptions>
   readonly restore?: RestoreOptions
+  /** Also where the run goes on from where the last one was. */
+  readonly allowNonRestoredState?: boolean
   /**
    * Of a restore block that stays in a manifest: it acts once for each value of this. Absent: it
    * acts now, as an option does.

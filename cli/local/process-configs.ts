@@ -34,6 +34,7 @@ export interface JobSettings {
   readonly checkpoint: Partial<CheckpointOptions>
   readonly restart: Partial<RestartOptions>
   readonly restore?: RestoreOptions
+  readonly allowNonRestoredState?: boolean
   readonly logLevel?: LogLevel
 }
 
@@ -81,6 +82,7 @@ export function jobManagerConfigOf(
     checkpoint: settings.checkpoint,
     restart: settings.restart,
     ...(restore === undefined ? {} : { restore }),
+    ...(settings.allowNonRestoredState === true ? { allowNonRestoredState: true } : {}),
     ...(redis === undefined ? {} : { redis }),
     rpc: { host: LOOPBACK, port: place.ports.rpc },
     rest: { host: LOOPBACK, port: place.ports.rest },

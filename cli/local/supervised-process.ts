@@ -120,7 +120,6 @@ export class SupervisedProcess {
 }
 
 const programOf = (entry: SupervisedProcessOptions['entry']): readonly string[] => [
-  '--enable-source-maps',
   '--import',
   entryUrl('./die-with-parent', import.meta.url).href,
   fileURLToPath(entryUrl(`../../runtime/bin/${entry}`, import.meta.url)),

@@ -11,7 +11,8 @@ export const ERROR_CODES = {
   CFG_INVALID: 'Configuration, manifest or arguments do not fit the schema.',
   CFG_MODULE: 'The job module cannot be loaded: syntax, missing package, or no defineJob default export.',
   CFG_GRAPH: 'The job graph is not valid: duplicate uid, missing uid, cycle, or no sink.',
-  USR_FAILED: 'User code threw; the operator and subtask are named.',
+  USR_FAILED:
+    'User code failed: operator, line and record are named. A mistake that every try meets is not retried.',
   USR_TIMEOUT: 'User code in the JobManager did not return within its limit.',
   STO_UNAVAILABLE: 'The checkpoint store did not answer or answered with a transient failure.',
   STO_DENIED: 'The checkpoint store refused the credentials or the bucket does not exist.',

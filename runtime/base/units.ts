@@ -8,6 +8,11 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
  */
 export const DURATION_PATTERN = '^([0-9]+(ms|s|m|h))+$'
 
+type Unit = 'ms' | 's' | 'm' | 'h'
+
+/** A duration as the compiler sees it: one or two parts, such as "500ms", "10s" or "1h30m". */
+export type Duration = `${number}${Unit}` | `${number}${Unit}${number}${Unit}`
+
 /** "1h30m" -> 5400000. @throws {WeirError} CFG_INVALID naming the text and the grammar. */
 export function parseDuration(text: string): number {
   if (!new RegExp(DURATION_PATTERN).test(text))

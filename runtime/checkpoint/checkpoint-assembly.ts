@@ -1,7 +1,12 @@
 /** From acknowledgements to a manifest, and what must hold of it. Pure. */
 import { present } from '#runtime/base/errors'
 import { stateFiles, type PlacedFile } from '#runtime/commit-log/manifest-io'
-import { FORMAT_VERSION, type Manifest, type StateFile } from '#runtime/contract/checkpoint-records'
+import {
+  FORMAT_VERSION,
+  type Manifest,
+  type StateFile,
+  type StoredState,
+} from '#runtime/contract/checkpoint-records'
 import type { AttemptId, CheckpointId, Epoch } from '#runtime/contract/ids'
 import { subtaskKey, type SubtaskAck } from '#runtime/contract/rpc'
 
@@ -43,6 +48,7 @@ export function assembleManifest(
     return {
       vertex: vertex.id,
       uids: [...new Set(own.flatMap((ack) => ack.uids))],
+      states: mergeStates(own.flatMap((ack) => ack.states)),
       parallelism: vertex.parallelism,
       subtasks: own.map(({ state }) => state),
     }
@@ -61,6 +67,18 @@ export function assembleManifest(
     vertices,
     sizeBytes: bytesOf(filesOf({ vertices })),
   }
+}
+
+/** What the subtasks of a vertex have found, together. */
+function mergeStates(found: readonly StoredState[]): StoredState[] {
+  const merged = new Map<string, StoredState>()
+  const both = (a: readonly string[], b: readonly string[]) => [...new Set([...a, ...b])].sort()
+  for (const state of found) {
+    const id = JSON.stringify([state.uid, state.name])
+    const { keys, values } = merged.get(id) ?? { keys: [], values: [] }
+    merged.set(id, { ...state, keys: both(keys, state.keys), values: both(values, state.values) })
+  }
+  return [...merged.values()]
 }
 
 const filesOf = (of: Pick<Manifest, 'vertices'>): StateFile[] => [...stateFiles(of)].map(({ file }) => file)

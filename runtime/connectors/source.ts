@@ -15,6 +15,11 @@ export interface Source<T, S = any, P = any> {
   readonly description: string
   /** True when discovery ends by itself and so the job may finish. */
   readonly bounded: boolean
+  /**
+   * True when its records come with their event time and it sends watermarks: a window needs no
+   * assignTimestamps behind it.
+   */
+  readonly givesTimestamps?: boolean
   createDiscovery(context: SourceContext): SplitDiscovery<S>
   createReader(context: SourceContext): SplitReader<T, S, P>
 }

@@ -200,10 +200,24 @@ export const subtaskState = z.object({
 })
 export type SubtaskState = z.infer<typeof subtaskState>
 
+/** A keyed state of one operator, as it was declared and as it was found when it was written. */
+export const storedState = z.object({
+  uid: z.string(),
+  name: z.string(),
+  /** As the plan says it. */
+  kind: z.string(),
+  /** Kinds of its keys and values, such as `string` or `list`; empty: it holds nothing. */
+  keys: z.array(z.string()),
+  values: z.array(z.string()),
+})
+export type StoredState = z.infer<typeof storedState>
+
 const vertexState = z.object({
   vertex: z.string(),
   /** uids of the operators whose sections the files hold. */
   uids: z.array(z.string()),
+  /** Keyed states of these operators. */
+  states: z.array(storedState),
   parallelism: z.int().positive(),
   subtasks: z.array(subtaskState),
 })

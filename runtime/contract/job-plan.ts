@@ -33,6 +33,18 @@ export interface PlanOperator {
   readonly description: string
   /** Former uids whose state this operator takes over. */
   readonly formerly: readonly string[]
+  /** `file:line:column` of the step in the job's module. */
+  readonly location: string
+  /** Its keyed state, as declared. */
+  readonly states: readonly PlanState[]
+}
+
+export interface PlanState {
+  readonly name: string
+  /** What is stored under the name, in words: state of another kind is none of this one. */
+  readonly kind: string
+  /** Former names whose state this one takes over. */
+  readonly formerly: readonly string[]
 }
 
 /**

@@ -36,7 +36,7 @@ export const JOB_MANAGER_KEYS: KeysByVersion = {
     ...below('redis', ['url', 'credentialsDir', 'caFile', 'keyPrefix', 'ttlMs']),
     ...below('rpc', ['host', 'port']),
     ...below('rest', ['host', 'port']),
-    'readyFile',
+    ...['readyFile', 'allowNonRestoredState'],
   ],
 }
 

@@ -68,6 +68,8 @@ export const jobManagerConfig = z.strictObject({
   checkpoint: checkpointOptions.prefault({}),
   restart: restartOptions.prefault({}),
   restore: restoreOptions.optional(),
+  /** State that no operator takes over is dropped, whatever the run starts from. */
+  allowNonRestoredState: z.boolean().optional(),
   redis: redisConfig.optional().describe('Absent: this is the only candidate (local mode).'),
   rpc: z
     .strictObject({ host: z.string().default('0.0.0.0'), port: z.int().min(0).default(6123) })

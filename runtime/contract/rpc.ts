@@ -7,7 +7,7 @@
  */
 import type { ErrorData } from '#runtime/base/errors'
 import type { AttemptId, CheckpointId, Epoch, RunNumber } from '#runtime/contract/ids'
-import type { RestorePoint, SubtaskState } from './checkpoint-records.ts'
+import type { RestorePoint, StoredState, SubtaskState } from './checkpoint-records.ts'
 import type { ExecutionPlan } from './job-plan.ts'
 
 export interface SubtaskRef {
@@ -54,6 +54,7 @@ export interface SubtaskAck extends SubtaskRef {
   readonly epoch: Epoch
   readonly checkpointId: CheckpointId
   readonly uids: readonly string[]
+  readonly states: readonly StoredState[]
   readonly state: SubtaskState
   readonly sizeBytes: number
   readonly deltaBytes: number

@@ -1,6 +1,8 @@
-import { Packr } from 'msgpackr'
+import { addExtension, Packr } from 'msgpackr'
 import { messageOf, WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import { replaceLoneSurrogates } from './msgpack-text.ts'
+import { DATA_ADVICE, findNoData, hasBehaviour } from './plain-data.ts'
 
 /**
  * A batch of values, with timestamps or without, as self-contained bytes: for data frames and for
@@ -28,9 +30,9 @@ import { replaceLoneSurrogates } from './msgpack-text.ts'
  *
  * What codec 0 keeps: undefined, null, booleans, all numbers but the sign of -0, bigint of any
  * size, strings, Date, Map, Set, RegExp, Error, binary data and typed arrays, plain objects and
- * arrays of these. Class instances come back as plain objects of their own enumerable properties
- * (so say in the docs: state and records are data); functions become undefined; symbols are
- * refused. Lone surrogates become U+FFFD; a property named `__proto__` is renamed.
+ * arrays of these. Instances of classes without methods come back as plain objects of their own
+ * enumerable properties. Refused are functions, symbols, circles, and instances of classes with
+ * methods or accessors. Lone surrogates become U+FFFD; a property named `__proto__` is renamed.
  */
 export const CODEC_MSGPACK = 0
 export const CODEC_STRINGS = 1
@@ -49,6 +51,27 @@ const COPIED_SUBSTRING_LENGTH = 13
 const OPTIONS = { useRecords: true, moreTypes: true, useBigIntExtension: true, copyBuffers: true } as const
 const packr = new Packr(OPTIONS)
 
+class NoData extends Error {}
+const refuse = (): never => {
+  throw new NoData('is not data')
+}
+
+/**
+ * What the packer does with functions and with instances of classes that it has no code for. It
+ * asks only where a value is neither plain object, array nor Map, so plain data pay nothing. The
+ * packer's extensions are those of the whole process: this one is none while nothing is encoded
+ * here.
+ */
+let isEncoding = false
+Object.assign(packr, { writeFunction: refuse })
+addExtension({
+  Class: {
+    [Symbol.hasInstance]: (value: object): boolean =>
+      isEncoding && value.constructor !== Date && hasBehaviour(value),
+  },
+  write: refuse,
+} as unknown as Parameters<typeof addExtension>[0])
+
 export interface Batch {
   readonly rows: unknown[]
   readonly timestamps: Float64Array | undefined
@@ -57,7 +80,7 @@ export interface Batch {
 /**
  * Encodes `rows[0, n)` and `timestamps[0, n)`. The result is the caller's; its first `reserve`
  * bytes are left for a header of the caller's.
- * @throws {WeirError} USR_FAILED when a value cannot be encoded.
+ * @throws {JobFault} when a value cannot be encoded.
  */
 export function encodeBatch(
   rows: readonly unknown[],
@@ -137,21 +160,26 @@ function codecOfNumbers(rows: readonly number[], n: number): number {
 
 function putMsgpack(rows: readonly unknown[], n: number, start: number): Buffer {
   let packed: Buffer
+  isEncoding = true
   try {
     packed = packr.pack(rows.length === n ? rows : rows.slice(0, n))
   } catch (error) {
-    throw new WeirError(
-      'USR_FAILED',
-      `Cannot encode a batch of ${n} values: ${messageOf(error)}. ` +
-        'Records and state must be plain data without symbols or cycles, ' +
-        'such as JSON with Date, Map, Set, bigint and binary data.',
-      { cause: error },
-    )
+    throw cannotEncode(rows.slice(0, n), error)
+  } finally {
+    isEncoding = false
   }
   replaceLoneSurrogates(packed)
   const bytes = Buffer.allocUnsafe(start + packed.length)
   bytes.set(packed, start)
   return bytes
+}
+
+function cannotEncode(rows: readonly unknown[], cause: unknown): JobFault {
+  for (const row of rows) {
+    const flaw = findNoData(row)
+    if (flaw !== undefined) return new JobFault(`Cannot store or send ${flaw}. ${DATA_ADVICE}`)
+  }
+  return new JobFault(`Cannot encode a batch of ${rows.length} values: ${messageOf(cause)}.`, cause)
 }
 
 function takeMsgpack(view: Buffer, n: number, at: number): unknown[] {

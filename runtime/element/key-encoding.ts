@@ -1,4 +1,4 @@
-import { WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 
 /**
  * The canonical bytes of a key. Two keys are the same key if and only if their bytes are equal; the
@@ -48,7 +48,7 @@ function reserve(size: number): void {
 }
 
 /**
- * The canonical bytes; valid until the next call of this module. @throws {WeirError} USR_FAILED
+ * The canonical bytes; valid until the next call of this module. @throws {JobFault}
  * when the value cannot be a key.
  */
 export function encodeKey(key: unknown): Uint8Array {
@@ -199,9 +199,8 @@ function describe(value: unknown): string {
   return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value)
 }
 
-function refusal(value: unknown): WeirError {
-  return new WeirError(
-    'USR_FAILED',
+function refusal(value: unknown): JobFault {
+  return new JobFault(
     `Cannot use ${describe(value)} as (part of) a key. Expected a string, a finite number, ` +
       'a boolean, a bigint, null, or plain arrays and objects of these: ' +
       'return such a value from keyBy, for example date.getTime() instead of a Date.',

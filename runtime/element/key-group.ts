@@ -26,7 +26,7 @@ const HIGH = 1 - LOW
 
 /**
  * The hash of a key, unsigned 32 bits. Allocates nothing for numbers and short ASCII strings.
- * @throws {WeirError} USR_FAILED when it cannot be a key.
+ * @throws {JobFault} when it cannot be a key.
  */
 export function hashKey(key: unknown): number {
   if (typeof key === 'string' && key.length <= FAST_STRING_LENGTH) return hashShortString(key)

@@ -1,5 +1,9 @@
 import { WeirError } from '#runtime/base/errors'
+import { member } from '#runtime/base/member'
+import { preview } from '#runtime/base/preview'
+import type { Sync } from '#runtime/base/synchronous'
 import type { Sink } from '#runtime/connectors/sink'
+import type { KeyOf } from '#runtime/element/key'
 import { AssignTimestampsOperator } from '#runtime/operators/assign-timestamps'
 import { FilterOperator } from '#runtime/operators/filter'
 import { FlatMapOperator } from '#runtime/operators/flat-map'
@@ -11,7 +15,7 @@ import type { GraphBuilder, NodeSpec, Upstream } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
-import { checkUid } from './validate.ts'
+import { checkFunctions, checkUid } from './validate.ts'
 
 /** The end of a stream that can still be given its own parallelism. */
 export interface StreamEnd {
@@ -42,9 +46,9 @@ export class DataStream<T> {
   }
 
   /** One record in, one out. A uid is optional: the step has no state. */
-  map<R>(fn: (value: T) => R): DataStream<R>
-  map<R>(uid: string, fn: (value: T) => R): DataStream<R>
-  map<R>(first: string | ((value: T) => R), second?: (value: T) => R): DataStream<R> {
+  map<R>(fn: (value: T) => Sync<R>): DataStream<R>
+  map<R>(uid: string, fn: (value: T) => Sync<R>): DataStream<R>
+  map<R>(first: string | ((value: T) => Sync<R>), second?: (value: T) => Sync<R>): DataStream<R> {
     const { uid, fn, location } = stateless('map', this.map, first, second)
     return this.#step({ uid, kind: 'map', location, create: () => new MapOperator(fn) })
   }
@@ -60,9 +64,12 @@ export class DataStream<T> {
   }
 
   /** One record in, any number out: what `fn` returns is walked once. */
-  flatMap<R>(fn: (value: T) => Iterable<R>): DataStream<R>
-  flatMap<R>(uid: string, fn: (value: T) => Iterable<R>): DataStream<R>
-  flatMap<R>(first: string | ((value: T) => Iterable<R>), second?: (value: T) => Iterable<R>): DataStream<R> {
+  flatMap<R>(fn: (value: T) => Iterable<Sync<R>>): DataStream<R>
+  flatMap<R>(uid: string, fn: (value: T) => Iterable<Sync<R>>): DataStream<R>
+  flatMap<R>(
+    first: string | ((value: T) => Iterable<Sync<R>>),
+    second?: (value: T) => Iterable<Sync<R>>,
+  ): DataStream<R> {
     const { uid, fn, location } = stateless('flatMap', this.flatMap, first, second)
     return this.#step({ uid, kind: 'flatMap', location, create: () => new FlatMapOperator(fn) })
   }
@@ -73,9 +80,17 @@ export class DataStream<T> {
    */
   assignTimestamps(timestampOf: (value: T) => number, strategy: WatermarkStrategy): DataStream<T> {
     const location = captureLocation(this.assignTimestamps)
+    checkFunctions('assignTimestamps', { 'the first argument': timestampOf }, { location })
+    if (typeof member(strategy, 'boundMs') !== 'number')
+      throw new WeirError(
+        'CFG_GRAPH',
+        `${location}: assignTimestamps got no strategy but ${preview(strategy)}. ` +
+          "Expected boundedOutOfOrder('10s') or monotonous().",
+      )
     return this.#step({
       kind: 'assignTimestamps',
       location,
+      givesTimestamps: true,
       create: () => new AssignTimestampsOperator(timestampOf, strategy),
     })
   }
@@ -84,9 +99,10 @@ export class DataStream<T> {
    * Partitions by key: all records of a key are handled by one subtask, which holds the key's
    * state.
    */
-  keyBy<K>(keyOf: (value: T) => K): KeyedStream<K, T> {
+  keyBy<K>(keyOf: (value: T) => KeyOf<K>): KeyedStream<K, T> {
+    checkFunctions('keyBy', { 'its argument': keyOf }, { location: captureLocation(this.keyBy) })
     const upstreams = this.#upstreams.map(({ node }): Upstream => ({ node, partition: 'hash', keyOf }))
-    return new KeyedStream<K, T>(keyOf, {
+    return new KeyedStream<K, T>(keyOf as (value: T) => K, {
       add: (spec) => new DataStream(this.#builder, [this.#add(spec, upstreams)]),
       addWithSide: (spec, side) => this.#addWithSide(spec, upstreams, side),
     })

@@ -42,6 +42,7 @@ export class Environment {
         kind: 'read',
         description: `read ${source.description}`,
         formerly: options.formerly,
+        givesTimestamps: source.givesTimestamps === true,
         create: () => new SourceReadOperator(source),
       },
       [{ node: discover, partition: 'rebalance' }],

@@ -61,8 +61,8 @@ export function bindPlan(graph: LogicalGraph, options: PlanOptions): BoundPlan {
 }
 
 function planOperator(node: LogicalNode): PlanOperator {
-  const { id, kind, stateful, description, formerly } = node
-  return { id, uid: id, kind, stateful, description, formerly }
+  const { id, kind, stateful, description, formerly, location, states } = node
+  return { id, uid: id, kind, stateful, description, formerly, location, states }
 }
 
 function planEdge(edge: PlannedEdge, id: number, chains: readonly Chain[]): PlanEdge {
@@ -82,8 +82,8 @@ function planEdge(edge: PlannedEdge, id: number, chains: readonly Chain[]): Plan
 }
 
 /**
- * Descriptions are for people and stay out of the hash: they may name arguments that decide
- * nothing.
+ * Descriptions and locations are for people and stay out of the hash: they may name arguments and
+ * files that decide nothing.
  */
 function hashPlan(
   maxParallelism: number,
@@ -95,7 +95,7 @@ function hashPlan(
     vertices.map((v) => [
       v.id,
       v.parallelism,
-      v.operators.map((o) => [o.uid, o.kind, o.stateful, o.formerly]),
+      v.operators.map((o) => [o.uid, o.kind, o.stateful, o.formerly, o.states]),
     ]),
     edges.map((e) => [e.id, e.from, e.to, e.partition, e.fromOperator]),
   ]

@@ -1,5 +1,6 @@
 import { member } from '#runtime/base/member'
 import { WeirError, messageOf } from '#runtime/base/errors'
+import { userLocation } from '#runtime/base/user-source'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
 import { locationOfFrame } from './source-location.ts'
@@ -126,7 +127,8 @@ function isStandardSchema(value: unknown): value is StandardSchema {
 }
 
 function firstFrame(cause: unknown): string {
-  const lines = cause instanceof Error ? (cause.stack ?? '').split('\n') : []
-  const location = lines.map(locationOfFrame).find((l) => l !== undefined)
+  const stack = cause instanceof Error ? cause.stack : undefined
+  const lines = (stack ?? '').split('\n')
+  const location = userLocation(stack) ?? lines.map(locationOfFrame).find((l) => l !== undefined)
   return location === undefined ? '' : ` (${location})`
 }

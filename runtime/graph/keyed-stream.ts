@@ -1,3 +1,6 @@
+import { WeirError } from '#runtime/base/errors'
+import { preview } from '#runtime/base/preview'
+import { member } from '#runtime/base/member'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { AggregateOperator } from '#runtime/operators/aggregate'
 import {
@@ -7,18 +10,21 @@ import {
   summing,
   userRunningAggregator,
   type Aggregator,
+  type SyncAggregator,
 } from '#runtime/state/aggregator'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
-import { ReduceOperator } from '#runtime/operators/reduce'
+import type { Sync } from '#runtime/base/synchronous'
+import { RUNNING_TABLE, ReduceOperator } from '#runtime/operators/reduce'
+import type { PlanState } from '#runtime/contract/job-plan'
 import { parseDuration } from '#runtime/base/units'
 import type { StateDescriptors } from '#runtime/state/descriptors'
-import type { SlidingWindows } from '#runtime/time/window'
+import { SlidingWindows } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { NodeSpec } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
-import { checkUid } from './validate.ts'
+import { checkFormerStates, checkFunctions, checkStates, checkUid } from './validate.ts'
 import { WindowedStream, type WindowStepOptions } from './windowed-stream.ts'
 
 export type StepSpec = NodeSpec & { readonly uid: string }
@@ -33,13 +39,23 @@ export interface KeyedSteps {
  * An aggregate of one key so far; `add` may change and return its first argument. `merge` is needed
  * in windows only.
  */
-export type RunningAggregator<T, A, R> = Omit<Aggregator<T, A, R>, 'merge'> &
-  Partial<Pick<Aggregator<T, A, R>, 'merge'>>
+export interface RunningAggregator<T, A, R> extends SyncAggregator<T, A, R> {
+  merge?(a: A, b: A): Sync<A>
+}
 
 /** Steps of a keyed stream that keep state: each is named like the method that makes it. */
 type StepKind = 'reduce' | 'count' | 'sum' | 'min' | 'max' | 'aggregate' | 'process'
 
+interface StepCode {
+  /** Of the user, by what they are to the method. */
+  readonly functions: Readonly<Record<string, unknown>>
+  readonly create: NodeSpec['create']
+  /** What is declared under `state`. */
+  readonly states?: StateDescriptors | undefined
+}
+
 interface Running<K, T, A, R, O> {
+  readonly functions: StepCode['functions']
   readonly aggregator: Aggregator<T, A, R>
   readonly emit: (key: K, result: R) => O
 }
@@ -65,12 +81,16 @@ export class KeyedStream<K, T> {
    */
   reduce(uid: string, reduce: (reduced: T, value: T) => T, options: StatefulOptions = {}): DataStream<T> {
     const keyOf = this.#keyOf
-    return this.#step('reduce', uid, options, () => new ReduceOperator(keyOf, reduce))
+    return this.#step('reduce', uid, options, {
+      functions: { 'the function': reduce },
+      create: () => new ReduceOperator(keyOf, reduce),
+    })
   }
 
   /** Counts the records of a key. */
   count(uid: string, options: StatefulOptions = {}): DataStream<{ key: K; count: number }> {
     return this.#running('count', uid, options, {
+      functions: {},
       aggregator: counting,
       emit: (key, count) => ({ key, count }),
     })
@@ -83,6 +103,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<{ key: K; sum: number }> {
     return this.#running('sum', uid, options, {
+      functions: { 'the function': of },
       aggregator: summing(of),
       emit: (key, sum) => ({ key, sum }),
     })
@@ -95,6 +116,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<{ key: K; min: number }> {
     return this.#running('min', uid, options, {
+      functions: { 'the function': of },
       aggregator: least(of),
       emit: (key, min) => ({ key, min }),
     })
@@ -107,6 +129,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<{ key: K; max: number }> {
     return this.#running('max', uid, options, {
+      functions: { 'the function': of },
       aggregator: greatest(of),
       emit: (key, max) => ({ key, max }),
     })
@@ -119,20 +142,25 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<{ key: K; value: R }> {
     return this.#running('aggregate', uid, options, {
+      functions: functionsOf(aggregator, ['create', 'add', 'result']),
       aggregator: userRunningAggregator(aggregator),
       emit: (key, value) => ({ key, value }),
     })
   }
 
   /** User code with state and timers per key. */
-  process<O = any, D extends StateDescriptors = {}>(
+  process<O = unknown, D extends StateDescriptors = {}>(
     uid: string,
     functions: ProcessFunctions<K, T, O, D>,
     options: StatefulOptions = {},
   ): DataStream<O> {
     const keyOf = this.#keyOf
     refuseUnknownOptions(`process "${uid}"`, functions, ['state', 'emits', 'onRecord', 'onTimer'])
-    return this.#step('process', uid, options, () => new ProcessOperator(keyOf, functions))
+    return this.#step('process', uid, options, {
+      functions: functionsOf(functions, ['onRecord', ...('onTimer' in functions ? ['onTimer'] : [])]),
+      states: functions.state,
+      create: () => new ProcessOperator(keyOf, functions),
+    })
   }
 
   /**
@@ -143,6 +171,12 @@ export class KeyedStream<K, T> {
     const location = captureLocation(this.window)
     checkUid(uid, location)
     refuseUnknownOptions(`window "${uid}"`, options, ['formerly', 'allowedLateness', 'lateTo'])
+    if (!(windows instanceof SlidingWindows))
+      throw new WeirError(
+        'CFG_GRAPH',
+        `${location}: window "${uid}" got no windows but ${preview(windows)}. ` +
+          "Expected tumbling('1m') or sliding({ size: '1m', slide: '10s' }).",
+      )
     const allowedLatenessMs =
       options.allowedLateness === undefined ? 0 : parseDuration(options.allowedLateness)
     return new WindowedStream({
@@ -160,16 +194,44 @@ export class KeyedStream<K, T> {
     kind: StepKind,
     uid: string,
     options: StatefulOptions,
-    { aggregator, emit }: Running<K, T, A, R, O>,
+    { functions, aggregator, emit }: Running<K, T, A, R, O>,
   ): DataStream<O> {
     const keyOf = this.#keyOf
-    return this.#step(kind, uid, options, () => new AggregateOperator(keyOf, aggregator, emit))
+    return this.#step(kind, uid, options, {
+      functions,
+      create: () => new AggregateOperator(keyOf, aggregator, emit),
+    })
   }
 
-  #step(kind: StepKind, uid: string, options: StatefulOptions, create: NodeSpec['create']): DataStream<any> {
+  #step(
+    kind: StepKind,
+    uid: string,
+    options: StatefulOptions,
+    { functions, states, create }: StepCode,
+  ): DataStream<any> {
     const location = captureLocation(this[kind])
     checkUid(uid, location)
+    if (kind !== 'count') checkFunctions(kind, functions, { uid, location })
+    checkStates(states, uid, location)
+    const declared = statesOf(kind, states)
+    checkFormerStates(declared, uid, location)
     refuseUnknownOptions(`${kind} "${uid}"`, options, ['formerly'])
-    return this.#steps.add({ uid, kind, stateful: true, formerly: options.formerly, location, create })
+    const spec = { uid, kind, stateful: true, formerly: options.formerly, location, create }
+    // A process step may give its records any time.
+    return this.#steps.add({ ...spec, states: declared, givesTimestamps: kind === 'process' })
   }
+}
+
+function statesOf(kind: StepKind, declared: StateDescriptors | undefined): PlanState[] {
+  if (kind !== 'process') return [{ name: RUNNING_TABLE, kind, formerly: [] }]
+  return Object.entries(declared ?? {}).map(([name, state]) => ({
+    name,
+    kind: state.kind,
+    formerly: state.formerly,
+  }))
+}
+
+/** Members of what a user gave, missing ones included. */
+function functionsOf(given: object, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(names.map((name) => [name, member(given, name)]))
 }

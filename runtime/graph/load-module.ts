@@ -2,6 +2,7 @@ import { isBuiltin, registerHooks, type ResolveHookContext } from 'node:module'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { WeirError, messageOf } from '#runtime/base/errors'
+import { registerUserSource } from '#runtime/base/user-source'
 import * as api from './api.ts'
 import { isJobDefinition, type JobDefinition } from './job-definition.ts'
 import { atLine, lineOf, syntaxErrorLocation } from './module-diagnostics.ts'
@@ -36,6 +37,7 @@ let hooks: object | undefined
  */
 export async function loadJobModule(module: JobModule): Promise<JobDefinition> {
   const javascript = stripTypes(module)
+  registerUserSource(module.name, module.source)
   hooks ??= install()
   const url = `${JOB_SCHEME}${modules.size + 1}/${encodeURI(module.name)}`
   modules.set(url, { ...module, source: `${javascript}\n//# sourceURL=${module.name}` })

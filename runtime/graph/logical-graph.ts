@@ -1,5 +1,6 @@
 import { present } from '#runtime/base/errors'
 import type { DeliveryGuarantee } from '#runtime/connectors/sink'
+import type { PlanState } from '#runtime/contract/job-plan'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 
 /**
@@ -23,6 +24,10 @@ export interface LogicalNode {
   readonly parallelism: number | undefined
   /** Never chained behind another operator: it polls. */
   readonly startsChain: boolean
+  /** Its keyed state. */
+  readonly states: readonly PlanState[]
+  /** Records have event time behind it, whatever they had before it. */
+  readonly givesTimestamps: boolean
   /** Set for sinks only. */
   readonly guarantee: DeliveryGuarantee | undefined
   /** The user's `file:line:column`. */
@@ -53,6 +58,8 @@ export type NodeSpec = Pick<LogicalNode, 'kind' | 'location' | 'create'> & {
   readonly formerly?: readonly string[] | undefined
   readonly parallelism?: number
   readonly startsChain?: boolean
+  readonly givesTimestamps?: boolean
+  readonly states?: readonly PlanState[]
   readonly guarantee?: DeliveryGuarantee
 }
 
@@ -73,6 +80,8 @@ export class GraphBuilder {
       formerly: spec.formerly ?? [],
       parallelism: spec.parallelism,
       startsChain: spec.startsChain ?? false,
+      states: spec.states ?? [],
+      givesTimestamps: spec.givesTimestamps ?? false,
       guarantee: spec.guarantee,
       location,
       create,

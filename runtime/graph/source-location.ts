@@ -1,3 +1,5 @@
+import { userLocation } from '#runtime/base/user-source'
+
 /**
  * `file:line:column` of the code that called `below` (a public function of the builder): the user's
  * own line.
@@ -11,7 +13,8 @@ export function captureLocation(below: (...args: any[]) => unknown): string {
   } finally {
     Error.stackTraceLimit = limit
   }
-  return locationOfFrame(holder.stack?.split('\n').at(-1) ?? '') ?? 'an unknown line'
+  const frame = holder.stack?.split('\n').at(-1) ?? ''
+  return userLocation(frame) ?? locationOfFrame(frame) ?? 'an unknown line'
 }
 
 /**

@@ -1,11 +1,19 @@
 import { WeirError } from '#runtime/base/errors'
+import { member } from '#runtime/base/member'
+import { preview } from '#runtime/base/preview'
 import type { LogicalGraph, LogicalNode } from './logical-graph.ts'
 
 const UID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/
 
 /** @throws {WeirError} CFG_GRAPH with every problem of the graph, each with the user's line. */
 export function validateGraph(graph: LogicalGraph): void {
-  const problems = [...noSink(graph), ...duplicates(graph), ...formerNames(graph), ...parallelism(graph)]
+  const problems = [
+    ...noSink(graph),
+    ...duplicates(graph),
+    ...formerNames(graph),
+    ...parallelism(graph),
+    ...noTimestamps(graph),
+  ]
   const [first] = problems
   if (first === undefined) return
   throw new WeirError(
@@ -28,6 +36,71 @@ export function checkUid(uid: unknown, location: string): asserts uid is string 
       'Expected 1 to 100 letters, digits, "_" or "-", beginning with a letter or digit: the uid is the ' +
       'first argument of sources, sinks and stateful steps, and their state is found again by it.',
   )
+}
+
+/** How each method that takes functions of the user is called. */
+const USAGE = {
+  keyBy: 'keyBy(record => key)',
+  assignTimestamps: 'assignTimestamps(record => milliseconds, strategy)',
+  reduce: 'reduce(uid, (a, b) => c)',
+  sum: 'sum(uid, record => number)',
+  min: 'min(uid, record => number)',
+  max: 'max(uid, record => number)',
+  aggregate: 'aggregate(uid, { create, add, result })',
+  process: 'process(uid, { onRecord(record, context) { ... } })',
+  'window.reduce': 'reduce((a, b) => c)',
+  'window.sum': 'sum(record => number)',
+  'window.min': 'min(record => number)',
+  'window.max': 'max(record => number)',
+  'window.aggregate': 'aggregate({ create, add, merge, result })',
+} as const
+export type UserCall = keyof typeof USAGE
+
+/** @throws {WeirError} CFG_GRAPH naming what of `functions` is no function. */
+export function checkFunctions(
+  call: UserCall,
+  functions: Readonly<Record<string, unknown>>,
+  { uid, location }: { readonly uid?: string; readonly location: string },
+): void {
+  for (const [name, fn] of Object.entries(functions))
+    if (typeof fn !== 'function')
+      throw new WeirError(
+        'CFG_GRAPH',
+        `${location}: ${call}${uid === undefined ? '' : ` "${uid}"`}: ${name} is ${preview(fn)}, ` +
+          `not a function. Expected ${USAGE[call]}.`,
+      )
+}
+
+/** @throws {WeirError} CFG_GRAPH naming the state that is no descriptor. */
+export function checkStates(states: unknown, uid: string, location: string): void {
+  for (const [name, descriptor] of Object.entries(states ?? {}))
+    if (typeof member(descriptor, 'bind') !== 'function')
+      throw new WeirError(
+        'CFG_GRAPH',
+        `${location}: process "${uid}": state "${name}" is ${preview(descriptor)}. Expected what ` +
+          'valueState(0), listState(), mapState(), reducingState or aggregatingState gives.',
+      )
+}
+
+/** @throws {WeirError} CFG_GRAPH when two states of a step claim the same stored one. */
+export function checkFormerStates(
+  states: readonly { readonly name: string; readonly formerly: readonly string[] }[],
+  uid: string,
+  location: string,
+): void {
+  const takenBy = new Map(states.map(({ name }) => [name, name]))
+  for (const { name, formerly } of states)
+    for (const former of formerly) {
+      const other = takenBy.get(former)
+      if (other !== undefined)
+        throw new WeirError(
+          'CFG_GRAPH',
+          `${location}: process "${uid}": state "${name}" was formerly "${former}", which ` +
+            `${other === former ? 'is also a state of this step' : `"${other}" was too`}. ` +
+            'Only one of them can have what is stored.',
+        )
+      takenBy.set(former, name)
+    }
 }
 
 function* noSink(graph: LogicalGraph): Generator<string> {
@@ -77,6 +150,29 @@ function* formerNames(graph: LogicalGraph): Generator<string> {
         )
       takenBy.set(name, node)
     }
+}
+
+/** Windows that would fail with their first record. */
+function* noTimestamps({ nodes, edges }: LogicalGraph): Generator<string> {
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  const timeless = (id: string): LogicalNode | undefined => {
+    const inputs = edges.filter((edge) => edge.to === id).flatMap(({ from }) => byId.get(from) ?? [])
+    for (const input of inputs) {
+      if (input.givesTimestamps) continue
+      if (input.kind === 'read') return input
+      const source = timeless(input.id)
+      if (source !== undefined) return source
+    }
+    return undefined
+  }
+  for (const { id, kind, location } of nodes) {
+    const source = kind === 'window' ? timeless(id) : undefined
+    if (source !== undefined)
+      yield (
+        `Window "${id}" (${location}) gets records without timestamps from source "${source.id}" ` +
+          `(${source.location}). Call assignTimestamps(record => milliseconds, strategy) between them.`
+      )
+  }
 }
 
 function* parallelism(graph: LogicalGraph): Generator<string> {

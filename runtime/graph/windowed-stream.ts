@@ -6,20 +6,23 @@ import {
   summing,
   userAggregator,
   type Aggregator,
+  type SyncMergingAggregator,
 } from '#runtime/state/aggregator'
-import { WindowOperator } from '#runtime/operators/window'
+import { formatDuration, type Duration } from '#runtime/base/units'
+import { PANES, WindowOperator } from '#runtime/operators/window'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
 import type { SideOutput } from './side-output.ts'
 import type { StatefulOptions } from './step-options.ts'
+import { checkFunctions } from './validate.ts'
 
 export interface WindowStepOptions<T> extends StatefulOptions {
   /**
    * Records that come up to so much event time after the end of their window are still counted, and
    * the window's result is emitted again with them. Default "0ms".
    */
-  readonly allowedLateness?: string
+  readonly allowedLateness?: Duration
   /**
    * Where records go that are later than that; default: dropped and counted. Read it by
    * `getSideOutput` on the result.
@@ -57,28 +60,41 @@ export class WindowedStream<K, T> {
   }
 
   sum(of: (value: T) => number): DataStream<WindowResult<K, { sum: number }>> {
+    this.#check('sum', { 'the function': of })
     return this.#add('sum', summing(of), (key, window, sum) => ({ key, window, sum }))
   }
 
   min(of: (value: T) => number): DataStream<WindowResult<K, { min: number }>> {
+    this.#check('min', { 'the function': of })
     return this.#add('min', least(of), (key, window, min) => ({ key, window, min }))
   }
 
   max(of: (value: T) => number): DataStream<WindowResult<K, { max: number }>> {
+    this.#check('max', { 'the function': of })
     return this.#add('max', greatest(of), (key, window, max) => ({ key, window, max }))
   }
 
   /** `reduce` must not change its arguments: a value is part of several windows. */
   reduce(reduce: (reduced: T, value: T) => T): DataStream<WindowResult<K, { value: T }>> {
+    this.#check('reduce', { 'the function': reduce })
     return this.#add('reduce', reducing(reduce), (key, window, value) => ({ key, window, value }))
   }
 
-  aggregate<A, R>(aggregator: Aggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
+  aggregate<A, R>(aggregator: SyncMergingAggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
+    const { create, add, merge, result } = aggregator
+    this.#check('aggregate', { create, add, merge, result })
     return this.#add('aggregate', userAggregator(aggregator), (key, window, value) => ({
       key,
       window,
       value,
     }))
+  }
+
+  #check(
+    what: 'sum' | 'min' | 'max' | 'reduce' | 'aggregate',
+    functions: Readonly<Record<string, unknown>>,
+  ): void {
+    checkFunctions(`window.${what}`, functions, this.#step)
   }
 
   #add<A, R, O>(
@@ -93,6 +109,8 @@ export class WindowedStream<K, T> {
       uid,
       kind: 'window',
       stateful: true,
+      givesTimestamps: true,
+      states: [{ name: PANES, kind: kindOfPanes(what, windows), formerly: [] }],
       description: `${what} ${uid} by ${windows.kind} windows`,
       formerly: options.formerly,
       location,
@@ -100,4 +118,11 @@ export class WindowedStream<K, T> {
     }
     return lateTo === undefined ? steps.add(spec) : steps.addWithSide(spec, lateTo)
   }
+}
+
+/** Panes of other times cannot be added up to the same windows. */
+function kindOfPanes(what: string, { paneMs, offsetMs }: SlidingWindows): string {
+  const offset = offsetMs % paneMs
+  const from = offset === 0 ? '' : ` from ${formatDuration(offset)}`
+  return `${what} by panes of ${formatDuration(paneMs)}${from}`
 }

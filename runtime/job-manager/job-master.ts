@@ -294,7 +294,7 @@ export class JobMaster implements RegistryEvents {
   async #verify({ deployment, choice }: EffectOf<'verify'>): Promise<void> {
     const { stores, config, term, planned } = this.#options
     const { job, restore } = config
-    const { allowNonRestoredState = false } = restore ?? {}
+    const allowNonRestoredState = config.allowNonRestoredState ?? restore?.allowNonRestoredState ?? false
     const { plan } = planned
     const log = term.state
     const verifying = verifyRestore(choice, { stores, job, log, plan, allowNonRestoredState })

@@ -5,7 +5,7 @@
  */
 import * as z from 'zod'
 import { isErrorCode, type ErrorCode, type ErrorData } from '#runtime/base/errors'
-import { restorePoint, subtaskState } from '#runtime/contract/checkpoint-records'
+import { restorePoint, storedState, subtaskState } from '#runtime/contract/checkpoint-records'
 import { attemptId, checkpointId, checkpointIdOrNone, epochOrNone, runNumber } from '#runtime/contract/ids'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type {
@@ -58,6 +58,7 @@ const ack: z.ZodType<SubtaskAck> = subtaskRef.extend({
   epoch: epochOrNone,
   checkpointId: checkpointIdOrNone,
   uids: z.array(z.string()),
+  states: z.array(storedState),
   state: subtaskState,
   sizeBytes: count,
   deltaBytes: count,
@@ -134,6 +135,8 @@ const plan: z.ZodType<ExecutionPlan> = z.object({
           stateful: z.boolean(),
           description: z.string(),
           formerly: z.array(z.string()),
+          location: z.string(),
+          states: z.array(z.object({ name: z.string(), kind: z.string(), formerly: z.array(z.string()) })),
         }),
       ),
     }),

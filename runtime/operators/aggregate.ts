@@ -35,7 +35,7 @@ export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> 
       table.write(cell, next)
       result = this.#emit(key, detach(aggregator.result(next), next))
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
     this.out.onRecord(result, timestamp)
   }

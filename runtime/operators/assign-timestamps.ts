@@ -1,11 +1,14 @@
 import { notAPromise } from '#runtime/base/synchronous'
-import { WeirError } from '#runtime/base/errors'
-import type { Clock } from '#runtime/base/clock'
+import { JobFault } from '#runtime/base/job-fault'
+import { preview } from '#runtime/base/preview'
 import { MAX_WATERMARK, MIN_WATERMARK, type SplitChange, type SplitNumber } from '#runtime/element/receiver'
 import { SplitWatermarks } from '#runtime/time/split-watermarks'
 import type { WatermarkGenerator, WatermarkStrategy } from '#runtime/time/watermark-strategy'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
+
+const EARLIEST_SECONDS = 1e8
+const LATEST_SECONDS = 1e10
 
 /**
  * Gives records their event time and makes watermarks, once per batch, of each split by itself
@@ -18,9 +21,10 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   readonly #splits: SplitWatermarks
   #generator: WatermarkGenerator
   readonly #canIdle: boolean
-  #clock!: Clock
+  #context!: OperatorContext<T>
   #sent = MIN_WATERMARK
   #isIdle = false
+  #hasLooked = false
 
   constructor(timestampOf: (value: T) => number, strategy: WatermarkStrategy) {
     super()
@@ -32,29 +36,41 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
 
   override open(context: OperatorContext<T>): void {
     super.open(context)
-    this.#clock = context.clock
+    this.#context = context
   }
 
   override onRecord(value: T, _: number): void {
     let timestamp: number
     try {
       timestamp = notAPromise(this.#timestampOf(value), 'assignTimestamps returned')
+      if (!Number.isFinite(timestamp)) throw notATime(timestamp)
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
-    if (!Number.isFinite(timestamp))
-      throw new WeirError(
-        'USR_FAILED',
-        `assignTimestamps got ${String(timestamp)} for ${preview(value)}. ` +
-          'Expected milliseconds since the epoch, such as date.getTime().',
-      )
+    if (!this.#hasLooked) this.#look(timestamp)
     this.#isIdle = false
     this.#generator.onTimestamp(timestamp)
     this.out.onRecord(value, timestamp)
   }
 
+  /**
+   * The first timestamp of a subtask: milliseconds between 1e8 and 1e10 are days of early 1970,
+   * seconds are the years 1973 to 2286. It may be meant, so it is only said.
+   */
+  #look(timestamp: number): void {
+    this.#hasLooked = true
+    if (timestamp < EARLIEST_SECONDS || timestamp >= LATEST_SECONDS) return
+    const { logger, location } = this.#context
+    const [asMs, asSeconds] = [timestamp, timestamp * 1000].map((ms) => new Date(ms).toISOString())
+    logger.warn(
+      { timestamp, asMs, asSeconds, location },
+      `assignTimestamps returned ${timestamp}: as milliseconds since the epoch that is ${asMs}. ` +
+        `If seconds are meant (${asSeconds}), multiply them by 1000`,
+    )
+  }
+
   onBatchEnd(): void {
-    const now = this.#clock.monotonic()
+    const now = this.#context.clock.monotonic()
     const watermark = this.#splits.watermark(now)
     if (watermark > this.#sent) {
       this.#sent = watermark
@@ -87,10 +103,8 @@ export class AssignTimestampsOperator<T> extends PassThroughOperator<T, T> {
   }
 }
 
-function preview(value: unknown): string {
-  try {
-    return (JSON.stringify(value) ?? String(value)).slice(0, 200)
-  } catch {
-    return 'a record'
-  }
-}
+const notATime = (given: unknown): JobFault =>
+  new JobFault(
+    `assignTimestamps returned ${typeof given === 'number' ? '' : `a ${typeof given}, `}${preview(given)}. ` +
+      'Expected milliseconds since the epoch, such as date.getTime().',
+  )

@@ -1,3 +1,4 @@
+import { JobFault } from '#runtime/base/job-fault'
 import { notAPromise } from '#runtime/base/synchronous'
 import { PassThroughOperator } from './pass-through.ts'
 
@@ -14,8 +15,9 @@ export class FilterOperator<T> extends PassThroughOperator<T, T> {
     let keep: boolean
     try {
       keep = notAPromise(this.#keep(value), 'filter returned')
+      if (keep === undefined) throw new JobFault('filter returned undefined: expected true or false.')
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
     if (keep) this.out.onRecord(value, timestamp)
   }

@@ -15,7 +15,7 @@ export class MapOperator<I, O> extends PassThroughOperator<I, O> {
     try {
       result = notAPromise(this.#fn(value), 'map returned')
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
     this.out.onRecord(result, timestamp)
   }

@@ -1,6 +1,6 @@
 import type { Receiver, SplitChange, SplitNumber } from '#runtime/element/receiver'
 import type { OperatorContext, StreamOperator } from './stream-operator.ts'
-import { userCodeError } from './user-code.ts'
+import { userCodeError, type Given } from './user-code.ts'
 
 /** Base of operators that handle each record for itself: watermarks and idleness go on at once. */
 export abstract class PassThroughOperator<I, O> implements StreamOperator<I, O> {
@@ -13,11 +13,11 @@ export abstract class PassThroughOperator<I, O> implements StreamOperator<I, O> 
   }
 
   /**
-   * What user code threw, with the name of this operator. Only the call of the user's function
-   * belongs into the `try`: what comes later names itself.
+   * What user code threw, with the name of this operator and what it was called with. Only the
+   * call of the user's function belongs into the `try`: what comes later names itself.
    */
-  protected failed(cause: unknown): Error {
-    return userCodeError(this.#context, cause)
+  protected failed(cause: unknown, given?: Given): Error {
+    return userCodeError(this.#context, cause, given)
   }
 
   abstract onRecord(value: I, timestamp: number): void

@@ -97,7 +97,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
       current.key = notAPromise(this.#keyOf(value), 'keyBy returned')
       notAPromise(this.#functions.onRecord(value, current as ProcessContext<K, O, D>), 'onRecord returned')
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
     current.key = undefined
   }
@@ -136,7 +136,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     try {
       notAPromise(this.#functions.onTimer?.(timer, current as ProcessContext<K, O, D>), 'onTimer returned')
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { timer })
     }
     current.key = undefined
   }

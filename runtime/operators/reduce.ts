@@ -1,4 +1,5 @@
-import { notAPromise } from '#runtime/base/synchronous'
+import { aStoredValue, notAPromise } from '#runtime/base/synchronous'
+import { REDUCED } from '#runtime/state/aggregator'
 import type { StateTable } from '#runtime/state/keyed-state'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
@@ -32,10 +33,13 @@ export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {
     try {
       const cell = table.cell(notAPromise(this.#keyOf(value), 'keyBy returned'))
       const reduced = table.read(cell)
-      next = reduced === undefined ? value : notAPromise(this.#reduce(reduced, value), 'reduce returned')
+      next =
+        reduced === undefined
+          ? value
+          : aStoredValue<T>(this.#reduce(reduced, value), 'reduce returned', REDUCED)
       table.write(cell, next)
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
     this.out.onRecord(next, timestamp)
   }

@@ -73,7 +73,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     try {
       notAPromise(this.#writer.write(value, timestamp), 'write returned')
     } catch (cause) {
-      throw userCodeError(this.#context, cause)
+      throw userCodeError(this.#context, cause, { record: value })
     }
   }
 

@@ -57,6 +57,8 @@ export interface OperatorContext<O = any> extends ConnectorContext {
    * While opening: a wait of its own has ended, so that who watches the deployment goes on waiting.
    */
   progress(): void
+  /** `file:line:column` of the step in the job's module; undefined where it is not known. */
+  readonly location: string | undefined
   /** What the log knows of earlier transactions. */
   readonly sinks: SinkHistory
   readonly out: Receiver<O>

@@ -1,5 +1,5 @@
 import { notAPromise } from '#runtime/base/synchronous'
-import { WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import { canonicalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf } from '#runtime/element/key-group'
 import type { StateTable } from '#runtime/state/keyed-state'
@@ -10,7 +10,7 @@ import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
 
 /** Accumulators by pane start (the namespace) and key. Part of the stored format. */
-const PANES = 'panes'
+export const PANES = 'panes'
 const NEVER = Infinity
 
 export interface WindowOptions<K, T, A, R, O> {
@@ -87,7 +87,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
       const cell = table.cell(key)
       table.write(cell, aggregator.add(table.read(cell) ?? aggregator.create(), value))
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
     if (this.#paneHasFired) this.#fireAgain(key, pane)
   }
@@ -109,10 +109,12 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
    */
   #selectPane(pane: number, timestamp: number, value: T): void {
     if (!Number.isFinite(timestamp))
-      throw new WeirError(
-        'USR_FAILED',
-        `Window "${this.#context.uid}" got a record without a timestamp. ` +
-          'Call assignTimestamps(record => milliseconds, strategy) before keyBy.',
+      throw this.failed(
+        new JobFault(
+          'the window got a record without a timestamp. ' +
+            'Call assignTimestamps(record => milliseconds, strategy) before keyBy.',
+        ),
+        { record: value },
       )
     const { windows, allowedLatenessMs } = this.#options
     const isUniform = this.#watermarks.isUniform
@@ -131,7 +133,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     try {
       return this.#watermarks.of(this.#keyGroupOf(notAPromise(this.#options.keyOf(value), 'keyBy returned')))
     } catch (cause) {
-      throw this.failed(cause)
+      throw this.failed(cause, { record: value })
     }
   }
 
@@ -176,20 +178,29 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   }
 
   #fire(end: number): void {
-    const { windows, aggregator, emit } = this.#options
-    const { out } = this
+    const { windows } = this.#options
     const tables = this.#tablesOf(end)
     const window = { start: end - windows.sizeMs, end }
     const [only] = tables
     const { isUniform } = this.#watermarks
     if (only !== undefined && tables.length === 1 && isUniform) {
-      for (const [key, accumulator] of only.entries())
-        out.onRecord(emit(key, window, detach(aggregator.result(accumulator), accumulator)), end - 1)
+      for (const [key, accumulator] of only.entries()) this.#emit(key, window, accumulator)
       return
     }
-    for (const { key, accumulator } of this.#merge(tables))
+    for (const { key, accumulator } of this.#merge(tables, window))
       if (isUniform || this.#watermarks.of(this.#keyGroupOf(key)) < end - 1)
-        out.onRecord(emit(key, window, aggregator.result(accumulator)), end - 1)
+        this.#emit(key, window, accumulator)
+  }
+
+  #emit(key: K, window: Window, accumulator: A): void {
+    const { aggregator, emit } = this.#options
+    let result: O
+    try {
+      result = emit(key, window, detach(aggregator.result(accumulator), accumulator))
+    } catch (cause) {
+      throw this.failed(cause, { window: { key, window, accumulator } })
+    }
+    this.out.onRecord(result, window.end - 1)
   }
 
   /**
@@ -197,15 +208,13 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
    * again, for its key.
    */
   #fireAgain(key: K, pane: number): void {
-    const { windows, aggregator, emit } = this.#options
+    const { windows } = this.#options
     for (const end of windows.windowEndsOfPane(pane)) {
       if (!this.#isOpenAfterFiring(end)) continue
-      let merged = aggregator.create()
-      for (const table of this.#tablesOf(end)) {
-        const accumulator = table.get(key)
-        if (accumulator !== undefined) merged = this.#mergeInto(merged, accumulator)
-      }
-      this.out.onRecord(emit(key, { start: end - windows.sizeMs, end }, aggregator.result(merged)), end - 1)
+      const window = { start: end - windows.sizeMs, end }
+      const accumulators = this.#tablesOf(end).map((table) => table.get(key))
+      const present = accumulators.filter((accumulator) => accumulator !== undefined)
+      this.#emit(key, window, this.#mergeAll({ key, window }, present))
     }
   }
 
@@ -217,18 +226,16 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
     return panes.map((pane) => keyed.table<K, A>(PANES, pane))
   }
 
-  #merge(tables: readonly StateTable<K, A>[]): Iterable<{ readonly key: K; accumulator: A }> {
+  #merge(tables: readonly StateTable<K, A>[], window: Window): Iterable<{ readonly key: K; accumulator: A }> {
     const merged = new Map<unknown, { readonly key: K; accumulator: A }>()
     for (const table of tables)
       for (const [key, accumulator] of table.entries()) {
         const identity = typeof key === 'object' && key !== null ? `\0${canonicalKey(key)}` : key
         const entry = merged.get(identity)
+        const place = { key, window }
         if (entry === undefined)
-          merged.set(identity, {
-            key,
-            accumulator: this.#mergeInto(this.#options.aggregator.create(), accumulator),
-          })
-        else entry.accumulator = this.#mergeInto(entry.accumulator, accumulator)
+          merged.set(identity, { key, accumulator: this.#mergeAll(place, [accumulator]) })
+        else entry.accumulator = this.#mergeAll(place, [accumulator], entry.accumulator)
       }
     return merged.values()
   }
@@ -237,7 +244,15 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
    * Never gives a pane's own accumulator back: the next merge may change it, and other windows
    * still need it.
    */
-  #mergeInto(merged: A, accumulator: A): A {
-    return detach(this.#options.aggregator.merge(merged, accumulator), accumulator)
+  #mergeAll(place: { readonly key: K; readonly window: Window }, accumulators: readonly A[], into?: A): A {
+    const { aggregator } = this.#options
+    try {
+      let merged = into === undefined ? aggregator.create() : into
+      for (const accumulator of accumulators)
+        merged = detach(aggregator.merge(merged, accumulator), accumulator)
+      return merged
+    } catch (cause) {
+      throw this.failed(cause, { window: place })
+    }
   }
 }

@@ -6,6 +6,7 @@ import type { OpenRestorePoint } from './restore-point.ts'
 import { matchUids } from './restore-point.ts'
 import type { StateFile, SubtaskState, VertexState } from '#runtime/contract/checkpoint-records'
 import { keyGroupRange } from '#runtime/element/key-group'
+import { matchStates } from './match-states.ts'
 import type { RestoreChain, RestoreInput } from './subtask-restore.ts'
 
 const PARALLEL_READS = 8
@@ -34,6 +35,7 @@ export async function loadRestore(
 ): Promise<Record<string, RestoreInput>> {
   if (point === undefined) return {}
   const { stored } = matchUids(point.manifest, deployment.plan)
+  const { states } = matchStates(point.manifest, deployment.plan, stored)
   const reader = new SharedReader(point, options)
   const inputs: Record<string, RestoreInput> = {}
   await Promise.all(
@@ -50,6 +52,7 @@ export async function loadRestore(
       inputs[subtaskKey(place)] = {
         checkpointId: point.checkpointId,
         storedUid: stored,
+        states,
         chains: await Promise.all(chains),
       }
     }),

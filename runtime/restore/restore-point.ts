@@ -8,6 +8,7 @@ import { locateManifest } from '#runtime/storage/storage-url'
 import { readManifest } from '#runtime/commit-log/manifest-io'
 import type { Manifest, RestorePoint, StateFile, SubtaskState } from '#runtime/contract/checkpoint-records'
 import type { CheckpointId } from '#runtime/contract/ids'
+import { matchStates } from './match-states.ts'
 
 /** A restore point opened for reading: its manifest, and its files by their SHA-256. */
 export interface OpenRestorePoint {
@@ -140,12 +141,18 @@ export function checkRestorable(
         `${plan.maxParallelism}. maxParallelism cannot change once state exists: set it back to ` +
         `${manifest.maxParallelism}.`,
     )
-  const { unmatched } = matchUids(manifest, plan)
-  if (unmatched.length > 0 && !allowNonRestoredState)
+  const { stored, unmatched } = matchUids(manifest, plan)
+  if (allowNonRestoredState) return
+  if (unmatched.length > 0)
     throw new WeirError(
       'CKP_RESTORE',
       `Cannot restore ${url}: it holds state of ${unmatched.map((u) => JSON.stringify(u)).join(', ')}, ` +
         'which no operator of the job takes over. Keep the uid, name the old one in `formerly`, or set ' +
-        'allowNonRestoredState to drop that state.',
+        'allowNonRestoredState (weir: --allow-non-restored-state) to drop that state.',
     )
+  const states = matchStates(manifest, plan, stored).unmatched
+  const [first] = states
+  if (first === undefined) return
+  const text = states.length === 1 ? first : `${states.length} states do not fit:\n- ${states.join('\n- ')}`
+  throw new WeirError('CKP_RESTORE', `Cannot restore ${url}: ${text}`)
 }

@@ -1,6 +1,7 @@
 import type { CheckpointId } from '#runtime/contract/ids'
 import { readListState, redistribute } from '#runtime/state/list-state'
 import { openStateFile } from '#runtime/state/snapshot-format'
+import type { RenamedStates } from './match-states.ts'
 import type { KeyedStateBackend, StateFileReader } from '#runtime/state/keyed-state'
 
 /**
@@ -11,6 +12,8 @@ export interface RestoreInput {
   readonly checkpointId: CheckpointId
   /** uid of the new operator -> uid that the state was stored under (`formerly`). */
   readonly storedUid: Readonly<Record<string, string>>
+  /** What became of stored states, by the new operator's uid. */
+  readonly states: Readonly<Record<string, RenamedStates>>
   readonly chains: readonly RestoreChain[]
 }
 
@@ -32,15 +35,25 @@ interface OpenChain {
   readonly lists: StateFileReader | undefined
 }
 
+/** The tables of a state of a process step are `state:<name>` and `expiry:<name>`. */
+function tableNow(table: string, renamed: RenamedStates): string | undefined {
+  const [, prefix = '', name = table] = /^((?:state|expiry):)(.*)$/s.exec(table) ?? []
+  if (!Object.hasOwn(renamed, name)) return table
+  const now = renamed[name]
+  return now === null ? undefined : `${prefix}${now}`
+}
+
 /** State of the restore point for one subtask. Files are opened once, decoded per operator. */
 export class SubtaskRestore {
   readonly checkpointId: CheckpointId
   readonly #storedUid: Readonly<Record<string, string>>
+  readonly #states: Readonly<Record<string, RenamedStates>>
   readonly #chains: readonly OpenChain[]
 
   constructor(input: RestoreInput | undefined) {
     this.checkpointId = input?.checkpointId ?? 0
     this.#storedUid = input?.storedUid ?? {}
+    this.#states = input?.states ?? {}
     this.#chains = (input?.chains ?? []).map((chain) => ({
       chain,
       keyed: chain.keyed.map((bytes) => openStateFile(bytes)),
@@ -50,8 +63,9 @@ export class SubtaskRestore {
 
   keyed(uid: string, backend: KeyedStateBackend): void {
     const stored = this.#storedUid[uid] ?? uid
+    const tableOf = (table: string) => tableNow(table, this.#states[uid] ?? {})
     for (const { chain, keyed } of this.#chains)
-      if (chain.uids.includes(stored)) for (const reader of keyed) backend.restore(reader, stored)
+      if (chain.uids.includes(stored)) for (const reader of keyed) backend.restore(reader, stored, tableOf)
   }
 
   /**

@@ -1,5 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
-import { notAPromise } from '#runtime/base/synchronous'
+import { aNumber, aStoredValue, notAPromise, type Sync } from '#runtime/base/synchronous'
 import { deepCopy } from './deep-copy.ts'
 
 /**
@@ -14,6 +14,21 @@ export interface Aggregator<T, A, R> {
   merge(a: A, b: A): A
 }
 
+/** A running aggregate as a job gives it: none of its functions is async. */
+export interface SyncAggregator<T, A, R> {
+  create(): Sync<A>
+  add(accumulator: A, value: T): Sync<A>
+  result(accumulator: A): Sync<R>
+}
+
+/** The same for windows. */
+export interface SyncMergingAggregator<T, A, R> extends SyncAggregator<T, A, R> {
+  merge(a: A, b: A): Sync<A>
+}
+
+export const ACCUMULATOR = 'the accumulator, changed or another'
+export const REDUCED = 'the value that is to be kept'
+
 const same = <A>(a: A): A => a
 
 export const counting: Aggregator<unknown, number, number> = {
@@ -25,7 +40,7 @@ export const counting: Aggregator<unknown, number, number> = {
 
 export const summing = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => 0,
-  add: (sum, value) => sum + notAPromise(of(value), 'sum returned'),
+  add: (sum, value) => sum + aNumber(of(value), 'sum returned'),
   result: same,
   merge: (a, b) => a + b,
 })
@@ -33,14 +48,14 @@ export const summing = <T>(of: (value: T) => number): Aggregator<T, number, numb
 /** `of` is asked once per record; an empty aggregate is never shown. */
 export const least = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => Infinity,
-  add: (min, value) => Math.min(min, notAPromise(of(value), 'min returned')),
+  add: (min, value) => Math.min(min, aNumber(of(value), 'min returned')),
   result: same,
   merge: Math.min,
 })
 
 export const greatest = <T>(of: (value: T) => number): Aggregator<T, number, number> => ({
   create: () => -Infinity,
-  add: (max, value) => Math.max(max, notAPromise(of(value), 'max returned')),
+  add: (max, value) => Math.max(max, aNumber(of(value), 'max returned')),
   result: same,
   merge: Math.max,
 })
@@ -50,25 +65,28 @@ export const reducing = <T>(
   reduce: (reduced: T, value: T) => T,
 ): Aggregator<T, readonly [T] | readonly [], T> => ({
   create: () => [],
-  add: (a, value) => (a.length === 0 ? [value] : [notAPromise(reduce(a[0], value), 'reduce returned')]),
+  add: (a, value) =>
+    a.length === 0 ? [value] : [aStoredValue<T>(reduce(a[0], value), 'reduce returned', REDUCED)],
   result: (a) => a[0] as T,
   merge: (a, b) =>
-    a.length === 0 ? b : b.length === 0 ? a : [notAPromise(reduce(a[0], b[0]), 'reduce returned')],
+    a.length === 0
+      ? b
+      : b.length === 0
+        ? a
+        : [aStoredValue<T>(reduce(a[0], b[0]), 'reduce returned', REDUCED)],
 })
 
 /** An aggregator of the job's code, which must not be async. */
-export const userAggregator = <T, A, R>(given: Aggregator<T, A, R>): Aggregator<T, A, R> => ({
+export const userAggregator = <T, A, R>(given: SyncMergingAggregator<T, A, R>): Aggregator<T, A, R> => ({
   ...userRunningAggregator(given),
-  merge: (a, b) => notAPromise(given.merge(a, b), 'merge returned'),
+  merge: (a, b) => aStoredValue<A>(given.merge(a, b), 'merge returned', ACCUMULATOR),
 })
 
 /** The same where nothing is merged. The methods may be those of a class. */
-export const userRunningAggregator = <T, A, R>(
-  given: Omit<Aggregator<T, A, R>, 'merge'>,
-): Aggregator<T, A, R> => ({
-  create: () => notAPromise(given.create(), 'create returned'),
-  add: (accumulator, value) => notAPromise(given.add(accumulator, value), 'add returned'),
-  result: (accumulator) => notAPromise(given.result(accumulator), 'result returned'),
+export const userRunningAggregator = <T, A, R>(given: SyncAggregator<T, A, R>): Aggregator<T, A, R> => ({
+  create: () => aStoredValue<A>(given.create(), 'create returned', ACCUMULATOR),
+  add: (accumulator, value) => aStoredValue<A>(given.add(accumulator, value), 'add returned', ACCUMULATOR),
+  result: (accumulator) => notAPromise<R>(given.result(accumulator), 'result returned'),
   merge: () => {
     throw new WeirError('BUG', 'A running aggregate was asked to merge.')
   },

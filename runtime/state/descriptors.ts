@@ -1,19 +1,28 @@
-import { parseDuration } from '#runtime/base/units'
-import type { Aggregator } from './aggregator.ts'
+import type { Refused } from '#runtime/base/refused'
+import type { Sync } from '#runtime/base/synchronous'
+import { parseDuration, type Duration } from '#runtime/base/units'
+import type { Aggregator, SyncAggregator } from './aggregator.ts'
 import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
 import type { StateCells } from './state-cells.ts'
+import type { Flaw } from './storable.ts'
 
 /**
  * What a job declares under `state: {...}` of a stateful step; `bindState` makes handles of it. The
- * names of the members name the tables in snapshots: renaming one is dropping its state and
- * beginning a new one.
+ * names of the members name the tables in snapshots: one that is renamed says `formerly`.
  */
 export interface StateDescriptor<H> {
   readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
   /** Milliseconds of processing time after the last write; undefined: for ever. */
   readonly ttlMs: number | undefined
+  /** Names that it had in earlier versions of the job. */
+  readonly formerly: readonly string[]
   readonly bind: (cells: StateCells<any>) => H
 }
+
+/** The descriptor of a state with handle `H`, where what it stores is data. */
+export type Stored<V, H> = [Flaw<V>] extends [never]
+  ? StateDescriptor<H>
+  : Refused<'state is plain data: no functions, symbols, promises, or classes with methods'>
 
 export type StateDescriptors = Readonly<Record<string, StateDescriptor<any>>>
 
@@ -27,7 +36,9 @@ export interface StateOptions {
    * How long (processing time) a key's state lives after its last write, such as '24h'. Default:
    * for ever.
    */
-  readonly ttl?: string
+  readonly ttl?: Duration
+  /** Names that this state had before: what is stored under them is found again. */
+  readonly formerly?: readonly string[]
 }
 
 /** Whatever says what T is, such as a declared row; only its type is used. */
@@ -39,61 +50,71 @@ export interface TypeWitness<T> {
  * One value per key; `defaultValue` is what `get` gives before the first `set`. @throws {WeirError}
  * CFG_INVALID when the ttl is not a duration.
  */
-export function valueState<T>(): StateDescriptor<ValueState<T, undefined>>
+export function valueState<T>(): Stored<T, ValueState<T, undefined>>
 export function valueState<T>(
   defaultValue: undefined,
   options: StateOptions,
-): StateDescriptor<ValueState<T, undefined>>
-export function valueState<T>(defaultValue: T, options?: StateOptions): StateDescriptor<ValueState<T, T>>
-export function valueState<T>(
-  defaultValue?: T,
-  options?: StateOptions,
-): StateDescriptor<ValueState<T, T | undefined>> {
-  return descriptor('value', options, (cells: StateCells<T>) => new ValueState(cells, defaultValue))
+): Stored<T, ValueState<T, undefined>>
+export function valueState<T>(defaultValue: T, options?: StateOptions): Stored<T, ValueState<T, T>>
+export function valueState(defaultValue?: unknown, options?: StateOptions): unknown {
+  return descriptor('value', options, (cells: StateCells<unknown>) => new ValueState(cells, defaultValue))
 }
 
 /** A list per key. */
-export function listState<T>(options?: StateOptions): StateDescriptor<ListState<T>>
-export function listState<T>(type: TypeWitness<T>, options?: StateOptions): StateDescriptor<ListState<T>>
-export function listState<T>(
-  first?: TypeWitness<T> | StateOptions,
-  second?: StateOptions,
-): StateDescriptor<ListState<T>> {
-  return descriptor('list', second ?? asOptions(first), (cells: StateCells<T[]>) => new ListState(cells))
+export function listState<T>(options?: StateOptions): Stored<T, ListState<T>>
+export function listState<T>(type: TypeWitness<T>, options?: StateOptions): Stored<T, ListState<T>>
+export function listState(first?: TypeWitness<unknown> | StateOptions, second?: StateOptions): unknown {
+  return descriptor('list', second ?? asOptions(first), (cells: StateCells<any[]>) => new ListState(cells))
 }
 
 /**
  * A map per key. It is stored as one value: a change of an entry writes the key's whole map into
  * the next checkpoint.
  */
-export function mapState<K, V>(options?: StateOptions): StateDescriptor<MapState<K, V>>
+export function mapState<K, V>(options?: StateOptions): Stored<K | V, MapState<K, V>>
 export function mapState<K, V>(
   key: TypeWitness<K>,
   value: TypeWitness<V>,
   options?: StateOptions,
-): StateDescriptor<MapState<K, V>>
-export function mapState<K, V>(
-  first?: TypeWitness<K> | StateOptions,
-  _value?: TypeWitness<V>,
+): Stored<K | V, MapState<K, V>>
+export function mapState(
+  first?: TypeWitness<unknown> | StateOptions,
+  _value?: TypeWitness<unknown>,
   options?: StateOptions,
-): StateDescriptor<MapState<K, V>> {
-  return descriptor('map', options ?? asOptions(first), (cells: StateCells<Map<K, V>>) => new MapState(cells))
+): unknown {
+  return descriptor(
+    'map',
+    options ?? asOptions(first),
+    (cells: StateCells<Map<any, any>>) => new MapState(cells),
+  )
 }
 
 /** One value per key, to which `add` reduces. `reduce` may change and return its first argument. */
 export function reducingState<T>(
-  reduce: (reduced: T, value: T) => T,
+  reduce: (reduced: T, value: T) => Sync<T>,
   options?: StateOptions,
-): StateDescriptor<ReducingState<T>> {
-  return descriptor('reducing', options, (cells: StateCells<T>) => new ReducingState(cells, reduce))
+): Stored<T, ReducingState<T>>
+export function reducingState(
+  reduce: (reduced: any, value: any) => unknown,
+  options?: StateOptions,
+): unknown {
+  return descriptor('reducing', options, (cells: StateCells<any>) => new ReducingState(cells, reduce))
 }
 
 /** An accumulator per key, of which `get` gives the result. */
 export function aggregatingState<T, A, R>(
-  aggregator: Omit<Aggregator<T, A, R>, 'merge'>,
+  aggregator: SyncAggregator<T, A, R>,
   options?: StateOptions,
-): StateDescriptor<AggregatingState<T, R>> {
-  return descriptor('aggregating', options, (cells: StateCells<A>) => new AggregatingState(cells, aggregator))
+): Stored<A, AggregatingState<T, R>>
+export function aggregatingState(
+  aggregator: Omit<Aggregator<any, any, any>, 'merge'>,
+  options?: StateOptions,
+): unknown {
+  return descriptor(
+    'aggregating',
+    options,
+    (cells: StateCells<any>) => new AggregatingState(cells, aggregator),
+  )
 }
 
 function descriptor<V, H>(
@@ -101,12 +122,13 @@ function descriptor<V, H>(
   options: StateOptions | undefined,
   bind: (cells: StateCells<V>) => H,
 ): StateDescriptor<H> {
-  return { kind, ttlMs: options?.ttl === undefined ? undefined : parseDuration(options.ttl), bind }
+  const ttlMs = options?.ttl === undefined ? undefined : parseDuration(options.ttl)
+  return { kind, ttlMs, formerly: options?.formerly ?? [], bind }
 }
 
-/** Type witnesses never have a ttl. */
+/** Type witnesses have no members. */
 function asOptions(first: unknown): StateOptions | undefined {
-  return typeof first === 'object' && first !== null && 'ttl' in first && typeof first.ttl === 'string'
-    ? { ttl: first.ttl }
+  return typeof first === 'object' && first !== null && ('ttl' in first || 'formerly' in first)
+    ? (first as StateOptions)
     : undefined
 }

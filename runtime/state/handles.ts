@@ -3,9 +3,11 @@
  * object: change it only together with a `set`, `put` or `add` in the same call, and keep no
  * reference to it beyond the call.
  */
-import { notAPromise } from '#runtime/base/synchronous'
+import { JobFault } from '#runtime/base/job-fault'
+import { preview } from '#runtime/base/preview'
+import { aStoredValue, notAPromise } from '#runtime/base/synchronous'
 import { normalKey } from '#runtime/element/key-encoding'
-import type { Aggregator } from './aggregator.ts'
+import { ACCUMULATOR, REDUCED, type Aggregator } from './aggregator.ts'
 import { deepCopy } from './deep-copy.ts'
 import type { StateDescriptors, StateHandles } from './descriptors.ts'
 import type { KeyedContext } from './keyed-context.ts'
@@ -49,8 +51,9 @@ export class ListState<T> {
   }
 
   add(value: T): void {
+    this.#cells.check(notAPromise(value, 'add was given'))
     this.#cells.update((list = []) => {
-      list.push(notAPromise(value, 'add was given'))
+      list.push(value)
       return list
     })
   }
@@ -70,8 +73,8 @@ export class ListState<T> {
 }
 
 /**
- * Its keys are told apart as those of a Map: objects by identity, so use primitive ones. Strings
- * are those that come back from a checkpoint: with U+FFFD for a lone surrogate.
+ * Its keys are primitive values: a Map tells objects apart by identity, which no checkpoint keeps.
+ * Strings are those that come back from a checkpoint: with U+FFFD for a lone surrogate.
  */
 export class MapState<K, V> {
   readonly #cells: StateCells<Map<K, V>>
@@ -93,7 +96,9 @@ export class MapState<K, V> {
   }
 
   put(key: K, value: V): void {
-    this.#cells.update((map = new Map()) => map.set(mapKey(key), notAPromise(value, 'put was given')))
+    this.#cells.check(notAPromise(value, 'put was given'))
+    const name = mapKey(key)
+    this.#cells.update((map = new Map()) => map.set(name, value))
   }
 
   remove(key: K): void {
@@ -121,7 +126,15 @@ export class MapState<K, V> {
   }
 }
 
-const mapKey = <K>(key: K): K => (typeof key === 'string' ? normalKey(key) : key)
+function mapKey<K>(key: K): K {
+  if (typeof key === 'string') return normalKey(key)
+  if ((typeof key !== 'object' || key === null) && typeof key !== 'function' && typeof key !== 'symbol')
+    return key
+  throw new JobFault(
+    `a mapState was used with the key ${preview(key)}. ` +
+      'Expected a string, number, boolean, bigint or null, such as JSON.stringify of an object.',
+  )
+}
 
 export class ReducingState<T> {
   readonly #cells: StateCells<T>
@@ -140,7 +153,9 @@ export class ReducingState<T> {
   /** The first value is stored as it is. */
   add(value: T): void {
     this.#cells.update((reduced) =>
-      reduced === undefined ? value : notAPromise(this.#reduce(reduced, value), 'reduce returned'),
+      reduced === undefined
+        ? value
+        : aStoredValue<T>(this.#reduce(reduced, value), 'reduce returned', REDUCED),
     )
   }
 
@@ -168,7 +183,11 @@ export class AggregatingState<T, R> {
 
   add(value: T): void {
     this.#cells.update((accumulator: unknown = this.#aggregator.create()) =>
-      notAPromise(this.#aggregator.add(notAPromise(accumulator, 'create returned'), value), 'add returned'),
+      aStoredValue(
+        this.#aggregator.add(aStoredValue(accumulator, 'create returned', ACCUMULATOR), value),
+        'add returned',
+        ACCUMULATOR,
+      ),
     )
   }
 

@@ -6,12 +6,14 @@ import { decodeEntryBlock } from './entry-block.ts'
 import { TableImage, type HeapJournal } from './heap-cell.ts'
 import { decodeDrop, HeapSnapshot } from './heap-snapshot.ts'
 import { HeapTable } from './heap-table.ts'
+import { StateShapes, type StateShape } from './state-shapes.ts'
 import type {
   KeyedSnapshot,
   KeyedStateBackend,
   KeyGroupRange,
   StateFileReader,
   StateTable,
+  TableOf,
 } from './keyed-state.ts'
 
 export interface HeapBackendOptions {
@@ -40,6 +42,7 @@ export class HeapBackend implements KeyedStateBackend {
   readonly #journal: HeapJournal = { stamp: 1, dirty: [], dropped: [], active: undefined, entryCount: 0 }
   readonly #tables = new Map<string, Map<number | undefined, HeapTable<unknown, unknown>>>()
   readonly #history = new ChangeHistory()
+  readonly #shapes = new StateShapes()
   #active: HeapSnapshot | undefined
   #sequence = 0
 
@@ -88,6 +91,7 @@ export class HeapBackend implements KeyedStateBackend {
         sequence: ++this.#sequence,
         freezeStamp,
         images: changes.mode === 'full' ? [...this.#images()] : [],
+        shapes: this.#shapes,
         ...changes,
       },
       monotonic,
@@ -102,12 +106,18 @@ export class HeapBackend implements KeyedStateBackend {
     return snapshot
   }
 
-  restore(file: StateFileReader, uid: string): void {
+  /** Of what the snapshots of this backend have written. */
+  shapeOf(state: string): StateShape {
+    return this.#shapes.of(state)
+  }
+
+  restore(file: StateFileReader, uid: string, tableOf: TableOf = (table) => table): void {
     for (const [i, section] of file.index.entries()) {
-      if (section.uid !== uid) continue
-      if (section.kind === 'drop')
-        this.#table(section.table, section.namespace, 0).unload(decodeDrop(file.bytes(i)))
-      else if (section.kind === 'entries' && this.#owns(section.keyGroup)) this.#load(section, file.bytes(i))
+      const name = section.uid === uid ? tableOf(section.table) : undefined
+      if (name === undefined) continue
+      if (section.kind === 'drop') this.#table(name, section.namespace, 0).unload(decodeDrop(file.bytes(i)))
+      else if (section.kind === 'entries' && this.#owns(section.keyGroup))
+        this.#load({ ...section, table: name }, file.bytes(i))
     }
   }
 

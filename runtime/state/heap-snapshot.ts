@@ -1,9 +1,12 @@
 import { invariant, messageOf, WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import type { KeyGroupRange } from '#runtime/element/key-group'
+import { stateOfTable } from './data-check.ts'
 import { deepCopy } from './deep-copy.ts'
 import { encodeEntryBlock } from './entry-block.ts'
 import type { CellSaver, TableImage, HeapCell } from './heap-cell.ts'
 import type { KeyedSnapshot, StateSection } from './keyed-state.ts'
+import type { StateShapes } from './state-shapes.ts'
 
 export interface FrozenState {
   readonly uid: string
@@ -16,6 +19,8 @@ export interface FrozenState {
   readonly freezeStamp: number
   /** Full: images alive at the freeze. */
   readonly images: readonly TableImage[]
+  /** Is told what is written. */
+  readonly shapes: StateShapes
   /** Delta: dirty lists since the base; a cell may be in several. */
   readonly changed: readonly (readonly HeapCell[])[]
   /** Delta: images dropped since the base. */
@@ -184,17 +189,17 @@ export class HeapSnapshot implements KeyedSnapshot, CellSaver {
     keys: readonly unknown[],
     values: readonly unknown[],
   ): void {
-    const { uid } = this.#frozen
+    const { uid, shapes } = this.#frozen
     let bytes: Uint8Array
     try {
       bytes = encodeEntryBlock({ removed, keys, values })
+      shapes.note(image.table, keys, values)
     } catch (error) {
       throw new WeirError(
         'USR_FAILED',
-        `Cannot snapshot state table ${image.table} of operator ${uid}: ${messageOf(error)}`,
-        {
-          cause: error,
-        },
+        `Operator ${uid} failed: ${stateOfTable(image.table)} cannot be written to a checkpoint. ` +
+          messageOf(error),
+        { cause: error, ...(error instanceof JobFault ? { retry: 'never' } : {}), context: { uid } },
       )
     }
     this.#sections.push({

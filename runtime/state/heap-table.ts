@@ -1,6 +1,9 @@
 import { invariant, WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
+import { preview } from '#runtime/base/preview'
 import { canonicalKey, normalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf, type KeyGroupRange } from '#runtime/element/key-group'
+import { DataCheck } from './data-check.ts'
 import { deepCopy } from './deep-copy.ts'
 import { TableImage, type HeapCell, type HeapJournal } from './heap-cell.ts'
 import type { StateCell, StateTable } from './keyed-state.ts'
@@ -29,6 +32,7 @@ export interface HeapTableContext {
 export class HeapTable<K, V> implements StateTable<K, V> {
   readonly #context: HeapTableContext
   readonly #journal: HeapJournal
+  readonly #data: DataCheck
   #image: TableImage
   #size = 0
   #isDetached = false
@@ -37,6 +41,7 @@ export class HeapTable<K, V> implements StateTable<K, V> {
     this.#context = context
     this.#journal = context.journal
     this.#image = image
+    this.#data = new DataCheck(image.table)
   }
 
   get size(): number {
@@ -145,6 +150,7 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   #write(cell: HeapCell, value: unknown): void {
     const journal = this.#journal
     if (cell.stamp !== journal.stamp) {
+      this.#data.check(value)
       if (journal.active !== undefined) journal.active.save(cell, false)
       cell.stamp = journal.stamp
       journal.dirty.push(cell)
@@ -160,16 +166,15 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   }
 
   #insert(key: K): HeapCell {
-    const { keyGroups, maxParallelism, uid } = this.#context
+    const { keyGroups, maxParallelism } = this.#context
     invariant(
       !this.#isDetached,
       `table ${this.#image.table} is used after its namespace ${this.#image.namespace} was dropped`,
     )
     const keyGroup = keyGroupOf(key, maxParallelism)
     if (keyGroup < keyGroups.from || keyGroup >= keyGroups.to)
-      throw new WeirError(
-        'USR_FAILED',
-        `Operator ${uid}: key ${describe(key)} hashes to key group ${keyGroup}, ` +
+      throw new JobFault(
+        `the key ${preview(key)} hashes to key group ${keyGroup}, ` +
           `but this subtask owns [${keyGroups.from}, ${keyGroups.to}). ` +
           'The key function must return the same key each time it is called with a record: ' +
           'no randomness, no clock, no mutated keys.',
@@ -199,9 +204,4 @@ export class HeapTable<K, V> implements StateTable<K, V> {
     else image.cells.set(cell.key, cell)
     return cell
   }
-}
-
-function describe(key: unknown): string {
-  const text = typeof key === 'bigint' ? `${key}n` : (JSON.stringify(key) ?? String(key))
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text
 }

@@ -38,11 +38,15 @@ export interface KeyedStateBackend {
   snapshot(checkpointId: CheckpointId, base: CheckpointId): KeyedSnapshot
   /**
    * Loads entries of the sections of one state file, in chain order (oldest first), only for key
-   * groups in `keyGroups`. Before any table is used.
+   * groups in `keyGroups`. Before any table is used. `tableOf`: the table that a stored one is now;
+   * default: the same.
    */
-  restore(file: StateFileReader, uid: string): void
+  restore(file: StateFileReader, uid: string, tableOf?: TableOf): void
   readonly entryCount: number
 }
+
+/** The name of a stored table in this version of the job; undefined: it is dropped. */
+export type TableOf = (stored: string) => string | undefined
 
 export interface StateTable<K, V> {
   readonly size: number

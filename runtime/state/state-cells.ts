@@ -1,3 +1,4 @@
+import { DataCheck } from './data-check.ts'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
 
@@ -11,15 +12,23 @@ export interface StateCells<V> {
   update(change: (value: V | undefined) => V): void
   write(value: V): void
   remove(): void
+  /** Of a part of a value, such as an item of a list. @throws {JobFault} when it is not data */
+  check(part: unknown): void
 }
 
 class PlainCells<V> implements StateCells<V> {
   readonly #table: StateTable<unknown, V>
   readonly #context: KeyedContext
+  readonly #parts: DataCheck
 
-  constructor(table: StateTable<unknown, V>, context: KeyedContext) {
+  constructor(table: StateTable<unknown, V>, context: KeyedContext, parts: DataCheck) {
     this.#table = table
     this.#context = context
+    this.#parts = parts
+  }
+
+  check(part: unknown): void {
+    this.#parts.check(part)
   }
 
   read(): V | undefined {
@@ -40,6 +49,12 @@ class PlainCells<V> implements StateCells<V> {
   }
 }
 
+interface Expiry {
+  readonly ttlMs: number
+  readonly now: () => number
+  readonly parts: DataCheck
+}
+
 /** Entries checked for expiry per write: enough to keep up with writes, too few to be felt. */
 const SWEPT_PER_WRITE = 2
 
@@ -55,19 +70,25 @@ class ExpiringCells<V> implements StateCells<V> {
   readonly #context: KeyedContext
   readonly #ttlMs: number
   readonly #now: () => number
+  readonly #parts: DataCheck
   #sweep: Iterator<[unknown, number]> | undefined
 
   constructor(
     values: StateTable<unknown, V>,
     expiries: StateTable<unknown, number>,
     context: KeyedContext,
-    { ttlMs, now }: { readonly ttlMs: number; readonly now: () => number },
+    { ttlMs, now, parts }: Expiry,
   ) {
     this.#values = values
     this.#expiries = expiries
     this.#context = context
     this.#ttlMs = ttlMs
     this.#now = now
+    this.#parts = parts
+  }
+
+  check(part: unknown): void {
+    this.#parts.check(part)
   }
 
   read(): V | undefined {
@@ -115,8 +136,10 @@ export function stateCells<V>(
   name: string,
   ttl: { readonly ttlMs: number; readonly now: () => number } | undefined,
 ): StateCells<V> {
-  const values = backend.table<unknown, V>(`state:${name}`)
+  const table = `state:${name}`
+  const values = backend.table<unknown, V>(table)
+  const parts = new DataCheck(table)
   return ttl === undefined
-    ? new PlainCells(values, context)
-    : new ExpiringCells(values, backend.table(`expiry:${name}`), context, ttl)
+    ? new PlainCells(values, context, parts)
+    : new ExpiringCells(values, backend.table(`expiry:${name}`), context, { ...ttl, parts })
 }

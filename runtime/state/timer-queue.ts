@@ -1,4 +1,4 @@
-import { WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import { normalKey } from '#runtime/element/key-encoding'
 import type { KeyedContext } from './keyed-context.ts'
 import type { KeyedStateBackend, StateTable } from './keyed-state.ts'
@@ -153,8 +153,5 @@ const holds = (stored: TimerList, time: number, name: string): boolean =>
 
 function checkTime(time: number): void {
   if (typeof time !== 'number' || Number.isNaN(time))
-    throw new WeirError(
-      'USR_FAILED',
-      `Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`,
-    )
+    throw new JobFault(`Cannot set a timer for ${String(time)}: expected milliseconds since the epoch.`)
 }

@@ -58,7 +58,7 @@ export class StateUploader {
   /** Stores the snapshot and gives the acknowledgement for it. @throws {WeirError} */
   async upload(snapshot: Snapshot, keyGroups: readonly [number, number]): Promise<SubtaskAck> {
     const { clock, attempt } = this.#options
-    const { barrier, subtask, uids, alignmentMs, syncMs, asyncMs } = snapshot
+    const { barrier, subtask, uids, states, alignmentMs, syncMs, asyncMs } = snapshot
     const start = clock.monotonic()
     const base = this.#stored.get(subtaskKey(subtask))?.get(barrier.base)
     const [chain, lists] = await Promise.all([this.#chain(snapshot, base), this.#lists(snapshot, base)])
@@ -71,6 +71,7 @@ export class StateUploader {
       epoch: barrier.epoch,
       checkpointId: barrier.id,
       uids,
+      states,
       state: {
         subtask: subtask.subtask,
         keyGroups: [keyGroups[0], keyGroups[1]],

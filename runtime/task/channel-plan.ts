@@ -10,20 +10,24 @@ export interface PlannedChannel {
   readonly id: number
   readonly edge: PlanEdge
   readonly from: SubtaskRef
+  /** uid of the operator whose records it carries. */
+  readonly emitter: string
   readonly to: SubtaskRef
 }
 
 export function planChannels(plan: ExecutionPlan): readonly PlannedChannel[] {
-  const vertices = new Map(plan.vertices.map((v) => [v.id, v.parallelism]))
-  const parallelismOf = (id: string) => present(vertices.get(id), `the vertex ${id} of an edge`)
+  const vertices = new Map(plan.vertices.map((v) => [v.id, v]))
+  const vertexOf = (id: string) => present(vertices.get(id), `the vertex ${id} of an edge`)
   const channels: PlannedChannel[] = []
   for (const edge of plan.edges) {
-    const [upstream, downstream] = [parallelismOf(edge.from), parallelismOf(edge.to)]
-    for (const [f, t] of connected(edge, upstream, downstream))
+    const [upstream, downstream] = [vertexOf(edge.from), vertexOf(edge.to)]
+    const emitter = upstream.operators[edge.fromOperator]?.uid ?? edge.from
+    for (const [f, t] of connected(edge, upstream.parallelism, downstream.parallelism))
       channels.push({
         id: channels.length,
         edge,
         from: { vertex: edge.from, subtask: f },
+        emitter,
         to: { vertex: edge.to, subtask: t },
       })
   }

@@ -6,6 +6,7 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { SubtaskRef } from '#runtime/contract/rpc'
 import type { RecordBatch, StreamElement } from '#runtime/element/stream-element'
+import { JobFault } from '#runtime/base/job-fault'
 import { encodeElement } from '#runtime/element/frame'
 import { MAX_FRAME_BYTES } from '#runtime/net/transport'
 
@@ -87,6 +88,8 @@ export interface RemoteChannelOptions {
   readonly id: number
   /** Who sends; for errors. */
   readonly from: SubtaskRef
+  /** uid of the operator whose records are sent. */
+  readonly emitter: string
   readonly post: (frame: Uint8Array) => void
   /** Default 255 MiB: the transport takes no more. */
   readonly maxRecordBytes?: number
@@ -166,24 +169,28 @@ export class RemoteOutputChannel implements OutputChannel {
 
   /** Undefined: fewer rows may do. Large ones exceed together what a string or buffer can hold. */
   #tryEncode(batch: RecordBatch, count: number): Uint8Array | undefined {
-    const { id, from } = this.#options
+    const { id, from, emitter } = this.#options
     try {
       return encodeElement(id, count === batch.count ? batch : rowsOf(batch, 0, count))
     } catch (cause) {
       if (count > 1) return undefined
-      const text = `A record of vertex ${from.vertex}, subtask ${from.subtask}, cannot be sent: `
-      throw new WeirError('USR_FAILED', text + messageOf(cause), { cause, context: { ...from } })
+      const text = `Operator ${emitter}, subtask ${from.subtask} failed: a record cannot be sent. `
+      throw new WeirError('USR_FAILED', text + messageOf(cause), {
+        cause,
+        context: { ...from, uid: emitter },
+        ...(cause instanceof JobFault ? { retry: 'never' } : {}),
+      })
     }
   }
 
   #assertFits({ byteLength }: Uint8Array): void {
-    const { from, maxRecordBytes = MAX_RECORD_BYTES } = this.#options
+    const { from, emitter, maxRecordBytes = MAX_RECORD_BYTES } = this.#options
     if (byteLength <= maxRecordBytes) return
     throw new WeirError(
       'USR_FAILED',
-      `A record of vertex ${from.vertex}, subtask ${from.subtask}, has ${byteLength} bytes; at most ` +
+      `Operator ${emitter}, subtask ${from.subtask} failed: a record has ${byteLength} bytes; at most ` +
         `${maxRecordBytes} can be sent to another slot. Emit smaller records, or a reference to the data.`,
-      { context: { ...from, sizeBytes: byteLength } },
+      { retry: 'never', context: { ...from, uid: emitter, sizeBytes: byteLength } },
     )
   }
 }

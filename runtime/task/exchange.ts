@@ -73,6 +73,7 @@ export class Exchange {
           new RemoteOutputChannel({
             id: channel.id,
             from: channel.from,
+            emitter: channel.emitter,
             post: (frame) => this.#frame(route, frame),
           }),
         )

@@ -1,7 +1,7 @@
-import { present } from '#runtime/base/errors'
+import { present, type WeirError } from '#runtime/base/errors'
 import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
-import type { PlanVertex } from '#runtime/contract/job-plan'
+import type { PlanState, PlanVertex } from '#runtime/contract/job-plan'
 import { noCounts, type ConnectorCounters } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
@@ -48,11 +48,20 @@ export interface ListStateHook {
 export interface ChainedOperator {
   readonly uid: string
   readonly formerly: readonly string[]
+  readonly location: string
+  readonly states: readonly PlanState[]
   readonly operator: StreamOperator
   readonly lists: ListStateHook[]
   /** Undefined until the operator asks for it. */
   keyed: HeapBackend | undefined
   readonly counters: ConnectorCounters
+}
+
+export interface ChainPlace {
+  readonly vertex: PlanVertex
+  /** The code of its operators, in their order. */
+  readonly create: readonly (() => StreamOperator)[]
+  readonly subtask: number
 }
 
 /**
@@ -65,29 +74,29 @@ export class OperatorChain {
   /** The first operator: it takes the input, or polls. */
   readonly head: StreamOperator
   /** Operators that may ask for a pause; most chains have none. */
-  readonly #holders: readonly StreamOperator[]
-  readonly #batchers: readonly StreamOperator[]
+  readonly #holders: readonly ChainedOperator[]
+  readonly #batchers: readonly ChainedOperator[]
   readonly #outputsOf: (index: number) => readonly EdgeOutput[]
   #warnings: readonly DropWarnings[] = []
   #monotonic: () => number = () => 0
+  readonly #subtask: number
 
-  constructor(
-    vertex: PlanVertex,
-    create: readonly (() => StreamOperator)[],
-    outputsOf: (index: number) => readonly EdgeOutput[],
-  ) {
+  constructor({ vertex, create, subtask }: ChainPlace, outputsOf: (index: number) => readonly EdgeOutput[]) {
     this.#outputsOf = outputsOf
+    this.#subtask = subtask
     this.operators = vertex.operators.map((o, i) => ({
       uid: o.uid,
       formerly: o.formerly,
+      location: o.location,
+      states: o.states,
       operator: present(create[i], `the code of ${o.uid}`)(),
       lists: [],
       keyed: undefined,
       counters: noCounts(),
     }))
     this.head = present(this.operators[0], `the first operator of ${vertex.id}`).operator
-    this.#batchers = this.operators.map((o) => o.operator).filter((o) => o.onBatchEnd !== undefined)
-    this.#holders = this.operators.map((o) => o.operator).filter((o) => o.isBusy !== undefined)
+    this.#batchers = this.operators.filter((o) => o.operator.onBatchEnd !== undefined)
+    this.#holders = this.operators.filter((o) => o.operator.isBusy !== undefined)
   }
 
   /**
@@ -104,13 +113,13 @@ export class OperatorChain {
       try {
         await chained.operator.open(this.#context(chained, this.#receiverAfter(i), environment))
       } catch (cause) {
-        throw userCodeError({ uid: chained.uid, subtask: environment.subtask }, cause)
+        throw this.#failed(chained, cause)
       }
     }
   }
 
   onBatchEnd(): void {
-    for (const operator of this.#batchers) operator.onBatchEnd?.()
+    for (const chained of this.#batchers) this.#call(chained, () => chained.operator.onBatchEnd?.())
   }
 
   /** A few times a second: says what was dropped. */
@@ -120,16 +129,22 @@ export class OperatorChain {
   }
 
   isBusy(): boolean {
-    for (const operator of this.#holders) if (operator.isBusy?.()) return true
+    for (const chained of this.#holders)
+      if (this.#call(chained, () => chained.operator.isBusy?.()) === true) return true
     return false
   }
 
   onEnd(): void {
-    for (const { operator } of this.operators) operator.onEnd?.()
+    for (const chained of this.operators) this.#call(chained, () => chained.operator.onEnd?.())
   }
 
   async onCheckpointComplete(permit: CommitPermit): Promise<void> {
-    for (const { operator } of this.operators) await operator.onCheckpointComplete?.(permit)
+    for (const chained of this.operators)
+      try {
+        await chained.operator.onCheckpointComplete?.(permit)
+      } catch (cause) {
+        throw this.#failed(chained, cause)
+      }
   }
 
   async close(): Promise<void> {
@@ -138,13 +153,31 @@ export class OperatorChain {
     for (const { operator } of this.operators) await operator.close?.()
   }
 
+  /** Of the first operator, unless another has named itself: what the task could not place. */
+  failed(cause: unknown): WeirError {
+    return this.#failed(present(this.operators[0], 'the first operator of a chain'), cause)
+  }
+
+  #call<T>(chained: ChainedOperator, work: () => T): T {
+    try {
+      return work()
+    } catch (cause) {
+      throw this.#failed(chained, cause)
+    }
+  }
+
+  #failed({ uid, location }: ChainedOperator, cause: unknown): WeirError {
+    return userCodeError({ uid, location, subtask: this.#subtask }, cause)
+  }
+
   #context(chained: ChainedOperator, out: Receiver, environment: ChainEnvironment): OperatorContext {
-    const { uid, formerly } = chained
+    const { uid, formerly, location } = chained
     const { subtask, parallelism, maxParallelism, restore } = environment
     return {
       job: environment.job,
       uid,
       formerly,
+      location,
       subtask,
       parallelism,
       attempt: environment.attempt,
@@ -174,7 +207,7 @@ export class OperatorChain {
       },
       progress: environment.progress,
       wake: environment.wake,
-      fail: (error) => environment.fail(userCodeError({ uid, subtask }, error)),
+      fail: (error) => environment.fail(this.#failed(chained, error)),
       clock: environment.clock,
       random: environment.random,
       logger: environment.logger.child({ uid, subtask }),

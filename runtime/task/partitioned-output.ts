@@ -26,15 +26,21 @@ export interface EdgeOutput extends Receiver {
 
 export type Partitioning =
   | { readonly kind: 'forward' | 'rebalance' | 'broadcast' }
-  | { readonly kind: 'hash'; readonly keyOf: (value: any) => unknown; readonly maxParallelism: number }
+  | (HashPartitioning & { readonly kind: 'hash' })
+
+interface HashPartitioning {
+  readonly keyOf: (value: any) => unknown
+  readonly maxParallelism: number
+  /** What the key function threw, or its key that is none, with the names of its step. */
+  readonly failed: (cause: unknown, record: unknown) => Error
+}
 
 export function createEdgeOutput(partitioning: Partitioning, channels: readonly OutputChannel[]): EdgeOutput {
   const only = channels.length === 1
   switch (partitioning.kind) {
     case 'hash': {
       if (only) return new SingleOutput(channels)
-      const { keyOf, maxParallelism } = partitioning
-      return new HashOutput(channels, keyOf, maxParallelism)
+      return new HashOutput(channels, partitioning)
     }
     case 'forward':
       return new SingleOutput(channels)
@@ -150,14 +156,20 @@ class SingleOutput extends BufferedOutput {
 class HashOutput extends BufferedOutput {
   readonly #keyOf: (value: any) => unknown
   readonly #maxParallelism: number
-  constructor(channels: readonly OutputChannel[], keyOf: (value: any) => unknown, maxParallelism: number) {
+  readonly #failed: HashPartitioning['failed']
+  constructor(channels: readonly OutputChannel[], { keyOf, maxParallelism, failed }: HashPartitioning) {
     super(channels)
     this.#keyOf = keyOf
     this.#maxParallelism = maxParallelism
+    this.#failed = failed
   }
   onRecord(value: unknown, timestamp: number): void {
-    const key = notAPromise(this.#keyOf(value), 'keyBy returned')
-    const group = keyGroupOf(key, this.#maxParallelism)
+    let group: number
+    try {
+      group = keyGroupOf(notAPromise(this.#keyOf(value), 'keyBy returned'), this.#maxParallelism)
+    } catch (cause) {
+      throw this.#failed(cause, value)
+    }
     const target = subtaskOfKeyGroup(group, this.buffers.length, this.#maxParallelism)
     this.sent++
     ;(this.buffers[target] as BatchBuffer).add(value, timestamp)

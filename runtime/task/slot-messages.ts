@@ -1,6 +1,6 @@
 /** Messages between a TaskManager's main thread and a slot's thread. */
 import type { ErrorData } from '#runtime/base/errors'
-import type { Lineage } from '#runtime/contract/checkpoint-records'
+import type { Lineage, StoredState } from '#runtime/contract/checkpoint-records'
 import type { LogLevel } from '#runtime/base/logger'
 import type { CheckpointId, Epoch } from '#runtime/contract/ids'
 import type { JobIdentity } from '#runtime/contract/job-options'
@@ -72,6 +72,7 @@ export type FromSlot =
       readonly barrier: Barrier
       readonly mode: 'full' | 'delta'
       readonly uids: readonly string[]
+      readonly states: readonly StoredState[]
       readonly keyed: Uint8Array | undefined
       readonly lists: Uint8Array | undefined
       readonly alignmentMs: number

@@ -4,9 +4,11 @@ import type { Logger } from '#runtime/base/logger'
 import { transferable } from '#runtime/base/bytes'
 import { retrying } from '#runtime/base/backoff'
 import type { Epoch } from '#runtime/contract/ids'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { subtaskKey, type Barrier, type SubtaskRef } from '#runtime/contract/rpc'
 import type { instantiate, VertexInstance } from '#runtime/graph/instantiate'
 import type { CommitPermit } from '#runtime/contract/rpc'
+import { userCodeError } from '#runtime/operators/user-code'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import { compareBarriers, type BarrierId } from './barrier-aligner.ts'
 import { planChannels, type PlannedChannel } from './channel-plan.ts'
@@ -191,24 +193,10 @@ export class Slot implements TaskEvents {
     const { deployment, job, restore, lineage } = this.#options.assignment
     const { maxParallelism } = deployment.plan
     const key = subtaskKey(ref)
-    const outputs: { readonly fromOperator: number; readonly output: EdgeOutput }[] = []
-    for (const edge of deployment.plan.edges.filter((e) => e.from === ref.vertex)) {
-      const own = channels.filter((c) => c.edge === edge && c.from.subtask === ref.subtask)
-      const keyOf = instance.keyOf(edge.id)
-      const partitioning =
-        edge.partition === 'hash'
-          ? { kind: 'hash' as const, keyOf, maxParallelism }
-          : { kind: edge.partition }
-      outputs.push({
-        fromOperator: edge.fromOperator,
-        output: createEdgeOutput(
-          partitioning,
-          own.map((c) => this.#exchange.output(c.id)),
-        ),
-      })
-    }
-    const chain = new OperatorChain(instance.vertex, instance.create, (i) =>
-      outputs.filter((o) => o.fromOperator === i).map((o) => o.output),
+    const outputs = this.#outputsOf(ref, instance, channels)
+    const chain = new OperatorChain(
+      { vertex: instance.vertex, create: instance.create, subtask: ref.subtask },
+      (i) => outputs.filter((o) => o.fromOperator === i).map((o) => o.output),
     )
     const environment: ChainEnvironment = {
       job,
@@ -240,6 +228,31 @@ export class Slot implements TaskEvents {
     })
     await chain.open(environment)
     return task
+  }
+
+  /** The ends of a subtask's outgoing edges, each with the operator of the chain that feeds it. */
+  #outputsOf(
+    ref: SubtaskRef,
+    instance: VertexInstance,
+    channels: readonly PlannedChannel[],
+  ): { readonly fromOperator: number; readonly output: EdgeOutput }[] {
+    const { plan } = this.#options.assignment.deployment
+    return plan.edges
+      .filter((edge) => edge.from === ref.vertex)
+      .map((edge) => {
+        const { partition, fromOperator } = edge
+        const own = channels.filter((c) => c.edge === edge && c.from.subtask === ref.subtask)
+        const hash = {
+          keyOf: instance.keyOf(edge.id),
+          maxParallelism: plan.maxParallelism,
+          failed: keyFailure(plan, edge.to, ref),
+        }
+        const output = createEdgeOutput(
+          partition === 'hash' ? { kind: partition, ...hash } : { kind: partition },
+          own.map((c) => this.#exchange.output(c.id)),
+        )
+        return { fromOperator, output }
+      })
   }
 
   #turn(): void {
@@ -345,4 +358,14 @@ export class Slot implements TaskEvents {
     this.#failed = true
     this.#options.post({ type: 'failed', subtask, error: toErrorData(error) })
   }
+}
+
+/**
+ * The key function belongs to the step behind the edge, and is called by who sends: it is named by
+ * the step, and its place by the sender's subtask.
+ */
+function keyFailure(plan: ExecutionPlan, to: string, { vertex, subtask }: SubtaskRef) {
+  const step = plan.vertices.find((v) => v.id === to)?.operators[0]
+  const place = { uid: step?.uid ?? to, subtask: `${vertex}/${subtask}`, location: step?.location }
+  return (cause: unknown, record: unknown): Error => userCodeError(place, cause, { record })
 }

@@ -8,6 +8,7 @@
  */
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { CheckpointId } from '#runtime/contract/ids'
+import type { StoredState } from '#runtime/contract/checkpoint-records'
 import type { Barrier, DeclineReason } from '#runtime/contract/rpc'
 import type { KeyedSnapshot, StateSection } from '#runtime/state/keyed-state'
 import { encodeListSection } from '#runtime/state/list-state'
@@ -25,6 +26,8 @@ export interface EncodedSnapshot {
   /** Of the keyed state. */
   readonly mode: 'full' | 'delta'
   readonly uids: readonly string[]
+  /** Declared keyed states of these operators, and what they hold. */
+  readonly states: readonly StoredState[]
   /** Undefined: the subtask has no keyed state, or (delta) none that changed. */
   readonly keyed: Uint8Array | undefined
   /** Undefined: the subtask has no list states. */
@@ -76,6 +79,7 @@ export interface SubtaskSnapshotOptions {
 export class SubtaskSnapshot {
   readonly barrier: Barrier
   readonly #uids: readonly string[]
+  readonly #operators: readonly ChainedOperator[]
   readonly #keyed: readonly KeyedSnapshot[]
   readonly #alignmentMs: number
   readonly #syncMs: number
@@ -89,6 +93,7 @@ export class SubtaskSnapshot {
   constructor({ operators, barrier, alignmentMs, chains, monotonic, onListsReady }: SubtaskSnapshotOptions) {
     const start = monotonic()
     this.barrier = barrier
+    this.#operators = operators
     this.#monotonic = monotonic
     this.#alignmentMs = alignmentMs
     this.#uids = operators.filter((o) => o.keyed !== undefined || o.lists.length > 0).map((o) => o.uid)
@@ -141,6 +146,7 @@ export class SubtaskSnapshot {
       barrier: this.barrier,
       mode,
       uids: this.#uids,
+      states: this.#operators.flatMap(storedStates),
       keyed: hasKeyed ? await encode({ mode, sections }) : undefined,
       lists: lists.length > 0 ? await encode({ mode: 'full', sections: lists }) : undefined,
       alignmentMs: this.#alignmentMs,
@@ -153,6 +159,15 @@ export class SubtaskSnapshot {
     this.#cancelled = true
     for (const snapshot of this.#keyed) snapshot.cancel()
   }
+}
+
+function storedStates({ uid, states, keyed }: ChainedOperator): StoredState[] {
+  return states.map(({ name, kind }) => ({
+    uid,
+    name,
+    kind,
+    ...(keyed?.shapeOf(name) ?? { keys: [], values: [] }),
+  }))
 }
 
 /** What an operator gives at once fails by itself; what it promises is a sink's prepare. */

@@ -2,7 +2,6 @@ import { noCounts } from '#runtime/connectors/connector-context'
 import type { Barrier, CommitPermit, SkippedCounts, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
-import { userCodeError } from '#runtime/operators/user-code'
 import { compareBarriers, type BarrierId } from './barrier-aligner.ts'
 import type { InputGate } from './input-gate.ts'
 import type { OperatorChain } from './operator-chain.ts'
@@ -284,7 +283,7 @@ export class Task {
     try {
       return work()
     } catch (cause) {
-      throw userCodeError({ uid: this.ref.vertex, subtask: this.ref.subtask }, cause)
+      throw this.chain.failed(cause)
     }
   }
 }

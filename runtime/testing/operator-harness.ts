@@ -25,6 +25,8 @@ export interface HarnessOptions<I, O> {
   readonly jobUid?: string
   /** Earlier uids of the operator. */
   readonly formerly?: readonly string[]
+  /** Of the step in the job's module. */
+  readonly location?: string
   /** Default: a clock that stands still. */
   readonly clock?: Clock
   /** Default: the machine's disk, no buckets. */
@@ -206,6 +208,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       job: { namespace: 'default', name: 'job', uid: jobUid },
       uid,
       formerly,
+      location: this.#options.location,
       subtask,
       parallelism,
       attempt,

@@ -1,5 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
-import { parseDuration } from '#runtime/base/units'
+import { parseDuration, type Duration } from '#runtime/base/units'
 import { MIN_WATERMARK } from '#runtime/element/receiver'
 
 /**
@@ -22,14 +22,14 @@ export interface WatermarkOptions {
    * time), such as '1m'. Default: wait for it for ever, or where a watching source has had nothing
    * to read for 10 s, not any longer.
    */
-  readonly idleAfter?: string
+  readonly idleAfter?: Duration
 }
 
 /**
  * Records come at most `bound` later than the newest one before them. @throws {WeirError}
  * CFG_INVALID when a duration is not one.
  */
-export function boundedOutOfOrder(bound: string, options: WatermarkOptions = {}): WatermarkStrategy {
+export function boundedOutOfOrder(bound: Duration, options: WatermarkOptions = {}): WatermarkStrategy {
   const idleAfterMs = options.idleAfter === undefined ? undefined : parseDuration(options.idleAfter)
   if (idleAfterMs === 0)
     throw new WeirError(

@@ -9,7 +9,7 @@
  * one pane.
  */
 import { WeirError } from '#runtime/base/errors'
-import { parseDuration } from '#runtime/base/units'
+import { parseDuration, type Duration } from '#runtime/base/units'
 
 /** A stretch of event time, in milliseconds since the epoch. */
 export interface Window {
@@ -20,7 +20,7 @@ export interface Window {
 }
 
 /** A duration: "10s", "1h30m", or whole milliseconds. */
-export type DurationInput = string | number
+export type DurationInput = Duration | number
 
 export interface TumblingOptions {
   readonly size: DurationInput

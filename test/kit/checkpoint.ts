@@ -13,6 +13,7 @@ export function subtaskAck(change: Partial<SubtaskAck> = {}): SubtaskAck {
     epoch: 1,
     checkpointId: 1,
     uids: [change.vertex ?? 'count'],
+    states: [],
     state: { subtask, keyGroups: [0, 128], chain: [] },
     sizeBytes: 0,
     deltaBytes: 0,

@@ -5,6 +5,7 @@ import {
   type Manifest,
   type RestorePoint,
   type StateFile,
+  type StoredState,
 } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
@@ -14,6 +15,7 @@ import { JOB } from './commit-log.ts'
 export interface StoredVertex {
   readonly vertex: string
   readonly uids: readonly string[]
+  readonly states?: readonly StoredState[]
   readonly subtasks: readonly {
     readonly keyGroups: readonly [number, number]
     readonly files: readonly Uint8Array[]
@@ -49,7 +51,7 @@ export async function storePoint(store: CheckpointStore, point: StoredPoint) {
     return { ...about, key: isSavepoint ? name : below }
   }
   const stored: Manifest['vertices'] = []
-  for (const { vertex, uids, subtasks } of vertices) {
+  for (const { vertex, uids, states: keyed = [], subtasks } of vertices) {
     const states: Manifest['vertices'][0]['subtasks'] = []
     for (const [subtask, { keyGroups, files }] of subtasks.entries()) {
       const chain: StateFile[] = []
@@ -57,7 +59,13 @@ export async function storePoint(store: CheckpointStore, point: StoredPoint) {
         chain.push(await storeFile(bytes, `${vertex}-${subtask}-1.1-${i}.state`, i === 0))
       states.push({ subtask, keyGroups: [...keyGroups], chain })
     }
-    stored.push({ vertex, uids: [...uids], parallelism: subtasks.length, subtasks: states })
+    stored.push({
+      vertex,
+      uids: [...uids],
+      states: [...keyed],
+      parallelism: subtasks.length,
+      subtasks: states,
+    })
   }
   const manifest: Manifest = {
     v: FORMAT_VERSION,

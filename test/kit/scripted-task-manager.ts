@@ -107,7 +107,7 @@ export class ScriptedTaskManager {
       this.say({
         type: 'ack',
         ack: {
-          ...{ vertex, subtask, attempt, epoch, checkpointId, uids: [vertex] },
+          ...{ vertex, subtask, attempt, epoch, checkpointId, uids: [vertex], states: [] },
           state: { subtask, keyGroups: [0, 128], chain: [] },
           ...{ sizeBytes: 0, deltaBytes: 0, alignmentMs: 0, syncMs: 0, asyncMs: 0, uploadMs: 0 },
         },

@@ -1,5 +1,6 @@
 import { WeirError } from '#runtime/base/errors'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
+import type { Sync } from '#runtime/base/synchronous'
 import type { Source, SourceContext, SplitDiscovery, SplitReader } from '#runtime/connectors/source'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 
@@ -9,7 +10,7 @@ export interface GeneratorOptions<T> {
   /** Records per second over all splits; absent: as fast as they are taken. */
   readonly rate?: number
   /** Record number n. Must depend on n alone, because records are made again after a failure. */
-  readonly make: (n: number) => T
+  readonly make: (n: number) => Sync<T>
   /**
    * Parts that can be read in parallel: split i makes the numbers i, i + splits, i + 2 splits and
    * so on. Default 1; give at least the parallelism of the source.
@@ -44,7 +45,7 @@ export function generator<T>(options: GeneratorOptions<T>): Source<T, GeneratorS
     description: `generator(${end}${rate === Infinity ? '' : `, ${rate}/s`})`,
     bounded: count !== Infinity,
     createDiscovery: () => new GeneratorDiscovery(splits, count !== Infinity),
-    createReader: (context) => new GeneratorReader(make, count, rate, context),
+    createReader: (context) => new GeneratorReader(make as (n: number) => T, count, rate, context),
   }
 }
 

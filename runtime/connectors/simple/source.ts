@@ -1,5 +1,7 @@
 import { WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
+import { preview } from '#runtime/base/preview'
 import type { Source, SourceContext, SplitDiscovery, SplitReader } from '#runtime/connectors/source'
 import { NO_TIMESTAMP, type PollResult, type Receiver } from '#runtime/element/receiver'
 
@@ -140,10 +142,7 @@ class AheadReader<T, P> implements SplitReader<T, typeof WHOLE, P | null> {
       }
       if (signal.aborted) return
       if (!bounded)
-        throw new WeirError(
-          'USR_FAILED',
-          `${name}: read came to an end. Expected records without end, or bounded: true.`,
-        )
+        throw new JobFault(`${name}: read came to an end. Expected records without end, or bounded: true.`)
       this.#state = 'ended'
       this.#context.wake()
     } catch (error) {
@@ -161,21 +160,11 @@ class AheadReader<T, P> implements SplitReader<T, typeof WHOLE, P | null> {
   }
 }
 
-/** @throws {WeirError} USR_FAILED when `read` gave something else */
+/** @throws {JobFault} when `read` gave something else */
 function required<T, P>(name: string, record: SimpleRecord<T, P>): SimpleRecord<T, P> {
   if (typeof record === 'object' && record !== null && 'value' in record && record.next !== undefined)
     return record
-  throw new WeirError(
-    'USR_FAILED',
+  throw new JobFault(
     `${name}: read gave ${preview(record)}. Expected { value, next }, next being where to read on.`,
-    { retry: 'never' },
   )
-}
-
-function preview(value: unknown): string {
-  try {
-    return (JSON.stringify(value) ?? String(value)).slice(0, 200)
-  } catch {
-    return 'what JSON cannot show'
-  }
 }

@@ -1,4 +1,5 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 
@@ -72,10 +73,8 @@ class RowsWriter<T, C> implements SinkWriter<T, C> {
     const { name, prepare } = this.#options
     const prepared = await prepare(rows, this.#id)
     if (prepared !== undefined) return prepared
-    throw new WeirError(
-      'USR_FAILED',
+    throw new JobFault(
       `${name}: prepare gave nothing for ${rows.length} rows. Expected what commit needs to know.`,
-      { retry: 'never' },
     )
   }
 

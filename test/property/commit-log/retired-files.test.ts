@@ -248,7 +248,7 @@ class Job {
   async #writeManifest(id: number, kind: Manifest['type'], files: readonly StateFile[], directory?: string) {
     const { epoch, state } = this.#term
     const subtasks = [{ subtask: 0, keyGroups: [0, 128] as [number, number], chain: [...files] }]
-    const vertices = [{ vertex: 'count', uids: ['count'], parallelism: 1, subtasks }]
+    const vertices = [{ vertex: 'count', uids: ['count'], states: [], parallelism: 1, subtasks }]
     const of = { id, epoch, attempt: state.deploy?.attempt ?? '', base: 0, kind }
     const manifest = manifestOf(of, { vertices })
     const { key, sha256 } = await writeManifest(

@@ -115,3 +115,11 @@ describe('readLocalJob()', () => {
     expect(job.restoreKey).toBeUndefined()
   })
 })
+
+test('what may be dropped is known also without a savepoint to start from', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'weir-')), 'job.ts')
+  writeFileSync(path, '')
+  const job = await readLocalJob(path, { allowNonRestoredState: true }, '/')
+  expect(job).toMatchObject({ allowNonRestoredState: true })
+  expect(job.restore).toBeUndefined()
+})

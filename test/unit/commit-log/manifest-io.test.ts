@@ -23,7 +23,7 @@ function withFiles(
 ): Manifest {
   const own = lists === undefined ? {} : { lists }
   const subtasks = [{ subtask: 0, keyGroups: [0, 128] as [number, number], chain, ...own }]
-  const vertices = [{ vertex: 'count', uids: ['count'], parallelism: 1, subtasks }]
+  const vertices = [{ vertex: 'count', uids: ['count'], states: [], parallelism: 1, subtasks }]
   return manifestOf({ id, epoch: 1, attempt: '1.1', base: 0, kind }, { vertices })
 }
 

@@ -44,7 +44,7 @@ async function setup({ after, storeNow }: Setup = {}) {
     const chain = [...reuses.map(fileOf), fileOf(id)]
     await store.create(fileOf(id).key as string, Buffer.from(`${id}`))
     const subtasks = [{ subtask: 0, keyGroups: [0, 128] as [number, number], chain }]
-    const vertices = [{ vertex: 'count', uids: ['count'], parallelism: 1, subtasks }]
+    const vertices = [{ vertex: 'count', uids: ['count'], states: [], parallelism: 1, subtasks }]
     const of = { id, epoch: 1, attempt: '1.1', base: 0, kind: 'checkpoint' } as const
     const { key, sha256 } = await writeManifest(store, manifestOf(of, { vertices }))
     await append(term, checkpointBody(id, term.epoch, '1.1', { manifest: key, sha256, retires }))

@@ -107,8 +107,10 @@ describe('encodeBatch()', () => {
   test('names what cannot be encoded and encodes the next batch as if nothing had happened', () => {
     const cycle: Record<string, unknown> = {}
     cycle.self = cycle
-    expect(() => encodeBatch([cycle], undefined, 1)).toThrow('without symbols or cycles')
-    expect(() => encodeBatch([{ s: Symbol('s') }], undefined, 1)).toThrow('Cannot encode a batch of 1 values')
+    expect(() => encodeBatch([cycle], undefined, 1)).toThrow('itself at .self, a circle')
+    expect(() => encodeBatch([{ s: Symbol('s') }], undefined, 1)).toThrow(
+      'Cannot store or send a symbol at .s',
+    )
     expect(roundTrip([{ a: 1 }])).toEqual([{ a: 1 }])
   })
 })

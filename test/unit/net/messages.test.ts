@@ -59,7 +59,7 @@ const FROM_TASK_MANAGER: FromTaskManager[] = [
   {
     type: 'ack',
     ack: {
-      ...{ ...subtask, attempt: '1.1', epoch: 1, checkpointId: 7, uids: ['v'] },
+      ...{ ...subtask, attempt: '1.1', epoch: 1, checkpointId: 7, uids: ['v'], states: [] },
       state: { subtask: 0, keyGroups: [0, 128], chain: [file] },
       ...{ sizeBytes: 1, deltaBytes: 1, alignmentMs: 0.1, syncMs: 0.2, asyncMs: 0.3, uploadMs: 0.4 },
     },
@@ -150,8 +150,8 @@ const FREE = /\.(stack|sha256|manifest|inline|lineage|committedUpTo|context\..*|
 /** Texts that may be any, and what users may put anything into. */
 const ANYTHING = new RegExp(
   String.raw`\.(token|jobUid|id|dataAddress|version|planHash|vertex|taskManager|message|why|stack|` +
-    String.raw`uids\.0|sha256|inline|operator|hash|name|uid|kind|description|from|to|source|input|path|` +
-    'manifest|directory|tm-1)$',
+    String.raw`uids\.0|sha256|inline|operator|hash|name|uid|kind|description|location|from|to|source|` +
+    'input|path|manifest|directory|tm-1)$',
 )
 
 const replaced = (value: object, key: string, field: unknown): unknown =>

@@ -1,9 +1,11 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { AssignTimestampsOperator } from '#runtime/operators/assign-timestamps'
 import { FilterOperator } from '#runtime/operators/filter'
 import { FlatMapOperator } from '#runtime/operators/flat-map'
+import type { Duration } from '#runtime/base/units'
 import { MapOperator } from '#runtime/operators/map'
-import { boundedOutOfOrder } from '#runtime/time/watermark-strategy'
+import { boundedOutOfOrder, monotonous } from '#runtime/time/watermark-strategy'
 import { OperatorHarness } from '#runtime/testing/operator-harness'
 import { TestClock } from '#runtime/testing/test-clock'
 
@@ -61,7 +63,7 @@ describe('FlatMapOperator', () => {
 })
 
 describe('AssignTimestampsOperator', () => {
-  const open = (idleAfter?: string, clock = new TestClock()) =>
+  const open = (idleAfter?: Duration, clock = new TestClock()) =>
     OperatorHarness.open({
       create: () =>
         new AssignTimestampsOperator(
@@ -115,12 +117,33 @@ describe('AssignTimestampsOperator', () => {
     expect([plain.idles, timed.idles]).toEqual([1, 0])
   })
 
+  test.each([
+    [
+      [1_700_000_000, 1_700_000_001],
+      ['1970-01-20T16:13:20.000Z', '2023-11-14T22:13:20.000Z', 'multiply them by 1000'],
+    ],
+    [[1_700_000_000_000, 1_700_000_000], []],
+    [[5, 6], []],
+  ])('warns once of a first timestamp that looks like seconds: %j', async (times, said) => {
+    const lines: string[] = []
+    const logger = pino({ base: null }, { write: (line: string) => void lines.push(line) })
+    const harness = await OperatorHarness.open({
+      create: () => new AssignTimestampsOperator((n: number) => n, monotonous()),
+      logger,
+    })
+    for (const time of times) harness.send(time)
+    expect(lines).toHaveLength(said.length === 0 ? 0 : 1)
+    for (const part of said) expect(lines[0]).toContain(part)
+    expect(harness.values).toEqual(times)
+  })
+
   test('refuses what is no time, with the record', async () => {
     const harness = await OperatorHarness.open({
       create: () => new AssignTimestampsOperator((r: { at: number }) => r.at, boundedOutOfOrder('1s')),
     })
     expect(() => harness.send({ at: NaN })).toThrow(
-      'assignTimestamps got NaN for {"at":null}. Expected milliseconds since the epoch',
+      'assignTimestamps returned NaN. Expected milliseconds since the epoch, such as ' +
+        'date.getTime(). The record: {"at":NaN}.',
     )
   })
 })

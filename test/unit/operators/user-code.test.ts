@@ -76,12 +76,23 @@ describe('what user code throws', () => {
     ['process', () => new ProcessOperator((_: number) => 1, { onRecord: boom })],
     ['window', () => window()],
   ])('is named with the operator: %s', async (_, create) => {
-    const harness = await OperatorHarness.open({ create, uid: 'step-7', subtask: 2, parallelism: 3 })
+    const harness = await OperatorHarness.open({
+      create,
+      uid: 'step-7',
+      subtask: 2,
+      parallelism: 3,
+      location: 'job.ts:3:5',
+    })
     const error = thrownBy(() => harness.send(1, 1))
     expect(error).toBeInstanceOf(WeirError)
     expect(error).toMatchObject({
       code: 'USR_FAILED',
-      message: 'Operator step-7, subtask 2 failed: boom',
+      message:
+        'Operator step-7, subtask 2 failed: boom. At job.ts:3:5. The record: 1. ' +
+        'No record is skipped: mend the function, or catch there what may be left out. ' +
+        'Until then each restart comes to it again.',
+      retry: 'restart-job',
+      context: { uid: 'step-7', subtask: 2, line: 'job.ts:3:5', record: '1' },
       cause: expect.any(TypeError),
     })
   })

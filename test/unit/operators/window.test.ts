@@ -88,7 +88,7 @@ describe('WindowOperator', () => {
   test('a record without a timestamp is refused with what to do', async () => {
     const harness = await open(tumbling(10))
     expect(() => harness.send('a')).toThrow(
-      'Window "hits" got a record without a timestamp. Call assignTimestamps',
+      'Operator hits, subtask 0 failed: the window got a record without a timestamp. Call assignTimestamps',
     )
   })
 })

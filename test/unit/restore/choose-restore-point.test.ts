@@ -55,7 +55,12 @@ describe('chooseRestore()', () => {
 
 const THEIRS: JobIdentity = { cluster: 'c', namespace: 'default', name: 'theirs', uid: 'uid-2' }
 const VERTICES = [
-  { vertex: 'v', uids: ['v'], subtasks: [{ keyGroups: [0, 128] as const, files: [Buffer.from('state')] }] },
+  {
+    vertex: 'v',
+    uids: ['v'],
+    states: [],
+    subtasks: [{ keyGroups: [0, 128] as const, files: [Buffer.from('state')] }],
+  },
 ]
 
 /** Own checkpoint 3, and another job's log with the bodies given. */

@@ -74,6 +74,7 @@ async function stored() {
           barrier,
           mode,
           uids: ['count'],
+          states: [],
           keyed: sections.length === 0 ? undefined : encodeStateFile({ mode, sections }, { compress: false }),
           lists: encodeStateFile({ mode: 'full', sections: lists }, { compress: false }),
           alignmentMs: 0,
@@ -93,7 +94,7 @@ async function stored() {
   backends[1]?.table('t').put(changed, 'changed')
   await snapshot(2, [['a', 'c'], ['d']])
   const subtasks = await snapshot(3, [['a', 'c'], ['d']])
-  const vertices = [{ vertex: 'count', uids: ['count'], parallelism: 2, subtasks }]
+  const vertices = [{ vertex: 'count', uids: ['count'], states: [], parallelism: 2, subtasks }]
   const manifest = manifestOf(
     { id: 2, epoch: 1, attempt: '1.1', base: 1, kind: 'checkpoint' },
     { vertices, maxParallelism: MAX_PARALLELISM },
@@ -176,6 +177,7 @@ describe('loadRestore', () => {
     const bare = manifest.vertices.map((v) => ({
       ...v,
       uids: ['source'],
+      states: [],
       subtasks: v.subtasks.map((s) => ({ ...s, chain: [] })),
     }))
     expect(matchUids({ ...manifest, vertices: bare }, deploymentOf(2).plan).unmatched).toEqual(['source'])

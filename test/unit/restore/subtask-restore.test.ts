@@ -20,7 +20,7 @@ const chain = (oldSubtask: number, files: readonly Uint8Array[], more: Partial<R
 })
 
 const restoreOf = (chains: readonly RestoreChain[], storedUid: Record<string, string> = {}) =>
-  new SubtaskRestore({ checkpointId: 3, storedUid, chains })
+  new SubtaskRestore({ checkpointId: 3, storedUid, states: {}, chains })
 
 const two = [chain(0, [file('source', ['a', 'b', 'c'])]), chain(1, [file('source', ['d'])])]
 

@@ -187,6 +187,7 @@ describe('ttl', () => {
   })
 
   test('must be a duration', () => {
+    // @ts-expect-error the compiler says so too
     expect(() => listState({ ttl: 'a day' })).toThrow('Not a duration')
   })
 })

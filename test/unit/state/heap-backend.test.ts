@@ -89,9 +89,7 @@ describe('a table', () => {
 
   test('refuses a key of another subtask, which a key function that changes its mind would give', () => {
     const table = heapBackend({ from: 0, to: 1 }).table<number, number>('t')
-    expect(() => table.put(1, 1)).toThrow(
-      /Operator op: key 1 hashes to key group \d+, but this subtask owns \[0, 1\)/,
-    )
+    expect(() => table.put(1, 1)).toThrow(/the key 1 hashes to key group \d+, but this subtask owns \[0, 1\)/)
   })
 
   test('is void after its namespace was dropped', () => {
@@ -232,12 +230,17 @@ describe('snapshot()', () => {
 
   test('names the table whose value cannot be encoded, and leaves the backend usable', () => {
     const backend = heapBackend()
-    backend.table<string, unknown>('bad').put('a', { s: Symbol('s') })
+    const bad = { s: 'kept' as unknown }
+    backend.table<string, unknown>('state:bad').put('a', bad)
+    bad.s = Symbol('s')
     const snapshot = backend.snapshot(1, 0)
     expect(() => {
       while (!snapshot.step(1)) continue
-    }).toThrow('Cannot snapshot state table bad of operator op')
-    backend.table('bad').clear()
+    }).toThrow(
+      'Operator op failed: state "bad" cannot be written to a checkpoint. ' +
+        'Cannot store or send a symbol at .s',
+    )
+    backend.table('state:bad').clear()
     expect(write(backend.snapshot(2, 0)).index).toEqual([])
   })
 })

@@ -50,7 +50,9 @@ async function running(world: TaskWorld) {
 /** A checkpoint of vertex v with one file of each size. */
 async function checkpointed(world: TaskWorld, sizes: readonly number[]): Promise<RestorePoint> {
   const files = sizes.map((size, i) => Buffer.alloc(size, i))
-  const vertices = [{ vertex: 'v', uids: ['v'], subtasks: [{ keyGroups: [0, 128] as const, files }] }]
+  const vertices = [
+    { vertex: 'v', uids: ['v'], states: [], subtasks: [{ keyGroups: [0, 128] as const, files }] },
+  ]
   return (await storePoint(world.disk.stores().own, { type: 'checkpoint', id: 1, vertices })).own
 }
 
@@ -355,6 +357,7 @@ describe('a snapshot', () => {
     },
     mode: 'full',
     uids: ['v'],
+    states: [],
     keyed: bytes,
     lists: undefined,
     alignmentMs: 1,

@@ -29,6 +29,7 @@ function setup() {
         barrier: { epoch: 1, id, base, kind: 'checkpoint', directory, stop: false, drain: false },
         mode: base === 0 ? 'full' : 'delta',
         uids: ['count'],
+        states: [],
         keyed: undefined,
         lists: undefined,
         alignmentMs: 0,

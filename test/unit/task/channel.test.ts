@@ -31,7 +31,13 @@ const from = { vertex: 'fan', subtask: 2 }
 /** A channel and the frames that it has sent. */
 function remote(given: { id?: number; maxRecordBytes?: number } = {}) {
   const frames: Uint8Array[] = []
-  const channel = new RemoteOutputChannel({ id: 0, from, post: (frame) => frames.push(frame), ...given })
+  const channel = new RemoteOutputChannel({
+    id: 0,
+    from,
+    emitter: 'split',
+    post: (frame) => frames.push(frame),
+    ...given,
+  })
   return { channel, frames }
 }
 
@@ -129,20 +135,20 @@ describe('RemoteOutputChannel', () => {
     const { channel, frames } = remote({ maxRecordBytes: MIB })
     channel.send(batchOf(['small']))
     const refused = () => channel.send(batchOf(['x'.repeat(2 * MIB)]))
-    expect(refused).toThrow(expect.objectContaining({ code: 'USR_FAILED' }))
+    expect(refused).toThrow(expect.objectContaining({ code: 'USR_FAILED', retry: 'never' }))
     expect(frames).toHaveLength(1)
     const { channel: other } = remote({ maxRecordBytes: MIB })
     expect(() => other.send(batchOf(['small', 'x'.repeat(20 * MIB)]))).toThrow(
-      /^A record of vertex fan, subtask 2, has 209715\d\d bytes; at most 1048576 can be sent to another slot/,
+      /^Operator split, subtask 2 failed: a record has 209715\d\d bytes; at most 1048576 can/,
     )
   })
 
-  test('names the vertex whose record cannot be encoded', () => {
+  test('names the operator whose record cannot be encoded; no restart is tried', () => {
     const { channel } = remote()
-    const error = expect.objectContaining({ code: 'USR_FAILED' })
+    const error = expect.objectContaining({ code: 'USR_FAILED', retry: 'never' })
     expect(() => channel.send(batchOf([{ ok: 1 }, { of: Symbol('s') }]))).toThrow(error)
     expect(() => remote().channel.send(batchOf([{ of: Symbol('s') }]))).toThrow(
-      /vertex fan, subtask 2, cannot be sent: Cannot encode/,
+      /^Operator split, subtask 2 failed: a record cannot be sent. .*a symbol at \.of/,
     )
   })
 })

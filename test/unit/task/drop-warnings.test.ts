@@ -15,7 +15,7 @@ function warningsOf() {
   return { counters, warnings, told }
 }
 
-test('what is dropped is said at once, then once a minute, then at the end, with what was not said yet', () => {
+test('what is dropped is said at once, then once a minute, and at the end what was not said yet', () => {
   const { counters, warnings, told } = warningsOf()
   expect(told(() => warnings.check(0))).toEqual([])
   counters.lateDropped = 3

@@ -18,6 +18,7 @@ function pair() {
     id,
     edge: { id: 0, from: 'a', to: 'b', partition: 'hash', fromOperator: 0 },
     from: { vertex: 'a', subtask: id },
+    emitter: 'a',
     to: { vertex: 'b', subtask: id },
   }))
   const placeOf = (ref: SubtaskRef): SubtaskPlace => ({

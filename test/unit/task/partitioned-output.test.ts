@@ -34,7 +34,10 @@ const barrier = {
 describe('createEdgeOutput()', () => {
   test('hash sends equal keys to one channel and loses nothing', () => {
     const channels = recorders(3)
-    const output = createEdgeOutput({ kind: 'hash', keyOf: (w: string) => w, maxParallelism: 128 }, channels)
+    const output = createEdgeOutput(
+      { kind: 'hash', keyOf: (w: string) => w, maxParallelism: 128, failed: (cause) => cause as Error },
+      channels,
+    )
     const words = Array.from({ length: 1000 }, (_, i) => `w${i % 50}`)
     for (const w of words) output.onRecord(w, NO_TIMESTAMP)
     output.flush()

@@ -24,6 +24,8 @@ const operator = (uid: string, lists: ListStateHook[] = []): ChainedOperator => 
   lists,
   keyed: undefined,
   formerly: [],
+  location: 'job.ts:1:1',
+  states: [],
   counters: { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0, leftPending: 0 },
 })
 

@@ -38,6 +38,7 @@ describe('WatermarkGenerator', () => {
 })
 
 test('boundedOutOfOrder() refuses what is not a duration, and idleAfter of nothing', () => {
+  // @ts-expect-error the compiler says so too
   expect(() => boundedOutOfOrder('5 seconds')).toThrow('Not a duration')
   expect(() => monotonous({ idleAfter: '0s' })).toThrow('idleAfter is 0')
 })

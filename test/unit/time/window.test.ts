@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { sliding, tumbling } from '#runtime/time/window'
+import { sliding, tumbling, type DurationInput } from '#runtime/time/window'
 
 describe('tumbling()', () => {
   test('gives each time one window of one pane, also before the epoch', () => {
@@ -25,7 +25,7 @@ describe('tumbling()', () => {
     [1.5, 'whole milliseconds'],
     ['ten', 'Not a duration'],
   ])('refuses a size of %s', (size, message) => {
-    expect(() => tumbling(size)).toThrow(message)
+    expect(() => tumbling(size as DurationInput)).toThrow(message)
   })
 })
 
