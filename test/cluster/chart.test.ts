@@ -132,10 +132,11 @@ describe('chart', () => {
       .flatMap(
         (object) => object['rules'] as { resources: string[]; verbs: string[]; resourceNames?: string[] }[],
       )
+    // The answer to a patch is the whole object.
     const reading = rules.filter(
       (rule) =>
         rule.resources.includes('secrets') &&
-        rule.verbs.some((verb) => ['get', 'list', 'watch'].includes(verb)),
+        rule.verbs.some((verb) => ['get', 'list', 'watch', 'patch'].includes(verb)),
     )
     expect(reading.map((rule) => rule.resourceNames?.toSorted())).toEqual([
       ['streams-redis', 'streams-s3', 'weir-operator-token-key'],
