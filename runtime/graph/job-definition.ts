@@ -3,7 +3,7 @@ import { WeirError, messageOf } from '#runtime/base/errors'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
 import { locationOfFrame } from './source-location.ts'
-import type { InferOutput, StandardSchema } from './standard-schema.ts'
+import type { InferInput, InferOutput, StandardSchema } from './standard-schema.ts'
 import { validateGraph } from './validate.ts'
 
 /**
@@ -16,10 +16,13 @@ export interface JobContext<A> {
   readonly args: A
 }
 
-/** What a job module exports by default; made by `defineJob`. */
-export interface JobDefinition<A = any> {
+/**
+ * What a job module exports by default; made by `defineJob`. A: the arguments that its function
+ * gets; I: those that are given, before the schema.
+ */
+export interface JobDefinition<A = any, I = any> {
   readonly [JOB]: true
-  readonly schema: StandardSchema | undefined
+  readonly schema: StandardSchema<I, A> | undefined
   readonly build: (context: JobContext<A>) => void
 }
 
@@ -32,7 +35,7 @@ export function defineJob(build: (context: JobContext<Readonly<Record<string, an
 export function defineJob<S extends StandardSchema>(
   options: { readonly args: S },
   build: (context: JobContext<InferOutput<S>>) => void,
-): JobDefinition<InferOutput<S>>
+): JobDefinition<InferOutput<S>, InferInput<S>>
 export function defineJob(first: unknown, second?: unknown): JobDefinition {
   const build = typeof first === 'function' ? first : second
   if (!isBuild(build))

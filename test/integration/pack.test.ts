@@ -83,6 +83,17 @@ describe('the packed package, installed elsewhere', () => {
     )
   })
 
+  test('brings the test kit: the tests of the documentation run with it', async () => {
+    const page = await readFile(join(repositoryRoot, 'docs/writing-jobs.md'), 'utf8')
+    const programs = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
+    const program = (mark: string) => programs.find((text) => text.includes(mark)) ?? `no program with ${mark}`
+    await writeFile(join(dir.path, 'spending.ts'), program(".process('spending'"))
+    await writeFile(join(dir.path, 'spending.test.ts'), program("from 'weir-stream/testing'"))
+    const result = await run(process.execPath, ['--test', 'spending.test.ts'])
+    expectSuccess(result)
+    expect(result.output).toContain('pass 2')
+  })
+
   test('contains no sources, tests or scripts', async () => {
     const top = await readdir(join(dir.path, 'node_modules/weir-stream'))
     expect(
