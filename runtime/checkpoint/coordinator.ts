@@ -30,6 +30,7 @@ import { CheckpointFinalizer } from './checkpoint-finalizer.ts'
 import type { CheckpointInFlight, FinalizedCheckpoint } from './checkpoint-stages.ts'
 import { CheckpointEntry, CheckpointHistory, type CheckpointFailure } from './checkpoint-history.ts'
 import { CheckpointPins } from './checkpoint-pins.ts'
+import { checkpointWait, type CheckpointWait } from './checkpoint-wait.ts'
 import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
 import type { CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
 import {
@@ -78,6 +79,10 @@ export class CheckpointCoordinator {
   /** Id in flight. */
   get inProgress(): number | undefined {
     return inFlight(this.#state)?.id
+  }
+  /** What the one in flight waits for. */
+  get waiting(): CheckpointWait | undefined {
+    return checkpointWait(this.#state, this.#flight?.entry.triggeredAt ?? 0, this.#finalizer.trouble)
   }
   get history(): readonly CheckpointDetails[] {
     return this.#history.list

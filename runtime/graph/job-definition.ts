@@ -67,16 +67,19 @@ export function isJobDefinition(value: unknown): value is JobDefinition {
  *   function throws.
  */
 export function buildGraph(definition: JobDefinition, args: Readonly<Record<string, unknown>>): LogicalGraph {
-  const checked = definition.schema === undefined ? args : checkArgs(definition.schema, args)
+  const missing = new Set<string>()
+  const checked =
+    definition.schema === undefined ? watchedArgs(args, missing) : checkArgs(definition.schema, args)
   const builder = new GraphBuilder()
   let returned: unknown
   try {
     returned = definition.build({ env: new Environment(builder), args: checked })
   } catch (cause) {
-    if (cause instanceof WeirError) throw cause
+    if (cause instanceof WeirError && missing.size === 0) throw cause
     throw new WeirError(
       'CFG_MODULE',
-      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}`,
+      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}` +
+        missingText(missing),
       {
         cause,
       },
@@ -93,6 +96,29 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
   const graph = builder.graph()
   validateGraph(graph)
   return graph
+}
+
+/** Arguments that no schema checks: those that are asked for and were not given are noted. */
+function watchedArgs(
+  args: Readonly<Record<string, unknown>>,
+  missing: Set<string>,
+): Readonly<Record<string, unknown>> {
+  return new Proxy(args, {
+    get(target, name, receiver) {
+      const value: unknown = Reflect.get(target, name, receiver)
+      if (value === undefined && typeof name === 'string') missing.add(name)
+      return value
+    },
+  })
+}
+
+function missingText(missing: ReadonlySet<string>): string {
+  if (missing.size === 0) return ''
+  const names = [...missing]
+  return (
+    `. It asked for ${names.map((name) => `args.${name}`).join(', ')}, which was not given: ` +
+    `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args.`
+  )
 }
 
 function checkArgs(schema: StandardSchema, args: unknown): unknown {

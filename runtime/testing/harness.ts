@@ -22,7 +22,8 @@ const TICK_MS = 100
 
 /**
  * One process step in the hands of a test: the real operator with its real state, one subtask, and
- * a clock that stands still unless `advance` lets it go on. Calls throw what the step's code throws.
+ * a clock that stands still unless `advance` lets it go on. Calls throw what the step's code
+ * throws.
  */
 export class StepHarness<K, T, O, D extends StateDescriptors> {
   /** What the step has emitted so far; may be emptied. */

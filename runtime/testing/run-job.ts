@@ -45,8 +45,8 @@ const MAX_PARALLELISM = 128
  * the final checkpoint of a real run, but without processes and storage: its sources give what the
  * test says, its sinks collect. Time passes only between values that have one (`at`); it begins
  * at 0, so that equal tests run equally.
- * @throws {WeirError} CFG_INVALID when a source of the job has no input here, or an input no source;
- *   else what the job fails with
+ * @throws {WeirError} CFG_INVALID when a source of the job has no input here, or an input no
+ *   source; else what the job fails with
  */
 export async function runJob<I extends Readonly<Record<string, unknown>>>(
   job: JobDefinition<any, I>,
