@@ -1,5 +1,5 @@
 import type { CheckpointId } from '#runtime/contract/ids'
-import { inFlight, type CoordinatorState } from './coordinator-state.ts'
+import type { CoordinatorState } from './coordinator-state.ts'
 
 /** A checkpoint in flight and what it waits for. */
 export interface CheckpointWait {
@@ -18,23 +18,4 @@ export interface StoreTrouble {
   /** Wall clock, of the first such try. */
   readonly since: number
   readonly message: string
-}
-
-/** Undefined while none is in flight. Pure. */
-export function checkpointWait(
-  state: CoordinatorState,
-  since: number,
-  trouble: StoreTrouble | undefined,
-): CheckpointWait | undefined {
-  const checkpoint = inFlight(state)
-  if (checkpoint === undefined) return undefined
-  const { id, kind } = checkpoint
-  return {
-    id,
-    kind,
-    phase: state.phase,
-    since,
-    missing: 'missing' in state ? [...state.missing] : [],
-    trouble,
-  }
 }

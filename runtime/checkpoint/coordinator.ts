@@ -30,7 +30,6 @@ import { CheckpointFinalizer } from './checkpoint-finalizer.ts'
 import type { CheckpointInFlight, FinalizedCheckpoint } from './checkpoint-stages.ts'
 import { CheckpointEntry, CheckpointHistory, type CheckpointFailure } from './checkpoint-history.ts'
 import { CheckpointPins } from './checkpoint-pins.ts'
-import { checkpointWait, type CheckpointWait } from './checkpoint-wait.ts'
 import { CheckpointRequests, type CheckpointRequest, type CheckpointResult } from './checkpoint-requests.ts'
 import type { CheckpointCoordinatorOptions, StartedAttempt } from './coordinator-options.ts'
 import {
@@ -42,7 +41,7 @@ import {
   type CoordinatorEvent,
   type CoordinatorState,
 } from './coordinator-state.ts'
-import { barrierOf, placeOf, type Flight } from './flight.ts'
+import { barrierOf, checkpointWait, placeOf, type Flight } from './flight.ts'
 import { pathRefusal } from './savepoint-place.ts'
 
 export type { CheckpointRequest, CheckpointResult }
@@ -80,8 +79,7 @@ export class CheckpointCoordinator {
   get inProgress(): number | undefined {
     return inFlight(this.#state)?.id
   }
-  /** What the one in flight waits for. */
-  get waiting(): CheckpointWait | undefined {
+  get waiting() {
     return checkpointWait(this.#state, this.#flight?.entry.triggeredAt ?? 0, this.#finalizer.trouble)
   }
   get history(): readonly CheckpointDetails[] {

@@ -75,7 +75,7 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
   try {
     returned = definition.build({ env: new Environment(builder), args: checked })
   } catch (cause) {
-    if (cause instanceof WeirError && missing.size === 0) throw cause
+    if (cause instanceof WeirError) throw withMissing(cause, missing)
     throw new WeirError(
       'CFG_MODULE',
       `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}` +
@@ -109,6 +109,16 @@ function watchedArgs(
       if (value === undefined && typeof name === 'string') missing.add(name)
       return value
     },
+  })
+}
+
+function withMissing(error: WeirError, missing: ReadonlySet<string>): WeirError {
+  if (missing.size === 0) return error
+  const { code, message, context, retry } = error
+  return new WeirError(code, message.replace(/\.$/, '') + missingText(missing), {
+    cause: error,
+    context,
+    retry,
   })
 }
 
