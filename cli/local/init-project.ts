@@ -1,10 +1,12 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { systemCode } from '#runtime/base/errors'
 import { VERSION } from '#runtime/contract/version'
 import { badInput } from '#cli/cli-error'
 import { shellWords } from '#cli/shell-words'
 import { nameOf } from './job-file.ts'
+
+const ELSEWHERE = 'Choose a directory that does not exist yet, or an empty one.'
 
 /**
  * Writes a project into `dir`, and says what to type next.
@@ -13,6 +15,9 @@ import { nameOf } from './job-file.ts'
 export function initProject(dir: string, cwd: string): string {
   const root = resolve(cwd, dir)
   const files = projectFiles(nameOf(basename(root)))
+  const present = Object.keys(files).filter((path) => existsSync(join(root, path)))
+  if (present.length > 0)
+    throw badInput(`Cannot make a project in ${root}: it has ${present.join(', ')} already.`, ELSEWHERE)
   try {
     mkdirSync(root, { recursive: true })
     for (const [path, text] of Object.entries(files)) {
@@ -20,10 +25,7 @@ export function initProject(dir: string, cwd: string): string {
       writeFileSync(join(root, path), text, { flag: 'wx' })
     }
   } catch (error) {
-    throw badInput(
-      `Cannot make a project in ${root}: ${systemCode(error) ?? String(error)}.`,
-      'Choose a directory that does not exist yet, or an empty one.',
-    )
+    throw badInput(`Cannot make a project in ${root}: ${systemCode(error) ?? String(error)}.`, ELSEWHERE)
   }
   return [
     `Made ${Object.keys(files).join(', ')} in ${root}. Go on with:`,
