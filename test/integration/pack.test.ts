@@ -17,6 +17,8 @@ export default defineJob(({ env, args }) => {
     .sink('out', files.jsonl(args.output))
 })
 `
+/** A whole compilation and an installation, on a machine that may be busy. */
+const BUILD_AND_INSTALL_MS = 600_000
 const TEXT = 'the quick brown fox\njumps over the lazy dog\nthe end\n'
 
 describe('the packed package, installed elsewhere', () => {
@@ -37,7 +39,7 @@ describe('the packed package, installed elsewhere', () => {
     expectSuccess(
       await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(dir.path, tarball)]),
     )
-  })
+  }, BUILD_AND_INSTALL_MS)
   afterAll(() => dir.remove())
 
   test('knows its version', async () => {
