@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 const project = (name: string, timeoutMs: number, extra: object = {}) => ({
@@ -11,10 +12,20 @@ const project = (name: string, timeoutMs: number, extra: object = {}) => ({
   },
 })
 
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+/** The package by its name, as jobs and their tests import it, without a build. */
+const alias = [
+  { find: /^weir-stream$/, replacement: source('runtime/index.ts') },
+  { find: /^weir-stream\/testing$/, replacement: source('runtime/testing/index.ts') },
+]
+
 export default defineConfig({
   test: {
     projects: [
-      project('unit', 10_000),
+      {
+        resolve: { alias },
+        ...project('unit', 10_000, { include: ['test/unit/**/*.test.ts', 'examples/**/*.test.ts'] }),
+      },
       project('property', 30_000),
       project('simulation', 300_000),
       project('integration', 120_000, { fileParallelism: false }),

@@ -1,6 +1,8 @@
 import { Command } from 'commander'
 import { VERSION } from '#runtime/contract/version'
 import { registerCheckpoints } from './commands/checkpoints.ts'
+import { registerCompletion } from './commands/completion.ts'
+import { registerInit } from './commands/init.ts'
 import { registerList } from './commands/list.ts'
 import { registerPlan } from './commands/plan.ts'
 import { registerRestart } from './commands/restart.ts'
@@ -41,6 +43,7 @@ export function buildProgram(cli: CliContext): Command {
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES)
   const onKubectl = cli.invokedAs === 'kubectl weir'
+  if (!onKubectl) registerInit(program, cli)
   if (!onKubectl) registerRun(program, cli)
   registerPlan(program, cli)
   registerStatus(program, cli)
@@ -52,5 +55,6 @@ export function buildProgram(cli: CliContext): Command {
   registerStop(program, cli)
   registerCheckpoints(program, cli)
   if (!onKubectl) registerSim(program, cli)
+  if (!onKubectl) registerCompletion(program, cli)
   return program
 }

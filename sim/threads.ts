@@ -118,6 +118,11 @@ class SimThread implements SlotThread {
     })
   }
 
+  /** What a simulated slot runs cannot be interrupted, so nobody knows where it is. */
+  position(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
   async terminate(): Promise<void> {
     if (!this.#live) return
     if (this.#assignment !== undefined) await this.#closeOperators()

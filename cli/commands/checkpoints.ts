@@ -25,9 +25,9 @@ export function registerCheckpoints(program: Command, cli: CliContext): void {
 
   withTarget(checkpoints.command('show'))
     .description('One checkpoint: its vertices, subtasks and files.')
-    .argument('<job>', TARGET)
-    .argument('<id>', 'number of the checkpoint', positiveInteger)
-    .action(async (name: string, id: CheckpointId, options: Options) => {
+    .argument('[job]', `${TARGET}; default: the only local job here`)
+    .argument('[id]', 'number of the checkpoint (default: the newest)', positiveInteger)
+    .action(async (name: string | undefined, id: CheckpointId | undefined, options: Options) => {
       const target = await targetOf(cli, name, options)
       const { localOnly, showCheckpoint } = await import('#cli/local/checkpoints')
       await showCheckpoint(cli.output(options), localOnly(target, 'show'), id)

@@ -100,7 +100,11 @@ export async function listCheckpoints(output: Output, target: LocalName): Promis
   )
 }
 
-export async function showCheckpoint(output: Output, target: LocalName, id: CheckpointId): Promise<void> {
+export async function showCheckpoint(
+  output: Output,
+  target: LocalName,
+  id: CheckpointId | undefined,
+): Promise<void> {
   const local = openLocal(target)
   const store = openJobStore(local.state, local.record)
   try {
@@ -111,7 +115,7 @@ export async function showCheckpoint(output: Output, target: LocalName, id: Chec
       { ...found, manifest },
       [
         fields([
-          ['checkpoint', id],
+          ['checkpoint', found.id],
           ['completed', new Date(found.at).toISOString()],
           ['attempt', found.attempt],
           ['size', `${formatBytes(found.sizeBytes)}, ${formatBytes(found.deltaBytes)} of it new`],

@@ -52,6 +52,8 @@ export interface JobProcessesOptions {
    * that has never listened.
    */
   readonly onExit: (name: string, exit: ProcessExit) => 'restart' | 'leave'
+  /** Told what the job's code writes to standard output; absent: only the logs have it. */
+  readonly onPrint?: (text: string) => void
 }
 
 const READY_MS = 30_000
@@ -137,7 +139,7 @@ export class JobProcesses {
   }
 
   #supervise(name: string, entry: 'job-manager' | 'task-manager'): SupervisedProcess {
-    const { files, differences, clock, random } = this.#options
+    const { files, differences, clock, random, onPrint = () => undefined } = this.#options
     const it = new SupervisedProcess({
       entry,
       environment: differences?.environment(name) ?? {},
@@ -146,6 +148,7 @@ export class JobProcesses {
       clock,
       random,
       onExit: (exit) => this.#exited(name, exit),
+      onPrint,
     })
     this.#processes.set(name, it)
     return it

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { messageOf } from '#runtime/base/errors'
 import type { CheckpointId, RunNumber } from '#runtime/contract/ids'
 import { formatAge } from '#cli/age'
 import type { Output } from '#cli/output'
@@ -11,14 +12,19 @@ import { StateDir } from './state-dir.ts'
 interface Row {
   readonly name: string
   readonly state: string
-  readonly run: RunNumber
+  readonly run: RunNumber | undefined
   readonly lastCheckpoint: { readonly id: CheckpointId; readonly completedAt: number } | undefined
   readonly stateDir: string
   readonly file: string
+  /** Why it is broken. */
+  readonly problem?: string
 }
 
 export async function listLocal(output: Output, cwd: string): Promise<void> {
-  const rows = await Promise.all(StateDir.names(cwd).map((name) => rowOf(name, join(cwd, STATE_ROOT, name))))
+  const rows = await Promise.all(
+    StateDir.names(cwd).map((name) => rowOrBroken(name, join(cwd, STATE_ROOT, name))),
+  )
+  for (const { name, problem } of rows) if (problem !== undefined) output.progress(`${name}: ${problem}`)
   const now = Date.now()
   output.result(
     rows,
@@ -36,6 +42,16 @@ export async function listLocal(output: Output, cwd: string): Promise<void> {
           ]),
         ),
   )
+}
+
+/** One record that cannot be read does not hide the other jobs. */
+async function rowOrBroken(name: string, stateDir: string): Promise<Row> {
+  try {
+    return await rowOf(name, stateDir)
+  } catch (error) {
+    const problem = messageOf(error)
+    return { name, stateDir, state: 'Broken', run: undefined, lastCheckpoint: undefined, file: '', problem }
+  }
 }
 
 async function rowOf(name: string, stateDir: string): Promise<Row> {

@@ -21,6 +21,7 @@ import type { LocalJob } from './local-job.ts'
 import { type OpenedRun, openRun } from './open-run.ts'
 import { pinSource } from './pin-source.ts'
 import type { JobSettings } from './process-configs.ts'
+import { RunTotals } from './run-totals.ts'
 import type { ProcessExit } from './supervised-process.ts'
 
 export interface LocalClusterOptions {
@@ -37,6 +38,8 @@ export interface LocalClusterEvents {
   facts: [JobFacts]
   /** A process was lost; another one is being started. */
   lost: [name: string, exit: ProcessExit]
+  /** What the job's code wrote to standard output, `print()` included; whole lines or not. */
+  printed: [text: string]
 }
 
 const STOP_MS = 5_000
@@ -50,6 +53,7 @@ export class LocalCluster {
   readonly #closing = new AbortController()
   #resolveEnded: (outcome: JobOutcome) => void = () => undefined
   #client: JobManagerClient | undefined
+  readonly totals = new RunTotals()
   #facts: JobFacts | undefined
   #hasRun = false
   #ending: Promise<void> | undefined
@@ -65,6 +69,7 @@ export class LocalCluster {
       clock,
       random,
       onExit: (name, exit) => this.#exited(name, exit),
+      onPrint: (text) => this.events.emit('printed', text),
     })
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve))
   }
@@ -226,11 +231,19 @@ export class LocalCluster {
 
   #take(facts: JobFacts): void {
     this.#facts = facts
+    this.totals.take(facts)
     this.#hasRun ||= facts.state === 'Running'
     const outcome = outcomeOf(facts, this.#hasRun)
     // Facts of a job that would wait for a person are left out: it ends with their error instead.
     if (outcome === undefined || isFinal(facts.state)) this.events.emit('facts', facts)
     if (outcome !== undefined) void this.#end(outcome)
+  }
+
+  /** For `weir status`, which finds no JobManager any more that could say why. */
+  #rememberFailure({ message, error }: JobOutcome): void {
+    const { state, record, run } = this.#run
+    const failure = { run, at: this.#clock.now(), message: error?.message ?? message }
+    state.write({ ...(state.read() ?? record), failure })
   }
 
   #failed(message: string): JobOutcome {
@@ -241,6 +254,7 @@ export class LocalCluster {
     this.#ending ??= (async () => {
       this.#closing.abort()
       await this.#processes.close(limitMs)
+      if (outcome.state === 'Failed') this.#rememberFailure(outcome)
       this.#run.close()
       this.#resolveEnded(outcome)
     })()

@@ -76,6 +76,7 @@ async function prepareRun(
     ...record,
     run,
     rest: undefined,
+    failure: undefined,
     restore: restoreRecord(job, record, run),
     job: rememberedJob(job),
   }

@@ -18,6 +18,9 @@ export async function pinSource({ restore, record }: OpenedRun): Promise<void> {
   await new JobManagerClient(source, { clock: systemClock }).pin({ path, by: `${namespace}/${name}/${uid}` })
 }
 
+/** Whether `path` is a checkpoint of a local job that runs: that job knows whether it keeps it. */
+export const isOfRunningJob = (path: string): boolean => runningOwner(path) !== undefined
+
 /** Address of the local job whose checkpoint `path` names; undefined where none runs. */
 function runningOwner(path: string): { readonly url: string; readonly token: string } | undefined {
   const { root, key } = locateManifest(path)

@@ -26,8 +26,7 @@ export async function showPlan(
   const plan = await checkPlan(job)
   const path = job.restore?.path
   if (path === undefined) return output.result(plan, formatPlan(plan))
-  const manifest = await manifestAt(path, job.s3 ?? environmentS3())
-  checkRestorable(manifest, path, plan, job.restore?.allowNonRestoredState ?? false)
+  const manifest = await checkRestore(path, job, plan)
   const { stored, unmatched } = matchUids(manifest, plan)
   const lines = Object.entries(stored).map(([uid, from]) => `  ${uid}${uid === from ? '' : ` (was ${from})`}`)
   output.result(
@@ -40,6 +39,16 @@ export async function showPlan(
       ...(unmatched.length === 0 ? [] : [`state dropped: ${unmatched.join(', ')}`]),
     ].join('\n'),
   )
+}
+
+/**
+ * Whether the savepoint or checkpoint at `path` is there and fits the job.
+ * @throws {WeirError} CKP_RESTORE, STO_CORRUPT, CFG_INVALID
+ */
+export async function checkRestore(path: string, job: LocalJob, plan: ExecutionPlan): Promise<Manifest> {
+  const manifest = await manifestAt(path, job.s3 ?? environmentS3())
+  checkRestorable(manifest, path, plan, job.restore?.allowNonRestoredState ?? false)
+  return manifest
 }
 
 /**

@@ -1,11 +1,14 @@
 import { resolve } from 'node:path'
 import { systemClock } from '#runtime/base/clock'
-import { messageOf } from '#runtime/base/errors'
+import { messageOf, WeirError } from '#runtime/base/errors'
+import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import type { JobFacts } from '#runtime/contract/rest'
+import { slotsWanted } from '#runtime/job-manager/scheduler'
 import { formatAge } from '#cli/age'
-import { failed } from '#cli/cli-error'
+import { badInput, CliError, failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
-import { count, plural } from '#cli/progress/facts-text'
+import { count, plural, skippedText } from '#cli/progress/facts-text'
 import { LiveBlock } from '#cli/progress/live-block'
 import { STATE_ROOT } from '#cli/target'
 import { readJobLog, restorePointText } from './job-log.ts'
@@ -13,7 +16,8 @@ import type { JobOutcome } from './job-outcome.ts'
 import { LocalCluster } from './local-cluster.ts'
 import type { LocalJob } from './local-job.ts'
 import { resumeCommand } from './local-target.ts'
-import { checkPlan } from './plan.ts'
+import { isOfRunningJob } from './pin-source.ts'
+import { checkPlan, checkRestore } from './plan.ts'
 import { RunView } from './run-view.ts'
 
 export interface ForegroundOptions {
@@ -32,13 +36,21 @@ export async function runInForeground(
   job: LocalJob,
   options: ForegroundOptions,
 ): Promise<number> {
-  await checkPlan(job)
+  const plan = await checkPlan(job)
+  refuseTooFewSlots(job, plan)
+  await refuseBadRestore(job, plan)
   const stateDir = resolve(cli.cwd, options.stateDir ?? `${STATE_ROOT}/${job.name}`)
   const startedAt = systemClock.monotonic()
   const cluster = await LocalCluster.start({ job, stateDir, fresh: options.fresh ?? false })
   const output = cli.output(options)
-  const view = new RunView(new LiveBlock(cli.stderr), output.format === 'text', job)
+  const view = new RunView(job, {
+    live: new LiveBlock(cli.stderr),
+    stdout: cli.stdout,
+    isShown: output.format === 'text',
+  })
   view.begin(cluster)
+  for (const uid of collectingSinks(plan))
+    view.line(`sink "${uid}" is collect(), which is for tests: what it is given is lost with its process`)
   const interruption = onSignals(cluster, view)
   const outcome = await cluster.ended
   interruption.dispose()
@@ -53,6 +65,38 @@ export async function runInForeground(
   return interruption.wasInterrupted() ? EXIT.interrupted : EXIT.ok
 }
 
+/** The slots of a run are known before it starts: nothing would come of waiting for more. */
+function refuseTooFewSlots({ taskManagers, slots }: LocalJob, plan: ExecutionPlan): void {
+  const wanted = slotsWanted(plan)
+  const have = taskManagers * slots
+  if (wanted <= have) return
+  const widest = plan.vertices.find(({ parallelism }) => parallelism === wanted)?.id ?? 'a step'
+  throw new CliError(
+    EXIT.badInput,
+    `The job needs ${wanted} slots, for the parallelism of "${widest}", and this run has ${have}: ` +
+      `${plural(taskManagers, 'TaskManager')} with ${plural(slots, 'slot')} each.`,
+    { next: 'Lower the parallelism, or raise --task-managers or --slots.' },
+  )
+}
+
+const collectingSinks = (plan: ExecutionPlan): readonly string[] =>
+  plan.vertices
+    .flatMap(({ operators }) => operators)
+    .filter(({ kind, description }) => kind === 'sink' && description === 'write collect')
+    .map(({ uid }) => uid)
+
+/** A restore block of a manifest may have acted already; an option always acts. */
+async function refuseBadRestore(job: LocalJob, plan: ExecutionPlan): Promise<void> {
+  const path = job.restoreKey === undefined ? job.restore?.path : undefined
+  if (path === undefined || isOfRunningJob(path)) return
+  try {
+    await checkRestore(path, job, plan)
+  } catch (error) {
+    if (error instanceof WeirError && error.code === 'CKP_RESTORE') throw badInput(error.message)
+    throw error
+  }
+}
+
 function jobFailed({ name }: LocalJob, outcome: JobOutcome, logs: string): Error {
   const lines = userLines(outcome)
   return failed(`${name} failed: ${outcome.message}${lines === '' ? '' : `\n${lines}`}`, `Logs: ${logs}`)
@@ -60,20 +104,22 @@ function jobFailed({ name }: LocalJob, outcome: JobOutcome, logs: string): Error
 
 async function resultText(
   { name }: LocalJob,
-  { state, facts }: JobOutcome,
+  { state }: JobOutcome,
   seconds: number,
-  { run }: LocalCluster,
+  cluster: LocalCluster,
 ): Promise<string> {
+  const { run, totals } = cluster
   const took = seconds < 100 ? `${seconds.toFixed(1)} s` : formatAge(seconds * 1000)
-  const work =
-    facts === undefined
-      ? took
-      : [
-          `${count(facts.records.in)} records read`,
-          plural(facts.checkpoint.completed, 'checkpoint'),
-          plural(facts.restarts, 'restart'),
-          took,
-        ].join(', ')
+  const newest = cluster.facts()
+  const skipped = newest === undefined ? undefined : skippedText(newest.skipped)
+  const work = [
+    `${count(totals.recordsIn)} records read`,
+    `${count(totals.recordsOut)} written`,
+    plural(totals.checkpoints, 'checkpoint'),
+    plural(totals.restarts, 'restart'),
+    ...(skipped === undefined ? [] : [`skipped ${skipped}`]),
+    took,
+  ].join(', ')
   if (state === 'Finished' || state === 'Drained') return `${name} ${state.toLowerCase()}: ${work}`
   const point = restorePointText(await readJobLog(run.state, run.record))
   return `${name} stopped: ${work}; it continues from ${point}\nResume it with: ${resumeCommand(run)}`
@@ -100,11 +146,14 @@ function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; was
       return
     }
     view.line('stopping with a checkpoint; Ctrl-C again ends it at once')
-    cluster.client.triggerStop({ mode: 'checkpoint' }).catch((error: unknown) => {
-      view.line(`cannot stop with a checkpoint: ${messageOf(error)}`)
-      view.line('ending the processes; the latest completed checkpoint stays')
-      void cluster.kill()
-    })
+    cluster.client.triggerStop({ mode: 'checkpoint' }).then(
+      ({ triggerId }) => tellIfFailed(cluster, view, triggerId),
+      (error: unknown) => {
+        view.line(`cannot stop with a checkpoint: ${messageOf(error)}`)
+        view.line('ending the processes; the latest completed checkpoint stays')
+        void cluster.kill()
+      },
+    )
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
@@ -115,4 +164,17 @@ function onSignals(cluster: LocalCluster, view: RunView): { dispose(): void; was
     },
     wasInterrupted: () => signals > 0,
   }
+}
+
+/** The line of the failure itself is an event's; here it says what is left to do. */
+function tellIfFailed(cluster: LocalCluster, view: RunView, triggerId: string): void {
+  const onFacts = ({ operations, checkpoint: { last } }: JobFacts): void => {
+    const stop = operations.find((operation) => operation.triggerId === triggerId)
+    if (stop === undefined || stop.status === 'InProgress') return
+    cluster.events.off('facts', onFacts)
+    if (stop.status === 'Completed') return
+    const point = last === undefined ? 'the beginning' : `checkpoint ${last.id}`
+    view.line(`Ctrl-C again ends its processes at once; it then resumes from ${point}`)
+  }
+  cluster.events.on('facts', onFacts)
 }

@@ -38,6 +38,8 @@ const localRecord = z.object({
   /** Of the newest start; where the log says another, the log is right. */
   run: z.int().nonnegative(),
   rest: z.string().optional(),
+  /** Why the run, if it is the newest, has failed. */
+  failure: z.object({ run: z.int(), at: z.number(), message: z.string() }).optional(),
   /** Restore block of a manifest, and the first run that it was given to. */
   restore: z.object({ key: z.string(), run: z.int().positive() }).optional(),
 })

@@ -10,6 +10,7 @@ import {
   skippedText,
   slotsText,
   stateText,
+  waitRows,
 } from '#cli/progress/facts-text'
 import { fields, table } from '#cli/table'
 import type { Target } from '#cli/target'
@@ -29,6 +30,7 @@ export async function statusLocal(output: Output, target: Extract<Target, { kind
       rest: local.client?.url,
       facts: isRunning ? standing.facts : undefined,
       log: isRunning ? undefined : standing.log,
+      failure: isRunning ? undefined : local.record.failure,
     },
     isRunning ? runningText(local, standing.facts, Date.now()) : stoppedText(local, standing),
   )
@@ -40,6 +42,7 @@ function runningText(local: LocalTarget, facts: JobFacts, now: number): string {
   const head = fields([
     ['job', `${local.name} (run ${run}, attempt ${attempt ?? '-'})`],
     ['state', stateText(facts, now)],
+    ...waitRows(facts, now),
     ['error', error?.message],
     ['guarantee', guarantee],
     ['records', recordsText(facts)],
@@ -76,6 +79,7 @@ function stoppedText(
   return fields([
     ['job', `${local.name}${log === undefined ? '' : ` (run ${log.run})`}`],
     ['state', STOPPED[state]],
+    ['error', local.record.failure?.message],
     [
       'last checkpoint',
       last === undefined

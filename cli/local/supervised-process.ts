@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { backoffDelay } from '#runtime/base/backoff'
 import type { Clock, Timer } from '#runtime/base/clock'
 import { entryUrl } from '#runtime/base/entry'
+import { textMember } from '#runtime/base/member'
 
 export interface ProcessExit {
   readonly code: number | null
@@ -23,6 +24,8 @@ export interface SupervisedProcessOptions {
   readonly logFile: string
   readonly clock: Clock
   readonly random: () => number
+  /** Told what the job's code writes to standard output; the log has it too. */
+  readonly onPrint: (text: string) => void
   /** Called after each exit that `stop` did not ask for: whether to start it again. */
   readonly onExit: (exit: ProcessExit) => 'restart' | 'leave'
 }
@@ -64,6 +67,10 @@ export class SupervisedProcess {
     child.stderr?.on('data', (chunk: Buffer) => {
       writeSync(log, chunk)
       lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS_LENGTH)
+    })
+    child.on('message', (message) => {
+      const text = textMember(message, 'text')
+      if (text !== undefined) this.#options.onPrint(text)
     })
     this.#child = child
     this.#startedAt = clock.monotonic()

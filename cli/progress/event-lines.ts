@@ -1,23 +1,42 @@
 import { formatBytes } from '#runtime/base/units'
-import { type FinalState, isFinal, type JobFacts, type RecoveryView } from '#runtime/contract/rest'
-import { plural } from './facts-text.ts'
+import {
+  type FinalState,
+  isFinal,
+  type JobFacts,
+  type OperationView,
+  type RecoveryView,
+} from '#runtime/contract/rest'
+import { plural, waitingFor } from './facts-text.ts'
 
 /**
  * What is worth a line between two readings of a job's facts, oldest first. The facts are levels:
- * several changes may have passed between them. Pure.
+ * several changes may have passed between them. `checkpoints`: a line for each that completes.
+ * Pure.
  */
-export function eventLines(before: JobFacts | undefined, now: JobFacts): string[] {
+export function eventLines(
+  before: JobFacts | undefined,
+  now: JobFacts,
+  { checkpoints = true }: { readonly checkpoints?: boolean } = {},
+): string[] {
   return [
-    ...checkpointLines(before, now),
+    ...checkpointLines(before, now, checkpoints),
     ...operationLines(before, now),
     ...recoveryLines(before, now),
     ...stateLines(before, now),
+    ...waitLines(before, now),
     ...skippedLines(before, now),
   ]
 }
 
-function checkpointLines(before: JobFacts | undefined, now: JobFacts): string[] {
-  return before === undefined ? [] : [...completedLines(before, now), ...failureLines(before, now)]
+function checkpointLines(before: JobFacts | undefined, now: JobFacts, completed: boolean): string[] {
+  if (before === undefined) return []
+  return [...(completed ? completedLines(before, now) : []), ...failureLines(before, now)]
+}
+
+/** A slow checkpoint is seen in the live lines; all else that holds up the job gets a line. */
+function waitLines(before: JobFacts | undefined, now: JobFacts): string[] {
+  const known = new Set(before?.waits.map(({ message }) => message))
+  return now.waits.filter(({ kind, message }) => kind !== 'checkpoint' && !known.has(message)).map(waitingFor)
 }
 
 function completedLines(before: JobFacts, now: JobFacts): string[] {
@@ -41,18 +60,31 @@ const isOfEarlierRun = (before: JobFacts, now: JobFacts): boolean =>
 
 function operationLines(before: JobFacts | undefined, now: JobFacts): string[] {
   if (before === undefined) return []
-  return now.operations.flatMap((operation) => {
-    const was = before.operations.find((o) => o.triggerId === operation.triggerId)
-    if (
-      operation.type !== 'savepoint' ||
-      operation.status === 'InProgress' ||
-      was?.status === operation.status
-    )
-      return []
-    return operation.status === 'Completed'
-      ? [`savepoint ${operation.checkpointId ?? ''} completed: ${operation.path ?? ''}`]
-      : [`savepoint failed: ${operation.error?.message ?? 'no reason given'}`]
-  })
+  return now.operations
+    .filter((operation) => {
+      const was = before.operations.find((o) => o.triggerId === operation.triggerId)
+      return operation.status !== 'InProgress' && was?.status !== operation.status
+    })
+    .flatMap((operation) => OPERATIONS[operation.type](operation, now))
+}
+
+type OperationLines = (operation: OperationView, now: JobFacts) => string[]
+
+const savepointLines: OperationLines = ({ status, checkpointId, path, error }) =>
+  status === 'Completed'
+    ? [`savepoint ${checkpointId ?? ''} completed: ${path ?? ''}`]
+    : [`savepoint failed: ${error?.message ?? 'no reason given'}`]
+
+/** That a stop succeeded is told by the state; its failure leaves the job as it is. */
+const stopLines: OperationLines = ({ status, error }, { state }) =>
+  status === 'Failed' && !isFinal(state)
+    ? [`stop failed: ${error?.message ?? 'no reason given'}; the job goes on, it is ${state} now`]
+    : []
+
+const OPERATIONS: Readonly<Record<OperationView['type'], OperationLines>> = {
+  checkpoint: () => [],
+  savepoint: savepointLines,
+  stop: stopLines,
 }
 
 /** What a restore has left unpublished; records that are dropped are shown as counts only. */

@@ -8,11 +8,15 @@ import { stripVTControlCharacters } from 'node:util'
 export class LiveBlock {
   readonly #out: NodeJS.WriteStream
   readonly #isLive: boolean
+  readonly #isColored: boolean
   #block: readonly string[] = []
   #drawn = 0
-  constructor(out: NodeJS.WriteStream) {
+  /** `env`: NO_COLOR (https://no-color.org) leaves the block, in plain text; TERM=dumb takes it. */
+  constructor(out: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env) {
     this.#out = out
-    this.#isLive = out.isTTY && process.env['TERM'] !== 'dumb'
+    // A stream that is no terminal has no isTTY at all.
+    this.#isLive = out.isTTY ? env['TERM'] !== 'dumb' : false
+    this.#isColored = (env['NO_COLOR'] ?? '') === ''
   }
 
   get isLive(): boolean {
@@ -21,6 +25,15 @@ export class LiveBlock {
 
   line(text: string): void {
     this.#out.write(`${this.#erase()}${text}\n${this.#draw()}`)
+  }
+
+  /** Lets `write` write to another stream of the same terminal, above the block. */
+  above(write: () => void): void {
+    const erased = this.#erase()
+    if (erased !== '') this.#out.write(erased)
+    write()
+    const drawn = this.#draw()
+    if (drawn !== '') this.#out.write(drawn)
   }
 
   show(block: readonly string[]): void {
@@ -47,7 +60,8 @@ export class LiveBlock {
     // A terminal of unknown width says 0.
     const width = Math.max(20, this.#out.columns || 80) - 1
     this.#drawn = this.#block.length + 1
-    const rule = `\x1b[2m${'-'.repeat(Math.min(width, 60))}\x1b[0m`
+    const dashes = '-'.repeat(Math.min(width, 60))
+    const rule = this.#isColored ? `\x1b[2m${dashes}\x1b[0m` : dashes
     const lines = this.#block.map((line) => stripVTControlCharacters(line).slice(0, width))
     return `${[rule, ...lines].join('\n')}\n`
   }

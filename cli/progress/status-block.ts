@@ -1,6 +1,6 @@
 import type { JobFacts } from '#runtime/contract/rest'
 import { fields } from '#cli/table'
-import { checkpointText, recordsText, skippedText, slotsText, stateText } from './facts-text.ts'
+import { checkpointText, recordsText, skippedText, slotsText, stateText, waitRows } from './facts-text.ts'
 
 /** The live lines below the events of `weir run` on a terminal. Pure. */
 export function statusBlock(
@@ -13,6 +13,7 @@ export function statusBlock(
   const shown = state === 'Running' ? { ...facts, message: '' } : facts
   return fields([
     ['state', stateText(shown, now)],
+    ...waitRows(facts, now),
     ['records', recordsText(facts)],
     ['skipped', skippedText(facts.skipped)],
     ['checkpoints', checkpointsText(facts, now)],

@@ -8,6 +8,12 @@ import { TaskManager } from '#runtime/task-manager/task-manager'
 import { workerSlots } from '#runtime/task-manager/worker-slots'
 import { onStopSignal, readConfig, runProcess } from './process.ts'
 
+/** To whoever has started this process and listens (`weir run`), and to standard output. */
+function print(text: string): void {
+  process.stdout.write(text)
+  if (process.connected) process.send?.({ type: 'printed', text })
+}
+
 runProcess('weir-task-manager', async () => {
   const config = await readConfig(taskManagerConfig)
   const logger = createLogger('task-manager', config.logLevel)
@@ -16,7 +22,7 @@ runProcess('weir-task-manager', async () => {
     token: await readToken(config.tokenFile),
     stores: openStores(config),
     transport: tcpTransport,
-    threads: workerSlots,
+    threads: workerSlots(print),
     clock: systemClock,
     random: Math.random,
     logger,

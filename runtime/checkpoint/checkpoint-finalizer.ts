@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '#runtime/base/clock'
-import { WeirError } from '#runtime/base/errors'
+import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { CheckpointOptions, JobIdentity } from '#runtime/contract/job-options'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl, manifestDirectory, manifestKey } from '#runtime/storage/paths'
 import { assembleManifest, deltaBytes, findForeignFile, type AttemptPlan } from './checkpoint-assembly.ts'
 import type { CheckpointEntry } from './checkpoint-history.ts'
+import type { StoreTrouble } from './checkpoint-wait.ts'
 import type { CheckpointPins } from './checkpoint-pins.ts'
 import type { CheckpointRequest } from './checkpoint-requests.ts'
 import type { CheckpointInFlight, CompletionBody, FinalizedCheckpoint } from './checkpoint-stages.ts'
@@ -48,6 +49,7 @@ export class CheckpointFinalizer {
   readonly #retired: RetiredFiles
   readonly #savepoints: SavepointWriter
   readonly #abort = new AbortController()
+  #trouble: StoreTrouble | undefined
 
   constructor(deps: CheckpointFinalizerOptions) {
     const { store, term: log, clock, logger, deleteGraceMs: graceMs } = deps
@@ -60,6 +62,11 @@ export class CheckpointFinalizer {
       logger,
       ...(graceMs === undefined ? {} : { graceMs }),
     })
+  }
+
+  /** Of the manifest in hand. */
+  get trouble(): StoreTrouble | undefined {
+    return this.#trouble
   }
 
   /**
@@ -161,10 +168,17 @@ export class CheckpointFinalizer {
     this.#retired.close()
   }
 
-  #write(manifest: Manifest, directory: string): Promise<WrittenManifest> {
+  async #write(manifest: Manifest, directory: string): Promise<WrittenManifest> {
     const { store, clock, random } = this.#deps
     const { signal } = this.#abort
-    return writeManifest(store, manifest, { directory, clock, random, signal })
+    const onRetry = (error: unknown): void => {
+      this.#trouble = { since: this.#trouble?.since ?? clock.now(), message: messageOf(error) }
+    }
+    try {
+      return await writeManifest(store, manifest, { directory, clock, random, signal, onRetry })
+    } finally {
+      this.#trouble = undefined
+    }
   }
 
   #checkpointBody(

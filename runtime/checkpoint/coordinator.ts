@@ -41,7 +41,7 @@ import {
   type CoordinatorEvent,
   type CoordinatorState,
 } from './coordinator-state.ts'
-import { barrierOf, placeOf, type Flight } from './flight.ts'
+import { barrierOf, checkpointWait, placeOf, type Flight } from './flight.ts'
 import { pathRefusal } from './savepoint-place.ts'
 
 export type { CheckpointRequest, CheckpointResult }
@@ -78,6 +78,9 @@ export class CheckpointCoordinator {
   /** Id in flight. */
   get inProgress(): number | undefined {
     return inFlight(this.#state)?.id
+  }
+  get waiting() {
+    return checkpointWait(this.#state, this.#flight?.entry.triggeredAt ?? 0, this.#finalizer.trouble)
   }
   get history(): readonly CheckpointDetails[] {
     return this.#history.list

@@ -6,6 +6,8 @@ import type { CheckpointEntry } from './checkpoint-history.ts'
 import type { CheckpointRequest } from './checkpoint-requests.ts'
 import type { CheckpointInFlight } from './checkpoint-stages.ts'
 import { placeSavepoint, type SavepointPlace } from './savepoint-place.ts'
+import type { CheckpointWait, StoreTrouble } from './checkpoint-wait.ts'
+import { inFlight, type CoordinatorState } from './coordinator-state.ts'
 
 /** Everything about the checkpoint in flight that the state function need not know. */
 export interface Flight {
@@ -35,4 +37,23 @@ export function barrierOf({ checkpoint, place, request }: Flight): Barrier {
   const drain = request?.end === 'Drained'
   const stop = drain || request?.end === 'Suspended'
   return { epoch, id, base, kind, directory: place.directory, stop, drain }
+}
+
+/** Undefined while none is in flight. Pure. */
+export function checkpointWait(
+  state: CoordinatorState,
+  since: number,
+  trouble: StoreTrouble | undefined,
+): CheckpointWait | undefined {
+  const checkpoint = inFlight(state)
+  if (checkpoint === undefined) return undefined
+  const { id, kind } = checkpoint
+  return {
+    id,
+    kind,
+    phase: state.phase,
+    since,
+    missing: 'missing' in state ? [...state.missing] : [],
+    trouble,
+  }
 }

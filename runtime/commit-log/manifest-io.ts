@@ -21,6 +21,8 @@ export interface WriteManifestOptions extends CallOptions {
   readonly clock?: Clock
   readonly random?: () => number
   readonly limitMs?: number
+  /** See CreateExactOptions. */
+  readonly onRetry?: (error: unknown) => void
 }
 
 export interface WrittenManifest {

@@ -27,6 +27,8 @@ export interface InDoubt {
   readonly since: number
   readonly tries: number
   readonly message: string
+  /** What the last try failed with. */
+  readonly cause: string
 }
 
 export type WriteOutcome =
@@ -164,7 +166,7 @@ export class RecordWriter {
     const { store, logger } = this.#options
     const where = keyUrl(store.url, logRecordKey(seq))
     const message = `The outcome of ${kind} at ${where} is open after ${tries} tries: ${messageOf(error)}`
-    options.onDoubt?.({ kind, seq, since, tries, message })
+    options.onDoubt?.({ kind, seq, since, tries, message, cause: messageOf(error) })
     if (isPowerOfTwo(tries))
       logger.warn({ seq, kind, tries, err: error }, 'log append in doubt, the same bytes are sent again')
   }

@@ -41,8 +41,17 @@ export interface ConnectorCounters {
   skippedCommits: number
   /** Prepared transactions of the job that this one is a fork of: left to that job. */
   leftPending: number
+  /** What a source waits for that may never come, and since when (wall clock). */
+  waiting: { readonly since: number; readonly message: string } | undefined
 }
 
 export function noCounts(): ConnectorCounters {
-  return { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0, leftPending: 0 }
+  return {
+    lateDropped: 0,
+    badRecords: 0,
+    committed: 0,
+    skippedCommits: 0,
+    leftPending: 0,
+    waiting: undefined,
+  }
 }

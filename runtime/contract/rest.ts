@@ -76,6 +76,8 @@ export interface JobFacts {
   readonly stateSince: number
   /** In words, why the state is what it is. */
   readonly message: string
+  /** What the job, or a checkpoint of it, has been waiting for, the longest first. */
+  readonly waits: readonly WaitView[]
   readonly error: ErrorData | undefined
   readonly restarts: number
   readonly parallelism: number
@@ -85,7 +87,15 @@ export interface JobFacts {
   readonly guarantee: 'exactly-once' | 'at-least-once' | undefined
   readonly storagePath: string
   readonly restoredFrom: string | undefined
-  readonly records: { readonly in: number; readonly out: number; readonly perSecond: number }
+  /** Of the running attempt; `perSecond` is of those that enter. */
+  readonly records: {
+    readonly in: number
+    readonly out: number
+    readonly perSecond: number
+    readonly outPerSecond: number
+  }
+  /** How far event time has come at all sinks; null: the job has none, or it has not begun. */
+  readonly watermark: number | null
   /** Of the running attempt, over all its subtasks. */
   readonly skipped: SkippedCounts
   readonly checkpoint: {
@@ -116,6 +126,18 @@ export interface JobFacts {
   readonly operations: readonly OperationView[]
   /** Newest first, at most ten. */
   readonly recoveries: readonly RecoveryView[]
+}
+
+export interface WaitView {
+  /**
+   * slots: too few to deploy. store: it cannot be written, or does not answer. checkpoint: subtasks
+   * that have not done their part. operator: a call of the job's code that does not return. source:
+   * one that watches a place where nothing is.
+   */
+  readonly kind: 'slots' | 'store' | 'checkpoint' | 'operator' | 'source'
+  readonly since: number
+  /** What is waited for, in words; the same for as long as it lasts, but for the subtasks. */
+  readonly message: string
 }
 
 export interface RecoveryView {

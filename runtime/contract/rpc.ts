@@ -134,6 +134,26 @@ export interface SubtaskMetrics extends SubtaskRef, SkippedCounts {
   readonly watermark: number
 }
 
+/** What a source waits for that may never come, such as a path that does not exist. */
+export interface SourceWait {
+  /** Wall clock. */
+  readonly since: number
+  readonly message: string
+}
+
+/** Something on a TaskManager that does not go on. */
+export interface Standstill {
+  /**
+   * operator: a call of the job's code does not return. store: state cannot be written. source: it
+   * finds nothing to read.
+   */
+  readonly kind: 'operator' | 'store' | 'source'
+  /** How long already. */
+  readonly forMs: number
+  /** In words, the same for as long as it lasts. */
+  readonly message: string
+}
+
 /** How far a deployment has got; both only grow, and what does not grow for long is stuck. */
 export interface DeployProgress {
   readonly restoredBytes: number
@@ -200,6 +220,7 @@ export type FromTaskManager =
       /** While the attempt is being deployed. */
       readonly progress: DeployProgress | undefined
       readonly subtasks: readonly SubtaskMetrics[]
+      readonly standstills: readonly Standstill[]
     }
   /** Answer to a leader's welcome, and to `adopt`: what runs here now. */
   | { readonly type: 'execution'; readonly epoch: Epoch; readonly report: ExecutionReport | undefined }

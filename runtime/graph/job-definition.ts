@@ -4,7 +4,7 @@ import { userLocation } from '#runtime/base/user-source'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
 import { locationOfFrame } from './source-location.ts'
-import type { InferOutput, StandardSchema } from './standard-schema.ts'
+import type { InferInput, InferOutput, StandardSchema } from './standard-schema.ts'
 import { validateGraph } from './validate.ts'
 
 /**
@@ -17,10 +17,13 @@ export interface JobContext<A> {
   readonly args: A
 }
 
-/** What a job module exports by default; made by `defineJob`. */
-export interface JobDefinition<A = any> {
+/**
+ * What a job module exports by default; made by `defineJob`. A: the arguments that its function
+ * gets; I: those that are given, before the schema.
+ */
+export interface JobDefinition<A = any, I = any> {
   readonly [JOB]: true
-  readonly schema: StandardSchema | undefined
+  readonly schema: StandardSchema<I, A> | undefined
   readonly build: (context: JobContext<A>) => void
 }
 
@@ -33,7 +36,7 @@ export function defineJob(build: (context: JobContext<Readonly<Record<string, an
 export function defineJob<S extends StandardSchema>(
   options: { readonly args: S },
   build: (context: JobContext<InferOutput<S>>) => void,
-): JobDefinition<InferOutput<S>>
+): JobDefinition<InferOutput<S>, InferInput<S>>
 export function defineJob(first: unknown, second?: unknown): JobDefinition {
   const build = typeof first === 'function' ? first : second
   if (!isBuild(build))
@@ -65,16 +68,19 @@ export function isJobDefinition(value: unknown): value is JobDefinition {
  *   function throws.
  */
 export function buildGraph(definition: JobDefinition, args: Readonly<Record<string, unknown>>): LogicalGraph {
-  const checked = definition.schema === undefined ? args : checkArgs(definition.schema, args)
+  const missing = new Set<string>()
+  const checked =
+    definition.schema === undefined ? watchedArgs(args, missing) : checkArgs(definition.schema, args)
   const builder = new GraphBuilder()
   let returned: unknown
   try {
     returned = definition.build({ env: new Environment(builder), args: checked })
   } catch (cause) {
-    if (cause instanceof WeirError) throw cause
+    if (cause instanceof WeirError) throw withMissing(cause, missing)
     throw new WeirError(
       'CFG_MODULE',
-      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}`,
+      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}` +
+        missingText(missing),
       {
         cause,
       },
@@ -91,6 +97,39 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
   const graph = builder.graph()
   validateGraph(graph)
   return graph
+}
+
+/** Arguments that no schema checks: those that are asked for and were not given are noted. */
+function watchedArgs(
+  args: Readonly<Record<string, unknown>>,
+  missing: Set<string>,
+): Readonly<Record<string, unknown>> {
+  return new Proxy(args, {
+    get(target, name, receiver) {
+      const value: unknown = Reflect.get(target, name, receiver)
+      if (value === undefined && typeof name === 'string') missing.add(name)
+      return value
+    },
+  })
+}
+
+function withMissing(error: WeirError, missing: ReadonlySet<string>): WeirError {
+  if (missing.size === 0) return error
+  const { code, message, context, retry } = error
+  return new WeirError(code, message.replace(/\.$/, '') + missingText(missing), {
+    cause: error,
+    context,
+    retry,
+  })
+}
+
+function missingText(missing: ReadonlySet<string>): string {
+  if (missing.size === 0) return ''
+  const names = [...missing]
+  return (
+    `. It asked for ${names.map((name) => `args.${name}`).join(', ')}, which was not given: ` +
+    `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args.`
+  )
 }
 
 function checkArgs(schema: StandardSchema, args: unknown): unknown {

@@ -21,3 +21,5 @@ export interface StandardIssue {
 }
 
 export type InferOutput<S extends StandardSchema<any, any>> = NonNullable<S['~standard']['types']>['output']
+
+export type InferInput<S extends StandardSchema<any, any>> = NonNullable<S['~standard']['types']>['input']

@@ -5,6 +5,7 @@ import type {
   JobFacts,
   SubtaskView,
   VertexView,
+  WaitView,
 } from '#runtime/contract/rest'
 import type { CheckpointCoordinator } from '#runtime/checkpoint/coordinator'
 import type { Epoch, RunNumber } from '#runtime/contract/ids'
@@ -12,6 +13,7 @@ import { type SkippedCounts, subtaskKey, type SubtaskMetrics } from '#runtime/co
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { JobMaster, JobView } from './job-master.ts'
 import { slotsWanted } from './scheduler.ts'
+import { waitsOf } from './waits.ts'
 import type { TaskManagerRegistry } from './task-manager-registry.ts'
 
 /** What the facts are gathered from; everything but the configuration may be absent. */
@@ -26,6 +28,8 @@ export interface FactSources {
   readonly master: JobMaster | undefined
   readonly registry: TaskManagerRegistry
   readonly rates: RecordRates
+  /** Wall clock. */
+  readonly now: number
   /** Outside a leadership: standing by, failed before it could lead, or over. */
   readonly idle: Pick<JobFacts, 'state' | 'stateSince' | 'message' | 'error' | 'leader'>
 }
@@ -49,8 +53,15 @@ export function gatherFacts(sources: FactSources): JobFacts {
     planHash: plan?.hash,
     guarantee: plan?.guarantee,
     storagePath,
+    waits: sources.master === undefined ? [] : leaderWaits(sources.master, sources),
     ...sources.rates.update(plan, metricsOf(registry)),
   }
+}
+
+function leaderWaits(master: JobMaster, { plan, registry, now }: FactSources): readonly WaitView[] {
+  const job = master.view()
+  const checkpoint = master.coordinator.waiting
+  return waitsOf({ job, plan, taskManagers: registry.list, inDoubt: job.inDoubt, checkpoint, now })
 }
 
 type OfLeader = Pick<
@@ -186,7 +197,7 @@ function subtaskCounts(
       ...NOTHING_SKIPPED,
     }
   const { recordsIn, recordsOut, busyMs, backPressuredMs } = m
-  const watermark = Number.isFinite(m.watermark) ? m.watermark : null
+  const watermark = finite(m.watermark)
   return {
     recordsIn,
     recordsOut,
@@ -215,15 +226,16 @@ const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
 /**
- * Records that entered and left the running attempt, how many enter per second, smoothed over a few
+ * Records that entered and left the running attempt, how many do so per second, smoothed over a few
  * reports, and what was skipped. What an attempt did stays until the next one reports.
  */
 export class RecordRates {
   readonly #monotonic: () => number
   #totals = { in: 0, out: 0 }
   #skipped = NOTHING_SKIPPED
-  #sampled = { in: 0, at: 0 }
-  #perSecond = 0
+  #watermark: number | null = null
+  #sampled = { in: 0, out: 0, at: 0 }
+  #perSecond = { in: 0, out: 0 }
 
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic
@@ -233,28 +245,40 @@ export class RecordRates {
   update(
     plan: ExecutionPlan | undefined,
     metrics: readonly SubtaskMetrics[],
-  ): Pick<JobFacts, 'records' | 'skipped'> {
+  ): Pick<JobFacts, 'records' | 'skipped' | 'watermark'> {
     if (plan !== undefined && metrics.length > 0) {
       const having = (kind: string) =>
         new Set(plan.vertices.filter((v) => v.operators.some((o) => o.kind === kind)).map((v) => v.id))
       const [sources, sinks] = [having(SOURCE_KIND), having(SINK_KIND)]
+      const ofSinks = metrics.filter((m) => sinks.has(m.vertex))
       this.#totals = {
         in: sum(metrics, (m) => (sources.has(m.vertex) ? m.recordsIn : 0)),
-        out: sum(metrics, (m) => (sinks.has(m.vertex) ? m.recordsIn : 0)),
+        out: sum(ofSinks, (m) => m.recordsIn),
       }
+      this.#watermark = finite(Math.min(...ofSinks.map((m) => m.watermark)))
       this.#skipped = skippedBy(metrics)
     }
     this.#sample()
-    const records = { ...this.#totals, perSecond: Math.round(this.#perSecond) }
-    return { records, skipped: this.#skipped }
+    const { in: perSecond, out: outPerSecond } = this.#perSecond
+    const records = {
+      ...this.#totals,
+      perSecond: Math.round(perSecond),
+      outPerSecond: Math.round(outPerSecond),
+    }
+    return { records, skipped: this.#skipped, watermark: this.#watermark }
   }
 
   #sample(): void {
     const now = this.#monotonic()
     const elapsedMs = now - this.#sampled.at
     if (elapsedMs < REPORT_MS) return
-    const rate = Math.max(0, ((this.#totals.in - this.#sampled.in) * 1000) / elapsedMs)
-    this.#perSecond = 0.5 * this.#perSecond + 0.5 * rate
-    this.#sampled = { in: this.#totals.in, at: now }
+    const smoothed = (what: 'in' | 'out'): number => {
+      const rate = Math.max(0, ((this.#totals[what] - this.#sampled[what]) * 1000) / elapsedMs)
+      return 0.5 * this.#perSecond[what] + 0.5 * rate
+    }
+    this.#perSecond = { in: smoothed('in'), out: smoothed('out') }
+    this.#sampled = { ...this.#totals, at: now }
   }
 }
+
+const finite = (time: number): number | null => (Number.isFinite(time) ? time : null)

@@ -169,6 +169,7 @@ export class JobManager {
       master: this.#master,
       registry: this.registry,
       rates: this.#rates,
+      now: this.#options.clock.now(),
       idle: {
         state: shownCandidate(this.#state),
         stateSince: this.#since,

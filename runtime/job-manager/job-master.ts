@@ -7,6 +7,7 @@ import type { Clock, Timer } from '#runtime/base/clock'
 import { toErrorData, WeirError, type ErrorData } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import { CheckpointCoordinator, type CheckpointRequest } from '#runtime/checkpoint/coordinator'
+import type { InDoubt } from '#runtime/commit-log/record-writer'
 import type { Term } from '#runtime/commit-log/term'
 import { FORMAT_VERSION } from '#runtime/contract/checkpoint-records'
 import type { AttemptId, Epoch } from '#runtime/contract/ids'
@@ -71,6 +72,8 @@ export interface JobView {
   /** Keys of subtasks that have seen the end of their data. */
   readonly finished: ReadonlySet<string>
   readonly restoredFrom: string | undefined
+  /** The record whose outcome is open. */
+  readonly inDoubt: InDoubt | undefined
 }
 
 type EffectOf<T extends JobEffect['type']> = Extract<JobEffect, { type: T }>
@@ -138,6 +141,7 @@ export class JobMaster implements RegistryEvents {
       places: attempt?.places ?? [],
       finished: attempt?.finished ?? new Set(),
       restoredFrom,
+      inDoubt,
     }
   }
 

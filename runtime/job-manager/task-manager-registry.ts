@@ -8,7 +8,7 @@ import { messageOf, WeirError } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
 import type { Epoch, RunNumber } from '#runtime/contract/ids'
 import type { FromJobManager, FromTaskManager, SubtaskMetrics } from '#runtime/contract/rpc'
-import type { TaskManagerView } from '#runtime/contract/rest'
+import type { TaskManagerView, WaitView } from '#runtime/contract/rest'
 import { VERSION, WIRE_VERSION } from '#runtime/contract/version'
 import { decodeFromTaskManager, sendMessage } from '#runtime/net/messages'
 import { tokenMatches } from '#runtime/net/token'
@@ -26,6 +26,8 @@ export interface RegisteredTaskManager {
   /** It said that it is going away: nothing new is placed on it. */
   readonly leaving: boolean
   readonly metrics: readonly SubtaskMetrics[]
+  /** What does not go on there. */
+  readonly waits: readonly WaitView[]
   send(message: FromJobManager): void
 }
 
@@ -61,6 +63,7 @@ const TIMING: RegistryTiming = { helloMs: 10_000, silenceMs: 10_000 }
 interface Entry extends RegisteredTaskManager {
   leaving: boolean
   metrics: readonly SubtaskMetrics[]
+  waits: readonly WaitView[]
   freeSlots: number
   lastHeardMs: number
   readonly connection: Connection
@@ -178,6 +181,7 @@ export class TaskManagerRegistry {
       dataAddress,
       leaving: false,
       metrics: [],
+      waits: [],
       lastHeardMs: clock.monotonic(),
       connection,
       send: (command) => sendMessage(connection, command),
@@ -221,6 +225,12 @@ export class TaskManagerRegistry {
     if (message.type === 'heartbeat') {
       entry.freeSlots = message.freeSlots
       entry.metrics = message.subtasks
+      const now = this.#options.clock.now()
+      entry.waits = message.standstills.map(({ kind, forMs, message: text }) => ({
+        kind,
+        since: now - forMs,
+        message: text,
+      }))
     }
     if (message.type === 'leaving') entry.leaving = true
     this.#events?.received(entry, message)

@@ -95,6 +95,9 @@ export const fromTaskManager: z.ZodType<FromTaskManager> = z.discriminatedUnion(
     attempt: orAbsent(attemptId),
     progress: orAbsent(z.object({ restoredBytes: count, steps: count })),
     subtasks: z.array(subtaskMetrics),
+    standstills: z.array(
+      z.object({ kind: z.enum(['operator', 'store', 'source']), forMs: anyNumber, message: z.string() }),
+    ),
   }),
   z.object({ type: z.literal('execution'), epoch: epochOrNone, report: orAbsent(report) }),
   z.object({ type: z.literal('deployed'), attempt: attemptId, restoreMs: anyNumber }),

@@ -70,6 +70,11 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     this.#functions = functions
   }
 
+  /** The state that the functions declare. */
+  get descriptors(): D {
+    return this.#functions.state ?? ({} as D)
+  }
+
   override open(context: OperatorContext<O>): void {
     super.open(context)
     this.#context = context
@@ -82,7 +87,7 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
     const watermarks = new KeyGroupWatermarks(keyed.keyGroups, restored)
     this.#timers = new TimerService(keyed, current, now, watermarks)
     current.timers = this.#timers
-    current.state = bindState(this.#functions.state ?? ({} as D), keyed, current, now)
+    current.state = bindState(this.descriptors, keyed, current, now)
     current.onMisuse = (error) => context.fail(error)
     current.out = (value, timestamp = current.timestamp) => {
       current.keyInHand()

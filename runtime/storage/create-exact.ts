@@ -10,6 +10,8 @@ export interface CreateExactOptions {
   /** Default 60 s. */
   readonly limitMs?: number
   readonly signal?: AbortSignal
+  /** Told of each try that failed and is repeated. */
+  readonly onRetry?: ((error: unknown) => void) | undefined
 }
 
 const BACKOFF = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.2 }
@@ -36,6 +38,7 @@ export async function createExact(
       if (!mayPass(error)) throw error
       const delay = backoffDelay(BACKOFF, tries, random())
       if (clock.monotonic() - start + delay > limitMs) throw error
+      options.onRetry?.(error)
       await sleep(clock, delay, signal)
     }
   }

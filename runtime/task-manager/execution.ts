@@ -15,6 +15,8 @@ import {
   type Deployment,
   type ExecutionReport,
   type FromTaskManager,
+  type SourceWait,
+  type Standstill,
   type SubtaskMetrics,
   type SubtaskPlace,
   type SubtaskRef,
@@ -29,6 +31,7 @@ import type { FromSlot, SlotAssignment, SlotPort, ToSlot } from '#runtime/task/s
 import type { DataPlane } from './data-plane.ts'
 import { next, type ExecutionEvent, type ExecutionState, type Tell } from './execution-state.ts'
 import type { SlotThread, SlotThreads } from './slot-threads.ts'
+import { SlotWatch } from './slot-watch.ts'
 import { StateUploader } from './state-uploader.ts'
 
 export interface ExecutionOptions {
@@ -75,8 +78,10 @@ export class Execution {
   readonly #slots: readonly number[]
   readonly #threads = new Map<number, SlotThread>()
   readonly #metrics = new Map<number, readonly SubtaskMetrics[]>()
+  readonly #sourceWaits = new Map<number, readonly SourceWait[]>()
   readonly #abort = new AbortController()
   readonly #uploader: StateUploader
+  readonly #watch: SlotWatch
   readonly #finished = new Map<string, SubtaskRef>()
   readonly #listeners: Listeners = {
     opened: () => this.#advance(0),
@@ -90,7 +95,11 @@ export class Execution {
     committed: ({ subtask, checkpointId }) =>
       this.#options.send({ type: 'committed', attempt: this.attempt, subtask, checkpointId }),
     parcel: ({ taskManager, slot, parcel }) => this.#options.data.send(taskManager, slot, parcel),
-    metrics: ({ subtasks }, slot) => void this.#metrics.set(slot, subtasks),
+    metrics: ({ subtasks, waits }, slot) => {
+      this.#metrics.set(slot, subtasks)
+      this.#sourceWaits.set(slot, waits)
+      this.#watch.answered(slot)
+    },
   }
   readonly #deployedAt: number
   #state: ExecutionState
@@ -99,13 +108,19 @@ export class Execution {
   #canceled: Promise<void> | undefined
 
   constructor(options: ExecutionOptions) {
-    const { deployment, taskManager, stores, clock, random, inlineBytes } = options
+    const { deployment, taskManager, stores, clock, random, logger, inlineBytes } = options
     this.#options = options
     this.attempt = deployment.attempt
     this.#own = deployment.places.filter((p) => p.taskManager === taskManager)
     this.#slots = [...new Set(this.#own.map((p) => p.slot))].sort((a, b) => a - b)
     this.#state = { kind: 'Deploying', missing: new Set([LINKS, ...this.#slots.map(slotPart)]) }
     this.#deployedAt = clock.monotonic()
+    this.#watch = new SlotWatch({
+      taskManager,
+      clock,
+      logger,
+      onGivenUp: (subtask, error) => this.#dispatch({ type: 'Fail', subtask, error: toErrorData(error) }),
+    })
     const { signal } = this.#abort
     this.#uploader = new StateUploader({
       store: stores.own,
@@ -178,8 +193,22 @@ export class Execution {
 
   /** The newest metrics of every slot; asks for fresher ones. */
   metrics(): readonly SubtaskMetrics[] {
+    // A slot that is being deployed has no metrics yet; it shows its progress otherwise.
+    const { kind } = this.#state
+    if (kind === 'Running' || kind === 'Stopped') this.#watch.asked(this.#threads)
     this.#broadcast({ type: 'metrics' })
     return [...this.#metrics.values()].flat()
+  }
+
+  /** What does not go on here. */
+  get standstills(): readonly Standstill[] {
+    const now = this.#options.clock.now()
+    const sources = [...this.#sourceWaits.values()].flat().map(({ since, message }) => ({
+      kind: 'source' as const,
+      forMs: now - since,
+      message,
+    }))
+    return [...this.#watch.standstills, ...this.#uploader.standstills, ...sources]
   }
 
   /** Idempotent; resolves when nothing of the attempt is left. */

@@ -1,3 +1,4 @@
+import type { ThreadPosition } from './thread-position.ts'
 import type { FromSlot, SlotAssignment, SlotPort, ToSlot } from '#runtime/task/slot-messages'
 
 /**
@@ -8,6 +9,8 @@ export interface SlotThread {
   /** Once. From then on `listener` gets what the slot says; a thread that dies says `failed`. */
   deploy(assignment: SlotAssignment, listener: (message: FromSlot) => void): void
   send(message: ToSlot, transfer?: ArrayBuffer[]): void
+  /** Where it is at the moment, also in a call that never returns; undefined: not known. */
+  position(): Promise<ThreadPosition | undefined>
   /** Lets operators close for a moment, then ends the thread whatever it does. Idempotent. */
   terminate(): Promise<void>
 }

@@ -7,11 +7,11 @@
  *    checkpoint.
  */
 import type { Clock } from '#runtime/base/clock'
-import { WeirError } from '#runtime/base/errors'
+import { messageOf, WeirError } from '#runtime/base/errors'
 import { sha256Of } from '#runtime/base/sha256'
 import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { AttemptId } from '#runtime/contract/ids'
-import type { Barrier, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
+import type { Barrier, Standstill, SubtaskAck, SubtaskRef } from '#runtime/contract/rpc'
 import { subtaskKey } from '#runtime/contract/rpc'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { createExact } from '#runtime/storage/create-exact'
@@ -50,9 +50,22 @@ export class StateUploader {
   readonly #options: StateUploaderOptions
   /** Subtask -> checkpoint id -> files. */
   readonly #stored = new Map<string, Map<number, Stored>>()
+  /** By key, of files whose last try failed; since: monotonic. */
+  readonly #troubles = new Map<string, { readonly since: number; readonly message: string }>()
 
   constructor(options: StateUploaderOptions) {
     this.#options = options
+  }
+
+  /** What the store refuses at the moment. */
+  get standstills(): readonly Standstill[] {
+    const now = this.#options.clock.monotonic()
+    const found = [...this.#troubles.values()].map(({ since, message }) => ({
+      kind: 'store' as const,
+      forMs: now - since,
+      message: `the store: ${message}`,
+    }))
+    return found.slice(0, 1)
   }
 
   /** Stores the snapshot and gives the acknowledgement for it. @throws {WeirError} */
@@ -132,8 +145,16 @@ export class StateUploader {
     return { ...file, key }
   }
 
-  #create(key: string, bytes: Uint8Array): Promise<void> {
+  async #create(key: string, bytes: Uint8Array): Promise<void> {
     const { store, clock, random, signal } = this.#options
-    return createExact(store, key, bytes, { clock, random, signal, limitMs: UPLOAD_LIMIT_MS })
+    const since = clock.monotonic()
+    const onRetry = (error: unknown): void => {
+      this.#troubles.set(key, { since, message: messageOf(error) })
+    }
+    try {
+      await createExact(store, key, bytes, { clock, random, signal, limitMs: UPLOAD_LIMIT_MS, onRetry })
+    } finally {
+      this.#troubles.delete(key)
+    }
   }
 }

@@ -262,6 +262,7 @@ export class TaskManager {
       attempt: execution?.attempt,
       progress: execution?.progress,
       subtasks: execution?.metrics() ?? [],
+      standstills: execution?.standstills ?? [],
     })
   }
 

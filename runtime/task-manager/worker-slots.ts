@@ -4,15 +4,19 @@ import { entryUrl } from '#runtime/base/entry'
 import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 import type { SlotThread, SlotThreads } from './slot-threads.ts'
+import { positionOf, type ThreadPosition } from './thread-position.ts'
 
 /** A thread whose user code hangs does not hold up a recovery for longer. */
 const CLOSE_LIMIT_MS = 200
 
-/** Slots as worker threads of this process. */
-export const workerSlots: SlotThreads = {
-  start: () => new WorkerSlot(),
+/**
+ * Slots as worker threads of this process. `print` is given what the job's code writes to standard
+ * output, `print()` included; the log goes another way.
+ */
+export const workerSlots = (print: (text: string) => void): SlotThreads => ({
+  start: () => new WorkerSlot(print),
   connect: portsBetween,
-}
+})
 
 class WorkerSlot implements SlotThread {
   readonly #worker: Worker
@@ -20,8 +24,10 @@ class WorkerSlot implements SlotThread {
   #ended = false
   #deployed = false
 
-  constructor() {
-    this.#worker = new Worker(entryUrl('./slot-thread', import.meta.url), { name: 'slot' })
+  constructor(print: (text: string) => void) {
+    const options = { name: 'slot', stdout: true }
+    this.#worker = new Worker(entryUrl('./slot-thread', import.meta.url), options)
+    this.#worker.stdout.setEncoding('utf8').on('data', print)
     this.#worker.on('message', (message: FromSlot) => this.#listener?.(message))
     this.#worker.on('error', (error) => this.#end(`A slot's thread died: ${messageOf(error)}`, error))
     this.#worker.on('exit', (code) =>
@@ -39,6 +45,10 @@ class WorkerSlot implements SlotThread {
 
   send(message: ToSlot, transfer: ArrayBuffer[] = []): void {
     if (!this.#ended) this.#worker.postMessage(message, transfer)
+  }
+
+  async position(): Promise<ThreadPosition | undefined> {
+    return this.#ended ? undefined : await positionOf(this.#worker.threadId)
   }
 
   async terminate(): Promise<void> {

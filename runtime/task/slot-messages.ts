@@ -10,6 +10,7 @@ import type {
   Barrier,
   DeclineReason,
   Deployment,
+  SourceWait,
   SubtaskMetrics,
   SubtaskRef,
 } from '#runtime/contract/rpc'
@@ -93,4 +94,8 @@ export type FromSlot =
       readonly slot: number
       readonly parcel: ExchangeParcel
     }
-  | { readonly type: 'metrics'; readonly subtasks: readonly SubtaskMetrics[] }
+  | {
+      readonly type: 'metrics'
+      readonly subtasks: readonly SubtaskMetrics[]
+      readonly waits: readonly SourceWait[]
+    }

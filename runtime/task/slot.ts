@@ -157,7 +157,8 @@ export class Slot implements TaskEvents {
   }
 
   reportMetrics(): void {
-    this.#options.post({ type: 'metrics', subtasks: this.#tasks.map((t) => t.metrics()) })
+    const subtasks = this.#tasks.map((t) => t.metrics())
+    this.#options.post({ type: 'metrics', subtasks, waits: this.#tasks.flatMap((t) => t.waits()) })
   }
 
   wake(): void {

@@ -1,5 +1,12 @@
 import { noCounts } from '#runtime/connectors/connector-context'
-import type { Barrier, CommitPermit, SkippedCounts, SubtaskMetrics, SubtaskRef } from '#runtime/contract/rpc'
+import type {
+  Barrier,
+  CommitPermit,
+  SkippedCounts,
+  SourceWait,
+  SubtaskMetrics,
+  SubtaskRef,
+} from '#runtime/contract/rpc'
 import type { StreamElement } from '#runtime/element/stream-element'
 import { MAX_WATERMARK, MIN_WATERMARK } from '#runtime/element/receiver'
 import { compareBarriers, type BarrierId } from './barrier-aligner.ts'
@@ -151,8 +158,13 @@ export class Task {
       total.skippedCommits += counters.skippedCommits
       total.leftPending += counters.leftPending
     }
-    const { committed: _, ...skipped } = total
+    const { committed: _, waiting: _waiting, ...skipped } = total
     return skipped
+  }
+
+  /** What its sources wait for. */
+  waits(): readonly SourceWait[] {
+    return this.chain.operators.flatMap(({ counters }) => counters.waiting ?? [])
   }
 
   #step(): StepResult {

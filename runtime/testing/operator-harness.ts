@@ -92,6 +92,11 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
     return harness
   }
 
+  /** Of the operator; undefined as long as it has asked for none. */
+  get keyed(): HeapBackend | undefined {
+    return this.#keyed
+  }
+
   /** The values emitted. */
   get values(): O[] {
     return this.output.map((o) => o.value)

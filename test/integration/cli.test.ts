@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -94,12 +94,26 @@ const says = (run: Started, text: string | RegExp): Promise<unknown> =>
     what: `${String(text)} in:\n${run.output()}`,
   })
 
+/** The job of this name has completed that many checkpoints under its leader. */
+const completes = (name: string, count: number): Promise<unknown> =>
+  eventually(
+    async () => {
+      const record = JSON.parse(readFileSync(join(dir.path, '.weir', name, 'local.json'), 'utf8'))
+      const facts: any = await (await fetch(`${record.rest}/overview`)).json()
+      return facts.checkpoint.completed >= count
+    },
+    { limitMs: 40_000, what: `${count} checkpoints of ${name}` },
+  )
+
 describe('weir run of a bounded job', () => {
   test('runs it to the end, tells what happened, and ends with 0', async () => {
     const run = await weir('run', 'bounded.ts', '--arg', 'count=5000', '--task-managers', '1')
     expect(run).toMatchObject({ code: 0 })
-    expect(run.stdout).toMatch(/bounded finished: 5,000 records read/)
-    expect(run.stderr).toMatch(/checkpoint \d+ completed: .* in \d+ ms/)
+    expect(run.stdout).toMatch(
+      /bounded finished: 5,000 records read, 5,000 written, \d+ checkpoints?, 0 restarts/,
+    )
+    expect(run.stderr).toMatch(/running: parallelism 2 on 1 TaskManager/)
+    expect(run.stderr).not.toMatch(/checkpoint \d+ completed/)
     expect(json(await weir('status', 'bounded', '-o', 'json'))).toMatchObject({
       name: 'bounded',
       state: 'Finished',
@@ -167,6 +181,24 @@ describe('mistakes get a sentence and their exit code', () => {
       1,
       /Cannot restore from/,
     ],
+    [
+      'the same, of a run, which starts nothing',
+      ['run', 'bounded.ts', '--name', 'nowhere', '--from', 'no/savepoint'],
+      2,
+      /Cannot restore from .*no\/savepoint: there is no/,
+    ],
+    [
+      'more parallelism than slots',
+      ['run', 'bounded.ts', '--parallelism', '9'],
+      2,
+      /needs 9 slots, .* this run has 4: 2 TaskManagers with 2 slots each\.\n.*--task-managers/,
+    ],
+    [
+      'an argument that the job reads and nobody gave',
+      ['run', 'reading.ts', '--arg', 'output=out'],
+      2,
+      /asked for args\.input, which was not given: pass --arg input=VALUE/,
+    ],
     ['a job that does not exist', ['status', 'nobody'], 3, /There is no local job nobody/],
     ['a name that is none', ['status', 'No_Name'], 2, /Not a job name/],
     [
@@ -180,6 +212,11 @@ describe('mistakes get a sentence and their exit code', () => {
     writeFileSync(
       join(dir.path, 'broken.ts'),
       `import { defineJob } from 'weir-stream'\nexport default defineJob(({ env }) => {{)\n`,
+    )
+    writeFileSync(
+      join(dir.path, 'reading.ts'),
+      `import { defineJob, files } from 'weir-stream'\nexport default defineJob(({ env, args }) => {\n` +
+        `  env.source('lines', files.lines(args.input)).sink('out', files.jsonl(args.output))\n})\n`,
     )
     writeFileSync(join(dir.path, 'empty.ts'), 'export const a = 1\n')
     writeFileSync(join(dir.path, 'notes.txt'), 'text\n')
@@ -206,6 +243,63 @@ describe('mistakes get a sentence and their exit code', () => {
     expect(stderr).toContain('five is not allowed')
     expect(stderr).toMatch(/throwing\.ts:4/)
     expect(stderr).toMatch(/Logs: .*\.weir\/throwing\/logs/)
+    const later = await weir('status', 'throwing')
+    expect(later.stdout).toMatch(/state: +failed\nerror: +Operator .*five is not allowed/)
+  })
+  test('a record that cannot be read leaves the other jobs in the list', async () => {
+    mkdirSync(join(dir.path, '.weir/damaged'))
+    writeFileSync(join(dir.path, '.weir/damaged/local.json'), '{')
+    const list = await weir('list')
+    rmSync(join(dir.path, '.weir/damaged'), { recursive: true })
+    expect(list.code).toBe(0)
+    expect(list.stdout).toMatch(/^throwing +Failed/m)
+    expect(list.stdout).toMatch(/^damaged +Broken/m)
+    expect(list.stderr).toMatch(/damaged: .*\.weir\/damaged\/local\.json is not the record of a local job/)
+  })
+})
+
+describe('what a job prints', () => {
+  test('comes out of weir run', async () => {
+    writeFileSync(
+      join(dir.path, 'printing.ts'),
+      `import { defineJob, generator, print } from 'weir-stream'
+export default defineJob(({ env }) => {
+  env.source('numbers', generator({ count: 3, make: n => n })).sink('out', print({ prefix: 'n = ' }))
+})
+`,
+    )
+    const run = await weir('run', 'printing.ts', '--task-managers', '1')
+    expect(run.code).toBe(0)
+    expect(run.stdout).toMatch(/n = 0\nn = 1\nn = 2\n/)
+  })
+})
+
+describe('code that never returns', () => {
+  test('is named with its line, while a stop waits for it, and a second Ctrl-C ends the run', async () => {
+    writeFileSync(
+      join(dir.path, 'spinning.ts'),
+      `import { blackhole, defineJob, generator } from 'weir-stream'
+let x = 1
+const spin = () => { for (;;) x = (x * 31 + 7) % 1000003 }
+export default defineJob(({ env }) => {
+  env.source('numbers', generator({ rate: 100, make: n => n }))
+    .map('spin', n => { if (n > 50) spin(); return n })
+    .sink('out', blackhole())
+})
+`,
+    )
+    const run = start('run', 'spinning.ts', '--task-managers', '1', '--slots', '1')
+    await says(
+      run,
+      /operator .*spin.*, subtask 0, on tm-1 does not come back from a call; it is in .*spinning\.ts:3/,
+    )
+    const status = await weir('status', 'spinning')
+    expect(status.stdout).toMatch(/waiting: +\d+s operator .*spin/)
+    run.process.kill('SIGINT')
+    await says(run, 'stopping with a checkpoint; Ctrl-C again ends it at once')
+    await says(run, /Stopping for \d+s: .* waiting \d+s operator/)
+    run.process.kill('SIGINT')
+    expect(await run.done).toMatchObject({ code: 130 })
   })
 })
 
@@ -255,13 +349,15 @@ describe('an S3 server that refuses', () => {
     )
     writeFileSync(join(dir.path, 'later.json'), JSON.stringify(manifest(s3, 'later', { job: { inline } })))
     const run = startWith(access(s3), ['run', 'later.json'])
-    await says(run, 'checkpoint 2 completed')
+    await completes('later', 2)
     await s3.restart({ secretKey: 'another-secret-key' })
-    await says(run, /SignatureDoesNotMatch/)
+    // A refused HEAD has no body that could name the reason.
+    await says(run, /SignatureDoesNotMatch|HTTP 403/)
     const { facts } = json(await weir('status', 'later', '-o', 'json'))
     expect(facts).toMatchObject({ error: { code: 'STO_DENIED' } })
     await s3.restart()
-    await says(run, /running again[^]*checkpoint \d+ completed/)
+    await says(run, /running again/)
+    await completes('later', 1)
     expect(run.process.exitCode).toBe(null)
   })
 })
@@ -269,7 +365,7 @@ describe('an S3 server that refuses', () => {
 describe('a running local job', () => {
   test('gives savepoints and checkpoints, is locked, stops with Ctrl-C and resumes', async () => {
     const run = start('run', 'endless.ts', '--checkpoint-interval', '200ms')
-    await says(run, 'checkpoint 2 completed')
+    await completes('endless', 2)
 
     const second = await weir('run', 'endless.ts')
     expect(second.code).toBe(1)
@@ -312,6 +408,7 @@ describe('a running local job', () => {
     const shown = json(await weir('checkpoints', 'list', 'endless', '-o', 'json'))
     const { id } = shown.at(-1)
     const details = json(await weir('checkpoints', 'show', 'endless', String(id), '-o', 'json'))
+    expect(json(await weir('checkpoints', 'show', 'endless', '-o', 'json'))).toEqual(details)
     expect(details.manifest.vertices.map((v: { vertex: string }) => v.vertex)).toContain('counts')
     expect(await weir('checkpoints', 'verify', 'endless')).toMatchObject({
       code: 0,
@@ -333,7 +430,7 @@ describe('a running local job', () => {
 
   test('goes back to a savepoint, and stops with another one', async () => {
     const first = start('run', 'endless.ts', '--name', 'back', '--checkpoint-interval', '200ms')
-    await says(first, 'checkpoint 1 completed')
+    await completes('back', 1)
     expect(await weir('savepoint', 'back', '--path', 'before')).toMatchObject({ code: 0 })
     expect(await weir('restore', 'back', 'before')).toMatchObject({
       code: 1,
@@ -356,7 +453,7 @@ describe('a running local job', () => {
 
   test('leaves no process behind when weir run is killed, and resumes', async () => {
     const run = start('run', 'endless.ts', '--name', 'killed', '--checkpoint-interval', '200ms')
-    await says(run, 'checkpoint 1 completed')
+    await completes('killed', 1)
     const { rest } = JSON.parse(readFileSync(join(dir.path, '.weir/killed/local.json'), 'utf8')) as {
       rest: string
     }

@@ -99,9 +99,14 @@ describe('files.lines() on local files', () => {
     }
     await using first = await discover(inbox, { watch: '10ms' })
     first.poll()
+    await first.woken()
+    expect(first.counters.waiting?.message).toMatch(
+      /^a first file for files\.lines\(.*\/in\): nothing is there/,
+    )
     await mkdir(inbox)
     await drop('a')
     await first.pollAll(() => first.output.length === 1)
+    expect(first.counters.waiting).toBeUndefined()
     await drop('b')
     await first.pollAll(() => first.output.length === 2)
     const state = await first.snapshot(1)

@@ -17,6 +17,8 @@ export default defineJob(({ env, args }) => {
     .sink('out', files.jsonl(args.output))
 })
 `
+/** A whole compilation and an installation, on a machine that may be busy. */
+const BUILD_AND_INSTALL_MS = 600_000
 const TEXT = 'the quick brown fox\njumps over the lazy dog\nthe end\n'
 
 describe('the packed package, installed elsewhere', () => {
@@ -37,7 +39,7 @@ describe('the packed package, installed elsewhere', () => {
     expectSuccess(
       await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(dir.path, tarball)]),
     )
-  })
+  }, BUILD_AND_INSTALL_MS)
   afterAll(() => dir.remove())
 
   test('knows its version', async () => {
@@ -81,6 +83,30 @@ describe('the packed package, installed elsewhere', () => {
     expectSuccess(
       await run(process.execPath, [join(repositoryRoot, 'node_modules/typescript/bin/tsc'), '-p', dir.path]),
     )
+  })
+
+  test('brings the test kit: the tests of the documentation run with it', async () => {
+    const page = await readFile(join(repositoryRoot, 'docs/writing-jobs.md'), 'utf8')
+    const programs = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
+    const program = (mark: string) =>
+      programs.find((text) => text.includes(mark)) ?? `no program with ${mark}`
+    await writeFile(join(dir.path, 'spending.ts'), program(".process('spending'"))
+    await writeFile(join(dir.path, 'spending.test.ts'), program("from 'weir-stream/testing'"))
+    const result = await run(process.execPath, ['--test', 'spending.test.ts'])
+    expectSuccess(result)
+    expect(result.output).toContain('pass 2')
+  })
+
+  test('makes a project whose test and job run at once, and never replaces a file', async () => {
+    expectSuccess(await weir(['init', 'shop']))
+    const shop = join(dir.path, 'shop')
+    expectSuccess(await run(process.execPath, ['--test'], shop))
+    const job = join(dir.path, 'node_modules/.bin/weir')
+    const args = ['run', 'job.ts', '--arg', 'input=data', '--arg', 'output=out']
+    expectSuccess(await run(process.execPath, [job, ...args], shop))
+    expect(await counts(join(shop, 'out'))).toMatchObject({ the: 2, quick: 1 })
+    const again = await weir(['init', 'shop'])
+    expect(again).toMatchObject({ code: 2, output: expect.stringContaining('Cannot make a project in') })
   })
 
   test('contains no sources, tests or scripts', async () => {

@@ -25,6 +25,10 @@ export class ScriptedSlot implements SlotThread {
     this.received.push(message)
   }
 
+  position(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
   async terminate(): Promise<void> {
     await this.#terminating()
     this.terminated = true

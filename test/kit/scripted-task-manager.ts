@@ -153,7 +153,14 @@ export class ScriptedTaskManager {
     const { attempt, state } = this.execution ?? {}
     const progress = state === 'Deploying' ? this.progress : undefined
     if (this.does.heartbeat)
-      this.broadcast({ type: 'heartbeat', freeSlots: 0, attempt, progress, subtasks: this.subtasks })
+      this.broadcast({
+        type: 'heartbeat',
+        freeSlots: 0,
+        attempt,
+        progress,
+        subtasks: this.subtasks,
+        standstills: [],
+      })
   }
 
   #handle(from: Connection, message: FromJobManager): void {

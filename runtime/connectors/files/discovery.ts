@@ -83,6 +83,8 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
           )
         : this.#tree.list(isNew))
       this.#found = found
+      if (found.length === 0 && this.#watchMs !== undefined) this.#noteEmpty()
+      else this.#context.counters.waiting = undefined
       this.#complete = this.#watchMs === undefined
       this.#hasLooked = true
     } catch (error) {
@@ -101,13 +103,20 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
     this.#context.wake()
   }
 
+  /** Nothing found and nothing found ever: perhaps a path that nobody will ever fill. */
+  #noteEmpty(): void {
+    const { counters, clock } = this.#context
+    const message = `a first file for ${this.#what}: nothing is there, or no such path`
+    if (this.#seen.size === 0) counters.waiting ??= { since: clock.now(), message }
+  }
+
   /** While watching, what is looked for may come later, and so may a store that does not answer. */
   #mayPass(error: unknown): boolean {
     const code = error instanceof WeirError ? error.code : undefined
     if (this.#watchMs === undefined || code === 'STO_DENIED') return false
-    if (code === 'STO_MISSING') this.#hasLooked = true
-    if (code !== 'STO_MISSING')
-      this.#context.logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')
+    if (code === 'STO_MISSING') this.#noteEmpty()
+    else this.#context.logger.warn({ err: error, source: this.#what }, 'cannot list files, will try again')
+    this.#hasLooked ||= code === 'STO_MISSING'
     return true
   }
 }

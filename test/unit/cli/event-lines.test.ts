@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { JobFacts } from '#runtime/contract/rest'
 import { eventLines, recoveryMs } from '#cli/progress/event-lines'
+import { RunTotals } from '#cli/local/run-totals'
 import { skippedText } from '#cli/progress/facts-text'
+import { progressLine } from '#cli/progress/progress-line'
+import { statusBlock } from '#cli/progress/status-block'
 
 const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   version: '0.1.0',
@@ -14,6 +17,7 @@ const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   state: 'Running',
   stateSince: 0,
   message: '',
+  waits: [],
   error: undefined,
   restarts: 0,
   parallelism: 4,
@@ -23,7 +27,8 @@ const facts = (change: Partial<JobFacts> = {}): JobFacts => ({
   guarantee: 'exactly-once',
   storagePath: 'file:///x',
   restoredFrom: undefined,
-  records: { in: 0, out: 0, perSecond: 0 },
+  records: { in: 0, out: 0, perSecond: 0, outPerSecond: 0 },
+  watermark: null,
   skipped: { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 },
   checkpoint: {
     phase: 'IDLE',
@@ -153,5 +158,89 @@ describe('skippedText()', () => {
       '1 late, 2 not readable, 3 commits of output that is gone, ' +
         '4 transactions left to the job it is a fork of',
     )
+  })
+})
+
+describe('what holds up the job', () => {
+  const wait = (kind: 'slots' | 'store' | 'checkpoint' | 'operator', message: string) => ({
+    kind,
+    message,
+    since: 0,
+  })
+  const slots = wait('slots', 'slots: 2 of 4 are there, on 1 TaskManager')
+  const store = wait('store', 'the store: no space left')
+  const spin = wait('operator', 'operator spin does not come back from a call')
+
+  test('gets a line when it begins, and none while it lasts', () => {
+    const waiting = facts({ waits: [slots, store, spin] })
+    expect(eventLines(facts(), waiting)).toEqual([
+      'waiting for slots: 2 of 4 are there, on 1 TaskManager',
+      'waiting for the store: no space left',
+      'operator spin does not come back from a call',
+    ])
+    expect(eventLines(waiting, waiting)).toEqual([])
+  })
+
+  test('a checkpoint that takes its time gets none', () => {
+    expect(
+      eventLines(facts(), facts({ waits: [wait('checkpoint', 'checkpoint 7: the part of a/0')] })),
+    ).toEqual([])
+  })
+
+  test('is in the live lines and in the line of a log, with its age', () => {
+    const waiting = facts({ waits: [store], stateSince: 1000, watermark: 60_000, restarts: 1 })
+    expect(statusBlock(waiting, 5000, { taskManagers: 2 })).toContainEqual(
+      expect.stringMatching(/^waiting: +5s for the store: no space left$/),
+    )
+    expect(progressLine(waiting, 5000)).toBe(
+      'Running for 4s: 0 in (0/s), 0 out (0/s), event time 1970-01-01T00:01:00.000Z, ' +
+        'no checkpoint yet, 1 restart, waiting 5s for the store: no space left',
+    )
+  })
+})
+
+describe('a stop that fails', () => {
+  const stop = (status: 'InProgress' | 'Failed') => ({
+    operations: [
+      {
+        triggerId: 's',
+        type: 'stop' as const,
+        status,
+        startedAt: 0,
+        error: {
+          code: 'USR_FAILED' as const,
+          message: 'no luck',
+          retry: 'restart-job' as const,
+          context: {},
+        },
+      },
+    ],
+  })
+  test('is told with the state that the job goes on in', () => {
+    const before = facts({ state: 'Restarting', ...stop('InProgress') })
+    expect(eventLines(before, { ...before, ...stop('Failed') })).toEqual([
+      'stop failed: no luck; the job goes on, it is Restarting now',
+    ])
+  })
+})
+
+test('a log without a terminal has no line for each checkpoint', () => {
+  const now = facts({ checkpoint: completed(8) })
+  expect(eventLines(facts({ checkpoint: completed(7) }), now, { checkpoints: false })).toEqual([])
+})
+
+test('the totals of a run are summed over its attempts and leaders', () => {
+  const totals = new RunTotals()
+  const records = (n: number) => ({ in: n, out: n, perSecond: 0, outPerSecond: 0 })
+  totals.take(facts({ attempt: '1.1', records: records(5) }))
+  totals.take(facts({ attempt: '1.1', records: records(10), checkpoint: completed(3) }))
+  totals.take(facts({ attempt: '1.2', records: records(4), checkpoint: completed(4), restarts: 1 }))
+  totals.take(facts({ attempt: '2.1', epoch: 2, records: records(1), checkpoint: completed(2) }))
+  const { recordsIn, recordsOut, checkpoints, restarts } = totals
+  expect({ recordsIn, recordsOut, checkpoints, restarts }).toEqual({
+    recordsIn: 15,
+    recordsOut: 15,
+    checkpoints: 6,
+    restarts: 1,
   })
 })

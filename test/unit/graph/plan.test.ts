@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { WeirError } from '#runtime/base/errors'
 import { blackhole } from '#runtime/connectors/blackhole/sink'
 import { collect } from '#runtime/connectors/collect/sink'
+import { files } from '#runtime/connectors/files/index'
 import { generator } from '#runtime/connectors/generator/source'
 import type { Environment } from '#runtime/graph/environment'
 import { buildPlan, bindPlan } from '#runtime/graph/execution-plan'
@@ -219,6 +220,17 @@ describe('buildGraph()', () => {
     expect(error.message).toContain('args.input: ')
     expect(error.message).toContain('args.every.n: ')
     expect(buildGraph(job, { input: 'a', every: { n: 2 } }).nodes).toHaveLength(3)
+  })
+
+  test('names the arguments that a job without a schema asked for in vain', () => {
+    const job = defineJob(({ env, args }) => {
+      env.source('a', files.lines(args.input)).sink('out', files.jsonl(args.output))
+    })
+    const error = refusal(() => buildGraph(job, { output: 'out/' }))
+    expect(error).toMatchObject({ code: 'CFG_GRAPH' })
+    expect(error.message).toMatch(
+      /is not a path.*[^.]\. It asked for args\.input, which was not given: pass --arg input=VALUE/,
+    )
   })
 
   test('refuses asynchronous job functions', () => {

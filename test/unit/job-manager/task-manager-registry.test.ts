@@ -36,6 +36,7 @@ const HEARTBEAT: FromTaskManager = {
   attempt: undefined,
   progress: undefined,
   subtasks: [],
+  standstills: [],
 }
 
 class Recorder implements RegistryEvents {

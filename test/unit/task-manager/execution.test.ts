@@ -283,7 +283,7 @@ describe('what a slot says', () => {
       skippedCommits: 0,
       leftPending: 0,
     }
-    slot.say({ type: 'metrics', subtasks: [metrics] })
+    slot.say({ type: 'metrics', subtasks: [metrics], waits: [] })
     slot.say({ type: 'finished', subtask })
     await world.settle()
     const [heartbeat, finished] = leader.heard.slice(-2)

@@ -60,7 +60,8 @@ const assignmentOf = ({ plan, module }: PlannedJob): SlotAssignment => ({
 })
 
 function started() {
-  const thread = workerSlots.start()
+  const printed: string[] = []
+  const thread = workerSlots((text) => printed.push(text)).start()
   threads.push(thread)
   const heard: FromSlot[] = []
   const said = <T extends FromSlot['type']>(type: T) =>
@@ -68,7 +69,7 @@ function started() {
       what: type,
       limitMs: 8000,
     })
-  return { thread, heard, said }
+  return { thread, heard, said, printed }
 }
 
 describe('a slot’s thread', () => {
@@ -106,6 +107,27 @@ describe('a slot’s thread', () => {
     expect(performance.now() - start).toBeLessThan(3000)
   })
 
+  test('says where it is although its code never returns', async () => {
+    const { thread, heard, said } = started()
+    thread.deploy(assignmentOf(await planned('let x = 0; for (;;) x = (x * 31 + 7) % 1000003')), (m) =>
+      heard.push(m),
+    )
+    await said('ready')
+    expect(await thread.position()).toBeUndefined()
+    thread.send({ type: 'start' })
+    const position = await eventually(() => thread.position(), { what: 'a position', limitMs: 8000 })
+    expect(position).toMatchObject({ vertex: 'numbers', subtask: 0, operator: 'work' })
+    expect(position.at).toMatch(/job\.ts:3:\d+\)$/)
+  })
+
+  test('hands on what the code writes to standard output', async () => {
+    const { thread, heard, said, printed } = started()
+    thread.deploy(assignmentOf(await planned('if (n === 7) console.log("seven")')), (m) => heard.push(m))
+    await said('ready')
+    thread.send({ type: 'start' })
+    await eventually(() => printed.join('').includes('seven\n'), { what: 'seven', limitMs: 8000 })
+  })
+
   test('that dies before it is deployed to says so when it is', async () => {
     const { thread, heard } = started()
     await thread.terminate()
@@ -115,7 +137,7 @@ describe('a slot’s thread', () => {
 })
 
 test('every two slots of a process have a channel of their own', () => {
-  const ports = workerSlots.connect([0, 1, 2])
+  const ports = workerSlots(() => undefined).connect([0, 1, 2])
   expect([...ports].map(([slot, others]) => [slot, [...others.keys()].toSorted()])).toEqual([
     [0, [1, 2]],
     [1, [0, 2]],

@@ -26,7 +26,14 @@ const operator = (uid: string, lists: ListStateHook[] = []): ChainedOperator => 
   formerly: [],
   location: 'job.ts:1:1',
   states: [],
-  counters: { lateDropped: 0, badRecords: 0, committed: 0, skippedCommits: 0, leftPending: 0 },
+  counters: {
+    lateDropped: 0,
+    badRecords: 0,
+    committed: 0,
+    skippedCommits: 0,
+    leftPending: 0,
+    waiting: undefined,
+  },
 })
 
 const list = (name: string, items: () => unknown[] | Promise<unknown[]>): ListStateHook => ({

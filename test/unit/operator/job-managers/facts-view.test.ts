@@ -12,7 +12,7 @@ describe('urgencyOf()', () => {
   })
 
   test.each([
-    ['records that are counted', {}, { records: { in: 9, out: 9, perSecond: 9 } }, 'never'],
+    ['records that are counted', {}, { records: { in: 9, out: 9, perSecond: 9, outPerSecond: 9 } }, 'never'],
     ['records that are dropped', {}, { skipped: { ...skipped, badRecords: 1, lateDropped: 1 } }, 'never'],
     ['a further checkpoint', last(1), last(2), 'later'],
     ['another state', {}, { state: 'Restarting' as const }, 'now'],

@@ -79,7 +79,7 @@ test('shows the facts of the leader and where it is', async () => {
 test('I3: reports what matters at once, checkpoints later, counters never', async () => {
   watcher.follow(JOB, 'secret', [A])
   await until(() => changes.length === 1)
-  say(A.ip, { records: { in: 9, out: 9, perSecond: 9 } })
+  say(A.ip, { records: { in: 9, out: 9, perSecond: 9, outPerSecond: 9 } })
   const last = { id: 2, completedAt: 1, path: 'p', sizeBytes: 1, durationMs: 1 }
   say(A.ip, { checkpoint: { ...facts().checkpoint, last } })
   await until(() => changes.length === 2)

@@ -20,6 +20,7 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   state: 'Running',
   stateSince: NOW,
   message: 'all tasks run',
+  waits: [],
   error: undefined,
   restarts: 0,
   parallelism: 2,
@@ -29,7 +30,8 @@ export const facts = (over: Partial<JobFacts> = {}): JobFacts => ({
   guarantee: 'exactly-once',
   storagePath: 's3://shared/weir/shop/orders/uid',
   restoredFrom: undefined,
-  records: { in: 1, out: 1, perSecond: 1 },
+  records: { in: 1, out: 1, perSecond: 1, outPerSecond: 0 },
+  watermark: null,
   skipped: { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 },
   checkpoint: {
     phase: 'IDLE',
