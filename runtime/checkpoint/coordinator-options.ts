@@ -18,10 +18,7 @@ export interface StartedAttempt extends AttemptPlan {
 }
 
 /** What the coordinator uses of its term. */
-export type CoordinatorTerm = Pick<
-  Term,
-  'epoch' | 'state' | 'over' | 'append' | 'forgetRetirements' | 'retiredAt'
->
+export type CoordinatorTerm = Pick<Term, 'epoch' | 'state' | 'over' | 'append' | 'forgetRetirements'>
 
 /** Commands to the tasks of an attempt. They may get lost; they must not throw. */
 export interface CheckpointCommands {

@@ -52,8 +52,6 @@ export class CommitLog {
   readonly #options: CommitLogOptions
   readonly #writer: RecordWriter
   #state: LogState
-  /** Monotonic milliseconds at which this process learned of each retirement, by its seq. */
-  #retiredAt: ReadonlyMap<number, number> = new Map()
   /** seq of the newest snapshot known; -1: none. */
   #snapshot: number
   #term: Term | undefined
@@ -63,7 +61,6 @@ export class CommitLog {
     this.#options = options
     this.#writer = new RecordWriter(options)
     this.#state = read.state
-    this.#noteRetirements()
     this.#snapshot = read.snapshot
   }
 
@@ -172,9 +169,7 @@ export class CommitLog {
         }),
       forgetRetirements: (seqs) => {
         this.#state = withoutRetirements(this.#state, seqs)
-        this.#noteRetirements()
       },
-      retiredAt: (seq) => this.#retiredAt.get(seq),
       compact: (call) => this.#compact(call),
     }
   }
@@ -212,13 +207,6 @@ export class CommitLog {
 
   #accept(record: LogRecord): void {
     this.#state = foldRecord(this.#state, record)
-    this.#noteRetirements()
-  }
-
-  #noteRetirements(): void {
-    const now = this.#options.clock.monotonic()
-    const known = this.#retiredAt
-    this.#retiredAt = new Map(this.#state.retirements.map(({ seq }) => [seq, known.get(seq) ?? now]))
   }
 
   #checkRun({ run, force }: OpenEpochOptions): void {
@@ -243,7 +231,6 @@ export class CommitLog {
     const from = { state: this.#state, snapshot: this.#snapshot }
     const { state, snapshot } = await abortable(readOn(store, from, call), call.signal)
     this.#state = state
-    this.#noteRetirements()
     this.#snapshot = snapshot
     const own = this.#term?.epoch ?? Infinity
     if (state.epoch <= own) return

@@ -15,16 +15,16 @@ import { CHECKPOINT_PREFIX, LOG_PREFIX, logRecordKey, SAVEPOINT_PREFIX } from '#
 import type { LogState, Retirement } from './log-state.ts'
 import { fileKeys, readManifest } from './manifest-io.ts'
 import { findOrphans, keptManifests, type ManifestRef } from './retention.ts'
-import type { Term } from './term.ts'
 
 export interface RetiredFilesOptions {
   readonly store: CheckpointStore
-  readonly log: Pick<Term, 'state' | 'forgetRetirements' | 'retiredAt'>
+  readonly log: { readonly state: LogState; forgetRetirements(seqs: ReadonlySet<number>): void }
   readonly clock: Clock
   readonly logger: Logger
   /**
-   * From when this process learned of the record until deletion, so that clocks of other machines
-   * do not matter: whoever began to restore from a retired checkpoint may finish. Default 60 s.
+   * From the record until deletion: whoever began to restore from a retired checkpoint may finish.
+   * Clocks of other machines do not matter: what was logged before this term is as old as the store
+   * says. Default 60 s.
    */
   readonly graceMs?: number
 }
@@ -36,6 +36,9 @@ const PARALLEL_READS = 16
 export class RetiredFiles {
   readonly #options: RetiredFilesOptions
   readonly #graceMs: number
+  /** Monotonic time since which a retirement (by seq) is in the log. */
+  readonly #since = new Map<number, number>()
+  #hasAged = false
   /** Keys of the files of manifests that are needed; each manifest is read once. */
   #files = new Map<string, readonly string[]>()
   readonly #abort = new AbortController()
@@ -54,8 +57,10 @@ export class RetiredFiles {
    * again after the next checkpoint.
    */
   afterCheckpoint(): Promise<void> {
-    const { clock } = this.#options
+    const { clock, log } = this.#options
     if (this.#abort.signal.aborted) return Promise.resolve()
+    for (const { seq } of log.state.retirements)
+      if (!this.#since.has(seq)) this.#since.set(seq, clock.monotonic())
     this.#later?.cancel()
     this.#later = clock.after(this.#graceMs, () => void this.#sweep())
     return this.#sweep()
@@ -77,12 +82,35 @@ export class RetiredFiles {
   async #deleteAll(): Promise<void> {
     const { signal } = this.#abort
     try {
+      await this.#age({ signal })
       await this.#deleteRetired({ signal })
       await this.#deleteOrphans({ signal })
     } catch (err) {
       if (signal.aborted) return
       this.#options.logger.warn({ err }, 'old files not deleted, next try after the next checkpoint')
     }
+  }
+
+  /**
+   * Once: what was retired under earlier leaders has waited already, also if none of them has led
+   * for as long as the grace. A record that is not listed was covered by a snapshot: it waits anew.
+   */
+  async #age(call: CallOptions): Promise<void> {
+    if (this.#hasAged) return
+    const { log, store } = this.#options
+    const { head } = log.state
+    const oldest = Math.min(...this.#since.keys())
+    if (oldest < head) {
+      const range = { startAfter: logRecordKey(oldest - 1), limit: head - oldest + 1 }
+      const records = await store.list(LOG_PREFIX, { ...call, ...range })
+      const modifiedAt = new Map(records.map((record) => [record.key, record.modifiedAt]))
+      const now = modifiedAt.get(logRecordKey(head))
+      for (const [seq, seen] of this.#since) {
+        const at = modifiedAt.get(logRecordKey(seq))
+        if (now !== undefined && at !== undefined) this.#since.set(seq, seen - Math.max(0, now - at))
+      }
+    }
+    this.#hasAged = true
   }
 
   async #deleteRetired(call: CallOptions): Promise<void> {
@@ -97,13 +125,13 @@ export class RetiredFiles {
       await this.#delete(keys.files, call)
       await this.#delete(keys.manifests, call)
       log.forgetRetirements(new Set([retirement.seq]))
+      this.#since.delete(retirement.seq)
     }
   }
 
   #due(retirements: readonly Retirement[]): Retirement[] {
-    const { clock, log } = this.#options
-    const now = clock.monotonic()
-    return retirements.filter((r) => now - (log.retiredAt(r.seq) ?? now) >= this.#graceMs)
+    const now = this.#options.clock.monotonic()
+    return retirements.filter((r) => now - (this.#since.get(r.seq) ?? now) >= this.#graceMs)
   }
 
   /** What one retirement freed. Nothing in a manifest that something else still reaches is free. */

@@ -34,7 +34,6 @@ export interface TermLog {
     options: WriteOptions,
   ): Promise<{ readonly record: LogRecord; readonly outcome: WriteOutcome }>
   forgetRetirements(seqs: ReadonlySet<number>): void
-  retiredAt(seq: number): number | undefined
   compact(options: CallOptions): Promise<void>
 }
 
@@ -110,14 +109,6 @@ export class Term {
    */
   forgetRetirements(seqs: ReadonlySet<number>): void {
     this.#log.forgetRetirements(seqs)
-  }
-
-  /**
-   * When this process learned of a retirement, as a leader or while it stood by, in its own
-   * monotonic milliseconds; undefined: there is no such retirement.
-   */
-  retiredAt(seq: number): number | undefined {
-    return this.#log.retiredAt(seq)
   }
 
   /**

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { sha256Of } from '#runtime/base/sha256'
-import { CommitLog } from '#runtime/commit-log/commit-log'
 import { readManifest, writeManifest } from '#runtime/commit-log/manifest-io'
 import { RetiredFiles } from '#runtime/commit-log/retired-files'
 import type { LogBody, StateFile } from '#runtime/contract/checkpoint-records'
@@ -39,15 +38,16 @@ async function setup({ after, storeNow }: Setup = {}) {
   const { term } = await leadLog(store, { clock })
   const retired = new RetiredFiles({ store, log: term, clock, logger: silentLogger, graceMs: GRACE })
   if (after === undefined) await append(term, deployBody('1.1'))
+  const attempt = `${term.epoch}.1`
   /** Completes checkpoint `id`: one new file, and those of `reuses`. */
   const complete = async (id: number, { reuses = [] as number[], retires = [] as number[] } = {}) => {
     const chain = [...reuses.map(fileOf), fileOf(id)]
     await store.create(fileOf(id).key as string, Buffer.from(`${id}`))
     const subtasks = [{ subtask: 0, keyGroups: [0, 128] as [number, number], chain }]
     const vertices = [{ vertex: 'count', uids: ['count'], states: [], parallelism: 1, subtasks }]
-    const of = { id, epoch: 1, attempt: '1.1', base: 0, kind: 'checkpoint' } as const
+    const of = { id, epoch: 1, attempt, base: 0, kind: 'checkpoint' } as const
     const { key, sha256 } = await writeManifest(store, manifestOf(of, { vertices }))
-    await append(term, checkpointBody(id, term.epoch, '1.1', { manifest: key, sha256, retires }))
+    await append(term, checkpointBody(id, term.epoch, attempt, { manifest: key, sha256, retires }))
     await retired.afterCheckpoint()
     return { manifest: key, sha256 }
   }
@@ -120,22 +120,23 @@ describe('retired files', () => {
     expect(requests).toEqual(['create', 'list'])
   })
 
-  test('a standby that followed the log needs no second grace when it leads', async () => {
-    const old = await setup()
-    const { store, clock } = old
-    const log = await CommitLog.open({ store, clock, random: () => 0.7, logger: silentLogger })
+  test('of what was retired under earlier leaders the age counts, by the clock of the store', async () => {
+    let storeNow = 0
+    const old = await setup({ storeNow: () => storeNow })
     await old.complete(1)
     await old.complete(2, { retires: [1] })
-    await log.refresh()
-    await clock.runFor(GRACE - 1)
     old.retired.close()
-    const term = await log.openEpoch({ run: 1, leader: 'jm-2', floor: 2 })
-    const retired = new RetiredFiles({ store, log: term, clock, logger: silentLogger, graceMs: GRACE })
-    await retired.afterCheckpoint()
-    expect(old.files()).toHaveLength(4)
-    await clock.runFor(1)
-    await retired.afterCheckpoint()
-    expect(old.files()).toEqual(keysOf(2))
+    storeNow = GRACE - 1
+    const next = await setup({ after: old, storeNow: () => storeNow })
+    await append(next.term, deployBody('2.1', { restoreFrom: next.term.state.restorePoint }))
+    await next.complete(3)
+    expect(next.files()).toContain(keysOf(1)[1])
+    next.retired.close()
+    storeNow = GRACE
+    const last = await setup({ after: next, storeNow: () => storeNow })
+    await append(last.term, deployBody('3.1', { restoreFrom: last.term.state.restorePoint }))
+    await last.complete(4)
+    expect(last.files()).not.toContain(keysOf(1)[1])
   })
 
   test('a new leader finishes what the old one logged', async () => {

@@ -21,7 +21,7 @@ interface Click {
 }
 
 const perSecond = defineJob(
-  { args: z.object({ lateness: z.custom<Duration>().default('0s') }) },
+  { args: z.object({ lateness: z.string().default('0s').pipe(z.custom<Duration>()) }) },
   ({ env, args }) => {
     env
       .source('clicks', files.jsonl<Click>('nowhere/', { onBadLine: 'skip' }))
@@ -109,7 +109,9 @@ describe('runJob()', () => {
 
   test('fails with what the job fails with', async () => {
     const bad = [{ page: '/', at: Number.NaN }]
-    await expect(runJob(perSecond, { sources: { clicks: bad } })).rejects.toThrow('assignTimestamps got NaN')
+    await expect(runJob(perSecond, { sources: { clicks: bad } })).rejects.toThrow(
+      'assignTimestamps returned NaN',
+    )
   })
 
   test('knows the arguments of the job', async () => {
