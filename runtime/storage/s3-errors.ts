@@ -35,12 +35,14 @@ interface Kind {
 
 /** The first that fits; STO_UNAVAILABLE when none does. */
 const KINDS: readonly Kind[] = [
+  // versitygw says so for good where the names clash, and in passing where requests for one key
+  // overlap: a repeated write, or the removal of its directory.
   {
-    code: 'STO_CORRUPT',
+    code: 'STO_UNAVAILABLE',
     is: ({ name }) => name === 'ExistingObjectIsDirectory' || name === 'ObjectParentIsFile',
     text: (attempt, detail) =>
       `Cannot ${attempt}: a file and a directory want the same name (${detail}). ` +
-      'Expected a prefix that only Weir writes to.',
+      'It is tried again; where it stays, the prefix is not one that only Weir writes to.',
   },
   {
     code: 'STO_UNSAFE',

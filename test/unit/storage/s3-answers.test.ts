@@ -73,3 +73,15 @@ describe('a list that is cut short without saying where it goes on', () => {
     await expect(server.objects.listUploads('job/')).rejects.toEqual(unavailable)
   })
 })
+
+describe('a write of which the server says that a directory has its name', () => {
+  test('is tried again: it says so too while requests for one key overlap', async () => {
+    server.script.answer = answering(
+      409,
+      '<Error><Code>ExistingObjectIsDirectory</Code><Message>Existing Object is a directory.</Message></Error>',
+    )
+    const write = server.objects.put('key', Buffer.from('x'))
+    await expect(write).rejects.toMatchObject({ code: 'STO_UNAVAILABLE', retry: 'backoff' })
+    await expect(write).rejects.toThrow('a file and a directory want the same name')
+  })
+})
