@@ -589,13 +589,14 @@ describe('a StreamJob', () => {
   test('gets the default credentials as they are now, and keeps its token', async () => {
     const copy = () => api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']
     submit({})
-    await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    await isRunning()
     const token = api.objects.get(`${CORE}/secrets/${tokenSecret()}`)
     const renewed = { ...CREDENTIALS, AWS_ACCESS_KEY_ID: 'Yg==' }
     const shared = api.objects.get('/api/v1/namespaces/weir/secrets/s3-root')!
     api.put('/api/v1/namespaces/weir/secrets/s3-root', { ...shared, data: renewed })
     api.remove(`${APPS}/replicasets/orders-tm-1`)
     await until(() => has(`${APPS}/replicasets/orders-tm-1`))
+    await until(() => (copy() as { AWS_ACCESS_KEY_ID?: string } | undefined)?.AWS_ACCESS_KEY_ID === 'Yg==')
     expect(copy()).toEqual(renewed)
     expect(api.objects.get(`${CORE}/secrets/${tokenSecret()}`)).toEqual(token)
   })

@@ -76,10 +76,8 @@ describe('a list that is cut short without saying where it goes on', () => {
 
 describe('a write of which the server says that a directory has its name', () => {
   test('is tried again: it says so too while requests for one key overlap', async () => {
-    server.script.answer = answering(
-      409,
-      '<Error><Code>ExistingObjectIsDirectory</Code><Message>Existing Object is a directory.</Message></Error>',
-    )
+    const code = 'ExistingObjectIsDirectory'
+    server.script.answer = answering(409, `<Error><Code>${code}</Code><Message>It is.</Message></Error>`)
     const write = server.objects.put('key', Buffer.from('x'))
     await expect(write).rejects.toMatchObject({ code: 'STO_UNAVAILABLE', retry: 'backoff' })
     await expect(write).rejects.toThrow('a file and a directory want the same name')
