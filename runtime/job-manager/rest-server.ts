@@ -10,6 +10,7 @@ import * as z from 'zod'
 import type { Clock, Timer } from '#runtime/base/clock'
 import { WeirError, messageOf, type ErrorCode } from '#runtime/base/errors'
 import type { Logger } from '#runtime/base/logger'
+import type { JobState } from '#runtime/contract/rest'
 import { tokenMatches } from '#runtime/net/token'
 import { checkpointsView, vertexViews } from './facts.ts'
 import type { JobManager } from './job-manager.ts'
@@ -62,6 +63,7 @@ export class RestServer {
   readonly #app: FastifyInstance
   readonly #streams = new Set<FastifyReply['raw']>()
   #pending: Timer | undefined
+  #toldState: JobState | undefined
   #keepAlive: Timer | undefined
   #closed = false
 
@@ -95,9 +97,13 @@ export class RestServer {
     return portOf(this.#app.server)
   }
 
-  /** Something in the facts changed: tell the event streams soon, once for many changes. */
+  /**
+   * Something in the facts changed: tell the event streams soon, once for many changes; at once
+   * where it is the state of the job, so that none is passed over, however short.
+   */
   changed(): void {
     if (this.#closed) return
+    if (this.#state() !== this.#toldState) return this.#broadcast()
     this.#pending ??= this.#options.clock.after(this.#timing.debounceMs, () => {
       this.#pending = undefined
       this.#broadcast()
@@ -217,12 +223,18 @@ export class RestServer {
     reply.hijack()
     const raw = reply.raw
     raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
+    this.#toldState = this.#state()
     raw.write(`${JSON.stringify(this.#options.source.facts())}\n`)
     this.#streams.add(raw)
     raw.on('close', () => this.#streams.delete(raw))
   }
 
+  #state(): JobState | undefined {
+    return this.#options.source.master?.view().state
+  }
+
   #broadcast(): void {
+    this.#toldState = this.#state()
     const line = `${JSON.stringify(this.#options.source.facts())}\n`
     for (const stream of this.#streams)
       if (stream.writableLength > STREAM_BACKLOG_BYTES) stream.destroy()

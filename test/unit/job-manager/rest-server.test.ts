@@ -333,6 +333,24 @@ describe('the stream of events', () => {
     peer.socket.destroy()
   })
 
+  test('tells of each state of the job at once, however short it is', async () => {
+    await using world = new JobWorld()
+    let onChange = (): void => undefined
+    const { leader } = await world.running({
+      checkpoint: { intervalMs: 600_000 },
+      options: { onChange: () => onChange() },
+    })
+    await using rest = await serving(world, leader)
+    const peer = stranger(rest.port)
+    peer.socket.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n')
+    const states = () => peer.state.text.match(/"state":"\w+","stateSince"/g) ?? []
+    await soon('the first line', () => states().length === 1)
+    onChange = () => rest.server.changed()
+    await rest.post('/jobs/current/stop')
+    await soon('the second line', () => states().some((it) => it.includes('Stopping')))
+    peer.socket.destroy()
+  })
+
   test('is not told of heartbeats that change nothing', async () => {
     await using world = new JobWorld()
     let changes = 0
