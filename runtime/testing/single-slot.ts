@@ -2,37 +2,18 @@ import { type Clock, systemClock } from '#runtime/base/clock'
 import { WeirError, fromErrorData } from '#runtime/base/errors'
 import { silentLogger } from '#runtime/base/logger'
 import { subtaskKey, type Barrier, type SkippedCounts } from '#runtime/contract/rpc'
-import { bindPlan, type BoundPlan } from '#runtime/graph/execution-plan'
-import { buildGraph } from '#runtime/graph/job-definition'
-import { loadJobModule, type JobModule } from '#runtime/graph/load-module'
+import type { BoundPlan } from '#runtime/graph/execution-plan'
 import { instancesOf } from '#runtime/graph/instantiate'
 import { encodeStateFile } from '#runtime/state/snapshot-format'
 import { SystemAccess } from '#runtime/storage/connector-access'
 import { Slot } from '#runtime/task/slot'
 import type { FromSlot, SlotAssignment } from '#runtime/task/slot-messages'
 
-export interface SingleSlotOptions {
-  readonly args?: Readonly<Record<string, unknown>>
-  /** All subtasks run in the one slot, on this thread. Default 1. */
-  readonly parallelism?: number
-}
-
 /** What a job that has ended did not process. */
 export type SingleSlotCounts = Pick<SkippedCounts, 'lateDropped' | 'badRecords'>
 
 const TASK_MANAGER = 'test'
 const CHECKPOINT = 1
-const MAX_PARALLELISM = 128
-
-/**
- * Runs a bounded job to its end in this thread, in real time.
- * @throws {WeirError} what the job failed with
- */
-export async function runBounded(module: JobModule, options: SingleSlotOptions = {}): Promise<void> {
-  const graph = buildGraph(await loadJobModule(module), options.args ?? {})
-  const { parallelism = 1 } = options
-  await runInOneSlot(bindPlan(graph, { parallelism, maxParallelism: MAX_PARALLELISM }), { parallelism })
-}
 
 export interface OneSlotOptions {
   readonly parallelism: number

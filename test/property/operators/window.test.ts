@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { counting, reducing } from '#runtime/state/aggregator'
 import { WindowOperator } from '#runtime/operators/window'
 import { sliding, tumbling, type SlidingWindows, type Window } from '#runtime/time/window'
-import { runSteps, type Step } from '#runtime/testing/run-steps'
+import { runSteps, type Step } from '#test/kit/run-steps'
 
 interface Hit {
   readonly user: string

@@ -2,7 +2,7 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { JobModule } from '#runtime/graph/load-module'
-import { runBounded } from '#runtime/testing/single-slot'
+import { runBounded } from '#test/kit/run-bounded'
 import { tempDir } from '#tools/servers/temp-dir'
 
 /** Views per second. The watermark moves after 1,024 lines of a file. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule, type JobModule } from '#runtime/graph/load-module'
-import { runBounded } from '#runtime/testing/single-slot'
+import { runBounded } from '#test/kit/run-bounded'
 import { tempDir } from '#tools/servers/temp-dir'
 
 const root = join(import.meta.dirname, '../../../examples')

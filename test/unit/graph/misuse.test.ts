@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
-import { runBounded } from '#runtime/testing/single-slot'
+import { runBounded } from '#test/kit/run-bounded'
 
 const HEAD = `import * as weir from 'weir-stream'
 const { defineJob, generator, blackhole, sideOutput, tumbling, sliding } = weir

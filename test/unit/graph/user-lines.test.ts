@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { preview } from '#runtime/base/preview'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule } from '#runtime/graph/load-module'
-import { runBounded } from '#runtime/testing/single-slot'
+import { runBounded } from '#test/kit/run-bounded'
 
 const JOB = `import { blackhole, defineJob, generator } from 'weir-stream'
 interface Row { readonly n: number }

@@ -8,7 +8,7 @@ import { ReduceOperator } from '#runtime/operators/reduce'
 import { listState, valueState } from '#runtime/state/descriptors'
 import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
 import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
-import { runSteps, type Step } from '#runtime/testing/run-steps'
+import { runSteps, type Step } from '#test/kit/run-steps'
 import { TestClock } from '#runtime/testing/test-clock'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 

@@ -1,5 +1,10 @@
 import { keyGroupOf, subtaskOfKeyGroup } from '#runtime/element/key-group'
-import { OperatorHarness, type Emitted, type HarnessOptions, type HarnessState } from './operator-harness.ts'
+import {
+  OperatorHarness,
+  type Emitted,
+  type HarnessOptions,
+  type HarnessState,
+} from '#runtime/testing/operator-harness'
 
 /** One call on an operator. */
 export type Step<I> = { readonly send: I; readonly at?: number } | { readonly watermark: number }
