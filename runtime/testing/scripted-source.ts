@@ -1,3 +1,4 @@
+import { FixedDiscovery } from '#runtime/connectors/fixed-discovery'
 import type { Source, SourceContext, SplitReader } from '#runtime/connectors/source'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 
@@ -25,19 +26,10 @@ export function at<T>(atMs: number, value: T): TimedValue<T> {
  * all of them.
  */
 export function scriptedSource<T>(values: readonly (T | TimedValue<T>)[]): Source<T, string, number> {
-  let isGiven = false
   return {
     description: `${values.length} values of a test`,
     bounded: true,
-    createDiscovery: () => ({
-      open: () => undefined,
-      poll(emit) {
-        if (!isGiven) emit('values')
-        isGiven = true
-        return 'done'
-      },
-      snapshot: () => ({ isGiven }),
-    }),
+    createDiscovery: () => new FixedDiscovery(['values'], true),
     createReader: (context) => new ScriptedReader(values, context),
   }
 }

@@ -1,7 +1,8 @@
 import { WeirError } from '#runtime/base/errors'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Sync } from '#runtime/base/synchronous'
-import type { Source, SourceContext, SplitDiscovery, SplitReader } from '#runtime/connectors/source'
+import { FixedDiscovery } from '#runtime/connectors/fixed-discovery'
+import type { Source, SourceContext, SplitReader } from '#runtime/connectors/source'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 
 export interface GeneratorOptions<T> {
@@ -44,39 +45,17 @@ export function generator<T>(options: GeneratorOptions<T>): Source<T, GeneratorS
   return {
     description: `generator(${end}${rate === Infinity ? '' : `, ${rate}/s`})`,
     bounded: count !== Infinity,
-    createDiscovery: () => new GeneratorDiscovery(splits, count !== Infinity),
+    createDiscovery: () =>
+      new FixedDiscovery(
+        Array.from({ length: splits }, (_, index) => ({ index, of: splits })),
+        count !== Infinity,
+      ),
     createReader: (context) => new GeneratorReader(make as (n: number) => T, count, rate, context),
   }
 }
 
 function check(name: string, value: number, ok: boolean, expected: string): void {
   if (!ok) throw new WeirError('CFG_GRAPH', `generator: ${name} is ${value}; expected ${expected}.`)
-}
-
-class GeneratorDiscovery implements SplitDiscovery<GeneratorSplit> {
-  readonly #splits: number
-  readonly #bounded: boolean
-  #given = 0
-
-  constructor(splits: number, bounded: boolean) {
-    this.#splits = splits
-    this.#bounded = bounded
-  }
-
-  open(restored: unknown): void {
-    // A generator whose number of splits changed keeps the old ones: their positions belong to that
-    // numbering.
-    if (typeof restored === 'object' && restored !== null && 'given' in restored) this.#given = this.#splits
-  }
-
-  poll(emit: (split: GeneratorSplit) => void): PollResult {
-    while (this.#given < this.#splits) emit({ index: this.#given++, of: this.#splits })
-    return this.#bounded ? 'done' : 'idle'
-  }
-
-  snapshot(): unknown {
-    return this.#given === 0 ? undefined : { given: this.#given }
-  }
 }
 
 interface Progress {

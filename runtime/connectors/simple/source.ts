@@ -2,7 +2,8 @@ import { WeirError } from '#runtime/base/errors'
 import { JobFault } from '#runtime/base/job-fault'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { preview } from '#runtime/base/preview'
-import type { Source, SourceContext, SplitDiscovery, SplitReader } from '#runtime/connectors/source'
+import { FixedDiscovery } from '#runtime/connectors/fixed-discovery'
+import type { Source, SourceContext, SplitReader } from '#runtime/connectors/source'
 import { NO_TIMESTAMP, type PollResult, type Receiver } from '#runtime/element/receiver'
 
 /** One record, and where to read on behind it. */
@@ -51,36 +52,13 @@ export function simpleSource<T, P>(options: SimpleSourceOptions<T, P>): Source<T
   return {
     description: name,
     bounded,
-    createDiscovery: () => new WholeDiscovery(bounded),
+    createDiscovery: () => new FixedDiscovery([WHOLE], bounded),
     createReader: (context) => new AheadReader({ name, read, bounded }, context),
   }
 }
 
 /** The only split. */
 const WHOLE = 'whole'
-
-class WholeDiscovery implements SplitDiscovery<typeof WHOLE> {
-  readonly #bounded: boolean
-  #isGiven = false
-
-  constructor(bounded: boolean) {
-    this.#bounded = bounded
-  }
-
-  open(restored: unknown): void {
-    this.#isGiven = restored !== undefined
-  }
-
-  poll(emit: (split: typeof WHOLE) => void): PollResult {
-    if (!this.#isGiven) emit(WHOLE)
-    this.#isGiven = true
-    return this.#bounded ? 'done' : 'idle'
-  }
-
-  snapshot(): unknown {
-    return this.#isGiven ? { given: true } : undefined
-  }
-}
 
 /**
  * Reads ahead into a queue, from which the task takes. The position is that of the last record
