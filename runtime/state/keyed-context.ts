@@ -1,4 +1,4 @@
-import { NotSynchronous } from '#runtime/base/synchronous'
+import { JobFault } from '#runtime/base/job-fault'
 
 /**
  * The key that state handles and timers of an operator refer to: that of the record or timer in
@@ -14,14 +14,14 @@ export class KeyedContext<K = unknown> {
     this.key = key
   }
 
-  /** The key in hand. @throws {NotSynchronous} when there is none */
+  /** The key in hand. @throws {JobFault} when there is none */
   keyInHand(): K {
     if (this.key === undefined) throw this.#misuse()
     return this.key
   }
 
   #misuse(): Error {
-    const error = new NotSynchronous(
+    const error = new JobFault(
       'State, timers or out were used outside of onRecord and onTimer, in a callback or after an await. ' +
         'They belong to the record or timer in hand: use them before the function returns.',
     )
