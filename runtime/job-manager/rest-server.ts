@@ -104,10 +104,7 @@ export class RestServer {
   changed(): void {
     if (this.#closed) return
     if (this.#state() !== this.#toldState) return this.#broadcast()
-    this.#pending ??= this.#options.clock.after(this.#timing.debounceMs, () => {
-      this.#pending = undefined
-      this.#broadcast()
-    })
+    this.#pending ??= this.#options.clock.after(this.#timing.debounceMs, () => this.#broadcast())
   }
 
   async close(): Promise<void> {
@@ -233,7 +230,10 @@ export class RestServer {
     return this.#options.source.master?.view().state
   }
 
+  /** Tells all that there is to tell, also what was to be told soon. */
   #broadcast(): void {
+    this.#pending?.cancel()
+    this.#pending = undefined
     this.#toldState = this.#state()
     const line = `${JSON.stringify(this.#options.source.facts())}\n`
     for (const stream of this.#streams)
