@@ -1,3 +1,4 @@
+import type { Clock } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
 import type { ConnectorCounters } from '#runtime/connectors/connector-context'
 
@@ -20,25 +21,29 @@ type Drop = keyof typeof REMEDIES
 export class DropWarnings {
   readonly #counters: ConnectorCounters
   readonly #logger: Logger
+  readonly #clock: Pick<Clock, 'monotonic'>
   readonly #said = new Map<Drop, { readonly count: number; readonly at: number }>()
 
   /** `logger`: of the operator. */
-  constructor(counters: ConnectorCounters, logger: Logger) {
+  constructor(counters: ConnectorCounters, logger: Logger, clock: Pick<Clock, 'monotonic'>) {
     this.#counters = counters
     this.#logger = logger
+    this.#clock = clock
   }
 
   /** A few times a second. */
-  check(monotonicMs: number): void {
+  check(): void {
+    const now = this.#clock.monotonic()
     for (const drop of Object.keys(REMEDIES) as Drop[]) {
       const last = this.#said.get(drop)
-      if (last === undefined || monotonicMs - last.at >= WARN_EVERY_MS) this.#say(drop, monotonicMs)
+      if (last === undefined || now - last.at >= WARN_EVERY_MS) this.#say(drop, now)
     }
   }
 
   /** Nothing will be dropped any more. */
-  end(monotonicMs: number): void {
-    for (const drop of Object.keys(REMEDIES) as Drop[]) this.#say(drop, monotonicMs)
+  end(): void {
+    const now = this.#clock.monotonic()
+    for (const drop of Object.keys(REMEDIES) as Drop[]) this.#say(drop, now)
   }
 
   #say(drop: Drop, at: number): void {

@@ -78,7 +78,6 @@ export class OperatorChain {
   readonly #batchers: readonly ChainedOperator[]
   readonly #outputsOf: (index: number) => readonly EdgeOutput[]
   #warnings: readonly DropWarnings[] = []
-  #monotonic: () => number = () => 0
   readonly #subtask: number
 
   constructor({ vertex, create, subtask }: ChainPlace, outputsOf: (index: number) => readonly EdgeOutput[]) {
@@ -105,9 +104,8 @@ export class OperatorChain {
    */
   async open(environment: ChainEnvironment): Promise<void> {
     const { clock, logger, subtask } = environment
-    this.#monotonic = () => clock.monotonic()
     this.#warnings = this.operators.map(
-      ({ uid, counters }) => new DropWarnings(counters, logger.child({ uid, subtask })),
+      ({ uid, counters }) => new DropWarnings(counters, logger.child({ uid, subtask }), clock),
     )
     for (const [i, chained] of [...this.operators.entries()].toReversed()) {
       try {
@@ -124,8 +122,7 @@ export class OperatorChain {
 
   /** A few times a second: says what was dropped. */
   tick(): void {
-    const now = this.#monotonic()
-    for (const warnings of this.#warnings) warnings.check(now)
+    for (const warnings of this.#warnings) warnings.check()
   }
 
   isBusy(): boolean {
@@ -148,8 +145,7 @@ export class OperatorChain {
   }
 
   async close(): Promise<void> {
-    const now = this.#monotonic()
-    for (const warnings of this.#warnings) warnings.end(now)
+    for (const warnings of this.#warnings) warnings.end()
     for (const { operator } of this.operators) await operator.close?.()
   }
 

@@ -7,7 +7,12 @@ function warningsOf() {
   const counters = noCounts()
   const said: string[] = []
   const logger = { warn: (_: object, text: string) => said.push(text.split(/[;,]/)[0] as string) }
-  const warnings = new DropWarnings(counters, logger as unknown as Logger)
+  let now = 0
+  const drops = new DropWarnings(counters, logger as unknown as Logger, { monotonic: () => now })
+  const warnings = {
+    check: (at: number) => ((now = at), drops.check()),
+    end: (at: number) => ((now = at), drops.end()),
+  }
   const told = (act: () => void): string[] => {
     act()
     return said.splice(0)

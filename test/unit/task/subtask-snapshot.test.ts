@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { noCounts } from '#runtime/connectors/connector-context'
 import type { Barrier } from '#runtime/contract/rpc'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
@@ -26,14 +27,7 @@ const operator = (uid: string, lists: ListStateHook[] = []): ChainedOperator => 
   formerly: [],
   location: 'job.ts:1:1',
   states: [],
-  counters: {
-    lateDropped: 0,
-    badRecords: 0,
-    committed: 0,
-    skippedCommits: 0,
-    leftPending: 0,
-    waiting: undefined,
-  },
+  counters: noCounts(),
 })
 
 const list = (name: string, items: () => unknown[] | Promise<unknown[]>): ListStateHook => ({
