@@ -204,8 +204,10 @@ export type SubtaskState = z.infer<typeof subtaskState>
 export const storedState = z.object({
   uid: z.string(),
   name: z.string(),
-  /** As the plan says it. */
+  /** As the plan says them. */
   kind: z.string(),
+  version: z.int().positive(),
+  schema: z.string().optional(),
   /** Kinds of its keys and values, such as `string` or `list`; empty: it holds nothing. */
   keys: z.array(z.string()),
   values: z.array(z.string()),

@@ -45,6 +45,12 @@ export interface PlanState {
   readonly kind: string
   /** Former names whose state this one takes over. */
   readonly formerly: readonly string[]
+  /** Of what is stored; a stored one of a lower version is migrated. */
+  readonly version: number
+  /** Kind of the default value, such as `number`; absent: it has none. */
+  readonly holds?: string | undefined
+  /** What its values are checked by (state/evolution.ts). */
+  readonly schema?: string | undefined
 }
 
 /**

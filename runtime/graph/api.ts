@@ -6,8 +6,9 @@ export { defineJob, type JobContext, type JobDefinition } from './job-definition
 export type { Environment } from './environment.ts'
 export type { DataStream, StreamEnd } from './data-stream.ts'
 export type { KeyedStream, RunningAggregator } from './keyed-stream.ts'
-export type { StatefulOptions } from './step-options.ts'
-export type { StandardSchema } from './standard-schema.ts'
+export type { EvolvingOptions, StatefulOptions } from './step-options.ts'
+export type { EvolutionOptions } from '#runtime/state/evolution'
+export type { StandardSchema } from '#runtime/base/standard-schema'
 export { sideOutput, type SideOutput } from './side-output.ts'
 export type { Aggregator } from '#runtime/state/aggregator'
 export type {

@@ -4,7 +4,13 @@ import { userLocation } from '#runtime/base/user-source'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
 import { locationOfFrame } from './source-location.ts'
-import type { InferInput, InferOutput, StandardSchema } from './standard-schema.ts'
+import {
+  checkWith,
+  isStandardSchema,
+  type InferInput,
+  type InferOutput,
+  type StandardSchema,
+} from '#runtime/base/standard-schema'
 import { validateGraph } from './validate.ts'
 
 /**
@@ -133,18 +139,9 @@ function missingText(missing: ReadonlySet<string>): string {
 }
 
 function checkArgs(schema: StandardSchema, args: unknown): unknown {
-  const result = schema['~standard'].validate(args)
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
-    throw new WeirError(
-      'CFG_INVALID',
-      'The schema of the arguments checks asynchronously. Expected a schema that answers at once.',
-    )
-  }
-  if (result.issues === undefined) return result.value
-  const issues = result.issues.map(
-    ({ path, message }) => `args${(path ?? []).map(pathStep).join('')}: ${message}`,
-  )
+  const checked = checkWith(schema, args, 'args')
+  if ('value' in checked) return checked.value
+  const { issues } = checked
   throw new WeirError(
     'CFG_INVALID',
     issues.length === 1
@@ -154,15 +151,6 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
       context: { issues },
     },
   )
-}
-
-function pathStep(step: PropertyKey | { readonly key: PropertyKey }): string {
-  const key = typeof step === 'object' ? step.key : step
-  return typeof key === 'number' ? `[${key}]` : `.${String(key)}`
-}
-
-function isStandardSchema(value: unknown): value is StandardSchema {
-  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
 }
 
 function firstFrame(cause: unknown): string {

@@ -17,13 +17,14 @@ import type { Sync } from '#runtime/base/synchronous'
 import { RUNNING_TABLE, ReduceOperator } from '#runtime/operators/reduce'
 import type { PlanState } from '#runtime/contract/job-plan'
 import { parseDuration } from '#runtime/base/units'
-import type { StateDescriptors } from '#runtime/state/descriptors'
+import { planStates, type StateDescriptors } from '#runtime/state/descriptors'
+import { evolutionOf, type StateEvolution } from '#runtime/state/evolution'
 import { SlidingWindows } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { NodeSpec } from './logical-graph.ts'
 import type { SideOutput } from './side-output.ts'
 import { captureLocation } from './source-location.ts'
-import type { StatefulOptions } from './step-options.ts'
+import { EVOLVING, KNOWN, type EvolvingOptions, type StatefulOptions } from './step-options.ts'
 import { checkFormerStates, checkFunctions, checkStates, checkUid } from './validate.ts'
 import { WindowedStream, type WindowStepOptions } from './windowed-stream.ts'
 
@@ -52,10 +53,13 @@ interface StepCode {
   readonly create: NodeSpec['create']
   /** What is declared under `state`. */
   readonly states?: StateDescriptors | undefined
+  /** Of what it keeps per key; absent: that does not change its shape. */
+  readonly evolution?: StateEvolution | undefined
 }
 
 interface Running<K, T, A, R, O> {
   readonly functions: StepCode['functions']
+  readonly evolution?: StateEvolution
   readonly aggregator: Aggregator<T, A, R>
   readonly emit: (key: K, result: R) => O
 }
@@ -79,11 +83,13 @@ export class KeyedStream<K, T> {
    * Combines the records of a key; emits the value so far. `reduce` must not change its arguments:
    * they may still be on their way to other steps.
    */
-  reduce(uid: string, reduce: (reduced: T, value: T) => T, options: StatefulOptions = {}): DataStream<T> {
+  reduce(uid: string, reduce: (reduced: T, value: T) => T, options: EvolvingOptions<T> = {}): DataStream<T> {
     const keyOf = this.#keyOf
+    const evolution = evolutionOf(options)
     return this.#step('reduce', uid, options, {
       functions: { 'the function': reduce },
-      create: () => new ReduceOperator(keyOf, reduce),
+      evolution,
+      create: () => new ReduceOperator(keyOf, reduce, evolution),
     })
   }
 
@@ -139,9 +145,10 @@ export class KeyedStream<K, T> {
   aggregate<A, R>(
     uid: string,
     aggregator: RunningAggregator<T, A, R>,
-    options: StatefulOptions = {},
+    options: EvolvingOptions<NoInfer<A>> = {},
   ): DataStream<{ key: K; value: R }> {
     return this.#running('aggregate', uid, options, {
+      evolution: evolutionOf(options),
       functions: functionsOf(aggregator, ['create', 'add', 'result']),
       aggregator: userRunningAggregator(aggregator),
       emit: (key, value) => ({ key, value }),
@@ -194,12 +201,13 @@ export class KeyedStream<K, T> {
     kind: StepKind,
     uid: string,
     options: StatefulOptions,
-    { functions, aggregator, emit }: Running<K, T, A, R, O>,
+    { functions, aggregator, emit, evolution }: Running<K, T, A, R, O>,
   ): DataStream<O> {
     const keyOf = this.#keyOf
     return this.#step(kind, uid, options, {
       functions,
-      create: () => new AggregateOperator(keyOf, aggregator, emit),
+      evolution,
+      create: () => new AggregateOperator(keyOf, aggregator, emit, evolution),
     })
   }
 
@@ -207,29 +215,28 @@ export class KeyedStream<K, T> {
     kind: StepKind,
     uid: string,
     options: StatefulOptions,
-    { functions, states, create }: StepCode,
+    { functions, states, evolution, create }: StepCode,
   ): DataStream<any> {
     const location = captureLocation(this[kind])
     checkUid(uid, location)
     if (kind !== 'count') checkFunctions(kind, functions, { uid, location })
     checkStates(states, uid, location)
-    const declared = statesOf(kind, states)
+    const declared = kind === 'process' ? planStates(states) : [runningState(kind, evolution)]
     checkFormerStates(declared, uid, location)
-    refuseUnknownOptions(`${kind} "${uid}"`, options, ['formerly'])
+    refuseUnknownOptions(`${kind} "${uid}"`, options, evolution === undefined ? KNOWN : EVOLVING)
     const spec = { uid, kind, stateful: true, formerly: options.formerly, location, create }
     // A process step may give its records any time.
     return this.#steps.add({ ...spec, states: declared, givesTimestamps: kind === 'process' })
   }
 }
 
-function statesOf(kind: StepKind, declared: StateDescriptors | undefined): PlanState[] {
-  if (kind !== 'process') return [{ name: RUNNING_TABLE, kind, formerly: [] }]
-  return Object.entries(declared ?? {}).map(([name, state]) => ({
-    name,
-    kind: state.kind,
-    formerly: state.formerly,
-  }))
-}
+const runningState = (kind: StepKind, evolution?: StateEvolution): PlanState => ({
+  name: RUNNING_TABLE,
+  kind,
+  formerly: [],
+  version: evolution?.version ?? 1,
+  schema: evolution?.schema,
+})
 
 /** Members of what a user gave, missing ones included. */
 function functionsOf(given: object, names: readonly string[]): Record<string, unknown> {

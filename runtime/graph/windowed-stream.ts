@@ -8,13 +8,21 @@ import {
   type Aggregator,
   type SyncMergingAggregator,
 } from '#runtime/state/aggregator'
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { formatDuration, type Duration } from '#runtime/base/units'
 import { PANES, WindowOperator } from '#runtime/operators/window'
+import {
+  evolutionOf,
+  items,
+  type EvolutionOptions,
+  type Parts,
+  type StateEvolution,
+} from '#runtime/state/evolution'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
 import type { SideOutput } from './side-output.ts'
-import type { StatefulOptions } from './step-options.ts'
+import { EVOLVING_STATE, type StatefulOptions } from './step-options.ts'
 import { checkFunctions } from './validate.ts'
 
 export interface WindowStepOptions<T> extends StatefulOptions {
@@ -75,19 +83,23 @@ export class WindowedStream<K, T> {
   }
 
   /** `reduce` must not change its arguments: a value is part of several windows. */
-  reduce(reduce: (reduced: T, value: T) => T): DataStream<WindowResult<K, { value: T }>> {
+  reduce(
+    reduce: (reduced: T, value: T) => T,
+    options: EvolutionOptions<T> = {},
+  ): DataStream<WindowResult<K, { value: T }>> {
     this.#check('reduce', { 'the function': reduce })
-    return this.#add('reduce', reducing(reduce), (key, window, value) => ({ key, window, value }))
+    const emit = (key: K, window: Window, value: T) => ({ key, window, value })
+    return this.#add('reduce', reducing(reduce), emit, this.#evolution('reduce', options, items))
   }
 
-  aggregate<A, R>(aggregator: SyncMergingAggregator<T, A, R>): DataStream<WindowResult<K, { value: R }>> {
+  aggregate<A, R>(
+    aggregator: SyncMergingAggregator<T, A, R>,
+    options: EvolutionOptions<NoInfer<A>> = {},
+  ): DataStream<WindowResult<K, { value: R }>> {
     const { create, add, merge, result } = aggregator
     this.#check('aggregate', { create, add, merge, result })
-    return this.#add('aggregate', userAggregator(aggregator), (key, window, value) => ({
-      key,
-      window,
-      value,
-    }))
+    const emit = (key: K, window: Window, value: R) => ({ key, window, value })
+    return this.#add('aggregate', userAggregator(aggregator), emit, this.#evolution('aggregate', options))
   }
 
   #check(
@@ -97,24 +109,32 @@ export class WindowedStream<K, T> {
     checkFunctions(`window.${what}`, functions, this.#step)
   }
 
+  #evolution(what: string, options: EvolutionOptions<any>, parts?: Parts): StateEvolution {
+    refuseUnknownOptions(`window.${what} "${this.#step.uid}"`, options, EVOLVING_STATE)
+    return evolutionOf(options, parts)
+  }
+
   #add<A, R, O>(
     what: string,
     aggregator: Aggregator<T, A, R>,
     emit: (key: K, window: Window, result: R) => O,
+    evolution: StateEvolution = evolutionOf(),
   ): DataStream<O> {
+    const { version, schema } = evolution
     const { uid, location, keyOf, windows, allowedLatenessMs, options, steps } = this.#step
     const { lateTo } = options
     const late = lateTo === undefined ? undefined : (value: T) => lateTo.wrap(value) as O
+    const how = { keyOf, windows, allowedLatenessMs, late }
     const spec = {
       uid,
       kind: 'window',
       stateful: true,
       givesTimestamps: true,
-      states: [{ name: PANES, kind: kindOfPanes(what, windows), formerly: [] }],
+      states: [{ name: PANES, kind: kindOfPanes(what, windows), formerly: [], version, schema }],
       description: `${what} ${uid} by ${windows.kind} windows`,
       formerly: options.formerly,
       location,
-      create: () => new WindowOperator({ keyOf, windows, allowedLatenessMs, aggregator, emit, late }),
+      create: () => new WindowOperator({ ...how, aggregator, emit, evolution }),
     }
     return lateTo === undefined ? steps.add(spec) : steps.addWithSide(spec, lateTo)
   }

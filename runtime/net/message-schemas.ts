@@ -7,7 +7,7 @@ import * as z from 'zod'
 import { isErrorCode, type ErrorCode, type ErrorData } from '#runtime/base/errors'
 import { restorePoint, storedState, subtaskState } from '#runtime/contract/checkpoint-records'
 import { attemptId, checkpointId, checkpointIdOrNone, epochOrNone, runNumber } from '#runtime/contract/ids'
-import type { ExecutionPlan } from '#runtime/contract/job-plan'
+import type { ExecutionPlan, PlanState } from '#runtime/contract/job-plan'
 import type {
   Barrier,
   Deployment,
@@ -122,6 +122,15 @@ export const fromTaskManager: z.ZodType<FromTaskManager> = z.discriminatedUnion(
   z.object({ type: z.literal('leaving'), why: z.string() }),
 ])
 
+const planState: z.ZodType<PlanState> = z.object({
+  name: z.string(),
+  kind: z.string(),
+  formerly: z.array(z.string()),
+  version: z.int().positive(),
+  holds: z.string().optional(),
+  schema: z.string().optional(),
+})
+
 const plan: z.ZodType<ExecutionPlan> = z.object({
   hash: z.string(),
   maxParallelism: z.int().positive(),
@@ -139,7 +148,7 @@ const plan: z.ZodType<ExecutionPlan> = z.object({
           description: z.string(),
           formerly: z.array(z.string()),
           location: z.string(),
-          states: z.array(z.object({ name: z.string(), kind: z.string(), formerly: z.array(z.string()) })),
+          states: z.array(planState),
         }),
       ),
     }),

@@ -1,4 +1,5 @@
 import { notAPromise } from '#runtime/base/synchronous'
+import { evolutionOf, type StateEvolution, type StateEvolutions } from '#runtime/state/evolution'
 import type { StateTable } from '#runtime/state/keyed-state'
 import { detach, type Aggregator } from '#runtime/state/aggregator'
 import { PassThroughOperator } from './pass-through.ts'
@@ -10,10 +11,17 @@ export class AggregateOperator<K, T, A, R, O> extends PassThroughOperator<T, O> 
   readonly #keyOf: (value: T) => K
   readonly #aggregator: Aggregator<T, A, R>
   readonly #emit: (key: K, result: R) => O
+  readonly evolutions: StateEvolutions
   #table!: StateTable<K, A>
 
-  constructor(keyOf: (value: T) => K, aggregator: Aggregator<T, A, R>, emit: (key: K, result: R) => O) {
+  constructor(
+    keyOf: (value: T) => K,
+    aggregator: Aggregator<T, A, R>,
+    emit: (key: K, result: R) => O,
+    evolution: StateEvolution = evolutionOf(),
+  ) {
     super()
+    this.evolutions = { [RUNNING_TABLE]: { table: RUNNING_TABLE, evolution } }
     this.#keyOf = keyOf
     this.#aggregator = aggregator
     this.#emit = emit

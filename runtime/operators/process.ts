@@ -2,6 +2,8 @@ import { notAPromise } from '#runtime/base/synchronous'
 import { bindState } from '#runtime/state/handles'
 import { KeyedContext } from '#runtime/state/keyed-context'
 import type { StateDescriptors, StateHandles, TypeWitness } from '#runtime/state/descriptors'
+import type { StateEvolutions } from '#runtime/state/evolution'
+import { tableOfState } from '#runtime/state/state-cells'
 import { TimerService, type FiredTimer, type Timers } from '#runtime/state/timer-service'
 import { KeyGroupWatermarks, type KeyGroupWatermark } from '#runtime/time/key-group-watermarks'
 import { PassThroughOperator } from './pass-through.ts'
@@ -73,6 +75,15 @@ export class ProcessOperator<K, T, O, D extends StateDescriptors> extends PassTh
   /** The state that the functions declare. */
   get descriptors(): D {
     return this.#functions.state ?? ({} as D)
+  }
+
+  get evolutions(): StateEvolutions {
+    return Object.fromEntries(
+      Object.entries(this.descriptors).map(([name, { evolution }]) => [
+        name,
+        { table: tableOfState(name), evolution },
+      ]),
+    )
   }
 
   override open(context: OperatorContext<O>): void {

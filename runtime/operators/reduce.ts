@@ -1,5 +1,6 @@
 import { aStoredValue, notAPromise } from '#runtime/base/synchronous'
 import { REDUCED } from '#runtime/state/aggregator'
+import { evolutionOf, type StateEvolution, type StateEvolutions } from '#runtime/state/evolution'
 import type { StateTable } from '#runtime/state/keyed-state'
 import { PassThroughOperator } from './pass-through.ts'
 import type { OperatorContext } from './stream-operator.ts'
@@ -14,10 +15,16 @@ export const RUNNING_TABLE = 'running'
 export class ReduceOperator<K, T> extends PassThroughOperator<T, T> {
   readonly #keyOf: (value: T) => K
   readonly #reduce: (reduced: T, value: T) => T
+  readonly evolutions: StateEvolutions
   #table!: StateTable<K, T>
 
-  constructor(keyOf: (value: T) => K, reduce: (reduced: T, value: T) => T) {
+  constructor(
+    keyOf: (value: T) => K,
+    reduce: (reduced: T, value: T) => T,
+    evolution: StateEvolution = evolutionOf(),
+  ) {
     super()
+    this.evolutions = { [RUNNING_TABLE]: { table: RUNNING_TABLE, evolution } }
     this.#keyOf = keyOf
     this.#reduce = reduce
   }

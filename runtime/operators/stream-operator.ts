@@ -2,6 +2,7 @@ import type { ConnectorContext } from '#runtime/connectors/connector-context'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import type { CommitPermit, SinkHistory } from '#runtime/contract/rpc'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
+import type { StateEvolutions } from '#runtime/state/evolution'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
 
 /**
@@ -29,6 +30,8 @@ import type { KeyedStateBackend } from '#runtime/state/keyed-state'
  *   beyond new input). Only the first operator of a chain may poll.
  */
 export interface StreamOperator<I = any, O = any> extends Receiver<I> {
+  /** Its keyed state, by name; absent: it has none, or none that changes its shape. */
+  readonly evolutions?: StateEvolutions
   open(context: OperatorContext<O>): void | Promise<void>
   onBatchEnd?(): void
   poll?(): PollResult

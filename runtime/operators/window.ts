@@ -2,6 +2,7 @@ import { notAPromise } from '#runtime/base/synchronous'
 import { JobFault } from '#runtime/base/job-fault'
 import { canonicalKey } from '#runtime/element/key-encoding'
 import { keyGroupOf } from '#runtime/element/key-group'
+import { evolutionOf, type StateEvolution, type StateEvolutions } from '#runtime/state/evolution'
 import type { StateTable } from '#runtime/state/keyed-state'
 import { detach, type Aggregator } from '#runtime/state/aggregator'
 import { KeyGroupWatermarks, type KeyGroupWatermark } from '#runtime/time/key-group-watermarks'
@@ -27,6 +28,8 @@ export interface WindowOptions<K, T, A, R, O> {
    * Makes the record that leaves for a late one; undefined: late records are dropped and counted.
    */
   readonly late: ((value: T) => O) | undefined
+  /** Of the accumulators; default: they have never changed. */
+  readonly evolution?: StateEvolution
 }
 
 /**
@@ -44,6 +47,7 @@ export interface WindowOptions<K, T, A, R, O> {
  */
 export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   readonly #options: WindowOptions<K, T, A, R, O>
+  readonly evolutions: StateEvolutions
   #context!: OperatorContext<O>
   #watermarks!: KeyGroupWatermarks
   /** Watermark at which a window has to fire or a pane can be dropped. */
@@ -59,6 +63,7 @@ export class WindowOperator<K, T, A, R, O> extends PassThroughOperator<T, O> {
   constructor(options: WindowOptions<K, T, A, R, O>) {
     super()
     this.#options = options
+    this.evolutions = { [PANES]: { table: PANES, evolution: options.evolution ?? evolutionOf() } }
   }
 
   override open(context: OperatorContext<O>): void {

@@ -1,7 +1,8 @@
 import type { CheckpointId } from '#runtime/contract/ids'
 import { readListState, redistribute } from '#runtime/state/list-state'
 import { openStateFile } from '#runtime/state/snapshot-format'
-import type { RenamedStates } from './match-states.ts'
+import type { ChangedStates } from './match-states.ts'
+import { evolve, type StateEvolutions } from '#runtime/state/evolution'
 import type { KeyedStateBackend, StateFileReader } from '#runtime/state/keyed-state'
 
 /**
@@ -13,7 +14,7 @@ export interface RestoreInput {
   /** uid of the new operator -> uid that the state was stored under (`formerly`). */
   readonly storedUid: Readonly<Record<string, string>>
   /** What became of stored states, by the new operator's uid. */
-  readonly states: Readonly<Record<string, RenamedStates>>
+  readonly states: Readonly<Record<string, ChangedStates>>
   readonly chains: readonly RestoreChain[]
 }
 
@@ -36,18 +37,42 @@ interface OpenChain {
 }
 
 /** The tables of a state of a process step are `state:<name>` and `expiry:<name>`. */
-function tableNow(table: string, renamed: RenamedStates): string | undefined {
+function tableNow(table: string, changes: ChangedStates): string | undefined {
   const [, prefix = '', name = table] = /^((?:state|expiry):)(.*)$/s.exec(table) ?? []
-  if (!Object.hasOwn(renamed, name)) return table
-  const now = renamed[name]
-  return now === null ? undefined : `${prefix}${now}`
+  const now = Object.hasOwn(changes, name) ? changes[name] : undefined
+  if (now === undefined) return table
+  return now === null ? undefined : `${prefix}${now.name}`
+}
+
+/**
+ * Loads the keyed state of one operator, that it was stored under `stored`, and converts what is of
+ * an earlier version. @throws {JobFault} when a value cannot be converted
+ */
+export function restoreKeyed(
+  backend: KeyedStateBackend,
+  files: Iterable<StateFileReader>,
+  { stored, changes, evolutions }: StoredOperator,
+): void {
+  for (const file of files) backend.restore(file, stored, (table) => tableNow(table, changes))
+  for (const taken of Object.values(changes)) {
+    const evolution = taken === null ? undefined : evolutions[taken.name]
+    if (taken?.convertFrom !== undefined && evolution !== undefined)
+      evolve(backend, { name: taken.name, version: taken.convertFrom }, evolution)
+  }
+}
+
+export interface StoredOperator {
+  /** The uid that its state was stored under. */
+  readonly stored: string
+  readonly changes: ChangedStates
+  readonly evolutions: StateEvolutions
 }
 
 /** State of the restore point for one subtask. Files are opened once, decoded per operator. */
 export class SubtaskRestore {
   readonly checkpointId: CheckpointId
   readonly #storedUid: Readonly<Record<string, string>>
-  readonly #states: Readonly<Record<string, RenamedStates>>
+  readonly #states: Readonly<Record<string, ChangedStates>>
   readonly #chains: readonly OpenChain[]
 
   constructor(input: RestoreInput | undefined) {
@@ -61,11 +86,12 @@ export class SubtaskRestore {
     }))
   }
 
-  keyed(uid: string, backend: KeyedStateBackend): void {
+  keyed(uid: string, backend: KeyedStateBackend, evolutions: StateEvolutions): void {
     const stored = this.#storedUid[uid] ?? uid
-    const tableOf = (table: string) => tableNow(table, this.#states[uid] ?? {})
-    for (const { chain, keyed } of this.#chains)
-      if (chain.uids.includes(stored)) for (const reader of keyed) backend.restore(reader, stored, tableOf)
+    const files = this.#chains
+      .filter(({ chain }) => chain.uids.includes(stored))
+      .flatMap(({ keyed }) => keyed)
+    restoreKeyed(backend, files, { stored, changes: this.#states[uid] ?? {}, evolutions })
   }
 
   /**

@@ -1,8 +1,13 @@
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { Refused } from '#runtime/base/refused'
 import type { Sync } from '#runtime/base/synchronous'
 import { parseDuration, type Duration } from '#runtime/base/units'
+import type { PlanState } from '#runtime/contract/job-plan'
 import type { Aggregator, SyncAggregator } from './aggregator.ts'
 import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
+import { evolutionOf, items, mapValues, whole } from './evolution.ts'
+import type { EvolutionOptions, Parts, StateEvolution } from './evolution.ts'
+import { kindOf } from './state-shapes.ts'
 import type { StateCells } from './state-cells.ts'
 import type { Flaw } from './storable.ts'
 
@@ -16,6 +21,9 @@ export interface StateDescriptor<H> {
   readonly ttlMs: number | undefined
   /** Names that it had in earlier versions of the job. */
   readonly formerly: readonly string[]
+  readonly evolution: StateEvolution
+  /** Kind of the default value (`kindOf`), where there is one. */
+  readonly holds: string | undefined
   readonly bind: (cells: StateCells<any>) => H
 }
 
@@ -26,12 +34,24 @@ export type Stored<V, H> = [Flaw<V>] extends [never]
 
 export type StateDescriptors = Readonly<Record<string, StateDescriptor<any>>>
 
+/** As the plan says them. */
+export const planStates = (declared: StateDescriptors = {}): PlanState[] =>
+  Object.entries(declared).map(([name, { kind, formerly, holds, evolution }]) => ({
+    name,
+    kind,
+    formerly,
+    version: evolution.version,
+    holds,
+    schema: evolution.schema,
+  }))
+
 /** The handles that user code gets for its descriptors. */
 export type StateHandles<D extends StateDescriptors> = {
   readonly [N in keyof D]: D[N] extends StateDescriptor<infer H> ? H : never
 }
 
-export interface StateOptions {
+/** V: what is stored per key; of a list an item, of a map a value. */
+export interface StateOptions<V = any> extends EvolutionOptions<V> {
   /**
    * How long (processing time) a key's state lives after its last write, such as '24h'. Default:
    * for ever.
@@ -53,82 +73,95 @@ export interface TypeWitness<T> {
 export function valueState<T>(): Stored<T, ValueState<T, undefined>>
 export function valueState<T>(
   defaultValue: undefined,
-  options: StateOptions,
+  options: StateOptions<T>,
 ): Stored<T, ValueState<T, undefined>>
-export function valueState<T>(defaultValue: T, options?: StateOptions): Stored<T, ValueState<T, T>>
+export function valueState<T>(
+  defaultValue: T,
+  options?: StateOptions<NoInfer<T>>,
+): Stored<T, ValueState<T, T>>
 export function valueState(defaultValue?: unknown, options?: StateOptions): unknown {
-  return descriptor('value', options, (cells: StateCells<unknown>) => new ValueState(cells, defaultValue))
+  const bind = (cells: StateCells<unknown>) => new ValueState(cells, defaultValue)
+  return descriptor({ kind: 'value', parts: whole, holds: kindOfDefault(defaultValue), bind }, options)
 }
 
 /** A list per key. */
-export function listState<T>(options?: StateOptions): Stored<T, ListState<T>>
-export function listState<T>(type: TypeWitness<T>, options?: StateOptions): Stored<T, ListState<T>>
+export function listState<T>(options?: StateOptions<T>): Stored<T, ListState<T>>
+export function listState<T>(
+  type: TypeWitness<T>,
+  options?: StateOptions<NoInfer<T>>,
+): Stored<T, ListState<T>>
 export function listState(first?: TypeWitness<unknown> | StateOptions, second?: StateOptions): unknown {
-  return descriptor('list', second ?? asOptions(first), (cells: StateCells<any[]>) => new ListState(cells))
+  const bind = (cells: StateCells<any[]>) => new ListState(cells)
+  return descriptor({ kind: 'list', parts: items, bind }, second ?? asOptions(first))
 }
 
 /**
  * A map per key. It is stored as one value: a change of an entry writes the key's whole map into
  * the next checkpoint.
  */
-export function mapState<K, V>(options?: StateOptions): Stored<K | V, MapState<K, V>>
+export function mapState<K, V>(options?: StateOptions<V>): Stored<K | V, MapState<K, V>>
 export function mapState<K, V>(
   key: TypeWitness<K>,
   value: TypeWitness<V>,
-  options?: StateOptions,
+  options?: StateOptions<NoInfer<V>>,
 ): Stored<K | V, MapState<K, V>>
 export function mapState(
   first?: TypeWitness<unknown> | StateOptions,
   _value?: TypeWitness<unknown>,
   options?: StateOptions,
 ): unknown {
-  return descriptor(
-    'map',
-    options ?? asOptions(first),
-    (cells: StateCells<Map<any, any>>) => new MapState(cells),
-  )
+  const bind = (cells: StateCells<Map<any, any>>) => new MapState(cells)
+  return descriptor({ kind: 'map', parts: mapValues, bind }, options ?? asOptions(first))
 }
 
 /** One value per key, to which `add` reduces. `reduce` may change and return its first argument. */
 export function reducingState<T>(
   reduce: (reduced: T, value: T) => Sync<T>,
-  options?: StateOptions,
+  options?: StateOptions<NoInfer<T>>,
 ): Stored<T, ReducingState<T>>
 export function reducingState(
   reduce: (reduced: any, value: any) => unknown,
   options?: StateOptions,
 ): unknown {
-  return descriptor('reducing', options, (cells: StateCells<any>) => new ReducingState(cells, reduce))
+  const bind = (cells: StateCells<any>) => new ReducingState(cells, reduce)
+  return descriptor({ kind: 'reducing', parts: whole, bind }, options)
 }
 
 /** An accumulator per key, of which `get` gives the result. */
 export function aggregatingState<T, A, R>(
   aggregator: SyncAggregator<T, A, R>,
-  options?: StateOptions,
+  options?: StateOptions<NoInfer<A>>,
 ): Stored<A, AggregatingState<T, R>>
 export function aggregatingState(
   aggregator: Omit<Aggregator<any, any, any>, 'merge'>,
   options?: StateOptions,
 ): unknown {
-  return descriptor(
-    'aggregating',
-    options,
-    (cells: StateCells<any>) => new AggregatingState(cells, aggregator),
-  )
+  const bind = (cells: StateCells<any>) => new AggregatingState(cells, aggregator)
+  return descriptor({ kind: 'aggregating', parts: whole, bind }, options)
 }
 
-function descriptor<V, H>(
-  kind: StateDescriptor<H>['kind'],
-  options: StateOptions | undefined,
-  bind: (cells: StateCells<V>) => H,
-): StateDescriptor<H> {
-  const ttlMs = options?.ttl === undefined ? undefined : parseDuration(options.ttl)
-  return { kind, ttlMs, formerly: options?.formerly ?? [], bind }
+interface StateSpec<H> extends Pick<StateDescriptor<H>, 'kind' | 'bind'> {
+  readonly parts: Parts
+  readonly holds?: string | undefined
 }
+
+function descriptor<H>(
+  { kind, parts, holds, bind }: StateSpec<H>,
+  options: StateOptions = {},
+): StateDescriptor<H> {
+  refuseUnknownOptions(`${kind}State`, options, OPTIONS)
+  const { ttl, formerly = [] } = options
+  const ttlMs = ttl === undefined ? undefined : parseDuration(ttl)
+  return { kind, ttlMs, formerly, evolution: evolutionOf(options, parts), holds, bind }
+}
+
+const OPTIONS = ['ttl', 'formerly', 'version', 'migrate', 'schema']
 
 /** Type witnesses have no members. */
 function asOptions(first: unknown): StateOptions | undefined {
-  return typeof first === 'object' && first !== null && ('ttl' in first || 'formerly' in first)
-    ? (first as StateOptions)
-    : undefined
+  return typeof first === 'object' && first !== null && Object.keys(first).length > 0 ? first : undefined
 }
+
+/** Nothing is said by a default that only stands for "nothing yet". */
+const kindOfDefault = (value: unknown): string | undefined =>
+  value === undefined || value === null ? undefined : kindOf(value)

@@ -129,6 +129,9 @@ class ExpiringCells<V> implements StateCells<V> {
   }
 }
 
+/** Where the values of a process step's state lie. Part of the stored format. */
+export const tableOfState = (name: string): string => `state:${name}`
+
 /** The cells of state `name` of an operator. The tables' names are part of the stored format. */
 export function stateCells<V>(
   backend: KeyedStateBackend,
@@ -136,7 +139,7 @@ export function stateCells<V>(
   name: string,
   ttl: { readonly ttlMs: number; readonly now: () => number } | undefined,
 ): StateCells<V> {
-  const table = `state:${name}`
+  const table = tableOfState(name)
   const values = backend.table<unknown, V>(table)
   const parts = new DataCheck(table)
   return ttl === undefined

@@ -33,7 +33,8 @@ function noteKinds(kinds: Set<string>, values: readonly unknown[]): void {
   }
 }
 
-function kindOf(value: unknown): string {
+/** In a word: `string`, `list`, `object` ... */
+export function kindOf(value: unknown): string {
   if (typeof value !== 'object') return typeof value
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'list'

@@ -189,7 +189,7 @@ export class OperatorChain {
             maxParallelism,
             monotonic: () => environment.clock.monotonic(),
           })
-          restore.keyed(uid, chained.keyed)
+          restore.keyed(uid, chained.keyed, chained.operator.evolutions ?? {})
         }
         return chained.keyed
       },

@@ -161,11 +161,18 @@ export class SubtaskSnapshot {
   }
 }
 
-function storedStates({ uid, states, keyed }: ChainedOperator): StoredState[] {
-  return states.map(({ name, kind }) => ({
+/** What it declares, with what its backend has met. */
+export function storedStates({
+  uid,
+  states,
+  keyed,
+}: Pick<ChainedOperator, 'uid' | 'states' | 'keyed'>): StoredState[] {
+  return states.map(({ name, kind, version, schema }) => ({
     uid,
     name,
     kind,
+    version,
+    schema,
     ...(keyed?.shapeOf(name) ?? { keys: [], values: [] }),
   }))
 }

@@ -2,10 +2,10 @@ import { WeirError } from '#runtime/base/errors'
 import { buildGraph, type JobDefinition } from '#runtime/graph/job-definition'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
 import { NO_TIMESTAMP } from '#runtime/element/receiver'
-import type { StateDescriptors, StateHandles } from '#runtime/state/descriptors'
+import { planStates, type StateDescriptors, type StateHandles } from '#runtime/state/descriptors'
 import { bindState, MapState } from '#runtime/state/handles'
 import { KeyedContext } from '#runtime/state/keyed-context'
-import { OperatorHarness } from './operator-harness.ts'
+import { OperatorHarness, type HarnessState } from './operator-harness.ts'
 import { TestClock } from './test-clock.ts'
 
 /** What `get` of each declared state gives; a map state as a Map. */
@@ -84,10 +84,29 @@ export class StepHarness<K, T, O, D extends StateDescriptors> {
    * that has restored them.
    */
   async snapshotAndRestore(): Promise<void> {
+    this.#harness = await openStep(this.#create, this.#clock, [await this.#end()])
+    this.#taken = 0
+  }
+
+  /**
+   * As an upgrade does: stores state and timers, ends the step, and goes on with another version of
+   * it. This harness is of no use afterwards.
+   * @throws {WeirError} CKP_RESTORE when what is stored does not fit the state it declares; what
+   *   `migrate` throws
+   */
+  async upgradeTo<P, E extends StateDescriptors = {}>(
+    functions: ProcessFunctions<K, T, P, E>,
+    { key }: { readonly key: (value: T) => K },
+  ): Promise<StepHarness<K, T, P, E>> {
+    const create = () => new ProcessOperator(key, functions)
+    const opened = await openStep(create, this.#clock, [await this.#end()])
+    return new StepHarness(create, this.#clock, opened)
+  }
+
+  async #end(): Promise<HarnessState> {
     const state = await this.#harness.snapshot(++this.#checkpointId)
     await this.#harness.close()
-    this.#harness = await OperatorHarness.open({ create: this.#create, clock: this.#clock }, [state])
-    this.#taken = 0
+    return state
   }
 
   #endBatch(): void {
@@ -123,8 +142,15 @@ export async function harness(
 ): Promise<StepHarness<any, any, any, any>> {
   const create = creatorOf(first, second, options.args ?? {})
   const clock = new TestClock()
-  return new StepHarness(create, clock, await OperatorHarness.open({ create, clock }))
+  return new StepHarness(create, clock, await openStep(create, clock, []))
 }
+
+const openStep = <K, T, O, D extends StateDescriptors>(
+  create: () => ProcessOperator<K, T, O, D>,
+  clock: TestClock,
+  from: readonly HarnessState[],
+): Promise<OperatorHarness<T, O>> =>
+  OperatorHarness.open({ create, clock, states: planStates(create().descriptors) }, from)
 
 function creatorOf(
   first: ProcessFunctions<any, any, any, any> | JobDefinition,

@@ -1,7 +1,13 @@
 import type { Clock } from '#runtime/base/clock'
 import { silentLogger, type Logger } from '#runtime/base/logger'
 import { noCounts } from '#runtime/connectors/connector-context'
-import type { Lineage } from '#runtime/contract/checkpoint-records'
+import { WeirError } from '#runtime/base/errors'
+import type { Lineage, StoredState } from '#runtime/contract/checkpoint-records'
+import type { PlanState } from '#runtime/contract/job-plan'
+import { matchStep, type StatefulStep } from '#runtime/restore/match-states'
+import { restoreKeyed } from '#runtime/restore/subtask-restore'
+import type { StateEvolutions } from '#runtime/state/evolution'
+import { storedStates } from '#runtime/task/subtask-snapshot'
 import type { AttemptId, CheckpointId } from '#runtime/contract/ids'
 import type { SinkHistory } from '#runtime/contract/rpc'
 import { keyGroupRange } from '#runtime/element/key-group'
@@ -27,6 +33,8 @@ export interface HarnessOptions<I, O> {
   readonly formerly?: readonly string[]
   /** Of the step in the job's module. */
   readonly location?: string
+  /** The state that it declares: what is restored must fit. Default: it is not looked at. */
+  readonly states?: readonly PlanState[]
   /** Default: a clock that stands still. */
   readonly clock?: Clock
   /** Default: the machine's disk, no buckets. */
@@ -42,6 +50,7 @@ export interface HarnessState {
   readonly subtask: number
   readonly parallelism: number
   readonly checkpointId: CheckpointId
+  readonly stored: readonly StoredState[]
   readonly file: Uint8Array
 }
 
@@ -164,6 +173,7 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       subtask,
       parallelism,
       checkpointId,
+      stored: storedStates({ uid, states: this.#options.states ?? [], keyed: this.#keyed }),
       file: encodeStateFile({ mode: 'full', sections }, { compress: false }),
     }
   }
@@ -254,7 +264,9 @@ export class OperatorHarness<I = any, O = any> implements AsyncDisposable {
       maxParallelism,
       monotonic: () => clock.monotonic(),
     })
-    restored.into(backend)
+    const { states, location = '' } = this.#options
+    const evolutions = this.operator.evolutions ?? {}
+    restored.into(backend, states === undefined ? undefined : { uid, location, states }, evolutions)
     return backend
   }
 }
@@ -269,8 +281,13 @@ class RestoredState {
     this.#files = states.map((state) => ({ state, reader: openStateFile(state.file) }))
   }
 
-  into(backend: HeapBackend): void {
-    for (const { reader } of this.#files) backend.restore(reader, this.#uid)
+  /** @throws {WeirError} CKP_RESTORE when the step's state is not what is stored */
+  into(backend: HeapBackend, step: StatefulStep | undefined, evolutions: StateEvolutions): void {
+    const own = this.#files.flatMap(({ state }) => state.stored)
+    const { changes, faults } = step === undefined ? { changes: {}, faults: [] } : matchStep(step, own)
+    if (faults.length > 0) throw new WeirError('CKP_RESTORE', `Cannot restore: ${faults.join('\n')}`)
+    const files = this.#files.map(({ reader }) => reader)
+    restoreKeyed(backend, files, { stored: this.#uid, changes, evolutions })
   }
 
   /** Of a list state, for one subtask. */

@@ -69,8 +69,8 @@ export const STATE_BUGS: readonly Bug[] = [
     patches: [
       {
         file: SUBTASK_RESTORE,
-        find: 'for (const reader of keyed) backend.restore',
-        replace: 'for (const reader of keyed.toReversed()) backend.restore',
+        find: 'for (const file of files) backend.restore',
+        replace: 'for (const file of [...files].toReversed()) backend.restore',
       },
     ],
   },

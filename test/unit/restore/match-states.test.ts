@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import * as z from 'zod'
 import type { Manifest, StoredState } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { buildPlan } from '#runtime/graph/execution-plan'
@@ -35,6 +36,7 @@ const stored = (more: Partial<StoredState> = {}): StoredState => ({
   uid: 'step',
   name: 'total',
   kind: 'value',
+  version: 1,
   keys: ['string'],
   values: ['number'],
   ...more,
@@ -84,7 +86,10 @@ describe('state that a step declares differently', () => {
 
   test('is found under a name that it had', () => {
     const plan = withState({ sum: valueState(0, { formerly: ['all', 'total'] }) })
-    expect(match(manifestOf(stored()), plan)).toEqual({ states: { step: { total: 'sum' } }, unmatched: [] })
+    expect(match(manifestOf(stored()), plan)).toEqual({
+      states: { step: { total: { name: 'sum' } } },
+      unmatched: [],
+    })
   })
 
   test('of the old name does not replace what the new name has', () => {
@@ -101,6 +106,46 @@ describe('state that a step declares differently', () => {
     )
   })
 
+  test('of an earlier version is converted, of a later one refused', () => {
+    const migrate = (old: unknown) => Number(old)
+    const plan = withState({ total: valueState(0, { version: 2, migrate }) })
+    expect(match(manifestOf(stored()), plan)).toEqual({
+      states: { step: { total: { name: 'total', convertFrom: 1 } } },
+      unmatched: [],
+    })
+    expect(() => refusal(manifestOf(stored({ version: 3 })), plan)).toThrow(
+      'stored by version 3 of the state; the job has version 2 (',
+    )
+    expect(() => refusal(manifestOf(stored({ version: 3 })), plan, true)).not.toThrow()
+  })
+
+  test('whose default value is of a kind that was never stored is refused', () => {
+    const objects = manifestOf(stored({ values: ['object'] }))
+    expect(() => refusal(objects, withState({ total: valueState(0) }))).toThrow(
+      'state "total" (value, string -> object) of "step", whose default value is of kind number now',
+    )
+    expect(() => refusal(objects, withState({ total: valueState(0) }))).toThrow(
+      '{ version: 2, migrate: (stored) => ... }',
+    )
+    expect(() => refusal(objects, withState({ total: valueState<unknown>() }))).not.toThrow()
+    const mixed = manifestOf(stored({ values: ['number', 'object'] }))
+    expect(() => refusal(mixed, withState({ total: valueState(0) }))).not.toThrow()
+    const checked = withState({ total: valueState(0, { schema: z.number() }) })
+    expect(() => refusal(objects, checked)).not.toThrow()
+  })
+
+  test('is checked where it was stored with another schema, or with none', () => {
+    const plan = withState({ total: valueState(0, { schema: z.number() }) })
+    const schema = plan.vertices.flatMap((v) => v.operators).find((o) => o.uid === 'step')?.states[0]?.schema
+    expect(schema).toMatch(/^[0-9a-f]{64}$/)
+    const convert = { step: { total: { name: 'total', convertFrom: 1 } } }
+    expect(match(manifestOf(stored()), plan).states).toEqual(convert)
+    expect(match(manifestOf(stored({ schema: 'another' })), plan).states).toEqual(convert)
+    expect(match(manifestOf(stored({ schema })), plan).states).toEqual({})
+    const unnamed = withState({ total: valueState(0, { schema: z.number().transform(String) as never }) })
+    expect(match(manifestOf(stored({ schema: 'unnamed' })), unnamed).states).toEqual(convert)
+  })
+
   test('that never held anything is no matter', () => {
     const plan = withState({})
     expect(match(manifestOf(stored({ keys: [], values: [] })), plan).unmatched).toEqual([])
@@ -109,7 +154,7 @@ describe('state that a step declares differently', () => {
   test('of a step that has another uid is found by both names', () => {
     const plan = withState({ sum: valueState(0, { formerly: ['total'] }) })
     const found = match(manifestOf(stored({ uid: 'old' })), plan, 'old')
-    expect(found.states).toEqual({ step: { total: 'sum' } })
+    expect(found.states).toEqual({ step: { total: { name: 'sum' } } })
   })
 
   test.each<[string, (keyed: KeyedStream<string, number>) => { sink: Function }, StoredState, string]>([
@@ -161,11 +206,11 @@ test('a renamed state is restored under its new name with its times of expiry; a
   const input: RestoreInput = {
     checkpointId: 1,
     storedUid: {},
-    states: { step: { total: 'sum', gone: null } },
+    states: { step: { total: { name: 'sum' }, gone: null } },
     chains,
   }
   const after = new HeapBackend({ uid: 'step', ...options })
-  new SubtaskRestore(input).keyed('step', after)
+  new SubtaskRestore(input).keyed('step', after, {})
   const found = ['state:sum', 'expiry:sum', 'state:kept', 'state:total', 'state:gone'].map((table) =>
     after.table<string, number>(table).get('a'),
   )

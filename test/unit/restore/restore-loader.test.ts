@@ -132,7 +132,7 @@ async function restore(it: Awaited<ReturnType<typeof stored>>, parallelism: numb
   const subtasks = places.map(({ subtask }) => {
     const restored = new SubtaskRestore(inputs[`count/${subtask}`])
     const backend = backendOf(subtask, parallelism)
-    restored.keyed('count', backend)
+    restored.keyed('count', backend, {})
     const items = restored.list('count', 'offsets', subtask, parallelism)
     return { checkpointId: restored.checkpointId, backend, items }
   })

@@ -76,14 +76,14 @@ describe('the keyed state of a subtask', () => {
       chain(1, [file('source', [])], { keyed: [] }),
       chain(0, [file('other', [])], { uids: ['other'] }),
     ]
-    restoreOf(chains, { renamed: 'source' }).keyed('renamed', of)
+    restoreOf(chains, { renamed: 'source' }).keyed('renamed', of, {})
     expect(restored).toEqual(['source 1', 'source 1'])
   })
 
   test('is nothing where nothing is restored', () => {
     const { of, restored } = backend()
     const restore = new SubtaskRestore(undefined)
-    restore.keyed('source', of)
+    restore.keyed('source', of, {})
     expect([restore.checkpointId, restored]).toEqual([0, []])
   })
 })
