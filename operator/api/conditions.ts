@@ -34,6 +34,10 @@ export const REASONS = {
   Starting: 'The pods of the run are being made, or the job is being deployed to them.',
   WaitingForSlots: 'The job waits for TaskManagers.',
   Restarting: 'The job failed and is being restarted.',
+  Checking: 'The next run is checked, in a pod of its own, before the one under way is stopped.',
+  UpgradeRefused:
+    'The next run was checked and would fail; the one under way goes on as it was. The message says why.',
+  CheckSkipped: 'The next run could not be checked before the one under way was stopped.',
   Stopping: 'The run is being stopped for the next one, or because spec.state asks.',
   JobFailed: 'The job failed and is not restarted any more.',
   SpecInvalid: 'The spec of the stored object does not fit the schema of this operator.',

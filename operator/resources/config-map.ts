@@ -16,7 +16,7 @@ import { ownedMeta, type RunContext } from './run-context.ts'
 import { parallelismOf } from './scale.ts'
 
 /**
- * The ConfigMap of one run. It is made once and never changes, so that a pod that is replaced later
+ * The ConfigMap of one run, or of the check of one. It is made once and never changes, so that a pod that is replaced later
  * finds what its run was made from. `$(POD_NAME)` and `$(POD_IP)` are put in by the process from
  * its environment.
  */
@@ -26,9 +26,7 @@ export function runConfigMap(context: RunContext): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: ownedMeta(context.job, names.runConfig(context.job.name, context.job.uid, context.run), {
-      [LABEL_RUN]: String(context.run),
-    }),
+    metadata: ownedMeta(context.job, context.config, { [LABEL_RUN]: String(context.run) }),
     immutable: true,
     data: {
       [configKeys.jobManager]: toText(

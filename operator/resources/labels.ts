@@ -22,6 +22,9 @@ export const ANNOTATION_RESTARTED_AT = 'weir.dev/restartedAt'
 /** Of a StreamJob: `Disabled` makes the operator leave the job alone. */
 export const ANNOTATION_RECONCILE = 'weir.dev/reconcile'
 
+/** Of a pod that checks a run before it begins: what it checks (names.check). */
+export const LABEL_CHECK = 'weir.dev/check'
+
 export type Component = 'job-manager' | 'task-manager'
 export const MANAGER = 'weir-operator'
 

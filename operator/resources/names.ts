@@ -16,6 +16,8 @@ export const names = {
    * predecessor.
    */
   runConfig: (job: string, uid: string, run: RunNumber) => `${job}-run-${run}-${uid.slice(0, 8)}`,
+  /** Pod that checks a run before it begins, and its ConfigMap; `id` says what is checked. */
+  check: (job: string, id: string) => `${job}-check-${id}`,
   serviceAccount: (job: string) => `${job}-weir`,
   disruptionBudget: (job: string, component: 'job-manager' | 'task-manager') =>
     `${job}-${component === 'job-manager' ? 'jm' : 'tm'}`,

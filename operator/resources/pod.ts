@@ -106,11 +106,11 @@ function environment(context: RunContext, parts: PodParts): readonly object[] {
 }
 
 function mountedVolumes(context: RunContext, component: Component): readonly Mounted[] {
-  const { job, resolved } = context
+  const { resolved } = context
   const { storage } = resolved
   const redis = component === 'job-manager' ? resolved.redis : undefined
   return [
-    configMap('weir-config', names.runConfig(job.name, job.uid, context.run), mounts.config),
+    configMap('weir-config', context.config, mounts.config),
     secret('weir-token', context.tokenSecret, mounts.token, [TOKEN_KEY]),
     ...(storage.credentialsSecret === undefined
       ? []

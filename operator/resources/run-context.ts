@@ -26,6 +26,8 @@ export interface RunContext {
   readonly job: JobRef
   readonly cluster: string
   readonly run: RunNumber
+  /** Name of the ConfigMap with its process configurations. */
+  readonly config: string
   readonly image: string
   readonly spec: StreamJobSpec
   readonly defaults: OperatorDefaults

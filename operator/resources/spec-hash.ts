@@ -48,6 +48,9 @@ export function restoreHash(restore: StreamJobSpec['restore']): string | undefin
   return restore === undefined ? undefined : shortHash(restore)
 }
 
+/** Of what a check of a run depends on: the same id, the same answer. */
+export const checkId = (about: readonly (string | undefined)[]): string => shortHash(about).slice(0, 10)
+
 function withoutDefaults(value: unknown, reference: unknown): unknown {
   if (!isObject(value) || !isObject(reference)) return value
   return Object.fromEntries(

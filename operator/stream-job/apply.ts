@@ -105,6 +105,8 @@ export class Applier {
         return pinSource(step, this.#context.clock)
       case 'ensureRun':
         return this.#runObjects.ensure(o, step.run, signal)
+      case 'ensureCheck':
+        return this.#runObjects.ensureCheck(o, step.id, signal)
       case 'delete': {
         const { resource, kind: _, ...target } = step
         return ignoreMissing(client.delete(RESOURCES[resource], { namespace, ...target }, signal))

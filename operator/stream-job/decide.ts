@@ -4,13 +4,14 @@
  *
  *   1 noteResolved what a run uses is not on record        -> write it
  *   2 noteOutcome  the job says that its run has ended     -> write the outcome
- *   3 stopRun      the run has to end (spec.state, new run) -> ask it to stop, wait until it has,
+ *   3 checkRun     a run works and another is to replace it -> the next one is checked in a pod
+ *   4 stopRun      the run has to end (spec.state, new run) -> ask it to stop, wait until it has,
  *                  give up after a limit
- *   4 beginRun     no run is under way and one is wanted    -> write the number of the next run,
+ *   5 beginRun     no run is under way and one is wanted    -> write the number of the next run,
  *                  then make its objects
- *   5 keepRun      a run is under way                       -> its objects exist and have the
+ *   6 keepRun      a run is under way                       -> its objects exist and have the
  *                  wanted size
- *   6 releaseRun   the run has ended                        -> its pods are gone
+ *   7 releaseRun   the run has ended                        -> its pods are gone
  *
  * I1 The number of a run, and what it uses, are written to the status before anything of it is
  *    made; the outcome before anything of it is taken away.
@@ -23,6 +24,7 @@
 import type { Observed } from './observed.ts'
 import type { Plan, Policy } from './plan.ts'
 import { beginRun } from './policies/begin-run.ts'
+import { checkRun } from './policies/check-run.ts'
 import { keepRun } from './policies/keep-run.ts'
 import { noteOutcome } from './policies/note-outcome.ts'
 import { noteResolved } from './policies/note-resolved.ts'
@@ -30,7 +32,15 @@ import { releaseRun } from './policies/release-run.ts'
 import { stopRun } from './policies/stop-run.ts'
 import { isPaused } from './run-state.ts'
 
-const POLICIES: readonly Policy[] = [noteResolved, noteOutcome, stopRun, beginRun, keepRun, releaseRun]
+const POLICIES: readonly Policy[] = [
+  noteResolved,
+  noteOutcome,
+  checkRun,
+  stopRun,
+  beginRun,
+  keepRun,
+  releaseRun,
+]
 
 export function decide(o: Observed): Plan {
   const plan = firstPlan(o)
@@ -43,6 +53,7 @@ function paused(plan: Plan): Plan {
     case 'noteResolved':
     case 'noteOutcome':
       return plan
+    case 'checkRun':
     case 'stopRun':
     case 'beginRun':
       return { policy: 'paused', message: plan.message, held: plan.message, steps: [] }

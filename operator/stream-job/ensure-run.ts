@@ -6,7 +6,7 @@ import { resourceOf } from '#operator/kube/resource'
 import { type Key, keyOf, placeOf } from '#operator/kube/store'
 import { runConfigMap } from '#operator/resources/config-map'
 import { disruptionBudgets } from '#operator/resources/disruption-budget'
-import { jobManagerDeployment } from '#operator/resources/job-manager'
+import { checkPod, jobManagerDeployment } from '#operator/resources/job-manager'
 import { networkPolicy } from '#operator/resources/network-policy'
 import { isAsBuilt } from '#operator/resources/as-built'
 import { names } from '#operator/resources/names'
@@ -17,7 +17,8 @@ import { headlessService, restService } from '#operator/resources/service'
 import { serviceAccount } from '#operator/resources/service-account'
 import { taskManagerReplicaSet } from '#operator/resources/task-manager'
 import { ApplyProblem, nameTaken } from './apply-problem.ts'
-import type { Observed } from './observed.ts'
+import type { Desired, Observed } from './observed.ts'
+import { runNumber } from './run-state.ts'
 import { makeSecrets, type SecretContext } from './secrets.ts'
 
 export interface EnsureContext extends SecretContext {
@@ -67,6 +68,18 @@ export class RunObjects {
     this.#seen.set(keyOf(job.namespace, job.name), { uid: job.uid, run, at: clock.monotonic() })
   }
 
+  /**
+   * Makes the pod that checks the next run, and its configuration.
+   * @throws {ApplyProblem} when the user has to change something
+   */
+  async ensureCheck(o: Observed, id: string, signal: AbortSignal): Promise<void> {
+    const { job } = o
+    const context = this.#checkContext(o, id)
+    await makeSecrets(this.#context, context, signal)
+    await this.#make(runConfigMap(context), job, signal)
+    await this.#make(checkPod(context, id), job, signal)
+  }
+
   #isComplete(o: Observed, run: RunNumber): boolean {
     if (!hasJobManager(o, run) || !hasTaskManagers(o, run)) return false
     const { namespace, name, uid } = o.job
@@ -81,27 +94,43 @@ export class RunObjects {
   }
 
   #runContext(o: Observed, run: RunNumber): RunContext {
-    invariant(
-      o.desired.kind === 'ready',
-      'objects of a run are built only when everything that they need is known',
-    )
-    const { cluster, defaults, tokenKey } = this.#context
-    const { module, restore } = o.desired
+    const { module, restore } = readyOf(o)
     const { resolved } = o.status
     invariant(resolved !== undefined, 'the storage of a run is on record before its objects are made')
     const applied = restore?.hash === o.status.run?.restoreHash ? restore : undefined
     return {
-      job: o.job,
-      cluster,
+      ...this.#common(o),
       run,
+      config: names.runConfig(o.job.name, o.job.uid, run),
       image: o.status.image ?? o.spec.image ?? o.defaultImage,
-      spec: o.spec,
-      defaults,
-      tokenSecret: names.tokenSecret(o.job.name, jobToken(tokenKey, o.job)),
       resolved,
       module,
       ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
     }
+  }
+
+  /** What the next run would have, were it begun now. */
+  #checkContext(o: Observed, id: string): RunContext {
+    const { module, restore, resolved } = readyOf(o)
+    const applied = restore?.hash === o.status.restoreHash ? undefined : restore
+    return {
+      ...this.#common(o),
+      run: runNumber(o) + 1,
+      config: names.check(o.job.name, id),
+      image: o.spec.image ?? o.defaultImage,
+      resolved,
+      module,
+      ...(applied === undefined ? {} : { restore: restoreOptions(applied) }),
+    }
+  }
+
+  #common({
+    job,
+    spec,
+  }: Observed): Pick<RunContext, 'job' | 'cluster' | 'spec' | 'defaults' | 'tokenSecret'> {
+    const { cluster, defaults, tokenKey } = this.#context
+    const tokenSecret = names.tokenSecret(job.name, jobToken(tokenKey, job))
+    return { job, cluster, spec, defaults, tokenSecret }
   }
 
   /** Makes an object that belongs to the job and never changes. */
@@ -137,6 +166,14 @@ export class RunObjects {
         throw new ApplyProblem(nameTaken(kind, name))
     }
   }
+}
+
+function readyOf({ desired }: Observed): Extract<Desired, { kind: 'ready' }> {
+  invariant(
+    desired.kind === 'ready',
+    'objects of a run are built only when everything that they need is known',
+  )
+  return desired
 }
 
 const hasJobManager = (o: Observed, run: RunNumber): boolean => o.jobManager?.run === run

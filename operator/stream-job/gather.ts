@@ -15,6 +15,7 @@ import { driftOf, storageUrl, type Resolved } from '#operator/resources/resolved
 import { jobRefOf, type JobRef } from '#operator/resources/run-context'
 import { limitedScale } from '#operator/resources/scale'
 import { restoreHash } from '#operator/resources/spec-hash'
+import { checksOf } from './check.ts'
 import { desiredRun, type DesiredContext } from './desired.ts'
 import type { Observed, Workload } from './observed.ts'
 import { findPodProblem } from './pod-problems.ts'
@@ -68,6 +69,7 @@ export async function gather(
     jobManagerPods: jobManagerPodsOf(pods, run),
     taskManagerPodCount: countTaskManagers(pods),
     podProblem: findPodProblem(pods.filter(ofRun), workloads.filter(ofRun), clock.now()),
+    checks: checksOf(pods, clock.now()),
     defaultImage: defaults.image,
     drifts: driftOf(job, resolved, { spec, defaults }),
     ...storageOf(job, resolved),

@@ -8,6 +8,7 @@ import type { StreamJobObject } from '#operator/resources/object'
 import type { Drift, Resolved } from '#operator/resources/resolved'
 import type { JobRef, RunContext } from '#operator/resources/run-context'
 import type { ScaleLimit } from '#operator/resources/scale'
+import type { Check } from './check.ts'
 import type { PodProblem } from './pod-problems.ts'
 
 /** Something that keeps a run from beginning. */
@@ -103,6 +104,8 @@ export interface Observed {
   readonly jobManagerPods: readonly JobManagerPod[]
   readonly taskManagerPodCount: number
   readonly podProblem: PodProblem | undefined
+  /** Pods that check a next run; mostly none. */
+  readonly checks: readonly Check[]
   readonly defaultImage: string
   /**
    * Storage and Redis of the current run: as the status has it, else read from the ConfigMap of the

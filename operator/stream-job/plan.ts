@@ -12,9 +12,10 @@ export type Step =
   | { readonly kind: 'writeStatus'; readonly status: Loose<Partial<StreamJobStatus>> }
   | { readonly kind: 'pinSource'; readonly address: JobManagerAddress; readonly request: PinRequest }
   | { readonly kind: 'ensureRun'; readonly run: RunNumber }
+  | { readonly kind: 'ensureCheck'; readonly id: string }
   | {
       readonly kind: 'delete'
-      readonly resource: 'Deployment' | 'ReplicaSet' | 'ConfigMap'
+      readonly resource: 'Deployment' | 'ReplicaSet' | 'ConfigMap' | 'Pod'
       readonly name: string
       /** Protects a successor with the same name. */
       readonly uid?: string
@@ -45,6 +46,7 @@ export type StepOf<K extends Step['kind']> = Extract<Step, { kind: K }>
 export type PolicyName =
   | 'noteResolved'
   | 'noteOutcome'
+  | 'checkRun'
   | 'stopRun'
   | 'beginRun'
   | 'keepRun'

@@ -47,6 +47,7 @@ const NO_CAUSE: ReadonlySet<Reason> = new Set([
   'WaitingForSlots',
   'Restarting',
   'NoLeader',
+  'Checking',
   'Stopping',
 ])
 
@@ -70,6 +71,7 @@ function ofRun({ o, plan, facts }: View): Summary {
   const { run } = o.status
   if (run?.outcome !== undefined) return ended(o, run.outcome, run.outcomeMessage ?? '')
   if (run === undefined) return neverRan(o)
+  if (plan.policy === 'checkRun') return notReady('Checking', `${capitalized(plan.message)}.`)
   if (plan.policy === 'stopRun' || o.spec.state !== 'Running') return stopping(o, facts, plan.message)
   return running(o, facts)
 }

@@ -2,6 +2,7 @@ import type { RunNumber } from '#runtime/contract/ids'
 import type { Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { names } from '#operator/resources/names'
+import { deleteChecks } from '../check.ts'
 import type { Blocker, Desired, Observed, RestoreSource } from '../observed.ts'
 import type { Plan, Policy, Step } from '../plan.ts'
 import { activeRun, runNumber, wantsNewRun } from '../run-state.ts'
@@ -27,6 +28,7 @@ export const beginRun: Policy = (o) => {
       ...pinSteps(o, desired, source),
       { kind: 'writeStatus', status: statusOfRun(o, desired) },
       ...deleteOtherTaskManagers(o, number),
+      ...deleteChecks(o),
       { kind: 'ensureRun', run: number },
       ...(number > 1 ? [deleteConfig(o, number - 1)] : []),
       ...notAsked(source),

@@ -1,6 +1,7 @@
 import type { RunNumber } from '#runtime/contract/ids'
 import type { JobFacts } from '#runtime/contract/rest'
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
+import { deleteChecks } from '../check.ts'
 import type { Observed } from '../observed.ts'
 import type { Plan, Policy, Step, StepOf } from '../plan.ts'
 import { activeRun, currentFacts, isChanged, runNumber } from '../run-state.ts'
@@ -13,7 +14,13 @@ const MODULE_POLL_MS = 30_000
 export const keepRun: Policy = (o) => {
   const run = activeRun(o)
   if (run === undefined) return undefined
-  const plan = { policy: 'keepRun', message: 'the run continues', ...kept(o) } as const
+  const { steps, ...how } = kept(o)
+  const plan = {
+    policy: 'keepRun',
+    message: 'the run continues',
+    steps: [...steps, ...deleteChecks(o)],
+    ...how,
+  } as const
   if (run.stopWantedAt === undefined) return plan
   return { ...plan, steps: [{ kind: 'writeStatus', status: { run: neverWanted(run) } }, ...plan.steps] }
 }

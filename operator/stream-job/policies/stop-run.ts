@@ -47,7 +47,7 @@ export const stopRun: Policy = (o) => {
 const promised = (o: Observed): string =>
   stopMode(o) === 'savepoint' ? 'the savepoint that upgrade.mode asks for' : 'a new checkpoint'
 
-interface Stop {
+export interface Stop {
   readonly o: Observed
   readonly run: RunStatus
   /** Why the run has to end, in words. */
@@ -120,7 +120,7 @@ function waitToStop({ o, cause }: Stop, waitsFor: string, requeueAfterMs?: numbe
   }
 }
 
-function requestStop({ o, run, cause }: Stop): Plan {
+export function requestStop({ o, run, cause }: Stop): Plan {
   const asked: RunStatus = { ...neverWanted(run), stopRequestedAt: new Date(o.now).toISOString() }
   return {
     policy: 'stopRun',

@@ -33,6 +33,7 @@ export const runContext = (over: Partial<RunContext> = {}): RunContext => {
     job: JOB,
     cluster: 'cluster-uid',
     run: 3,
+    config: 'orders-run-3-11111111',
     image: 'weir:1',
     resolved: resolved(base),
     tokenSecret: 'orders-weir-token-abc',

@@ -80,6 +80,19 @@ function jobManagerPod(run: string): void {
   api.put(`${CORE}/pods/orders-jm-a`, pod)
 }
 
+/** What kubelet would do with the pod that checks the next run. */
+async function checkEnds(exitCode = 0, message = ''): Promise<void> {
+  const waiting = () =>
+    [...api.objects].find(
+      ([path, o]) => path.startsWith(`${CORE}/pods/orders-check-`) && o['status'] === undefined,
+    )
+  await until(() => waiting() !== undefined)
+  const [path, pod] = waiting() ?? []
+  if (path === undefined || pod === undefined) return
+  const containerStatuses = [{ name: 'job-manager', state: { terminated: { exitCode, message } } }]
+  api.put(path, { ...pod, status: { phase: exitCode === 0 ? 'Succeeded' : 'Failed', containerStatuses } })
+}
+
 async function isRunning(run = '1'): Promise<void> {
   await until(() => status().runId === run && has(`${APPS}/replicasets/orders-tm-${run}`))
   jobManagerPod(run)
@@ -209,6 +222,7 @@ describe('a StreamJob', () => {
     submit({})
     await isRunning()
     submit({ checkpoint: { interval: '1s' } }, 2)
+    await checkEnds()
     await until(() => asked.length > 0)
     say({ state: 'Suspended', message: 'stopped' })
     await isRunning('2')
@@ -227,6 +241,7 @@ describe('a StreamJob', () => {
     submit({})
     await isRunning()
     submit({ checkpoint: { interval: '1s' } }, 2)
+    await checkEnds()
     await until(() => asked.length > 0)
     expect(asked[0]).toMatchObject({ path: '/jobs/current/stop', body: { mode: 'checkpoint' } })
     expect(has(`${APPS}/replicasets/orders-tm-1`)).toBe(true)
@@ -241,11 +256,32 @@ describe('a StreamJob', () => {
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
   })
 
+  test('is not upgraded to what would fail: the run goes on, and the next spec is checked again', async () => {
+    submit({})
+    await isRunning()
+    submit({ checkpoint: { interval: '1s' } }, 2)
+    await checkEnds(2, 'weir-check: job.ts:3:1: the job has no sink')
+    await until(() => ready()?.reason === 'UpgradeRefused')
+    expect(ready()?.message).toBe(
+      'The next run would not work: job.ts:3:1: the job has no sink. Run 1 goes on.',
+    )
+    await until(() => events().some((e) => e.reason === 'UpgradeRefused'))
+    expect([asked, status().runId]).toEqual([[], '1'])
+    submit({ checkpoint: { interval: '2s' } }, 3)
+    await checkEnds()
+    await until(() => asked.length > 0)
+    expect([...api.objects.keys()].filter((path) => path.includes('orders-check-'))).toHaveLength(2)
+    say({ state: 'Suspended', message: 'stopped' })
+    await isRunning('2')
+    expect([...api.objects.keys()].filter((path) => path.includes('orders-check-'))).toEqual([])
+  })
+
   test('whose JobManager does not take the request to stop says so', async () => {
     refusal = { code: 'CFG_INVALID', message: 'not now' }
     submit({})
     await isRunning()
     submit({ checkpoint: { interval: '1s' } }, 2)
+    await checkEnds()
     await until(() => events().some((e) => e.reason === 'StopRefused' && e.message.includes('not now')))
   })
 
@@ -271,6 +307,7 @@ describe('a StreamJob', () => {
     await until(() => asked.length > 0)
     expect(asked[0]?.body['path']).toContain(`s3://shared/shop/orders/${uid()}/`)
     submit({ checkpoint: { interval: '1s' } }, 2)
+    await checkEnds()
     await until(() => asked.some((a) => a.path === '/jobs/current/stop'))
     say({ state: 'Suspended', message: 'stopped' })
     const config = () => api.objects.get(`${CORE}/configmaps/orders-run-2-${uid().slice(0, 8)}`)?.['data']

@@ -7,7 +7,9 @@ import {
   NOW,
   RESOLVED,
   withFacts,
+  withCheck,
   withHash,
+  withUncheckedHash,
   withOperation,
   withoutLeader,
   withoutPods,
@@ -101,14 +103,22 @@ describe('the policy that decides', () => {
       ['writeStatus', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
     [
-      'the pods of the last run go before those of the next are made',
+      'the pods of the last run, and of its check, go before those of the next are made',
       [withRun({ outcome: 'Superseded' }), withHash('h2')],
       'beginRun',
-      ['writeStatus', 'delete ReplicaSet', 'ensureRun', 'delete ConfigMap', 'event'],
+      [
+        'writeStatus',
+        'delete ReplicaSet',
+        'delete Pod',
+        'delete ConfigMap',
+        'ensureRun',
+        'delete ConfigMap',
+        'event',
+      ],
     ],
     [
       'a finished job runs again for a changed spec',
-      [withRun({ outcome: 'Finished' }), withHash('h2'), withoutWorkloads],
+      [withRun({ outcome: 'Finished' }), withUncheckedHash('h2'), withoutWorkloads],
       'beginRun',
       ['writeStatus', 'ensureRun', 'delete ConfigMap', 'event'],
     ],
@@ -300,7 +310,7 @@ describe('the end of a run', () => {
 
 describe('restore', () => {
   test('a changed block begins a new run that applies it', () => {
-    expect(plan(withRestore('r1', 's3://a/sp')).policy).toBe('stopRun')
+    expect(plan(withRestore('r1', 's3://a/sp'), withCheck({ kind: 'passed' })).policy).toBe('stopRun')
     const p = plan(withRestore('r1', 's3://a/sp'), withRun({ outcome: 'Superseded' }), withoutWorkloads)
     expect(runOf(p)?.restoreHash).toBe('r1')
     expect(stepOf(p, 'event')?.message).toContain('restoring from s3://a/sp')

@@ -1,4 +1,6 @@
 import type { JobFacts, OperationView } from '#runtime/contract/rest'
+import type { Check } from '#operator/stream-job/check'
+import { checkId } from '#operator/resources/spec-hash'
 import { compact, type Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { NOTHING_KNOWN } from '#operator/job-managers/facts-view'
@@ -109,6 +111,7 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true, isReady: true }],
     taskManagerPodCount: 1,
     podProblem: undefined,
+    checks: [],
     defaultImage: 'weir:1',
     resolved: RESOLVED,
     drifts: [],
@@ -121,9 +124,23 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
 export const withSpec =
   (over: object, generation = 2): Modifier =>
   (o) => ({ ...o, spec: spec(over), generation })
+/** Another spec whose run was checked and can begin. */
 export const withHash =
   (specHash: string): Modifier =>
+  (o) =>
+    withCheck({ kind: 'passed' })(withUncheckedHash(specHash)(o))
+export const withUncheckedHash =
+  (specHash: string): Modifier =>
   (o) => ({ ...o, desired: desired(specHash) })
+/** A check of what is desired. */
+export const withCheck =
+  (result: Check['result']): Modifier =>
+  (o) => {
+    const { desired: it } = o
+    const about = it.kind === 'ready' ? [it.specHash, it.restore?.hash] : []
+    const id = checkId([JOB.uid, ...about, o.restartedAt])
+    return { ...o, checks: [{ id, pod: `orders-check-${id}`, uid: 'c', result }] }
+  }
 export const withStatus =
   (status: Loose<Partial<StreamJobStatus>>): Modifier =>
   (o) => ({ ...o, status: compact({ ...o.status, ...status }) })
