@@ -55,7 +55,7 @@ interface AllOptions<S> extends Pick<Options, 'limitMs' | 'isVerbose'> {
 async function performAll<S>(options: AllOptions<S>, run: Run<S>): Promise<number> {
   const began = performance.now()
   const results: Result[] = []
-  let failed = 0
+  let notRun = 0
   for (const draw of options.draws) {
     const slowestMs = Math.max(0, ...results.map(({ tookMs }) => tookMs))
     if (performance.now() - began + slowestMs > options.limitMs) {
@@ -63,11 +63,13 @@ async function performAll<S>(options: AllOptions<S>, run: Run<S>): Promise<numbe
       break
     }
     const result = await perform(draw, options.isVerbose, run)
-    if (result !== undefined) results.push(result)
-    if (result === undefined || result.violations.length > 0) failed++
+    if (result === undefined) notRun++
+    else results.push(result)
   }
   console.log(totalsOf(results))
-  console.log(`${results.length - failed} passed, ${failed} failed`)
+  const passed = results.filter(({ violations }) => violations.length === 0).length
+  const failed = results.length - passed + notRun
+  console.log(`${passed} passed, ${failed} failed`)
   return failed === 0 && results.length > 0 ? 0 : 1
 }
 
