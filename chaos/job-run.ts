@@ -135,9 +135,12 @@ export class JobRun implements AsyncDisposable {
   async stop(request: StopRequest, limitMs: number): Promise<{ readonly path?: string } | undefined> {
     const triggerId = randomUUID()
     if (request.mode === 'savepoint') this.savepoints++
-    return await this.#ask(`stop with a ${request.mode}`, limitMs, async (client) => {
-      await client.triggerStop({ ...request, triggerId })
-      const operation = await this.#operation(triggerId, limitMs, ({ facts }) => isFinal(facts.state))
+    return await this.#try(`stop with a ${request.mode}`, async () => {
+      const operation = await this.#operation(triggerId, {
+        limitMs,
+        ask: (client) => client.triggerStop({ ...request, triggerId }),
+        isOver: ({ facts }) => isFinal(facts.state),
+      })
       return operation?.path === undefined ? {} : { path: operation.path }
     })
   }
@@ -148,10 +151,14 @@ export class JobRun implements AsyncDisposable {
   async savepoint(path: string | undefined, limitMs: number): Promise<OperationView | undefined> {
     const triggerId = randomUUID()
     this.savepoints++
-    return await this.#ask('a savepoint', limitMs, async (client) => {
-      await client.triggerSavepoint({ triggerId, ...(path === undefined ? {} : { path }) })
-      return await this.#operation(triggerId, limitMs, () => false)
-    })
+    const request = { triggerId, ...(path === undefined ? {} : { path }) }
+    return await this.#try('savepoint', () =>
+      this.#operation(triggerId, {
+        limitMs,
+        ask: (client) => client.triggerSavepoint(request),
+        isOver: () => false,
+      }),
+    )
   }
 
   /**
@@ -186,14 +193,9 @@ export class JobRun implements AsyncDisposable {
     return this.close(0)
   }
 
-  async #ask<T>(
-    what: string,
-    limitMs: number,
-    work: (client: JobManagerClient) => Promise<T>,
-  ): Promise<T | undefined> {
+  async #try<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
-      const { name } = await eventually(() => this.watcher.leader(), { limitMs, what: 'a leader' })
-      return await work(this.#client(name))
+      return await work()
     } catch (error) {
       this.#story.tell(`      no ${what}: ${messageOf(error).slice(0, 300)}`)
       return undefined
@@ -206,18 +208,29 @@ export class JobRun implements AsyncDisposable {
     return new JobManagerClient({ url: this.#processes.url(jobManager) }, limits)
   }
 
-  /** @throws when the operation fails, or is not done within `limitMs` */
+  /**
+   * Asks the leader, and each later one that does not know of it, as the operator does.
+   * @throws when it is refused, fails, or is not done within `limitMs`
+   */
   async #operation(
     triggerId: string,
-    limitMs: number,
-    isOver: (leader: Sighting) => boolean,
+    { limitMs, ask, isOver }: Operation,
   ): Promise<OperationView | undefined> {
+    const first = await eventually(() => this.watcher.leader(), { limitMs, what: 'a leader' })
+    await ask(this.#client(first.name))
+    let asked = termOf(first)
     const seen = await eventually(
-      () => {
+      async () => {
         const leader = this.watcher.leader()
-        const operation = leader?.facts.operations.find((it) => it.triggerId === triggerId)
+        if (leader === undefined) return undefined
+        const operation = leader.facts.operations.find((it) => it.triggerId === triggerId)
         if (operation !== undefined && operation.status !== 'InProgress') return { operation }
-        return leader !== undefined && isOver(leader) ? { operation } : undefined
+        if (isOver(leader)) return { operation }
+        if (operation === undefined && termOf(leader) !== asked) {
+          await ask(this.#client(leader.name, LEADER_ANSWER_MS))
+          asked = termOf(leader)
+        }
+        return undefined
       },
       { limitMs, what: 'the end of the operation', everyMs: 50 },
     )
@@ -226,6 +239,14 @@ export class JobRun implements AsyncDisposable {
     return operation
   }
 }
+
+interface Operation {
+  readonly limitMs: number
+  readonly ask: (client: JobManagerClient) => Promise<unknown>
+  readonly isOver: (leader: Sighting) => boolean
+}
+
+const termOf = ({ name, facts }: Sighting): string => `${name} ${facts.epoch}`
 
 /**
  * Whether the run was deployed, as the log says: from then on its restore block has acted. Asks

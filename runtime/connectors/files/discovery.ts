@@ -2,10 +2,10 @@ import type { Timer } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { SourceContext, SplitDiscovery } from '#runtime/connectors/source'
 import type { PollResult } from '#runtime/element/receiver'
-import type { FileSplit, FileTree } from './file-tree.ts'
+import { partsOf, type FileSplit, type FileTree } from './file-tree.ts'
 import { retryIo } from './retry-io.ts'
 
-const SPLITS_PER_POLL = 256
+const FILES_PER_POLL = 256
 
 interface DiscoveryState {
   /** Paths handed out. */
@@ -14,12 +14,22 @@ interface DiscoveryState {
   readonly complete: boolean
 }
 
+export interface DiscoveryOptions {
+  /** For messages: `files.lines(...)`. */
+  readonly what: string
+  /** Undefined: it looks once. */
+  readonly watchMs: number | undefined
+  /** Larger files are handed out in parts of about this size; Infinity: none is. */
+  readonly splitBytes: number
+}
+
 /**
  * Finds files: once, or again every `watchMs`. A file is handed out once, by its path; the paths
  * are the state. While watching, a failure to list is logged and tried again at the next turn.
  */
 export class FileDiscovery implements SplitDiscovery<FileSplit> {
   readonly #what: string
+  readonly #options: DiscoveryOptions
   readonly #tree: FileTree
   readonly #watchMs: number | undefined
   readonly #context: SourceContext
@@ -32,10 +42,11 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   #timer: Timer | undefined
   readonly #closing = new AbortController()
 
-  constructor(what: string, tree: FileTree, watchMs: number | undefined, context: SourceContext) {
-    this.#what = what
+  constructor(options: DiscoveryOptions, tree: FileTree, context: SourceContext) {
+    this.#what = options.what
+    this.#options = options
     this.#tree = tree
-    this.#watchMs = watchMs
+    this.#watchMs = options.watchMs
     this.#context = context
   }
 
@@ -48,9 +59,10 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   poll(emit: (split: FileSplit) => void): PollResult {
     if (this.#complete && this.#found.length === 0) return 'done'
     if (this.#found.length > 0) {
-      for (const split of this.#found.splice(0, SPLITS_PER_POLL)) {
-        this.#seen.add(split.path)
-        emit(split)
+      // All parts of a file at once, as a snapshot knows it by its path.
+      for (const file of this.#found.splice(0, FILES_PER_POLL)) {
+        this.#seen.add(file.path)
+        for (const split of partsOf(file, this.#options.splitBytes)) emit(split)
       }
       return 'progressed'
     }

@@ -5,8 +5,8 @@ import { retryIo } from './retry-io.ts'
 
 export interface FileCursorOptions {
   readonly split: FileSplit
-  /** Byte offset to begin at. */
-  readonly position: number
+  /** Where a snapshot left it; undefined: it is read from its beginning. */
+  readonly position: number | undefined
   readonly tree: FileTree
   readonly context: SourceContext
   readonly maxLineBytes: number
@@ -21,12 +21,16 @@ export class FileCursor {
   readonly #tree: FileTree
   readonly #context: SourceContext
   readonly #scanner: LineScanner
+  /** Lines that begin here or later are of another part. */
+  readonly #to: number
   #file: OpenFile | undefined
   /** Offset of the byte to ask for next. */
   #readAt: number
   /** Read, not scanned yet. */
   #next: Buffer | undefined
   #reading = false
+  /** A line that begins in this part ends behind it. */
+  #isShort = false
   readonly #closing = new AbortController()
   #exhausted = false
   #skippedSeen = 0
@@ -35,8 +39,13 @@ export class FileCursor {
     this.split = split
     this.#tree = tree
     this.#context = context
-    this.#scanner = new LineScanner(position, maxLineBytes)
-    this.#readAt = position
+    const { from, to } = split.part ?? { from: 0, to: split.sizeBytes }
+    // One byte early: whether it is a line's end says whether a line begins at `from`.
+    const before = Math.max(0, from - 1)
+    this.#to = to
+    this.#readAt = position ?? before
+    const isWithinLine = from > 0 && this.#readAt === before
+    this.#scanner = new LineScanner({ position: this.#readAt, maxLineBytes, until: to, isWithinLine })
   }
 
   get position(): number {
@@ -53,12 +62,18 @@ export class FileCursor {
     for (;;) {
       const line = this.#scanner.take()
       if (line !== undefined) return line
+      if (this.#scanner.isDone) {
+        this.#exhausted = true
+        return undefined
+      }
       if (this.#next !== undefined) {
         this.#scanner.push(this.#next)
         this.#next = undefined
         this.prefetch()
         continue
       }
+      this.#isShort = this.#readAt >= this.#to
+      this.prefetch()
       if (this.#reading || this.#readAt < this.split.sizeBytes) return undefined
       this.#scanner.end()
       const last = this.#scanner.take()
@@ -79,6 +94,7 @@ export class FileCursor {
       !this.#reading &&
       !this.#closing.signal.aborted &&
       this.#next === undefined &&
+      (this.#readAt < this.#to || this.#isShort) &&
       this.#readAt < this.split.sizeBytes
     )
       void this.#read()

@@ -7,6 +7,25 @@ export interface FileSplit {
   readonly path: string
   readonly sizeBytes: number
   readonly etag?: string | undefined
+  /** Absent: the whole file. */
+  readonly part?: FilePart | undefined
+}
+
+/**
+ * The lines that begin in [from, to), in bytes: a line belongs to one part of a file, wherever it
+ * ends.
+ */
+export interface FilePart {
+  readonly from: number
+  readonly to: number
+}
+
+/** Parts of about `partBytes`, where the file is larger than that. */
+export function partsOf(file: FileSplit, partBytes: number): FileSplit[] {
+  const count = Math.ceil(file.sizeBytes / partBytes)
+  if (count <= 1) return [file]
+  const edge = (i: number) => Math.floor((file.sizeBytes * i) / count)
+  return Array.from({ length: count }, (_, i) => ({ ...file, part: { from: edge(i), to: edge(i + 1) } }))
 }
 
 /** Where files are found and read: a disk or a bucket. */

@@ -34,7 +34,7 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
 
   addSplit(split: FileSplit, position: number | undefined): void {
     const { tree, context, maxLineBytes } = this.#options
-    this.#cursors.push(new FileCursor({ split, position: position ?? 0, tree, context, maxLineBytes }))
+    this.#cursors.push(new FileCursor({ split, position, tree, context, maxLineBytes }))
   }
 
   poll(out: SplitOutput<T, FileSplit>): PollResult {

@@ -1,6 +1,16 @@
 const LF = 10
 const CR = 13
 
+export interface LineScannerOptions {
+  /** Offset in the file of the first byte that is pushed. */
+  readonly position: number
+  readonly maxLineBytes: number
+  /** Lines that begin at this offset or later are not taken. */
+  readonly until?: number
+  /** What comes first is the rest of a line that is not wanted. */
+  readonly isWithinLine?: boolean
+}
+
 /**
  * Cuts bytes into lines. Lines end with LF or CRLF; the last one needs no end. Positions are byte
  * offsets in the file, always at the start of a line, so reading again from one gives the same
@@ -9,6 +19,7 @@ const CR = 13
  */
 export class LineScanner {
   readonly #maxLineBytes: number
+  readonly #until: number
   #buffer: Buffer = Buffer.alloc(0)
   #at = 0
   /** From here on no line end was looked for yet. */
@@ -21,9 +32,17 @@ export class LineScanner {
   #dropStart = 0
   #skipped = 0
 
-  constructor(position: number, maxLineBytes: number) {
+  constructor({ position, maxLineBytes, until = Infinity, isWithinLine = false }: LineScannerOptions) {
     this.#bufferStart = position
     this.#maxLineBytes = maxLineBytes
+    this.#until = until
+    this.#dropping = isWithinLine
+    this.#dropStart = position
+  }
+
+  /** No line is left that begins before `until`. */
+  get isDone(): boolean {
+    return this.position >= this.#until
   }
 
   /** Start of the first line that was not taken. */
@@ -50,9 +69,10 @@ export class LineScanner {
     this.#ended = true
   }
 
-  /** The next line, or undefined when its end has not been pushed yet (or there is none). */
+  /** The next line, or undefined when its end has not been pushed yet (or there is none, or it is done). */
   take(): string | undefined {
     for (;;) {
+      if (this.isDone) return undefined
       const end = this.#buffer.indexOf(LF, this.#searchFrom)
       if (end === -1) {
         if (!this.#ended || this.#at === this.#buffer.length) return this.#wait()

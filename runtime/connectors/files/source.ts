@@ -29,6 +29,12 @@ export interface ReadFilesOptions {
    * the watermarks allow is late.
    */
   readonly timeOrdered?: boolean
+  /**
+   * Files larger than this are read in parts of about this size, by several readers at once, cut at
+   * ends of lines. Event time stands still until the last part is being read. Default: a file is
+   * read by one reader, whatever its size. Not with `timeOrdered`.
+   */
+  readonly splitBytes?: number
 }
 
 const DEFAULT_MAX_LINE_BYTES = 10 * 1024 * 1024
@@ -40,7 +46,7 @@ export function lineSource<T>(
   parse: (line: string) => T | undefined,
   options: ReadFilesOptions,
 ): Source<T, FileSplit, number> {
-  refuseUnknownOptions(what, options, ['watch', 'maxLineBytes', 'onBadLine', 'timeOrdered'])
+  refuseUnknownOptions(what, options, ['watch', 'maxLineBytes', 'onBadLine', 'timeOrdered', 'splitBytes'])
   const pattern = parseFilePattern(what, path)
   const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail', timeOrdered = false } = options
   const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)
@@ -51,12 +57,17 @@ export function lineSource<T>(
       'CFG_GRAPH',
       `${what}: maxLineBytes is ${maxLineBytes}; expected a whole number above 0.`,
     )
+  const splitBytes = splitBytesOf(what, options)
   const description = `${what}(${path})`
   return {
     description,
     bounded: watchMs === undefined,
     createDiscovery: (context) =>
-      new FileDiscovery(description, openFileTree(pattern, context.access), watchMs, context),
+      new FileDiscovery(
+        { what: description, watchMs, splitBytes },
+        openFileTree(pattern, context.access),
+        context,
+      ),
     createReader: (context) =>
       new LineReader({
         tree: openFileTree(pattern, context.access),
@@ -67,4 +78,23 @@ export function lineSource<T>(
         parse,
       }),
   }
+}
+
+/** Below it, looking for the ends of lines costs more than reading at once gains. */
+const MIN_SPLIT_BYTES = 64 * 1024
+
+function splitBytesOf(what: string, { splitBytes = Infinity, timeOrdered }: ReadFilesOptions): number {
+  if (splitBytes === Infinity) return splitBytes
+  if (!Number.isInteger(splitBytes) || splitBytes < MIN_SPLIT_BYTES)
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${what}: splitBytes is ${splitBytes}; expected a whole number of at least ${MIN_SPLIT_BYTES}.`,
+    )
+  if (timeOrdered === true)
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${what}: splitBytes and timeOrdered exclude each other: parts of a file that are read at once ` +
+        'do not follow each other in event time.',
+    )
+  return splitBytes
 }

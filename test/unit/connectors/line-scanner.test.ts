@@ -4,7 +4,7 @@ import { LineScanner } from '#runtime/connectors/files/line-scanner'
 
 /** Takes all lines of `bytes`, pushed in pieces cut at `cuts`, with the position before each. */
 function scan(bytes: Buffer, cuts: readonly number[], maxLineBytes = 1000, from = 0) {
-  const scanner = new LineScanner(from, maxLineBytes)
+  const scanner = new LineScanner({ position: from, maxLineBytes: maxLineBytes })
   const lines: { line: string; at: number }[] = []
   const takeAll = () => {
     for (
@@ -83,7 +83,7 @@ describe('LineScanner', () => {
   })
 
   test('while a long line is being dropped the position is its start', () => {
-    const scanner = new LineScanner(0, 10)
+    const scanner = new LineScanner({ position: 0, maxLineBytes: 10 })
     scanner.push(Buffer.from(`a\n${'x'.repeat(20)}`))
     expect([scanner.take(), scanner.take(), scanner.position]).toEqual(['a', undefined, 2])
     scanner.push(Buffer.from('xx\nb\n'))

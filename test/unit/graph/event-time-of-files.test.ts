@@ -52,6 +52,17 @@ describe('files that do not follow each other in time', () => {
     for (const parallelism of [2, 3, 4]) expect(await counted(dir.path, parallelism, {})).toEqual(alone)
   })
 
+  test('give the same windows when they are read in parts', async () => {
+    await using dir = await tempDir('event-time')
+    await mkdir(join(dir.path, 'in'))
+    for (const [i, start] of [20, 0].entries())
+      await writeFile(join(dir.path, 'in', `${i}.jsonl`), linesOf(start * SECOND, '/a'))
+    const whole = await counted(dir.path, 1, {})
+    expect(sum(whole)).toBe(6000)
+    for (const parallelism of [1, 3])
+      expect(await counted(dir.path, parallelism, { splitBytes: 65_536 })).toEqual(whole)
+  })
+
   test('are late where the job says that they do', async () => {
     await using dir = await tempDir('event-time')
     await mkdir(join(dir.path, 'in'))
