@@ -21,6 +21,7 @@ const alias = [
 
 export default defineConfig({
   test: {
+    globalSetup: source('test/kit/own-temp-dir.ts'),
     projects: [
       {
         resolve: { alias },

@@ -1,0 +1,14 @@
+/**
+ * What a run of the tests puts into the directory for temporary files is in one of its own, which
+ * goes when the run ends, however its tests end.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A global set-up of vitest: before any test process starts. Gives what ends it. */
+export default function ownTempDir(): () => void {
+  const directory = mkdtempSync(join(tmpdir(), 'weir-tests-'))
+  process.env['TMPDIR'] = directory
+  return () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
+}
