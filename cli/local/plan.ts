@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { checkRestorable, matchUids, openForeign } from '#runtime/restore/restore-point'
 import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
-import type { S3Access } from '#runtime/contract/process-config'
 import { formatPlan } from '#runtime/graph/plan-text'
 import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
+import { trialsOf } from '#runtime/restore/trial'
 import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
 import type { Output } from '#cli/output'
@@ -42,13 +42,21 @@ export async function showPlan(
 }
 
 /**
- * Whether the savepoint or checkpoint at `path` is there and fits the job.
+ * Whether the savepoint or checkpoint at `path` is there and fits the job; state that would be
+ * converted is tried, in one file of each step.
  * @throws {WeirError} CKP_RESTORE, STO_CORRUPT, CFG_INVALID
  */
 export async function checkRestore(path: string, job: LocalJob, plan: ExecutionPlan): Promise<Manifest> {
-  const manifest = await manifestAt(path, job.s3 ?? environmentS3())
-  checkRestorable(manifest, path, plan, job.restore?.allowNonRestoredState ?? false)
-  return manifest
+  const access = job.s3 ?? environmentS3()
+  const point = await openForeign(path, { own: new MemoryStore(), at: (url) => openStoreAt(url, access) })
+  try {
+    checkRestorable(point.manifest, path, plan, job.restore?.allowNonRestoredState ?? false)
+    const trials = await trialsOf(point, plan)
+    if (trials.length > 0) await planJob(await planInputOf(job), trials)
+    return point.manifest
+  } finally {
+    await point.close()
+  }
 }
 
 /**
@@ -56,13 +64,14 @@ export async function checkRestore(path: string, job: LocalJob, plan: ExecutionP
  * @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
  */
 export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
-  const { plan } = await planJob({
-    module: await moduleOf(job),
-    parallelism: job.parallelism ?? job.taskManagers * job.slots,
-    maxParallelism: job.maxParallelism ?? 128,
-  })
-  return plan
+  return (await planJob(await planInputOf(job))).plan
 }
+
+const planInputOf = async (job: LocalJob): Promise<PlanInput> => ({
+  module: await moduleOf(job),
+  parallelism: job.parallelism ?? job.taskManagers * job.slots,
+  maxParallelism: job.maxParallelism ?? 128,
+})
 
 async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
   if ('path' in job.module) return await readModule(job.module.path, job.args)
@@ -73,10 +82,4 @@ async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
     sha256: createHash('sha256').update(source).digest('hex'),
     args: job.args,
   }
-}
-
-async function manifestAt(path: string, access: S3Access): Promise<Manifest> {
-  const point = await openForeign(path, { own: new MemoryStore(), at: (url) => openStoreAt(url, access) })
-  await point.close()
-  return point.manifest
 }

@@ -13,13 +13,12 @@ runProcess('weir-check', async () => {
   const config = await readConfig(jobManagerConfig)
   const { run, module, parallelism, expectedSlots, maxParallelism } = config
   const stores = openStores(config)
-  const { from = 'nothing' } = await checkRun(config, stores, async () =>
-    planJob({
-      module: await readModule(module.path, module.args),
-      parallelism: parallelism ?? expectedSlots,
-      maxParallelism,
-    }),
-  )
+  const input = {
+    module: await readModule(module.path, module.args),
+    parallelism: parallelism ?? expectedSlots,
+    maxParallelism,
+  }
+  const { from = 'nothing' } = await checkRun(config, stores, (trials) => planJob(input, trials))
   process.stdout.write(`run ${run} can start from ${from}\n`)
   await stores.own.close()
 })

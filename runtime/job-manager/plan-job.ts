@@ -7,6 +7,7 @@ import { systemClock } from '#runtime/base/clock'
 import { WeirError, fromErrorData, messageOf, type ErrorData } from '#runtime/base/errors'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { Deployment } from '#runtime/contract/rpc'
+import type { StateTrial } from '#runtime/restore/trial'
 
 /** What a plan is made from. */
 export interface PlanInput {
@@ -16,6 +17,11 @@ export interface PlanInput {
 }
 export interface PlannedJob extends PlanInput {
   readonly plan: ExecutionPlan
+}
+/** What the thread is given. */
+export interface PlanTask {
+  readonly input: PlanInput
+  readonly trials: readonly StateTrial[]
 }
 export type PlanAnswer = { readonly plan: ExecutionPlan } | { readonly error: ErrorData }
 
@@ -38,11 +44,13 @@ export async function readModule(
 }
 
 /**
- * Evaluates the user's module in a thread of its own, with a time limit. @throws {WeirError}
- * CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT
+ * Evaluates the user's module in a thread of its own, with a time limit. `trials`: stored state that
+ * the job is to take over. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT;
+ * CKP_RESTORE when it cannot take that state over
  */
-export async function planJob(input: PlanInput): Promise<PlannedJob> {
-  const worker = new Worker(entryUrl('./plan-thread', import.meta.url), { workerData: input, name: 'plan' })
+export async function planJob(input: PlanInput, trials: readonly StateTrial[] = []): Promise<PlannedJob> {
+  const workerData: PlanTask = { input, trials }
+  const worker = new Worker(entryUrl('./plan-thread', import.meta.url), { workerData, name: 'plan' })
   const { promise, resolve, reject } = Promise.withResolvers<PlanAnswer>()
   const { name } = input.module
   const limit = systemClock.after(PLAN_LIMIT_MS, () => {
