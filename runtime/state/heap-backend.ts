@@ -5,7 +5,7 @@ import { ChangeHistory } from './change-history.ts'
 import { decodeEntryBlock } from './entry-block.ts'
 import { TableImage, type HeapJournal } from './heap-cell.ts'
 import { decodeDrop, HeapSnapshot } from './heap-snapshot.ts'
-import { HeapTable } from './heap-table.ts'
+import { HeapTable, type OnOtherKeys } from './heap-table.ts'
 import { StateShapes, type StateShape } from './state-shapes.ts'
 import type {
   KeyedSnapshot,
@@ -23,6 +23,7 @@ export interface HeapBackendOptions {
   readonly maxParallelism: number
   /** Milliseconds on a clock that never goes back (Clock.monotonic). */
   readonly monotonic: () => number
+  readonly onOtherKeys?: OnOtherKeys
 }
 
 /**
@@ -160,9 +161,9 @@ export class HeapBackend implements KeyedStateBackend {
           'BUG',
           `Namespace ${namespace} of state table ${name}: expected a finite number or undefined.`,
         )
-      const { uid, keyGroups, maxParallelism } = this.#options
+      const { uid, keyGroups, maxParallelism, onOtherKeys = () => undefined } = this.#options
       table = new HeapTable(
-        { uid, keyGroups, maxParallelism, journal: this.#journal },
+        { uid, keyGroups, maxParallelism, journal: this.#journal, onOtherKeys },
         new TableImage(name, namespace, bornAt),
       )
       byNamespace.set(namespace, table)

@@ -7,6 +7,7 @@ import { DataCheck } from './data-check.ts'
 import { deepCopy } from './deep-copy.ts'
 import { TableImage, type HeapCell, type HeapJournal } from './heap-cell.ts'
 import type { StateCell, StateTable } from './keyed-state.ts'
+import { kindOf } from './state-shapes.ts'
 
 /** V8 refuses a Map of more than 2^24 entries. */
 const MAX_ENTRIES = 16_000_000
@@ -16,7 +17,11 @@ export interface HeapTableContext {
   readonly keyGroups: KeyGroupRange
   readonly maxParallelism: number
   readonly journal: HeapJournal
+  readonly onOtherKeys: OnOtherKeys
 }
+
+/** Is told, once for each kind, of a new key of a kind that no restored key of the table has. */
+export type OnOtherKeys = (table: string, kind: string, restored: readonly string[]) => void
 
 /**
  * A table of the heap backend: a Map of cells.
@@ -34,6 +39,8 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   readonly #journal: HeapJournal
   readonly #data: DataCheck
   #image: TableImage
+  /** Of restored keys, and of those that were told of; undefined: nothing was restored. */
+  #keyKinds: Set<string> | undefined
   #size = 0
   #isDetached = false
 
@@ -110,6 +117,8 @@ export class HeapTable<K, V> implements StateTable<K, V> {
   /** Sets (or, undefined, removes) an entry read from a state file: not a change. */
   load(key: K, keyGroup: number, value: V | undefined): void {
     const cell = this.#find(key) ?? this.#make(key, keyGroup)
+    this.#keyKinds ??= new Set()
+    this.#keyKinds.add(kindOf(key))
     this.#count(cell.value, value)
     cell.value = value
     if (value === undefined) this.remove(key)
@@ -179,7 +188,15 @@ export class HeapTable<K, V> implements StateTable<K, V> {
           'The key function must return the same key each time it is called with a record: ' +
           'no randomness, no clock, no mutated keys.',
       )
+    if (this.#keyKinds !== undefined) this.#compare(key, this.#keyKinds)
     return this.#make(key, keyGroup)
+  }
+
+  #compare(key: K, kinds: Set<string>): void {
+    const kind = kindOf(key)
+    if (kinds.has(kind)) return
+    this.#context.onOtherKeys(this.#image.table, kind, [...kinds])
+    kinds.add(kind)
   }
 
   #make(key: K, keyGroup: number): HeapCell {

@@ -12,6 +12,7 @@ import type { CommitPermit, SinkHistory } from '#runtime/contract/rpc'
 import type { OperatorContext, StreamOperator } from '#runtime/operators/stream-operator'
 import { userCodeError } from '#runtime/operators/user-code'
 import type { SubtaskRestore } from '#runtime/restore/subtask-restore'
+import { stateOfTable } from '#runtime/state/data-check'
 import { HeapBackend } from '#runtime/state/heap-backend'
 import type { KeyedStateBackend } from '#runtime/state/keyed-state'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
@@ -169,6 +170,7 @@ export class OperatorChain {
   #context(chained: ChainedOperator, out: Receiver, environment: ChainEnvironment): OperatorContext {
     const { uid, formerly, location } = chained
     const { subtask, parallelism, maxParallelism, restore } = environment
+    const logger = environment.logger.child({ uid, subtask })
     return {
       job: environment.job,
       uid,
@@ -188,6 +190,7 @@ export class OperatorChain {
             keyGroups: keyGroupRange(subtask, parallelism, maxParallelism),
             maxParallelism,
             monotonic: () => environment.clock.monotonic(),
+            onOtherKeys: (table, kind, restored) => logger.warn(otherKeys(table, kind, restored)),
           })
           restore.keyed(uid, chained.keyed, chained.operator.evolutions ?? {})
         }
@@ -206,7 +209,7 @@ export class OperatorChain {
       fail: (error) => environment.fail(this.#failed(chained, error)),
       clock: environment.clock,
       random: environment.random,
-      logger: environment.logger.child({ uid, subtask }),
+      logger,
       access: environment.access,
       counters: chained.counters,
     }
@@ -220,3 +223,8 @@ export class OperatorChain {
     return targets[0] ?? discard
   }
 }
+
+const otherKeys = (table: string, kind: string, restored: readonly string[]): string =>
+  `${stateOfTable(table)} was restored with keys of kind ${restored.join(' and ')}, and the first of kind ` +
+  `${kind} has come: a key finds only what was stored under its own kind. If keyBy gives another kind ` +
+  'than before the upgrade, what is stored will not be found'

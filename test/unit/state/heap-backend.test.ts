@@ -286,6 +286,26 @@ describe('restore()', () => {
     expect(stranger.entryCount).toBe(0)
   })
 
+  test('tells, once, of new keys of a kind that no restored key has: they find nothing of the old ones', () => {
+    const file = write(filled(3).snapshot(1, 0))
+    const told: string[] = []
+    const backend = new HeapBackend({
+      uid: 'op',
+      keyGroups: ALL,
+      maxParallelism: 128,
+      monotonic: () => 0,
+      onOtherKeys: (table, kind, kinds) => told.push(`${table}: ${kind}, not ${kinds.join()}`),
+    })
+    backend.restore(file, 'op')
+    const table = backend.table<unknown, number>('t')
+    table.put(99, 1)
+    expect(told).toEqual([])
+    table.put('1', 1)
+    table.put('2', 1)
+    backend.table<unknown, number>('new').put('1', 1)
+    expect(told).toEqual(['t: string, not number'])
+  })
+
   test('refuses state of another maxParallelism', () => {
     const file = write(filled(100).snapshot(1, 0))
     expect(() => heapBackend({ from: 0, to: 100 }, 100).restore(file, 'op')).toThrow(
