@@ -48,6 +48,8 @@ export interface WatcherOptions {
 interface Stream extends Source {
   readonly stop: AbortController
   facts: JobFacts | undefined
+  /** When `facts` came, wall clock. */
+  heardAt: number
   /** Of the attempts since it was heard last; `since` on the monotonic clock. */
   failure: { readonly since: number; readonly message: string } | undefined
 }
@@ -83,7 +85,7 @@ export class JobManagerWatcher {
     for (const [pod, address] of wanted) {
       if (job.streams.has(pod)) continue
       const stop = new AbortController()
-      const stream: Stream = { pod, address, stop, facts: undefined, failure: undefined }
+      const stream: Stream = { pod, address, stop, facts: undefined, heardAt: 0, failure: undefined }
       job.streams.set(pod, stream)
       void this.#keepOpen(key, job, stream)
     }
@@ -181,8 +183,11 @@ export class JobManagerWatcher {
   }
 
   #note(key: Key, job: Watched, stream: Stream, facts: JobFacts): void {
-    const urgency = urgencyOf(stream.facts, facts)
+    const before = stream.facts && { facts: stream.facts, at: stream.heardAt }
+    const at = this.#options.clock.now()
+    const urgency = urgencyOf(before, { facts, at })
     stream.facts = facts
+    stream.heardAt = at
     stream.failure = undefined
     job.hasAnswered = true
     this.#noteLeader(job)

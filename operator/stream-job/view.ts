@@ -1,4 +1,5 @@
 import { findCondition } from '#operator/api/conditions'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobFacts } from '#runtime/contract/rest'
 import type { Blocker, Observed } from './observed.ts'
 import type { Plan } from './plan.ts'
@@ -10,6 +11,7 @@ export interface View {
   readonly plan: Plan
   /** Of the current run. */
   readonly facts: JobFacts | undefined
+  readonly waits: StreamJobStatus['waits']
   readonly problem: Blocker | undefined
 }
 

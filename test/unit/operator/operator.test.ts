@@ -223,6 +223,18 @@ describe('a StreamJob', () => {
     ])
   })
 
+  test('shows what it waits for, for as long as it does', async () => {
+    submit({})
+    await isRunning()
+    const waits = [{ kind: 'source', since: Date.now() - 1000, message: 'a path: /in is not there' }] as const
+    say({ state: 'Running', waits })
+    await until(() => status().waits?.[0]?.message === 'for a path: /in is not there')
+    await until(() => events().some((e) => e.reason === 'WaitingForSource'))
+    say({ state: 'Running' })
+    await until(() => status().waits === undefined)
+    expect(status().conditions?.find((c) => c.type === 'Waiting')?.status).toBe('False')
+  })
+
   test('is upgraded: the old run is asked to stop, then the next one is made', async () => {
     submit({})
     await isRunning()

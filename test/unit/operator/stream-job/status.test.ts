@@ -308,6 +308,7 @@ describe('skipped', () => {
     expect(edges(before, after).map((e) => [e.type, e.reason])).toEqual([
       ['Warning', 'OutputLeft'],
       ['Warning', 'CommitsSkipped'],
+      ['Warning', 'RecordsDropped'],
     ])
     expect(edges(after, after)).toEqual([])
   })
