@@ -98,7 +98,8 @@ export const REASONS = {
   WaitingForSource: 'A source watches a place where nothing is.',
   NotWaiting: 'The job waits for nothing.',
   WaitOver:
-    'The last wait has ended. One that begins within a minute of that is written when it has lasted 10 seconds.',
+    'The last wait has ended. One that begins within a minute of that ' +
+    'is written when it has lasted 10 seconds.',
   RecordsDropped:
     'The running attempt has left out records: late ones, or some that a source could not read.',
   CheckpointsCompleting: 'The last checkpoint completed.',
