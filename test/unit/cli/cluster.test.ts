@@ -79,7 +79,6 @@ describe('restorePatch()', () => {
         restore: {
           savepointRef: { name: 'before' },
           path: null,
-          streamJobRef: null,
           empty: null,
           allowNonRestoredState: false,
           nonce: 'n1',
