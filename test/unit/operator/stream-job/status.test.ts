@@ -120,10 +120,15 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
       CoordinatorElected: '?',
       CheckpointHealthy: '?',
     })
-    expect(ready(statusOf(unreachable(4000), withStatus({ phase: 'Running' })))?.reason).toBe('NoLeader')
+    expect(ready(statusOf(unreachable(9000), withStatus({ phase: 'Running' })))?.reason).toBe('NoLeader')
+    const justReady: Modifier = (o) => ({
+      ...o,
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: NOW - 9000 })),
+    })
+    expect(ready(statusOf(unreachable(60_000), justReady))?.reason).toBe('NoLeader')
     const dead: Modifier = (o) => ({
       ...o,
-      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, isReady: false })),
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: undefined })),
     })
     expect(ready(statusOf(unreachable(60_000), dead))?.reason).toBe('NoLeader')
   })
