@@ -169,10 +169,12 @@ export class TestApiServer {
     return answer(response, 201, this.put(at, object))
   }
 
+  /** Of an object, or of its status and metadata. */
   #patch({ path, body }: SeenRequest, contentType: string, response: http.ServerResponse): void {
-    const existing = this.objects.get(path)
+    const at = path.replace(/\/status$/, '')
+    const existing = this.objects.get(at)
     if (existing === undefined && !contentType.includes('apply-patch')) return fail(response, 404, 'NotFound')
-    return answer(response, 200, this.put(path, merge(existing ?? {}, body) as Obj))
+    return answer(response, 200, this.put(at, merge(existing ?? {}, body) as Obj))
   }
 
   #delete({ path }: SeenRequest, response: http.ServerResponse): void {
