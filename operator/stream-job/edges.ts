@@ -18,6 +18,7 @@ export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
     ...ready,
     ...noticeEdges(before, after).filter((n) => !ready.some((r) => r.reason === n.reason)),
     ...waitingEdge(before, after),
+    ...checkpointsEdge(before, after),
     ...recoveryEdge(before, after),
     ...skippedEdges(before, after),
     ...droppedEdges(before, after),
@@ -36,14 +37,27 @@ function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   })
 }
 
-/** Ready speaks of slots itself, and a checkpoint that takes its time is work. */
-const QUIET_WAITS: ReadonlySet<Reason> = new Set(['WaitingForSlots', 'WaitingForCheckpoint'])
+/**
+ * Ready speaks of slots itself. A checkpoint takes its time and a busy store is slow for a second
+ * now and then; what comes of either is that checkpoints fail.
+ */
+const QUIET_WAITS: ReadonlySet<Reason> = new Set([
+  'WaitingForSlots',
+  'WaitingForCheckpoint',
+  'WaitingForStore',
+])
 
 function waitingEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   const now = findCondition(after.conditions, 'Waiting')
   if (now?.status !== 'True' || !isReason(now.reason) || QUIET_WAITS.has(now.reason)) return []
   const isTold = findCondition(before.conditions, 'Waiting')?.reason === now.reason
   return isTold ? [] : [{ type: 'Warning', reason: now.reason, message: now.message }]
+}
+
+function checkpointsEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  const [old, now] = [before, after].map(({ conditions }) => findCondition(conditions, 'CheckpointHealthy'))
+  if (now?.status !== 'False' || old?.status === 'False') return []
+  return [{ type: 'Warning', reason: 'CheckpointsFailing', message: now.message }]
 }
 
 /** Without numbers, so that the same event counts up where attempts follow each other. */

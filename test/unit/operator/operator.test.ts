@@ -605,6 +605,34 @@ describe('a StreamJob', () => {
     )
   })
 
+  test('whose Secret was deleted gets it again as soon as a pod waits for it', async () => {
+    submit({})
+    await isRunning()
+    const secret = `${CORE}/secrets/${tokenSecret()}`
+    const before = api.objects.get(secret)?.['data']
+    api.remove(secret)
+    const pod = `${CORE}/pods/orders-tm-1-a`
+    const labels = {
+      'weir.dev/job': 'orders',
+      'weir.dev/component': 'task-manager',
+      'weir.dev/run': '1',
+    }
+    const conditions = [
+      { type: 'PodReadyToStartContainers', status: 'False', lastTransitionTime: '2020-01-01T00:00:00Z' },
+    ]
+    const waiting = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'orders-tm-1-a', namespace: 'shop', labels },
+      status: { phase: 'Pending', conditions },
+    }
+    await until(() => {
+      api.put(pod, waiting)
+      return has(secret)
+    })
+    expect(api.objects.get(secret)?.['data']).toEqual(before)
+  })
+
   test('gets the default credentials as they are now, and keeps its token', async () => {
     const copy = () => api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']
     submit({})

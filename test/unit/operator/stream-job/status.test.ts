@@ -227,6 +227,9 @@ describe('what the facts say', () => {
       reason: 'CheckpointsFailing',
       message: '2 failed in a row. Checkpoint 9: CHECKPOINT_EXPIRED: no ack of count/1',
     })
+    const failing = statusOf(withFacts({ checkpoint }))
+    expect(edges(statusOf(), failing)).toMatchObject([{ type: 'Warning', reason: 'CheckpointsFailing' }])
+    expect(edges(failing, failing)).toEqual([])
   })
 
   test('an operator with a newer default image says so and restarts nothing', () => {

@@ -35,7 +35,7 @@ test('what the job waits for is in its status, the longest first, and makes the 
 
 test.each([
   ['slots', 'WaitingForSlots', []],
-  ['store', 'WaitingForStore', ['WaitingForStore']],
+  ['store', 'WaitingForStore', []],
   ['checkpoint', 'WaitingForCheckpoint', []],
   ['operator', 'WaitingForCode', ['WaitingForCode']],
   ['source', 'WaitingForSource', ['WaitingForSource']],
