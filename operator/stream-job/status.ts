@@ -14,7 +14,7 @@ import type { Blocker, Observed } from './observed.ts'
 import { phaseOf } from './phase.ts'
 import type { Plan } from './plan.ts'
 import { readyConditions } from './ready.ts'
-import { activeRun, currentFacts, LEADER_GRACE_MS } from './run-state.ts'
+import { activeRun, currentFacts, LEADER_GRACE_MS, UNREACHABLE_GRACE_MS } from './run-state.ts'
 import { isUnknownYet, type View } from './view.ts'
 import { waitsOf } from './waiting.ts'
 
@@ -69,7 +69,7 @@ const STALLED_LOOK_MS = 60_000
  * awaited.
  */
 export function notReadyLookIn(o: Observed, written: StreamJobStatus): number | undefined {
-  if (isUnknownYet(o)) return LEADER_GRACE_MS
+  if (isUnknownYet(o)) return o.facts.hasAnswered ? UNREACHABLE_GRACE_MS : LEADER_GRACE_MS
   const isTrue = (type: ConditionType) => findCondition(written.conditions, type)?.status === 'True'
   if (activeRun(o) === undefined || isTrue('Ready')) return undefined
   return isTrue('Stalled') ? STALLED_LOOK_MS : NOT_READY_LOOK_MS

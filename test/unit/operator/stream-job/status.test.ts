@@ -133,6 +133,24 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
     expect(ready(statusOf(unreachable(60_000), dead))?.reason).toBe('NoLeader')
   })
 
+  test('a JobManager that lives and was cut off a moment ago may be heard again', () => {
+    const before = statusOf()
+    const cutOff = (ms: number): Modifier[] => [
+      withStatus(before),
+      unreachable(ms),
+      (o) => ({ ...o, facts: { ...o.facts, hasAnswered: true } }),
+    ]
+    expect(statusOf(...cutOff(4000))).toMatchObject({ phase: 'Running', conditions: before.conditions })
+    expect(notReadyLookIn(observed(...cutOff(4000)), before)).toBe(10_000)
+    const lost = statusOf(...cutOff(10_000))
+    expect([lost.phase, ready(lost)?.reason]).toEqual(['Running', 'JobManagerUnreachable'])
+    const dead: Modifier = (o) => ({
+      ...o,
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: undefined })),
+    })
+    expect(ready(statusOf(...cutOff(1000), dead))?.reason).toBe('NoLeader')
+  })
+
   test('a run that waits for the savepoint of a JobManager out of reach says so', () => {
     const status = statusOf(withHash('h2'), withSpec({ upgrade: { mode: 'Savepoint' } }), unreachable(60_000))
     expect(ready(status)).toMatchObject({ status: 'False', reason: 'JobManagerUnreachable' })
