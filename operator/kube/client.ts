@@ -295,10 +295,7 @@ function unanswered(request: Request, cause: unknown): KubeApiError {
   })
 }
 
-/**
- * The API server that a kubeconfig names: in the cluster the pod's service account, else KUBECONFIG
- * or ~/.kube/config.
- */
+/** The API server that a kubeconfig names. */
 export function authorityOf(config: KubeConfig): Authority {
   const cluster = config.getCurrentCluster()
   if (cluster === null)
