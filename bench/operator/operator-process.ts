@@ -22,8 +22,8 @@ const MAIN = `
   await new Operator(of).run(stop.signal)
   process.exit(0)
 `
-/** What Node chooses by itself in a container of 512Mi, the chart's limit. */
-const HEAP = '--max-old-space-size=256'
+/** The first as in images/bin/weir-operator; the second Node chooses by itself in 512Mi. */
+const HEAP = ['--max-semi-space-size=4', '--max-old-space-size=256']
 /** Of /proc/<pid>/stat, on Linux for every processor. */
 const TICKS_PER_SECOND = 100
 
@@ -46,7 +46,7 @@ export class OperatorProcess implements AsyncDisposable {
     const defaults = { image: 'weir:1', storage, redis: { url: 'redis://redis:6379' } }
     const config = { logLevel: 'Warn', server: { host: '127.0.0.1', port }, defaults }
     const env = { SERVER: server, IDENTITY: identity, CONFIG: JSON.stringify(config) }
-    const args = [HEAP, '--input-type=module', '--eval', MAIN]
+    const args = [...HEAP, '--input-type=module', '--eval', MAIN]
     const started = new ServerProcess({ name: 'operator', file: process.execPath, args, env, port })
     await started.start()
     return new OperatorProcess(started)
