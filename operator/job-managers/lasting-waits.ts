@@ -1,7 +1,10 @@
 import type { WaitView } from '#runtime/contract/rest'
 
-/** A checkpoint takes its time; what only makes it slow is not told of before this. */
-const LONG_MS = 10_000
+/**
+ * A checkpoint takes its time, and a busy store is slow for a second now and then: neither is worth
+ * a word to people before this.
+ */
+export const LONG_MS = 10_000
 
 /**
  * Of what a job waits for, what is worth a write to the API server: JobManagers leave out what is
@@ -11,9 +14,16 @@ const LONG_MS = 10_000
 export const lastingWaits = (waits: readonly WaitView[], now: number, isRepeated = false): WaitView[] =>
   waits.filter((wait) => now - wait.since >= boundOf(wait, isRepeated))
 
-/** Milliseconds until a wait that is left out now lasts; undefined where none is. */
+/**
+ * Milliseconds until there is more to say of a wait: until one that is left out lasts, or the store
+ * is no longer just slow. Undefined where nothing more comes.
+ */
 export function lastsIn(waits: readonly WaitView[], now: number, isRepeated: boolean): number | undefined {
-  const missing = waits.map((wait) => boundOf(wait, isRepeated) - (now - wait.since)).filter((ms) => ms > 0)
+  const missing = waits
+    .flatMap((wait) =>
+      [boundOf(wait, isRepeated), wait.kind === 'store' ? LONG_MS : 0].map((ms) => ms - (now - wait.since)),
+    )
+    .filter((ms) => ms > 0)
   return missing.length === 0 ? undefined : Math.min(...missing)
 }
 

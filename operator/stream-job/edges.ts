@@ -38,14 +38,10 @@ function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
 }
 
 /**
- * Ready speaks of slots itself. A checkpoint takes its time and a busy store is slow for a second
- * now and then; what comes of either is that checkpoints fail.
+ * Ready speaks of slots itself. A checkpoint takes its time; what comes of it is that it fails. A
+ * store may be slow for a moment.
  */
-const QUIET_WAITS: ReadonlySet<Reason> = new Set([
-  'WaitingForSlots',
-  'WaitingForCheckpoint',
-  'WaitingForStore',
-])
+const QUIET_WAITS: ReadonlySet<Reason> = new Set(['WaitingForSlots', 'WaitingForCheckpoint', 'StoreSlow'])
 
 function waitingEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   const now = findCondition(after.conditions, 'Waiting')

@@ -6,7 +6,7 @@ import type { WaitView } from '#runtime/contract/rest'
 import { textOfWait } from '#runtime/contract/wait-text'
 import { type ConditionValue, findCondition, type Reason } from '#operator/api/conditions'
 import type { StreamJobStatus, WaitKind } from '#operator/api/v1alpha1/stream-job-status'
-import { lastingWaits, lastsIn } from '#operator/job-managers/lasting-waits'
+import { lastingWaits, lastsIn, LONG_MS } from '#operator/job-managers/lasting-waits'
 import type { Observed } from './observed.ts'
 import { activeRun, currentFacts } from './run-state.ts'
 
@@ -32,7 +32,7 @@ export function waitsOf(o: Observed): StreamJobStatus['waits'] {
   return waits.length === 0 ? undefined : waits.slice(0, WAITS_LIMIT).map((wait) => written(o.status, wait))
 }
 
-/** Milliseconds until a wait that is held back now is to be written; undefined where none is. */
+/** Milliseconds until there is more to write of a wait; undefined where there is none. */
 export function waitsLookIn(o: Observed, status: StreamJobStatus): number | undefined {
   const facts = activeRun(o) && currentFacts(o)
   return facts && lastsIn(facts.waits, o.now, isRepeated(status, o.now))
@@ -67,8 +67,11 @@ export function waiting(
   const [longest] = waits ?? []
   if (longest === undefined) return { type, status: 'False', ...notWaiting(o.status) }
   const message = `The job waits: ${(waits ?? []).map((w) => w.message).join('; ')}.`
-  return { type, status: 'True', reason: REASONS[longest.kind], message }
+  return { type, status: 'True', reason: reasonOf(longest, o.now), message }
 }
+
+const reasonOf = ({ kind, since }: Wait, now: number): Reason =>
+  kind === 'Store' && now - Date.parse(since) < LONG_MS ? 'StoreSlow' : REASONS[kind]
 
 /** The reason remembers that a wait has ended, and the time of the transition when. */
 function notWaiting({ conditions }: StreamJobStatus): Pick<ConditionValue, 'reason' | 'message'> {

@@ -35,7 +35,7 @@ test('what the job waits for is in its status, the longest first, and makes the 
 
 test.each([
   ['slots', 'WaitingForSlots', []],
-  ['store', 'WaitingForStore', []],
+  ['store', 'WaitingForStore', ['WaitingForStore']],
   ['checkpoint', 'WaitingForCheckpoint', []],
   ['operator', 'WaitingForCode', ['WaitingForCode']],
   ['source', 'WaitingForSource', ['WaitingForSource']],
@@ -82,6 +82,16 @@ test('slots that were waited for at the start hold no other wait back', () => {
   const started = statusOf(withStatus(statusOf(waits(wait('slots', 2000)))))
   expect(condition(started)?.reason).toBe('NotWaiting')
   expect(condition(statusOf(withStatus(started), waits(store)))?.status).toBe('True')
+})
+
+test('a store that is slow is shown at once, and a Warning event when it lasts', () => {
+  const slow = statusOf(waits(store))
+  expect([slow.waits?.[0]?.kind, condition(slow)?.reason]).toEqual(['Store', 'StoreSlow'])
+  expect(edges(statusOf(), slow)).toEqual([])
+  expect(waitsLookIn(observed(waits(store)), slow)).toBe(8800)
+  const lasting = statusOf(withStatus(slow), waits(store), at(8800))
+  expect(edges(slow, lasting).map((e) => e.reason)).toEqual(['WaitingForStore'])
+  expect(waitsLookIn(observed(waits(store), at(8800)), lasting)).toBeUndefined()
 })
 
 test('a checkpoint that takes its time is told after 10 s', () => {
