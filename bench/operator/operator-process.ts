@@ -4,7 +4,7 @@ import { freePort } from '#tools/servers/free-port'
 import { ServerProcess } from '#tools/servers/server-process'
 
 /** As it is in the image: Node needs 100 MB more to run the TypeScript sources. */
-const DIST = new URL('../../dist/', import.meta.url)
+const DIST = new URL('../../dist/', import.meta.url).href
 /** What operator/main.ts does in a pod, with an API server that asks for no token. */
 const MAIN = `
   import { systemClock } from '${DIST}runtime/base/clock.js'
@@ -40,7 +40,7 @@ export class OperatorProcess implements AsyncDisposable {
   }
 
   static async start(server: string, identity: string): Promise<OperatorProcess> {
-    if (!existsSync(DIST)) throw new Error(`${DIST.pathname} is not there: npm run build makes it.`)
+    if (!existsSync(new URL(DIST))) throw new Error(`${DIST} is not there: npm run build makes it.`)
     const port = await freePort()
     const storage = { s3: { bucket: 'shared', credentialsSecret: 's3-root' } }
     const defaults = { image: 'weir:1', storage, redis: { url: 'redis://redis:6379' } }

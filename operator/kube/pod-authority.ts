@@ -48,7 +48,7 @@ export function podAuthority({
     authorize: async (options) => {
       const { token, ca } = await identity()
       options.ca = ca
-      options.headers = { ...options.headers, authorization: `Bearer ${token}` }
+      options.headers = Object.assign({}, options.headers, { authorization: `Bearer ${token}` })
     },
   }
 }

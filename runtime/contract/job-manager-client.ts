@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events'
 import http from 'node:http'
-import { text } from 'node:stream/consumers'
+import { text as textOf } from 'node:stream/consumers'
 import { member, textMember } from '#runtime/base/member'
 import type { Clock } from '#runtime/base/clock'
 import { isErrorCode, type ErrorCode, messageOf, systemCode, WeirError } from '#runtime/base/errors'
@@ -150,7 +150,7 @@ export class JobManagerClient {
     request.on('error', () => undefined)
     response.setEncoding('utf8')
     if (response.statusCode === 200) return response as AsyncIterable<string>
-    throw refusal(`GET ${path} of the JobManager at ${url}`, response.statusCode, await text(response))
+    throw refusal(`GET ${path} of the JobManager at ${url}`, response.statusCode, await textOf(response))
   }
 
   #lost(error: unknown, limit: AbortSignal): WeirError {
