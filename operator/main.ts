@@ -8,9 +8,9 @@ import { systemClock } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { createLogger } from '#runtime/base/logger'
 import { VERSION } from '#runtime/contract/version'
-import { KubeConfig } from '@kubernetes/client-node'
 import { parseOperatorConfig } from './config.ts'
-import { authorityOf, KubeClient } from './kube/client.ts'
+import { type Authority, authorityOf, KubeClient } from './kube/client.ts'
+import { podAuthority } from './kube/pod-authority.ts'
 import { Operator } from './operator.ts'
 
 async function main(): Promise<number> {
@@ -27,13 +27,11 @@ async function main(): Promise<number> {
   })
   const config = parseOperatorConfig(text, file)
   const logger = createLogger('operator', config.logLevel)
-  const kubeConfig = new KubeConfig()
-  kubeConfig.loadFromDefault()
-  const context = kubeConfig.getContextObject(kubeConfig.getCurrentContext())
+  const { authority, namespace } = await whereToAsk()
   const operator = new Operator({
     config,
-    client: new KubeClient(authorityOf(kubeConfig)),
-    namespace: config.namespace ?? process.env['POD_NAMESPACE'] ?? context?.namespace ?? 'default',
+    client: new KubeClient(authority),
+    namespace: config.namespace ?? process.env['POD_NAMESPACE'] ?? namespace ?? 'default',
     identity: process.env['POD_NAME'] ?? `${os.hostname()}-${process.pid}`,
     clock: systemClock,
     random: Math.random,
@@ -49,6 +47,22 @@ async function main(): Promise<number> {
   const end = await operator.run(stop.signal)
   logger.info({ end }, 'operator ended')
   return end === 'stopped' ? 0 : 1
+}
+
+interface Place {
+  readonly authority: Authority
+  readonly namespace?: string | undefined
+}
+
+/** In a pod its service account, else what a kubeconfig names. */
+async function whereToAsk(): Promise<Place> {
+  const authority = podAuthority({ env: process.env, clock: systemClock })
+  if (authority !== undefined) return { authority }
+  const { KubeConfig } = await import('@kubernetes/client-node')
+  const kubeConfig = new KubeConfig()
+  kubeConfig.loadFromDefault()
+  const context = kubeConfig.getContextObject(kubeConfig.getCurrentContext())
+  return { authority: authorityOf(kubeConfig), namespace: context?.namespace }
 }
 
 try {

@@ -7,6 +7,7 @@
 import { reasonOf } from '#runtime/base/abort'
 import type { Clock, Timer } from '#runtime/base/clock'
 import type { Logger } from '#runtime/base/logger'
+import type { JobFacts } from '#runtime/contract/rest'
 import { clusterIdentity, type ClusterIdentity } from './cluster-identity.ts'
 import type { OperatorConfig } from './config.ts'
 import { Controller } from './controller/controller.ts'
@@ -14,13 +15,14 @@ import { JobManagerWatcher } from './job-managers/watcher.ts'
 import type { KubeClient } from './kube/client.ts'
 import { KubeEventRecorder } from './kube/events.ts'
 import { LeaseElector } from './kube/lease.ts'
-import type { Key } from './kube/store.ts'
+import { type Key, splitKey } from './kube/store.ts'
 import type { StreamJobObject } from './resources/object.ts'
 import { jobToken } from './resources/secret.ts'
 import { SavepointReconciler } from './savepoint/reconciler.ts'
 import { HealthServer } from './server/health.ts'
 import { OperatorMetrics } from './server/metrics.ts'
 import { Applier } from './stream-job/apply.ts'
+import { isAsWritten } from './stream-job/as-written.ts'
 import { StreamJobReconciler } from './stream-job/reconciler.ts'
 import { Watches } from './watches.ts'
 
@@ -141,7 +143,7 @@ export class Operator {
       clock,
       random,
       logger,
-      onChange: (key, urgency) => this.#factsChanged(key, urgency),
+      onChange: (key, urgency, facts) => this.#factsChanged(key, urgency, facts),
       ...(jobPort === undefined ? {} : { port: jobPort }),
     })
     const controllers = this.#controllers(known, jobManagers, events)
@@ -214,14 +216,17 @@ export class Operator {
     return { cancel: () => timer.cancel() }
   }
 
-  #factsChanged(key: Key, urgency: 'now' | 'later'): void {
-    const { queues } = this.#watches
+  #factsChanged(key: Key, urgency: 'first' | 'now' | 'later', facts: JobFacts | undefined): void {
+    const { queues, stores } = this.#watches
     if (urgency === 'later') {
       queues.streamJobs.addAfter(key, CHECKPOINT_DELAY_MS)
       return
     }
-    queues.streamJobs.add(key)
-    this.#watches.enqueueSavepointsOf(key)
+    const { namespace, name } = splitKey(key)
+    const status = stores.streamJobs.get(namespace, name)?.status ?? {}
+    const isNews = urgency === 'now' || facts === undefined || !isAsWritten(status, facts)
+    queues.streamJobs.add(key, isNews ? 'urgent' : 'routine')
+    this.#watches.enqueueSavepointsOf(key, isNews ? 'urgent' : 'routine')
   }
 }
 

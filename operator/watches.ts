@@ -93,9 +93,9 @@ export class Watches {
     for (const key of savepoints.keys()) if (isDue(key)) this.queues.savepoints.add(key, 'routine')
   }
 
-  enqueueSavepointsOf(job: Key): void {
+  enqueueSavepointsOf(job: Key, urgency = this.#urgency): void {
     for (const savepoint of this.stores.savepoints.indexed(job))
-      this.queues.savepoints.add(keyOfObject(savepoint), this.#urgency)
+      this.queues.savepoints.add(keyOfObject(savepoint), urgency)
   }
 
   /** Listeners only enqueue: what a reconcile does depends on the state that it reads. */

@@ -2,7 +2,7 @@ import type { Output } from '#cli/output'
 import { table } from '#cli/table'
 import type { ClusterOptions } from '#cli/target'
 import { openCluster } from './cluster.ts'
-import { conditionOf } from './objects.ts'
+import { conditionOf, type StreamJobObject } from './objects.ts'
 import { ageOf } from './status.ts'
 
 /** The columns that `kubectl get stj` prints. */
@@ -14,21 +14,13 @@ export async function listOnCluster(
   const cluster = await openCluster(options)
   const jobs = await cluster.jobs({ allNamespaces })
   const now = Date.now()
-  const rows = jobs.map((job) => [
-    ...(allNamespaces ? [job.metadata.namespace] : []),
-    job.metadata.name,
-    conditionOf(job, 'Ready')?.status ?? 'Unknown',
-    job.status?.phase,
-    job.status?.replicas,
-    job.status?.lastCheckpoint?.id,
-    job.status?.restarts,
-    ageOf(job.metadata.creationTimestamp, now),
-  ])
+  const rows = jobs.map((job) => [...(allNamespaces ? [job.metadata.namespace] : []), ...rowOf(job, now)])
   const header = [
     ...(allNamespaces ? ['NAMESPACE'] : []),
     'NAME',
     'READY',
     'PHASE',
+    'WAITING',
     'TM',
     'LAST-CP',
     'RESTARTS',
@@ -40,4 +32,12 @@ export async function listOnCluster(
       ? `No StreamJobs ${allNamespaces ? 'on the cluster' : `in namespace ${cluster.namespace}`}.`
       : table(header, rows),
   )
+}
+
+function rowOf(job: StreamJobObject, now: number): readonly (string | number | undefined)[] {
+  const { metadata, status = {} } = job
+  const { phase, waits = [], replicas, lastCheckpoint, restarts } = status
+  const ready = conditionOf(job, 'Ready')?.status ?? 'Unknown'
+  const age = ageOf(metadata.creationTimestamp, now)
+  return [metadata.name, ready, phase, waits[0]?.kind, replicas, lastCheckpoint?.id, restarts, age]
 }

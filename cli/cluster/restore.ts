@@ -70,7 +70,6 @@ export const restorePatch = (
     restore: {
       savepointRef: savepointName === undefined ? null : { name: savepointName },
       path: savepointName === undefined ? path : null,
-      streamJobRef: null,
       empty: null,
       allowNonRestoredState,
       nonce,

@@ -34,6 +34,7 @@ function headText(job: StreamJobObject, now: number): string {
     ['ready', sentence(conditionOf(job, 'Ready'))],
     ['stalled', stalledSentence(job)],
     ...notes(job),
+    ...waitRows(status.waits ?? [], now),
     ['wanted', spec.state ?? 'Running'],
     ['run', status.runId && `${status.runId}, attempt ${status.attempt ?? '-'}`],
     ['task managers', taskManagersText(job)],
@@ -91,6 +92,9 @@ function notes(job: StreamJobObject): [string, string][] {
     ...(checkpoints?.status === 'False' ? [checkpoints] : []),
   ].flatMap((c) => (c === undefined ? [] : [['note', `${c.reason}, ${c.message}`]]))
 }
+
+const waitRows = (waits: NonNullable<StreamJobStatus['waits']>, now: number): [string, string][] =>
+  waits.map(({ since, message }) => ['waiting', `${ageOf(since, now)} ${message}`])
 
 export const ageOf = (time: string | undefined, now: number): string =>
   time === undefined ? '-' : formatAge(now - Date.parse(time))

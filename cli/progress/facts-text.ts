@@ -1,6 +1,7 @@
 /** Parts of a job's facts in words, for every command that shows them. Pure. */
 import { formatBytes } from '#runtime/base/units'
 import type { JobFacts, WaitView } from '#runtime/contract/rest'
+import { textOfWait } from '#runtime/contract/wait-text'
 import { formatAge } from '#cli/age'
 
 /** 1234567 -> "1,234,567", the same everywhere. */
@@ -15,15 +16,12 @@ export function stateText({ state, stateSince, message }: JobFacts, now: number)
 }
 
 /** `waiting for slots: 4 of 9 are there, on 2 TaskManagers`. */
-export const waitingFor = ({ kind, message }: WaitView): string =>
-  kind === 'operator' ? message : `waiting for ${message}`
+export const waitingFor = (wait: WaitView): string =>
+  wait.kind === 'operator' ? wait.message : `waiting ${textOfWait(wait)}`
 
 /** Each wait with its age; none when nothing is waited for. */
 export const waitRows = ({ waits }: JobFacts, now: number): ['waiting', string][] =>
-  waits.map((wait) => {
-    const text = wait.kind === 'operator' ? wait.message : `for ${wait.message}`
-    return ['waiting', `${formatAge(now - wait.since)} ${text}`]
-  })
+  waits.map((wait) => ['waiting', `${formatAge(now - wait.since)} ${textOfWait(wait)}`])
 
 export const recordsText = ({ records }: JobFacts): string =>
   `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`

@@ -11,6 +11,7 @@ export const CONDITION_TYPES = {
   Complete: 'The job has ended and will do nothing more.',
   CheckpointHealthy: 'Checkpoints complete.',
   CoordinatorElected: 'A JobManager leads.',
+  Waiting: 'The job waits for something that it cannot go on without; status.waits has what, and since when.',
   RuntimeOutdated: "The pods run another image than the operator's default; the next run takes the new one.",
   DefaultsOutdated: "The job uses a storage or a Redis that is not the operator's default any more.",
   ReconciliationPaused: 'The operator leaves the job alone, as annotation weir.dev/reconcile asks.',
@@ -95,6 +96,17 @@ export const REASONS = {
   JobManagerUnreachable: 'A JobManager lives and the operator cannot reach it: the job may well run.',
   NoLeader: 'No JobManager leads at the moment.',
   LeaderElected: 'A JobManager leads.',
+  StoreSlow: 'The store has not answered for a second or more.',
+  WaitingForStore: 'The store cannot be written, or does not answer, for more than 10 seconds.',
+  WaitingForCheckpoint: 'Subtasks have not done their part of a checkpoint for more than 10 seconds.',
+  WaitingForCode: "A call of the job's code does not return.",
+  WaitingForSource: 'A source watches a place where nothing is.',
+  NotWaiting: 'The job waits for nothing.',
+  WaitOver:
+    'The last wait has ended. One that begins within a minute of that ' +
+    'is written when it has lasted 10 seconds.',
+  RecordsDropped:
+    'The running attempt has left out records: late ones, or some that a source could not read.',
   CheckpointsCompleting: 'The last checkpoint completed.',
   CheckpointsFailing: 'The last checkpoint failed.',
   NoCheckpointYet: 'No checkpoint has completed or failed in this run yet.',

@@ -155,6 +155,50 @@ function definition(kind: Kind): Json {
   }
 }
 
+const STREAM_JOB_COLUMNS: readonly Column[] = [
+  {
+    name: 'Ready',
+    type: 'string',
+    jsonPath: conditionStatus('Ready'),
+    description: 'The job is as spec.state asks.',
+  },
+  { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'What the job is doing.' },
+  {
+    name: 'Waiting',
+    type: 'string',
+    jsonPath: '.status.waits[0].kind',
+    description: 'What the job waits for.',
+  },
+  { name: 'TM', type: 'integer', jsonPath: '.status.replicas', description: 'TaskManager pods.' },
+  {
+    name: 'Last-CP',
+    type: 'date',
+    jsonPath: '.status.lastCheckpoint.completedAt',
+    description: 'Time since the newest completed checkpoint.',
+  },
+  {
+    name: 'Restarts',
+    type: 'integer',
+    jsonPath: '.status.restarts',
+    description: 'Restarts of the current run.',
+  },
+  AGE,
+  {
+    name: 'Storage',
+    type: 'string',
+    jsonPath: '.status.storagePath',
+    description: "Root of the job's files.",
+    priority: 1,
+  },
+  {
+    name: 'Message',
+    type: 'string',
+    jsonPath: conditionStatus('Ready', 'message'),
+    description: 'Why it is so.',
+    priority: 1,
+  },
+]
+
 function streamJobDefinition(): Json {
   return definition({
     kind: 'StreamJob',
@@ -172,43 +216,7 @@ function streamJobDefinition(): Json {
       labelSelectorPath: '.status.selector',
     },
     selectable: ['.status.phase'],
-    columns: [
-      {
-        name: 'Ready',
-        type: 'string',
-        jsonPath: conditionStatus('Ready'),
-        description: 'The job is as spec.state asks.',
-      },
-      { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'What the job is doing.' },
-      { name: 'TM', type: 'integer', jsonPath: '.status.replicas', description: 'TaskManager pods.' },
-      {
-        name: 'Last-CP',
-        type: 'date',
-        jsonPath: '.status.lastCheckpoint.completedAt',
-        description: 'Time since the newest completed checkpoint.',
-      },
-      {
-        name: 'Restarts',
-        type: 'integer',
-        jsonPath: '.status.restarts',
-        description: 'Restarts of the current run.',
-      },
-      AGE,
-      {
-        name: 'Storage',
-        type: 'string',
-        jsonPath: '.status.storagePath',
-        description: "Root of the job's files.",
-        priority: 1,
-      },
-      {
-        name: 'Message',
-        type: 'string',
-        jsonPath: conditionStatus('Ready', 'message'),
-        description: 'Why it is so.',
-        priority: 1,
-      },
-    ],
+    columns: STREAM_JOB_COLUMNS,
   })
 }
 

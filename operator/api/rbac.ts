@@ -17,24 +17,23 @@ export interface PolicyRule {
  * object.
  */
 export const JOB_NAMESPACE_RULES: readonly PolicyRule[] = [
-  { apiGroups: ['weir.dev'], resources: ['streamjobs'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: ['weir.dev'], resources: ['streamjobs'], verbs: ['list', 'watch'] },
   { apiGroups: ['weir.dev'], resources: ['savepoints'], verbs: ['get', 'list', 'watch', 'create'] },
   {
     apiGroups: ['weir.dev'],
     resources: ['streamjobs/status', 'savepoints/status'],
-    verbs: ['get', 'patch', 'update'],
-  },
-  {
-    apiGroups: ['weir.dev'],
-    resources: ['streamjobs/finalizers', 'savepoints/finalizers'],
     verbs: ['update'],
   },
+  { apiGroups: ['weir.dev'], resources: ['streamjobs/finalizers'], verbs: ['update'] },
   {
     apiGroups: ['apps'],
     resources: ['deployments', 'replicasets'],
     verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
   },
-  { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
+  // Made and removed: the pod that checks a run before the one under way is stopped.
+  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'delete'] },
+  // The label of the leader: a patch of the pod itself could change its image.
+  { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
   { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'create', 'patch', 'delete'] },
   { apiGroups: [''], resources: ['services', 'serviceaccounts'], verbs: ['get', 'create', 'patch'] },
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['get', 'create', 'patch'] },

@@ -1,6 +1,7 @@
 import type { ErrorData } from '#runtime/base/errors'
 import type { JobManagerAddress } from '#runtime/contract/job-manager-client'
-import { isFinal, type JobFacts } from '#runtime/contract/rest'
+import { isFinal, type JobFacts, type WaitView } from '#runtime/contract/rest'
+import { lastingWaits } from './lasting-waits.ts'
 
 /** A JobManager that does not answer the operator, or refuses it. */
 export interface Unreachable {
@@ -69,25 +70,36 @@ export function obstacleOf(sources: Iterable<Source>): ErrorData | undefined {
   return [...sources].flatMap((s) => s.facts?.error ?? [])[0]
 }
 
+/** Facts and when they came, wall clock. */
+export interface Heard {
+  readonly facts: JobFacts
+  readonly at: number
+}
+
 /**
  * How soon a change matters: at once; later, for a further completed checkpoint; never, for
  * counters.
  */
-export function urgencyOf(before: JobFacts | undefined, now: JobFacts): 'now' | 'later' | 'never' {
+export function urgencyOf(before: Heard | undefined, now: Heard): 'now' | 'later' | 'never' {
   if (before === undefined || significance(before) !== significance(now)) return 'now'
-  return before.checkpoint.last?.id === now.checkpoint.last?.id ? 'never' : 'later'
+  return before.facts.checkpoint.last?.id === now.facts.checkpoint.last?.id ? 'never' : 'later'
 }
 
 /** The part of the facts whose change matters at once, as text. */
-function significance(facts: JobFacts): string {
+function significance({ facts, at }: Heard): string {
   const { version, run, leading, leader, epoch, attempt, state, message, error } = facts
   const { restarts, parallelism, restoredFrom, checkpoint, operations, recoveries, skipped } = facts
   return JSON.stringify([
     [version, run, leading, leader, epoch, attempt, state, message, error?.message],
     [restarts, parallelism, restoredFrom],
-    [skipped.skippedCommits, skipped.leftPending],
+    [skipped.skippedCommits, skipped.leftPending, skipped.lateDropped > 0, skipped.badRecords > 0],
+    lastingWaits(facts.waits, at).map(significanceOfWait),
     [checkpoint.consecutiveFailures, checkpoint.last === undefined],
     operations.map((o) => [o.triggerId, o.status]),
     [recoveries[0]?.at, recoveries[0]?.firstRecordMs],
   ])
 }
+
+/** What a slow store or checkpoint is waiting for in detail may change with every look at it. */
+const significanceOfWait = ({ kind, message }: WaitView): string =>
+  kind === 'store' || kind === 'checkpoint' ? kind : `${kind}: ${message}`

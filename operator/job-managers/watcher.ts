@@ -7,7 +7,8 @@
  *    event can be missed for good.
  * I2 A stream that ends, breaks or is silent for `silenceMs` (a JobManager writes its facts every
  *    second) is opened again with backoff.
- * I3 `onChange` says how soon a change matters; counters are no change.
+ * I3 `onChange` says how soon a change matters; counters are no change. Of the first facts of a pod
+ *    the listener knows whether they are any news.
  */
 import { type BackoffOptions, backoffDelay } from '#runtime/base/backoff'
 import { type Clock, sleep } from '#runtime/base/clock'
@@ -37,8 +38,11 @@ export interface WatcherOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
-  /** `later`: a further checkpoint has completed, and nothing else. */
-  readonly onChange: (key: Key, urgency: 'now' | 'later') => void
+  /**
+   * `first`: the pod was never heard before. `later`: a further checkpoint has completed, and nothing
+   * else. Without facts: they are lost.
+   */
+  readonly onChange: (key: Key, urgency: 'first' | 'now' | 'later', facts: JobFacts | undefined) => void
   /** Port of the JobManagers' REST. */
   readonly port?: number
   readonly silenceMs?: number
@@ -48,6 +52,8 @@ export interface WatcherOptions {
 interface Stream extends Source {
   readonly stop: AbortController
   facts: JobFacts | undefined
+  /** When `facts` came, wall clock; 0: none ever have. */
+  heardAt: number
   /** Of the attempts since it was heard last; `since` on the monotonic clock. */
   failure: { readonly since: number; readonly message: string } | undefined
 }
@@ -83,7 +89,7 @@ export class JobManagerWatcher {
     for (const [pod, address] of wanted) {
       if (job.streams.has(pod)) continue
       const stop = new AbortController()
-      const stream: Stream = { pod, address, stop, facts: undefined, failure: undefined }
+      const stream: Stream = { pod, address, stop, facts: undefined, heardAt: 0, failure: undefined }
       job.streams.set(pod, stream)
       void this.#keepOpen(key, job, stream)
     }
@@ -145,7 +151,7 @@ export class JobManagerWatcher {
       if (stream.facts !== undefined) {
         stream.facts = undefined
         this.#noteLeader(job)
-        onChange(key, 'now')
+        onChange(key, 'now', undefined)
       }
       await sleep(clock, backoffDelay(backoff, failures, random()), signal).catch(() => undefined)
       if (signal.aborted) return
@@ -181,12 +187,15 @@ export class JobManagerWatcher {
   }
 
   #note(key: Key, job: Watched, stream: Stream, facts: JobFacts): void {
-    const urgency = urgencyOf(stream.facts, facts)
+    const before = stream.facts && { facts: stream.facts, at: stream.heardAt }
+    const at = this.#options.clock.now()
+    const urgency = stream.heardAt === 0 ? 'first' : urgencyOf(before, { facts, at })
     stream.facts = facts
+    stream.heardAt = at
     stream.failure = undefined
     job.hasAnswered = true
     this.#noteLeader(job)
-    if (urgency !== 'never') this.#options.onChange(key, urgency)
+    if (urgency !== 'never') this.#options.onChange(key, urgency, facts)
   }
 
   #noteLeader(job: Watched): void {

@@ -160,14 +160,13 @@ export class KubeClient {
 
   mergePatch<T extends KubeObject>(
     resource: Resource,
-    target: { readonly namespace: string; readonly name: string },
+    target: { readonly namespace: string; readonly name: string; readonly subresource?: 'status' },
     patch: object,
     signal?: AbortSignal,
   ): Promise<T> {
-    const { namespace, name } = target
     return this.#json({
       method: 'PATCH',
-      target: { resource, namespace, name },
+      target: { resource, ...target },
       query: { fieldManager: MANAGER },
       body: patch,
       contentType: MERGE_PATCH,
@@ -296,10 +295,7 @@ function unanswered(request: Request, cause: unknown): KubeApiError {
   })
 }
 
-/**
- * The API server that a kubeconfig names: in the cluster the pod's service account, else KUBECONFIG
- * or ~/.kube/config.
- */
+/** The API server that a kubeconfig names. */
 export function authorityOf(config: KubeConfig): Authority {
   const cluster = config.getCurrentCluster()
   if (cluster === null)

@@ -140,9 +140,13 @@ export class Applier {
     }
   }
 
+  /**
+   * By way of the status, which takes labels too: the right to patch pods as such would be the
+   * right to change their images.
+   */
   #label(step: StepOf<'labelLeader'>, namespace: string, signal: AbortSignal): Promise<void> {
     const labels = { [LABEL_LEADER]: step.isLeader ? 'true' : null }
-    const target = { namespace, name: step.pod }
+    const target = { namespace, name: step.pod, subresource: 'status' } as const
     return ignoreMissing(
       this.#context.client.mergePatch(RESOURCES.Pod, target, { metadata: { labels } }, signal),
     )

@@ -10,15 +10,18 @@ export interface Edge {
 
 /**
  * Between two statuses of a StreamJob: another reason of Ready, what its owner should know,
- * recoveries, and output that a restore has left unpublished. Pure.
+ * recoveries, what it waits for, and what it leaves out: output of a restore, records. Pure.
  */
 export function edges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
   const ready = readyEdge(before, after)
   return [
     ...ready,
     ...noticeEdges(before, after).filter((n) => !ready.some((r) => r.reason === n.reason)),
+    ...waitingEdge(before, after),
+    ...checkpointsEdge(before, after),
     ...recoveryEdge(before, after),
     ...skippedEdges(before, after),
+    ...droppedEdges(before, after),
   ]
 }
 
@@ -32,6 +35,40 @@ function noticeEdges(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
     const isTold = old?.status === now.status && old.reason === now.reason
     return isTold ? [] : [{ type: 'Warning', reason: now.reason, message: now.message }]
   })
+}
+
+/**
+ * Ready speaks of slots itself. A checkpoint takes its time; what comes of it is that it fails. A
+ * store may be slow for a moment.
+ */
+const QUIET_WAITS: ReadonlySet<Reason> = new Set(['WaitingForSlots', 'WaitingForCheckpoint', 'StoreSlow'])
+
+function waitingEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  const now = findCondition(after.conditions, 'Waiting')
+  if (now?.status !== 'True' || !isReason(now.reason) || QUIET_WAITS.has(now.reason)) return []
+  const isTold = findCondition(before.conditions, 'Waiting')?.reason === now.reason
+  return isTold ? [] : [{ type: 'Warning', reason: now.reason, message: now.message }]
+}
+
+function checkpointsEdge(before: StreamJobStatus, after: StreamJobStatus): Edge[] {
+  const [old, now] = [before, after].map(({ conditions }) => findCondition(conditions, 'CheckpointHealthy'))
+  if (now?.status !== 'False' || old?.status === 'False') return []
+  return [{ type: 'Warning', reason: 'CheckpointsFailing', message: now.message }]
+}
+
+/** Without numbers, so that the same event counts up where attempts follow each other. */
+function droppedEdges({ skipped: before }: StreamJobStatus, { skipped: after }: StreamJobStatus): Edge[] {
+  const edge = (message: string): Edge => ({ type: 'Warning', reason: 'RecordsDropped', message })
+  const isNew = (count: 'lateDropped' | 'badRecords') =>
+    (after?.[count] ?? 0) > 0 && (before?.[count] ?? 0) === 0
+  return [
+    ...(isNew('lateDropped')
+      ? [edge('Records are dropped that come after their window has closed: status.skipped.lateDropped.')]
+      : []),
+    ...(isNew('badRecords')
+      ? [edge('Records are left out that a source cannot read: status.skipped.badRecords.')]
+      : []),
+  ]
 }
 
 function skippedEdges({ skipped: before }: StreamJobStatus, { skipped: after }: StreamJobStatus): Edge[] {

@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime/base/clock'
 import { invariant, WeirError } from '#runtime/base/errors'
 import type { RunNumber } from '#runtime/contract/ids'
-import { isNotFound } from '#operator/kube/errors'
+import { isConflict, isNotFound } from '#operator/kube/errors'
 import { resourceOf } from '#operator/kube/resource'
 import { type Key, keyOf, placeOf } from '#operator/kube/store'
 import { runConfigMap } from '#operator/resources/config-map'
@@ -32,6 +32,8 @@ export interface EnsureContext extends SecretContext {
  * resync, which leads here.
  */
 const LOOK_AGAIN_MS = 540_000
+/** While a pod waits for its volumes: what it lacks may be one of them. */
+const MISSING_LOOK_MS = 5000
 
 /**
  * Makes the objects of runs. A run is made from its own spec only: once the spec has changed its
@@ -77,7 +79,11 @@ export class RunObjects {
     const context = this.#checkContext(o, id)
     await makeSecrets(this.#context, context, signal)
     await this.#make(runConfigMap(context), job, signal)
-    await this.#make(checkPod(context, id), job, signal)
+    try {
+      await this.#context.client.create(checkPod(context, id), signal)
+    } catch (error) {
+      if (!isConflict(error)) throw error
+    }
   }
 
   #isComplete(o: Observed, run: RunNumber): boolean {
@@ -86,7 +92,7 @@ export class RunObjects {
     const key = keyOf(namespace, name)
     const now = this.#context.clock.monotonic()
     const seen = this.#seen.get(key)
-    if (seen?.uid === uid && seen.run === run) return now - seen.at < LOOK_AGAIN_MS
+    if (seen?.uid === uid && seen.run === run) return now - seen.at < lookAgainMs(o)
     // Made by an operator before this one, which made the workloads last. What it made is looked at
     // within the interval, not everything of all jobs at the moment of a takeover.
     this.#seen.set(key, { uid, run, at: now - LOOK_AGAIN_MS * (1 - placeOf(key)) })
@@ -175,6 +181,9 @@ function readyOf({ desired }: Observed): Extract<Desired, { kind: 'ready' }> {
   )
   return desired
 }
+
+const lookAgainMs = ({ podProblem }: Observed): number =>
+  podProblem?.reason === 'MountFailed' ? MISSING_LOOK_MS : LOOK_AGAIN_MS
 
 const hasJobManager = (o: Observed, run: RunNumber): boolean => o.jobManager?.run === run
 const hasTaskManagers = (o: Observed, run: RunNumber): boolean => o.taskManagers.some((w) => w.run === run)

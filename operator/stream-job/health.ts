@@ -3,12 +3,14 @@ import type { Drift } from '#operator/resources/resolved'
 import type { Observed } from './observed.ts'
 import { activeRun, isPaused, textOfUnreachable, unreachableJobManager } from './run-state.ts'
 import type { View } from './view.ts'
+import { waiting } from './waiting.ts'
 
 /** Conditions that speak of the running job and of what it runs on. */
 export function healthConditions(view: View): ConditionValue[] {
   return [
     checkpointHealthy(view),
     coordinatorElected(view),
+    waiting(view.o, view.waits, view.facts === undefined ? notHeard(view.o) : undefined),
     runtimeOutdated(view),
     defaultsOutdated(view),
     scaleLimited(view),

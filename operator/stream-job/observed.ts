@@ -73,8 +73,11 @@ export interface JobManagerPod {
   /** It has the label that the REST Service selects. */
   readonly isLeader: boolean
   readonly hasAddress: boolean
-  /** Its readiness probe says so: the process lives and has reached the store and Redis. */
-  readonly isReady: boolean
+  /**
+   * Its readiness probe says so: the process lives and has reached the store and Redis. Since when,
+   * in milliseconds since the epoch; undefined: it is not.
+   */
+  readonly readySince: number | undefined
 }
 
 /** Everything that a decision about a StreamJob depends on; plain data, made by gather.ts. */

@@ -28,7 +28,7 @@ export function jobManagerPodsOf(pods: readonly KubeObject[], run: RunNumber): r
       name: p.metadata.name,
       isLeader: p.metadata.labels?.[LABEL_LEADER] === 'true',
       hasAddress: addresses.some((a) => a.pod === p.metadata.name),
-      isReady: isReady(p),
+      readySince: readySince(p),
     }))
 }
 
@@ -40,13 +40,19 @@ function isAlive(pod: KubeObject): boolean {
   return pod.metadata.deletionTimestamp === undefined && phase !== 'Failed' && phase !== 'Succeeded'
 }
 
-const isReady = (pod: KubeObject): boolean =>
-  statusOf(pod).conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true
+function readySince(pod: KubeObject): number | undefined {
+  const ready = statusOf(pod).conditions?.find((c) => c.type === 'Ready' && c.status === 'True')
+  return ready && Date.parse(ready.lastTransitionTime ?? pod.metadata.creationTimestamp ?? '')
+}
 
 interface PodStatus {
   readonly phase?: string
   readonly podIP?: string
-  readonly conditions?: readonly { readonly type: string; readonly status: string }[]
+  readonly conditions?: readonly {
+    readonly type: string
+    readonly status: string
+    readonly lastTransitionTime?: string
+  }[]
 }
 
 const statusOf = (pod: KubeObject): PodStatus => pod['status'] ?? {}

@@ -20,6 +20,7 @@ import type { Blocker } from './observed.ts'
 import type { Plan } from './plan.ts'
 import { jobManagerAddresses } from './pods.ts'
 import { checkpointRefreshIn, notReadyLookIn, streamJobStatus } from './status.ts'
+import { waitsLookIn } from './waiting.ts'
 
 export interface StreamJobContext extends GatherContext {
   readonly jobManagers: JobManagerWatcher
@@ -65,6 +66,7 @@ export class StreamJobReconciler {
       problem === undefined ? undefined : PROBLEM_RETRY_MS,
       checkpointRefreshIn(observed, status),
       notReadyLookIn({ ...observed, status }, status),
+      waitsLookIn(observed, status),
     )
   }
 

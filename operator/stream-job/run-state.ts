@@ -9,19 +9,29 @@ import type { Observed } from './observed.ts'
  */
 export const LEADER_GRACE_MS = 30_000
 
-/** A JobManager that was lost is told apart from one that cannot be reached after this long. */
-const UNREACHABLE_GRACE_MS = 5000
+/**
+ * A JobManager that was lost, or has only just begun to listen, is told apart from one that cannot
+ * be reached after this long: in it the operator has tried again.
+ */
+export const UNREACHABLE_GRACE_MS = 10_000
 
 /**
- * A JobManager that lives, as its readiness probe says, and that the operator cannot reach: the job
- * may well run. One that does not live is no leader, and nothing more.
+ * A JobManager that lives, as its readiness probe says, and that the operator cannot reach although
+ * it does: the job may well run. One that does not live is no leader, and nothing more.
  */
 export function unreachableJobManager(o: Observed): Unreachable | undefined {
-  return o.facts.unreachable.find(
-    ({ pod, forMs }) =>
-      forMs >= UNREACHABLE_GRACE_MS && o.jobManagerPods.some((p) => p.name === pod && p.isReady),
-  )
+  return o.facts.unreachable.find(({ pod, forMs }) => {
+    const readySince = readySinceOf(o, pod)
+    return readySince !== undefined && Math.min(forMs, o.now - readySince) >= UNREACHABLE_GRACE_MS
+  })
 }
+
+/** A JobManager that lives does not answer the operator, for however short a time. */
+export const isLost = (o: Observed): boolean =>
+  o.facts.unreachable.some(({ pod }) => readySinceOf(o, pod) !== undefined)
+
+const readySinceOf = (o: Observed, pod: string): number | undefined =>
+  o.jobManagerPods.find((p) => p.name === pod)?.readySince
 
 export const textOfUnreachable = ({ pod, message }: Unreachable): string =>
   `the operator cannot reach JobManager ${pod} (${message})`

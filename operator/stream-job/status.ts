@@ -14,8 +14,9 @@ import type { Blocker, Observed } from './observed.ts'
 import { phaseOf } from './phase.ts'
 import type { Plan } from './plan.ts'
 import { readyConditions } from './ready.ts'
-import { activeRun, currentFacts, LEADER_GRACE_MS } from './run-state.ts'
+import { activeRun, currentFacts, LEADER_GRACE_MS, UNREACHABLE_GRACE_MS } from './run-state.ts'
 import { isUnknownYet, type View } from './view.ts'
+import { waitsOf } from './waiting.ts'
 
 const CHECKPOINT_REFRESH_MS = 30_000
 
@@ -23,8 +24,10 @@ const CHECKPOINT_REFRESH_MS = 30_000
 export function streamJobStatus(o: Observed, plan: Plan, problem: Blocker | undefined): StreamJobStatus {
   const facts = currentFacts(o)
   const now = new Date(o.now).toISOString()
-  const view: View = { o, plan, facts, problem: problem ?? plan.blocker }
-  const conditions = isUnknownYet(o)
+  const isUnknown = isUnknownYet(o)
+  const waits = isUnknown ? o.status.waits : waitsOf(o)
+  const view: View = { o, plan, facts, waits, problem: problem ?? plan.blocker }
+  const conditions = isUnknown
     ? [...(o.status.conditions ?? [])]
     : mergeConditions(
         o.status.conditions,
@@ -39,6 +42,7 @@ export function streamJobStatus(o: Observed, plan: Plan, problem: Blocker | unde
     phase: phaseOf(view),
     storagePath: facts?.storagePath ?? o.storageUrl,
     replicas: o.taskManagerPodCount,
+    waits,
     selector: selectorText(componentSelector(o.job.name, 'task-manager')),
     lastSavepoint: o.lastSavepoint ?? o.status.lastSavepoint,
     ...(activeRun(o) === undefined ? { leader: undefined, parallelism: undefined } : {}),
@@ -65,7 +69,7 @@ const STALLED_LOOK_MS = 60_000
  * awaited.
  */
 export function notReadyLookIn(o: Observed, written: StreamJobStatus): number | undefined {
-  if (isUnknownYet(o)) return LEADER_GRACE_MS
+  if (isUnknownYet(o)) return o.facts.hasAnswered ? UNREACHABLE_GRACE_MS : LEADER_GRACE_MS
   const isTrue = (type: ConditionType) => findCondition(written.conditions, type)?.status === 'True'
   if (activeRun(o) === undefined || isTrue('Ready')) return undefined
   return isTrue('Stalled') ? STALLED_LOOK_MS : NOT_READY_LOOK_MS
@@ -102,12 +106,18 @@ function fromFacts(
   }
 }
 
-/** Counts of records grow all the time, so they wait for a checkpoint that is written anyway. */
+/**
+ * Counts of records grow all the time, so they wait for a checkpoint that is written anyway; that
+ * there are any does not.
+ */
 function skipped(o: Observed, facts: JobFacts, isRefreshed: boolean): StreamJobStatus['skipped'] {
   const { lateDropped, badRecords, skippedCommits, leftPending } = facts.skipped
   const written = o.status.skipped
+  const isSome = (n: number | undefined) => (n ?? 0) > 0
+  const isNews =
+    isSome(lateDropped) !== isSome(written?.lateDropped) || isSome(badRecords) !== isSome(written?.badRecords)
   const records =
-    written === undefined || isRefreshed
+    written === undefined || isNews || isRefreshed
       ? { lateDropped, badRecords }
       : { lateDropped: written.lateDropped, badRecords: written.badRecords }
   const counts = { ...records, skippedCommits, leftPending }

@@ -1,8 +1,9 @@
 import { findCondition } from '#operator/api/conditions'
+import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import type { JobFacts } from '#runtime/contract/rest'
 import type { Blocker, Observed } from './observed.ts'
 import type { Plan } from './plan.ts'
-import { activeRun, LEADER_GRACE_MS } from './run-state.ts'
+import { activeRun, currentFacts, isLost, LEADER_GRACE_MS, unreachableJobManager } from './run-state.ts'
 
 /** What the status is computed from. */
 export interface View {
@@ -10,16 +11,24 @@ export interface View {
   readonly plan: Plan
   /** Of the current run. */
   readonly facts: JobFacts | undefined
+  readonly waits: StreamJobStatus['waits']
   readonly problem: Blocker | undefined
 }
 
 /**
- * After the operator's own start the streams of facts need a moment: until then what was written
- * last is the best that is known.
+ * What was written last is the best that is known: after the operator's own start, as the streams
+ * of facts need a moment, and for a moment after they were cut off from a JobManager that lives,
+ * until it is either heard again or out of reach.
  */
 export function isUnknownYet(o: Observed): boolean {
-  return isUnheard(o) && isUnchanged(o) && o.podProblem === undefined
+  return (isUnheard(o) || isJustLost(o)) && isUnchanged(o) && o.podProblem === undefined
 }
+
+const isJustLost = (o: Observed): boolean =>
+  activeRun(o) !== undefined &&
+  currentFacts(o) === undefined &&
+  isLost(o) &&
+  unreachableJobManager(o) === undefined
 
 const isUnheard = (o: Observed): boolean =>
   activeRun(o) !== undefined &&

@@ -2,6 +2,9 @@
  * The client of a JobManager's REST (rest.ts): for the operator, the command line, tests and
  * benchmarks. Every request has a limit and fails fast; who asks decides whether to ask again.
  */
+import { once } from 'node:events'
+import http from 'node:http'
+import { text as textOf } from 'node:stream/consumers'
 import { member, textMember } from '#runtime/base/member'
 import type { Clock } from '#runtime/base/clock'
 import { isErrorCode, type ErrorCode, messageOf, systemCode, WeirError } from '#runtime/base/errors'
@@ -41,6 +44,8 @@ interface Request {
 }
 
 const ANSWER_MS = 10_000
+/** A stream has a connection of its own for as long as it lasts. */
+const STREAMS = new http.Agent({ keepAlive: false })
 /** A JobManager writes its facts every second, whatever happens. */
 const SILENCE_MS = 15_000
 
@@ -95,10 +100,8 @@ export class JobManagerClient {
     const silence = watchdog(clock, silenceMs, 'nothing heard')
     try {
       const ends = AbortSignal.any([signal, silence.signal])
-      const { body } = await this.#open({ method: 'GET', path: '/events' }, ends)
-      if (body === null) return
-      const text = body.pipeThrough(new TextDecoderStream())
-      for await (const line of linesOf(text, silence.touch)) yield JSON.parse(line) as JobFacts
+      const lines = linesOf(await this.#listen('/events', ends), silence.touch)
+      for await (const line of lines) yield JSON.parse(line) as JobFacts
     } catch (error) {
       if (!signal.aborted) throw this.#lost(error, silence.signal)
     } finally {
@@ -134,17 +137,36 @@ export class JobManagerClient {
     throw refusal(`${method} ${path} of the JobManager at ${url}`, response.status, await response.text())
   }
 
-  #lost(cause: unknown, limit: AbortSignal): WeirError {
+  /**
+   * As `#open`, for an answer that does not end. An operator holds thousands of these, and one by
+   * `fetch` takes 100 KiB.
+   */
+  async #listen(path: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
+    const { url, token } = this.#address
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const request = http.get(url + path, { agent: STREAMS, headers, signal })
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    // What breaks an answer that nobody reads any more is no news.
+    request.on('error', () => undefined)
+    response.setEncoding('utf8')
+    if (response.statusCode === 200) return response as AsyncIterable<string>
+    throw refusal(`GET ${path} of the JobManager at ${url}`, response.statusCode, await textOf(response))
+  }
+
+  #lost(error: unknown, limit: AbortSignal): WeirError {
+    const cause: unknown = limit.aborted ? limit.reason : error
     if (cause instanceof WeirError && cause !== limit.reason) return cause
     // fetch hides the reason, such as ECONNREFUSED, in the cause of its own error.
-    const why = systemCode(cause instanceof Error ? cause.cause : undefined) ?? messageOf(cause)
+    const hidden = cause instanceof Error ? cause.cause : undefined
+    const known = cause instanceof WeirError ? undefined : (systemCode(hidden) ?? systemCode(cause))
+    const why = known ?? messageOf(cause)
     const text = `The JobManager at ${this.url} does not answer: ${why}`
     return new WeirError('NET_LOST', text, { cause, retry: 'backoff' })
   }
 }
 
 /** The error in an answer `{code, message}`; anything else that came instead is quoted. */
-function refusal(what: string, status: number, answer: string): WeirError {
+function refusal(what: string, status: number | undefined, answer: string): WeirError {
   const { code, message } = parseRefusal(answer)
   const context = { status }
   if (code !== undefined && message !== undefined) return new WeirError(code, message, { context })

@@ -105,7 +105,7 @@ describe('word count on Kubernetes', () => {
       await kubectl('apply', '-f', `${EXAMPLES}/word-count.yaml`)
       await kubectl('wait', '--for=condition=Ready', 'stj/word-count', '--timeout=120s')
       expect((await kubectl('get', 'stj')).split('\n')[0]).toMatch(
-        /^NAME +READY +PHASE +TM +LAST-CP +RESTARTS +AGE/,
+        /^NAME +READY +PHASE +WAITING +TM +LAST-CP +RESTARTS +AGE/,
       )
       await kubectl('apply', '-f', `${EXAMPLES}/savepoint.yaml`)
       await kubectl('wait', '--for=condition=Ready', 'svp/word-count-1', '--timeout=120s')

@@ -5,7 +5,7 @@
  */
 import http from 'node:http'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { sleep, systemClock } from '#runtime/base/clock'
 import { KubeClient } from '#operator/kube/client'
@@ -36,12 +36,15 @@ export class TestApiServer {
   /** Answers instead of the server when it returns true. */
   intercept: (request: SeenRequest, response: http.ServerResponse) => boolean = () => false
   readonly #server = http.createServer((request, response) => void this.#handle(request, response))
+  readonly #sockets = new Set<Socket>()
+  readonly #closed = { received: 0, sent: 0 }
   readonly #watchers = new Set<Watcher>()
   readonly #history: { version: number; collection: string; event: unknown }[] = []
   #version = 100
 
   static async start(): Promise<TestApiServer> {
     const server = new TestApiServer()
+    server.#server.on('connection', (socket) => server.#count(socket))
     server.#server.listen(0, '127.0.0.1')
     await once(server.#server, 'listening')
     return server
@@ -57,6 +60,16 @@ export class TestApiServer {
 
   get version(): string {
     return String(this.#version)
+  }
+
+  /** Bytes on all connections so far, with their headers. */
+  get traffic(): { readonly received: number; readonly sent: number } {
+    const sum = { ...this.#closed }
+    for (const { bytesRead, bytesWritten } of this.#sockets) {
+      sum.received += bytesRead
+      sum.sent += bytesWritten
+    }
+    return sum
   }
 
   get watcherCount(): number {
@@ -117,6 +130,15 @@ export class TestApiServer {
     await once(this.#server, 'close')
   }
 
+  #count(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      this.#closed.received += socket.bytesRead
+      this.#closed.sent += socket.bytesWritten
+    })
+  }
+
   #publish(path: string, type: string, object: Obj): void {
     const collection = path.slice(0, path.lastIndexOf('/'))
     this.#history.push({ version: this.#version, collection, event: { type, object } })
@@ -169,10 +191,12 @@ export class TestApiServer {
     return answer(response, 201, this.put(at, object))
   }
 
+  /** Of an object, or of its status and metadata. */
   #patch({ path, body }: SeenRequest, contentType: string, response: http.ServerResponse): void {
-    const existing = this.objects.get(path)
+    const at = path.replace(/\/status$/, '')
+    const existing = this.objects.get(at)
     if (existing === undefined && !contentType.includes('apply-patch')) return fail(response, 404, 'NotFound')
-    return answer(response, 200, this.put(path, merge(existing ?? {}, body) as Obj))
+    return answer(response, 200, this.put(at, merge(existing ?? {}, body) as Obj))
   }
 
   #delete({ path }: SeenRequest, response: http.ServerResponse): void {

@@ -34,6 +34,13 @@ export class ServerProcess {
     return pid
   }
 
+  /** Its last words, for a message; undefined while it runs. */
+  get lastWords(): string | undefined {
+    const child = this.#child
+    const isRunning = child !== undefined && child.exitCode === null && child.signalCode === null
+    return isRunning ? undefined : this.#output
+  }
+
   /**
    * Resolves when the port accepts connections; rejects with the server's own words when it exits
    * first.

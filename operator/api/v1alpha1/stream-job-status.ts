@@ -51,6 +51,9 @@ const resolved = z.object({
 
 const outcome = z.enum(['Finished', 'Suspended', 'Drained', 'Failed', 'Superseded'])
 
+const waitKind = z.enum(['Slots', 'Store', 'Checkpoint', 'Code', 'Source'])
+export type WaitKind = z.infer<typeof waitKind>
+
 export const streamJobStatus = z.object({
   observedGeneration: z
     .int()
@@ -132,6 +135,26 @@ export const streamJobStatus = z.object({
     .describe(
       'What the current attempt has not processed or published. Absent: nothing. ' +
         'Counts of records are refreshed with lastCheckpoint.',
+    ),
+  waits: z
+    .array(
+      z.object({
+        kind: waitKind.describe(
+          'Slots: too few to deploy. Store: it cannot be written, or does not answer. ' +
+            'Checkpoint: subtasks that have not done their part. ' +
+            "Code: a call of the job's code that does not return. " +
+            'Source: one that watches a place where nothing is.',
+        ),
+        since: time().describe('When it began.'),
+        message: z.string().max(1024).describe('What is waited for.'),
+      }),
+    )
+    .max(10)
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .optional()
+    .describe(
+      'What the job waits for, the longest first. Absent: nothing, or nothing is known. ' +
+        'What is over within a second is left out.',
     ),
   lastCheckpoint: z
     .object({

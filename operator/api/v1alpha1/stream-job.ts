@@ -41,7 +41,10 @@ const job = withRules(
       .describe("Path of the job's module in the image."),
     configMapKeyRef: keyRef('ConfigMap', 'job.ts')
       .optional()
-      .describe('A ConfigMap that holds the source. A change of its content is an upgrade of the job.'),
+      .describe(
+        'A ConfigMap that holds the source. A change of its content is an upgrade of the job; ' +
+          'it is read every 30 seconds.',
+      ),
     args: z
       .record(z.string(), z.unknown())
       .prefault({})

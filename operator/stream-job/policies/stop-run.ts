@@ -96,7 +96,7 @@ function withoutLeader(stop: Stop): Plan {
  * job to be ready.
  */
 function isSavepointAwaited({ o, run: { stopWantedAt } }: Stop): boolean {
-  if (stopMode(o) !== 'savepoint' || !o.jobManagerPods.some((p) => p.isReady)) return false
+  if (stopMode(o) !== 'savepoint' || !o.jobManagerPods.some((p) => p.readySince !== undefined)) return false
   if (stopWantedAt === undefined) return true
   return o.now - Date.parse(stopWantedAt) < parseDuration(o.spec.upgrade.deadline)
 }

@@ -79,7 +79,6 @@ describe('restorePatch()', () => {
         restore: {
           savepointRef: { name: 'before' },
           path: null,
-          streamJobRef: null,
           empty: null,
           allowNonRestoredState: false,
           nonce: 'n1',
@@ -132,6 +131,11 @@ describe('statusText()', () => {
     expect(text).toMatch(/^job: +shop\/wc$/m)
     expect(text).toMatch(/^ready: +True, Running, all is well$/m)
     expect(text).toMatch(/^last checkpoint: +7, 30s ago: 2.0 KiB in 18ms$/m)
+  })
+  test('tells what the job waits for, and since when', () => {
+    const waits = [{ kind: 'Slots' as const, since: '2026-01-01T00:00:00Z', message: 'for slots: 1 of 2' }]
+    const text = statusText({ ...job, status: { ...job.status, waits } }, Date.parse('2026-01-01T00:00:05Z'))
+    expect(text).toMatch(/^waiting: +5s for slots: 1 of 2$/m)
   })
   test('notes what is not as its owner may think', () => {
     const condition = (type: string, status: 'True' | 'False', reason: string) => ({

@@ -6,11 +6,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '#runtime/base/clock'
 import { silentLogger } from '#runtime/base/logger'
 import type { JobFacts } from '#runtime/contract/rest'
+import { CLUSTER_RULES, JOB_NAMESPACE_RULES, OPERATOR_NAMESPACE_RULES } from '#operator/api/rbac'
 import { streamJobSpec } from '#operator/api/v1alpha1/stream-job'
+import type { SavepointStatus } from '#operator/api/v1alpha1/savepoint'
 import type { StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { operatorConfig } from '#operator/config'
 import { Operator } from '#operator/operator'
 import { fail, TestApiServer } from '#test/kit/kube-api-server'
+import { rightsIn, rightsOf } from './rights.ts'
 import { facts } from './stream-job/observed.ts'
 
 /**
@@ -32,6 +35,9 @@ let refusal: { readonly code: string; readonly message: string } | undefined
 let streams: Set<http.ServerResponse>
 let stop: AbortController
 let running: Promise<unknown>
+
+/** By the operator, in all tests so far. */
+const rightsUsed = new Set<string>()
 
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'YQ==', AWS_SECRET_ACCESS_KEY: 'YQ==' }
 
@@ -166,6 +172,7 @@ afterEach(async () => {
   expect(await running).toBe('stopped')
   jobManager.closeAllConnections()
   jobManager.close()
+  for (const request of api.requests) for (const right of rightsOf(request)) rightsUsed.add(right)
   await api.close()
 })
 
@@ -235,6 +242,18 @@ describe('a StreamJob', () => {
       2,
       { status: 'False', reason: 'Starting', observedGeneration: 2 },
     ])
+  })
+
+  test('shows what it waits for, for as long as it does', async () => {
+    submit({})
+    await isRunning()
+    const waits = [{ kind: 'source', since: Date.now() - 1000, message: 'a path: /in is not there' }] as const
+    say({ state: 'Running', waits })
+    await until(() => status().waits?.[0]?.message === 'for a path: /in is not there')
+    await until(() => events().some((e) => e.reason === 'WaitingForSource'))
+    say({ state: 'Running' })
+    await until(() => status().waits === undefined)
+    expect(status().conditions?.find((c) => c.type === 'Waiting')?.status).toBe('False')
   })
 
   test('is upgraded: the old run is asked to stop, then the next one is made', async () => {
@@ -623,6 +642,34 @@ describe('a StreamJob', () => {
     )
   })
 
+  test('whose Secret was deleted gets it again as soon as a pod waits for it', async () => {
+    submit({})
+    await isRunning()
+    const secret = `${CORE}/secrets/${tokenSecret()}`
+    const before = api.objects.get(secret)?.['data']
+    api.remove(secret)
+    const pod = `${CORE}/pods/orders-tm-1-a`
+    const labels = {
+      'weir.dev/job': 'orders',
+      'weir.dev/component': 'task-manager',
+      'weir.dev/run': '1',
+    }
+    const conditions = [
+      { type: 'PodReadyToStartContainers', status: 'False', lastTransitionTime: '2020-01-01T00:00:00Z' },
+    ]
+    const waiting = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'orders-tm-1-a', namespace: 'shop', labels },
+      status: { phase: 'Pending', conditions },
+    }
+    await until(() => {
+      api.put(pod, waiting)
+      return has(secret)
+    })
+    expect(api.objects.get(secret)?.['data']).toEqual(before)
+  })
+
   test('gets the default credentials as they are now, and keeps its token', async () => {
     const copy = () => api.objects.get(`${CORE}/secrets/orders-weir-s3-${uid().slice(0, 8)}`)?.['data']
     submit({})
@@ -664,7 +711,7 @@ describe('a StreamJob', () => {
 
 describe('a Savepoint', () => {
   const SAVEPOINT = `${SHOP}/savepoints/before`
-  const state = () => (api.objects.get(SAVEPOINT)?.['status'] ?? {}) as { phase?: string; path?: string }
+  const state = () => (api.objects.get(SAVEPOINT)?.['status'] ?? {}) as SavepointStatus
 
   test('waits for the job, is taken once, and ends with what a restore needs', async () => {
     const spec = { streamJobRef: { name: 'orders' }, backoffLimit: 3, timeout: '10m' }
@@ -715,6 +762,19 @@ describe('a Savepoint', () => {
     await until(() => state().phase === 'Completed')
   })
 
+  test('that an older operator admitted and this one cannot read says which field', async () => {
+    api.put(SAVEPOINT, {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'Savepoint',
+      metadata: { name: 'before', namespace: 'shop' },
+      spec: { streamJobRef: { name: 'orders' }, backoffLimit: 'many' },
+    })
+    await until(() => state().conditions?.find((c) => c.type === 'Ready')?.reason === 'SpecInvalid')
+    expect(state().conditions?.find((c) => c.type === 'Ready')?.message).toMatch(/^spec\.backoffLimit: /)
+    expect(state().conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
+    await until(() => events().some((e) => e.reason === 'SpecInvalid'))
+  })
+
   test('whose status the API server refuses says so by an event', async () => {
     api.intercept = (r, response) =>
       r.path.endsWith('/savepoints/before/status') &&
@@ -728,4 +788,20 @@ describe('a Savepoint', () => {
     const events = () => api.seen('POST', '/events').map((r) => r.body as { reason: string; message: string })
     await until(() => events().some((e) => e.reason === 'PermissionMissing'))
   })
+})
+
+/** After all others: what they made the operator do needs every right. */
+describe('the rights in the chart', () => {
+  test('are those that the operator uses, and no others', () => {
+    // The chart adds it for single names: default credentials, and the key of the tokens.
+    rightsUsed.delete('/secrets get')
+    const used = new Set([...rightsUsed, ...UNSEEN])
+    const given = rightsIn([...JOB_NAMESPACE_RULES, ...OPERATOR_NAMESPACE_RULES, ...CLUSTER_RULES])
+    expect([...given].toSorted()).toEqual([...used].toSorted())
+  })
+
+  const UNSEEN = [
+    // Asked by admission plugin OwnerReferencesPermissionEnforcement, for the owner of what is made.
+    'weir.dev/streamjobs/finalizers update',
+  ]
 })

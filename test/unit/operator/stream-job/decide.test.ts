@@ -356,8 +356,8 @@ describe('keeping a run', () => {
     const pods: Modifier = (o) => ({
       ...o,
       jobManagerPods: [
-        { name: 'orders-jm-a', isLeader: false, hasAddress: true, isReady: true },
-        { name: 'orders-jm-b', isLeader: true, hasAddress: true, isReady: true },
+        { name: 'orders-jm-a', isLeader: false, hasAddress: true, readySince: 0 },
+        { name: 'orders-jm-b', isLeader: true, hasAddress: true, readySince: 0 },
       ],
     })
     expect(plan(pods).steps.slice(1)).toEqual([

@@ -108,7 +108,7 @@ export function observed(...modifiers: readonly Modifier[]): Observed {
     jobManager: { name: 'orders-jm', uid: 'd', run: 3, replicas: 1 },
     taskManagers: [{ name: 'orders-tm-3', uid: 'r3', run: 3, replicas: 1 }],
     isTokenLost: false,
-    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true, isReady: true }],
+    jobManagerPods: [{ name: 'orders-jm-a', isLeader: true, hasAddress: true, readySince: 0 }],
     taskManagerPodCount: 1,
     podProblem: undefined,
     checks: [],

@@ -120,12 +120,35 @@ describe('Ready, Reconciling, Stalled, Complete and the phase', () => {
       CoordinatorElected: '?',
       CheckpointHealthy: '?',
     })
-    expect(ready(statusOf(unreachable(4000), withStatus({ phase: 'Running' })))?.reason).toBe('NoLeader')
+    expect(ready(statusOf(unreachable(9000), withStatus({ phase: 'Running' })))?.reason).toBe('NoLeader')
+    const justReady: Modifier = (o) => ({
+      ...o,
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: NOW - 9000 })),
+    })
+    expect(ready(statusOf(unreachable(60_000), justReady))?.reason).toBe('NoLeader')
     const dead: Modifier = (o) => ({
       ...o,
-      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, isReady: false })),
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: undefined })),
     })
     expect(ready(statusOf(unreachable(60_000), dead))?.reason).toBe('NoLeader')
+  })
+
+  test('a JobManager that lives and was cut off a moment ago may be heard again', () => {
+    const before = statusOf()
+    const cutOff = (ms: number): Modifier[] => [
+      withStatus(before),
+      unreachable(ms),
+      (o) => ({ ...o, facts: { ...o.facts, hasAnswered: true } }),
+    ]
+    expect(statusOf(...cutOff(4000))).toMatchObject({ phase: 'Running', conditions: before.conditions })
+    expect(notReadyLookIn(observed(...cutOff(4000)), before)).toBe(10_000)
+    const lost = statusOf(...cutOff(10_000))
+    expect([lost.phase, ready(lost)?.reason]).toEqual(['Running', 'JobManagerUnreachable'])
+    const dead: Modifier = (o) => ({
+      ...o,
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: undefined })),
+    })
+    expect(ready(statusOf(...cutOff(1000), dead))?.reason).toBe('NoLeader')
   })
 
   test('a run that waits for the savepoint of a JobManager out of reach says so', () => {
@@ -222,6 +245,9 @@ describe('what the facts say', () => {
       reason: 'CheckpointsFailing',
       message: '2 failed in a row. Checkpoint 9: CHECKPOINT_EXPIRED: no ack of count/1',
     })
+    const failing = statusOf(withFacts({ checkpoint }))
+    expect(edges(statusOf(), failing)).toMatchObject([{ type: 'Warning', reason: 'CheckpointsFailing' }])
+    expect(edges(failing, failing)).toEqual([])
   })
 
   test('an operator with a newer default image says so and restarts nothing', () => {
@@ -308,6 +334,7 @@ describe('skipped', () => {
     expect(edges(before, after).map((e) => [e.type, e.reason])).toEqual([
       ['Warning', 'OutputLeft'],
       ['Warning', 'CommitsSkipped'],
+      ['Warning', 'RecordsDropped'],
     ])
     expect(edges(after, after)).toEqual([])
   })

@@ -33,7 +33,7 @@ describe('stopping a run whose JobManager cannot be reached', () => {
   test('does not wait for the savepoint of a JobManager that does not live', () => {
     const notReady: Modifier = (o) => ({
       ...o,
-      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, isReady: false })),
+      jobManagerPods: o.jobManagerPods.map((p) => ({ ...p, readySince: undefined })),
     })
     expect(runOf(plan(changed, savepoint, unreachable(600_000), notReady))?.outcome).toBe('Superseded')
     expect(runOf(plan(changed, savepoint, withoutPods))?.outcome).toBe('Superseded')
