@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
 import { checkRestorable, matchUids, openForeign } from '#runtime/restore/restore-point'
 import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { S3Access } from '#runtime/contract/process-config'
 import { formatPlan } from '#runtime/graph/plan-text'
-import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
+import { moduleOfText, planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
 import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
 import type { Output } from '#cli/output'
@@ -64,15 +63,10 @@ export async function checkPlan(job: LocalJob): Promise<ExecutionPlan> {
   return plan
 }
 
-async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
-  if ('path' in job.module) return await readModule(job.module.path, job.args)
-  const { source } = job.module
-  return {
-    name: `${job.name}.ts`,
-    source,
-    sha256: createHash('sha256').update(source).digest('hex'),
-    args: job.args,
-  }
+async function moduleOf({ name, module, args }: LocalJob): Promise<PlanInput['module']> {
+  if ('bundle' in module) return moduleOfText(module.path, module.bundle, args)
+  if ('path' in module) return await readModule(module.path, args)
+  return moduleOfText(`${name}.ts`, module.source, args)
 }
 
 async function manifestAt(path: string, access: S3Access): Promise<Manifest> {
