@@ -8,9 +8,9 @@ import { systemClock } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { createLogger } from '#runtime/base/logger'
 import { VERSION } from '#runtime/contract/version'
-import { KubeConfig } from '@kubernetes/client-node'
 import { parseOperatorConfig } from './config.ts'
 import { authorityOf, KubeClient } from './kube/client.ts'
+import { KubeConfig } from './kube/kube-config.ts'
 import { Operator } from './operator.ts'
 
 async function main(): Promise<number> {
