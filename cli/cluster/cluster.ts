@@ -142,8 +142,9 @@ export function clusterError(what: string, server: string, error: KubeApiError):
 }
 
 function unreachable(server: string, { cause, message }: KubeApiError): CliError {
+  const why = systemCode(cause) ?? (cause === undefined ? message : messageOf(cause))
   return failed(
-    `Cannot reach the cluster at ${server}: ${systemCode(cause) ?? (cause === undefined ? message : messageOf(cause))}.`,
+    `Cannot reach the cluster at ${server}: ${why}.`,
     'Is it up, and is this the right --context?',
   )
 }

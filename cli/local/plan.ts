@@ -4,7 +4,6 @@ import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { S3Access } from '#runtime/contract/process-config'
 import { formatPlan } from '#runtime/graph/plan-text'
 import { moduleOfText, planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
-import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
 import type { Output } from '#cli/output'
 import { type JobFileOptions, readLocalJob } from './job-file.ts'
@@ -70,6 +69,8 @@ async function moduleOf({ name, module, args }: LocalJob): Promise<PlanInput['mo
 }
 
 async function manifestAt(path: string, access: S3Access): Promise<Manifest> {
+  // Brings the S3 client, which most plans do without.
+  const { openStoreAt } = await import('#runtime/storage/open-store')
   const point = await openForeign(path, { own: new MemoryStore(), at: (url) => openStoreAt(url, access) })
   await point.close()
   return point.manifest
