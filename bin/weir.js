@@ -57,9 +57,10 @@ function keepCompiledCode() {
 /** Undefined: there is none that only this user can write. */
 function ownDirectory() {
   const { XDG_CACHE_HOME: chosen = '' } = process.env
-  const weir = join(isAbsolute(chosen) ? chosen : join(homedir(), '.cache'), 'weir')
-  const directory = join(weir, 'compile-cache')
   try {
+    // A user without an entry in the system's list and without HOME has no home: that throws.
+    const weir = join(isAbsolute(chosen) ? chosen : join(homedir(), '.cache'), 'weir')
+    const directory = join(weir, 'compile-cache')
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     return [weir, directory].every(isOwn) ? directory : undefined
   } catch {

@@ -20,6 +20,7 @@ import { withoutSources } from '#cli/build/source-map'
 import { readLocalJob } from '#cli/local/job-file'
 import { createOutput } from '#cli/output'
 import { WeirError } from '#runtime/base/errors'
+import { BUNDLE_MARK } from '#runtime/graph/strip-types'
 import { loadJobModule } from '#runtime/graph/load-module'
 import { runBounded } from '#test/kit/run-bounded'
 import { repositoryRoot } from '#tools/repository-root'
@@ -351,6 +352,7 @@ describe('hasLocalImports()', () => {
     [`import { a } from 'weir-stream'\nimport fs from 'node:fs'\nimport path from 'path'`, false],
     [`import installed from 'installed'`, false],
     ['const from = 1', false],
+    [`${BUNDLE_MARK}\nconst text = "import './a.ts'"`, false],
   ])('%s: %s', (source, expected) => {
     const root = project({ 'packages/linked/a.ts': '', ...installed('installed', {}, {}) })
     mkdirSync(join(root, 'node_modules/@me'))

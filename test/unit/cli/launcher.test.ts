@@ -78,6 +78,13 @@ describe('weir', () => {
     expect(start(launcher, [], { NODE_COMPILE_CACHE: join(home, 'own') }).stdout).toBe(`${home}/own\n`)
     expect(start(launcher, [], { NODE_DISABLE_COMPILE_CACHE: '1' }).stdout).toBe('undefined\n')
     expect(start(launcher, [], { HOME: '/dev/null' })).toMatchObject({ status: 0, stdout: 'undefined\n' })
+    const homeless = `import os from 'node:os'
+      import { syncBuiltinESMExports } from 'node:module'
+      os.homedir = () => { throw new Error('no home') }
+      syncBuiltinESMExports()`
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(homeless)}`, launcher]
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env: environment() })
+    expect(stdout).toBe('undefined\n')
   })
 })
 
@@ -98,9 +105,9 @@ describe('with a Node that is too old, weir', () => {
   test('goes on with the one of the clone: arguments, signals and exit code pass through', async () => {
     const launcher = packageWith(
       'cli/main.ts',
-      `console.log(process.argv.slice(2).join())
-       process.on('SIGTERM', () => process.exit(7))
-       setInterval(() => undefined, 1000)`,
+      `process.on('SIGTERM', () => process.exit(7))
+       setInterval(() => undefined, 1000)
+       console.log(process.argv.slice(2).join())`,
     )
     const bin = join(home, 'package/node_modules/node/bin')
     mkdirSync(bin, { recursive: true })
