@@ -57,6 +57,12 @@ export function userLocation(stack: string | undefined): string | undefined {
   return first
 }
 
+/** `file:line:column` of a frame that lies in a file of the author's; undefined: it does not. */
+export function authorsLocation(frame: string): string | undefined {
+  const found = placeIn(frame)
+  return found?.isAuthors === true ? found.location : undefined
+}
+
 /** The stack with the lines of the author's files. */
 export function userStack(stack: string): string {
   return stack
