@@ -59,8 +59,8 @@ async function bundled(job: LocalJob, { stateDir }: JobFileOptions, cwd: string)
   if (!hasLocalImports(source, entry)) return job
   const { bundleJob } = await import('#cli/build/bundle')
   const path = new StateDir(stateDirOf(job.name, stateDir, cwd)).bundle
-  const { text } = await bundleJob(entry, { outFile: path })
-  return { ...job, module: { path, bundle: text } }
+  const { text, warnings } = await bundleJob(entry, { outFile: path })
+  return { ...job, module: { path, bundle: text, warnings } }
 }
 
 export const isModule = (path: string): boolean => MODULES.includes(extname(path).toLowerCase())

@@ -38,7 +38,11 @@ export interface LocalJob {
 export type LocalModule =
   | { readonly path: string }
   | { readonly source: string }
-  | { readonly path: string; readonly bundle: string }
+  | { readonly path: string; readonly bundle: string; readonly warnings: readonly string[] }
+
+/** What is doubtful in the job's files, each with file and line. */
+export const moduleWarnings = ({ module }: LocalJob): readonly string[] =>
+  'bundle' in module ? module.warnings : []
 
 /**
  * What every laptop can take: two TaskManagers with two slots each, a checkpoint every second. A

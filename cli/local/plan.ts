@@ -7,7 +7,7 @@ import { moduleOfText, planJob, type PlanInput, readModule } from '#runtime/job-
 import { MemoryStore } from '#runtime/storage/memory-store'
 import type { Output } from '#cli/output'
 import { type JobFileOptions, readLocalJob } from './job-file.ts'
-import type { LocalJob } from './local-job.ts'
+import { type LocalJob, moduleWarnings } from './local-job.ts'
 import { environmentS3 } from './storage-path.ts'
 
 /**
@@ -21,6 +21,7 @@ export async function showPlan(
   cwd: string,
 ): Promise<void> {
   const job = await readLocalJob(file, options, cwd)
+  for (const warning of moduleWarnings(job)) output.progress(`warning: ${warning}`)
   const plan = await checkPlan(job)
   const path = job.restore?.path
   if (path === undefined) return output.result(plan, formatPlan(plan))

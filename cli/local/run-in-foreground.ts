@@ -12,7 +12,7 @@ import { LiveBlock } from '#cli/progress/live-block'
 import { readJobLog, restorePointText } from './job-log.ts'
 import type { JobOutcome } from './job-outcome.ts'
 import { LocalCluster } from './local-cluster.ts'
-import type { LocalJob } from './local-job.ts'
+import { type LocalJob, moduleWarnings } from './local-job.ts'
 import { resumeCommand } from './local-target.ts'
 import { isOfRunningJob } from './pin-source.ts'
 import { checkPlan, checkRestore } from './plan.ts'
@@ -48,6 +48,7 @@ export async function runInForeground(
     isShown: output.format === 'text',
   })
   view.begin(cluster)
+  for (const warning of moduleWarnings(job)) view.line(`warning: ${warning}`)
   for (const uid of collectingSinks(plan))
     view.line(`sink "${uid}" is collect(), which is for tests: what it is given is lost with its process`)
   const interruption = onSignals(cluster, view)

@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { tmpdir } from 'node:os'
+import { PassThrough } from 'node:stream'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { buildJob, buildText } from '#cli/build/build'
@@ -18,6 +19,7 @@ import { type Bundle, bundleJob } from '#cli/build/bundle'
 import { hasLocalImports } from '#cli/build/local-imports'
 import { withoutSources } from '#cli/build/source-map'
 import { readLocalJob } from '#cli/local/job-file'
+import { showPlan } from '#cli/local/plan'
 import { createOutput } from '#cli/output'
 import { WeirError } from '#runtime/base/errors'
 import { BUNDLE_MARK } from '#runtime/graph/strip-types'
@@ -370,9 +372,36 @@ describe('weir build, plan and run', () => {
     expect(module).toEqual({
       path: join(root, '.weir/job/job.mjs'),
       bundle: expect.stringContaining('a = 7'),
+      warnings: [],
     })
     const chosen = await readLocalJob('src/job.ts', { stateDir: 'kept' }, root)
     expect(chosen.module).toMatchObject({ path: join(root, 'kept/job.mjs') })
+  })
+
+  test('what is doubtful is said with file and line', async () => {
+    const doubtful = `const same = { a: 1, a: 2 }\nexport const a = same.a`
+    const root = project({ ...files, 'src/a.ts': doubtful })
+    const said: string[] = []
+    const output = createOutput('text', new PassThrough(), process.stderr)
+    const heard = { ...output, progress: (line: string) => said.push(line) }
+    await showPlan(heard, 'src/job.ts', {}, root)
+    expect(said).toEqual([
+      expect.stringMatching(new RegExp(`^warning: ${root}/src/a\\.ts:1:22 .*Duplicate key "a"`)),
+    ])
+  })
+
+  test('a package that loads modules by name is said to, and works while it does not', async () => {
+    const root = project({
+      'job.ts': jobWith(`import { value } from 'loader'`, 'value'),
+      ...installed(
+        'loader',
+        { main: 'index.mjs' },
+        { 'index.mjs': 'export const value = 7\nexport const load = (name) => import(name)' },
+      ),
+    })
+    const bundle = await bundled(root)
+    expect(bundle.warnings).toEqual([expect.stringMatching(/loader\/index\.mjs:2:.*--external loader$/)])
+    expect(await thrownBy(root, bundle)).toContain('value 7')
   })
 
   test('a job of one file is read as it is', async () => {
