@@ -1,7 +1,6 @@
-#!/usr/bin/env node
 /**
- * Entry of `weir` and, under the name `kubectl-weir`, of kubectl's plugin: the only file here that
- * reads process.argv and sets the exit code.
+ * The command line of `weir` and, under the name `kubectl-weir`, of kubectl's plugin: the only file
+ * here that reads process.argv and sets the exit code. bin/weir.js starts it.
  */
 import { basename } from 'node:path'
 import type { CommanderError } from 'commander'
@@ -11,13 +10,7 @@ import { EXIT } from './exit-codes.ts'
 import { createOutput, type OutputFormat } from './output.ts'
 import { buildProgram } from './program.ts'
 
-const MINIMUM_NODE = 24
-
 async function main(argv: readonly string[]): Promise<number> {
-  if (Number(process.versions.node.split('.')[0]) < MINIMUM_NODE) {
-    process.stderr.write(`error: weir needs Node ${MINIMUM_NODE} or newer, this is ${process.version}.\n`)
-    return EXIT.badInput
-  }
   let code: number = EXIT.ok
   const output = (format: string | undefined) =>
     createOutput(format === 'json' ? 'json' : ('text' satisfies OutputFormat), process.stdout, process.stderr)

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { VERSION } from '#runtime/contract/version'
+import { registerBuild } from './commands/build.ts'
 import { registerCheckpoints } from './commands/checkpoints.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerInit } from './commands/init.ts'
@@ -46,6 +47,7 @@ export function buildProgram(cli: CliContext): Command {
   if (!onKubectl) registerInit(program, cli)
   if (!onKubectl) registerRun(program, cli)
   registerPlan(program, cli)
+  if (!onKubectl) registerBuild(program, cli)
   registerStatus(program, cli)
   registerList(program, cli)
   registerSavepoint(program, cli)

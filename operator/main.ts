@@ -58,7 +58,7 @@ interface Place {
 async function whereToAsk(): Promise<Place> {
   const authority = podAuthority({ env: process.env, clock: systemClock })
   if (authority !== undefined) return { authority }
-  const { KubeConfig } = await import('@kubernetes/client-node')
+  const { KubeConfig } = await import('./kube/kube-config.ts')
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const context = kubeConfig.getContextObject(kubeConfig.getCurrentContext())

@@ -8,11 +8,12 @@
  * is written elsewhere on the same file system and swapped in at the end: a failed build leaves the
  * previous one.
  */
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '#runtime/base/errors'
 import { runNode, seconds, tool } from './program.ts'
 import { repositoryRoot } from '#tools/repository-root'
+import { vendor } from './vendor.ts'
 
 interface PackageJson {
   readonly name: string
@@ -24,7 +25,6 @@ interface PackageJson {
 }
 
 const SHIPPED_IMPORTS = ['#runtime/*', '#operator/*', '#cli/*', '#sim/*', '#tools/*']
-const EXECUTABLES = ['cli/main.js']
 const MAX_SWAPS = 5
 const CACHE = join(repositoryRoot, 'node_modules/.cache/weir')
 
@@ -36,9 +36,9 @@ async function build(): Promise<void> {
   try {
     const fresh = join(work, 'dist')
     await compile(fresh)
+    await vendor(fresh)
     const source = JSON.parse(await readFile(join(repositoryRoot, 'package.json'), 'utf8')) as PackageJson
     await writeFile(join(fresh, 'package.json'), `${JSON.stringify(distPackage(source), null, 2)}\n`)
-    for (const path of EXECUTABLES) await makeExecutable(join(fresh, path))
     await swapIn(fresh, join(repositoryRoot, 'dist'), work)
   } finally {
     await rm(work, { recursive: true, force: true })
@@ -74,12 +74,6 @@ function mapStrings(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, mapStrings(member, change)]))
-}
-
-async function makeExecutable(path: string): Promise<void> {
-  const text = await readFile(path, 'utf8')
-  if (!text.startsWith('#!')) await writeFile(path, `#!/usr/bin/env node\n${text}`)
-  await chmod(path, 0o755)
 }
 
 /**

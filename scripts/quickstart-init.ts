@@ -6,19 +6,19 @@
  * [--region=us-east-1] [--limit=4m] Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Exit
  * code 2: wrong arguments; 1: the server did not do it.
  */
-import {
-  CreateBucketCommand,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3'
 import { parseArgs } from 'node:util'
 import { retrying } from '#runtime/base/backoff'
 import { systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import { parseDuration } from '#runtime/base/units'
 import { createS3Client } from '#runtime/storage/s3-client'
+import {
+  CreateBucketCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  type S3Client,
+} from '#runtime/storage/s3-library'
 import { sampleFiles } from '#tools/word-count/sample-text'
 
 interface Options {

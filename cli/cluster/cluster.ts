@@ -1,11 +1,15 @@
-import { textMember } from '#runtime/base/member'
-import type { CustomObjectsApi } from '@kubernetes/client-node'
-import { API_VERSION, GROUP, VERSION } from '#operator/api/group'
+import { authorityOf, KubeClient } from '#operator/kube/client'
+import { KubeApiError } from '#operator/kube/errors'
+import { KubeConfig } from '#operator/kube/kube-config'
+import { RESOURCES } from '#operator/kube/resource'
+import { API_VERSION } from '#operator/api/group'
 import { messageOf, systemCode } from '#runtime/base/errors'
 import { CliError, failed, notFound } from '#cli/cli-error'
 import { EXIT } from '#cli/exit-codes'
 import type { ClusterOptions } from '#cli/target'
 import type { SavepointObject, StreamJobObject } from './objects.ts'
+
+const MANAGER = 'weir-cli'
 
 /**
  * The StreamJobs and Savepoints of one namespace. The CLI reads, creates and patches objects;
@@ -24,19 +28,11 @@ export interface Cluster {
 }
 
 /**
- * Reads the kubeconfig as kubectl does. The client library is imported here and not before.
+ * Reads the kubeconfig as kubectl does.
  * @throws {CliError} when there is none
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const k8s = await import('@kubernetes/client-node')
-  const config = new k8s.KubeConfig()
-  try {
-    if (options.kubeconfig === undefined) config.loadFromDefault()
-    else config.loadFromFile(options.kubeconfig)
-    if (options.context !== undefined) config.setCurrentContext(options.context)
-  } catch (cause) {
-    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, { cause })
-  }
+  const config = readKubeConfig(options)
   const server = config.getCurrentCluster()?.server
   if (server === undefined)
     throw new CliError(
@@ -46,119 +42,109 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     )
   const namespace =
     options.namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default'
-  const merge = k8s.setHeaderOptions('Content-Type', k8s.PatchStrategy.MergePatch)
-  return new KubeCluster(config.makeApiClient(k8s.CustomObjectsApi), merge, namespace, server)
+  return new KubeCluster(new KubeClient(authorityOf(config), MANAGER), namespace, server)
 }
 
-type MergeOptions = Parameters<CustomObjectsApi['patchNamespacedCustomObject']>[1]
+function readKubeConfig({ kubeconfig, context }: ClusterOptions): KubeConfig {
+  const config = new KubeConfig()
+  try {
+    if (kubeconfig === undefined) config.loadFromDefault()
+    else config.loadFromFile(kubeconfig)
+    if (context !== undefined) config.setCurrentContext(context)
+    return config
+  } catch (cause) {
+    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, { cause })
+  }
+}
 
 class KubeCluster implements Cluster {
   readonly namespace: string
-  readonly #api: CustomObjectsApi
-  readonly #merge: MergeOptions
+  readonly #client: KubeClient
   readonly #server: string
-  constructor(api: CustomObjectsApi, merge: MergeOptions, namespace: string, server: string) {
-    this.#api = api
-    this.#merge = merge
+  constructor(client: KubeClient, namespace: string, server: string) {
+    this.#client = client
     this.namespace = namespace
     this.#server = server
   }
 
   job(name: string): Promise<StreamJobObject> {
     return this.#do(`StreamJob ${this.namespace}/${name}`, () =>
-      this.#api.getNamespacedCustomObject({ ...this.#jobs, name }),
+      this.#client.get(RESOURCES.StreamJob, this.namespace, name),
     )
   }
 
   async jobs({ allNamespaces }: { readonly allNamespaces: boolean }): Promise<StreamJobObject[]> {
+    const namespace = allNamespaces ? undefined : this.namespace
     const { items } = await this.#do<{ items: StreamJobObject[] }>('StreamJobs', () =>
-      allNamespaces
-        ? this.#api.listClusterCustomObject({ group: GROUP, version: VERSION, plural: 'streamjobs' })
-        : this.#api.listNamespacedCustomObject(this.#jobs),
+      this.#client.list(RESOURCES.StreamJob, { namespace }),
     )
     return items
   }
 
   patchJob(name: string, patch: object): Promise<StreamJobObject> {
     return this.#do(`StreamJob ${this.namespace}/${name}`, () =>
-      this.#api.patchNamespacedCustomObject(
-        { ...this.#jobs, name, body: patch, fieldManager: 'weir-cli' },
-        this.#merge,
-      ),
+      this.#client.mergePatch(RESOURCES.StreamJob, { namespace: this.namespace, name }, patch),
     )
   }
 
   createSavepoint(name: string, spec: object): Promise<SavepointObject> {
-    const body = {
+    const object = {
       apiVersion: API_VERSION,
       kind: 'Savepoint',
       metadata: { name, namespace: this.namespace },
       spec,
     }
-    return this.#do(`Savepoint ${this.namespace}/${name}`, () =>
-      this.#api.createNamespacedCustomObject({ ...this.#savepoints, body, fieldManager: 'weir-cli' }),
-    )
+    return this.#do(`Savepoint ${this.namespace}/${name}`, () => this.#client.create(object))
   }
 
   savepoint(name: string): Promise<SavepointObject> {
     return this.#do(`Savepoint ${this.namespace}/${name}`, () =>
-      this.#api.getNamespacedCustomObject({ ...this.#savepoints, name }),
+      this.#client.get(RESOURCES.Savepoint, this.namespace, name),
     )
   }
 
   async savepoints(): Promise<SavepointObject[]> {
     const { items } = await this.#do<{ items: SavepointObject[] }>('Savepoints', () =>
-      this.#api.listNamespacedCustomObject(this.#savepoints),
+      this.#client.list(RESOURCES.Savepoint, { namespace: this.namespace }),
     )
     return items
   }
 
-  get #jobs() {
-    return { group: GROUP, version: VERSION, namespace: this.namespace, plural: 'streamjobs' }
-  }
-  get #savepoints() {
-    return { group: GROUP, version: VERSION, namespace: this.namespace, plural: 'savepoints' }
-  }
-
+  /** `T`: what the API server has checked by the schema of the kind. */
   async #do<T>(what: string, call: () => Promise<unknown>): Promise<T> {
     try {
       return (await call()) as T
     } catch (error) {
-      throw clusterError(what, this.#server, error)
+      throw error instanceof KubeApiError ? clusterError(what, this.#server, error) : error
     }
   }
 }
 
 /** The API server's answer as a sentence. Pure. */
-export function clusterError(what: string, server: string, error: unknown): CliError {
-  const status = statusOf(error)
-  if (status === undefined) return unreachable(server, error)
-  const reason = statusMessage(error)
+export function clusterError(what: string, server: string, error: KubeApiError): CliError {
+  const { status, detail } = error
   switch (status) {
+    case 0:
+      return unreachable(server, error)
     case 400:
     case 422:
-      return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${reason}`)
+      return new CliError(EXIT.badInput, `The cluster refuses ${what}: ${detail}`)
     case 401:
     case 403:
-      return failed(`The cluster refuses ${what}: ${reason}`)
+      return failed(`The cluster refuses ${what}: ${detail}`)
     case 404:
-      return missing(what, reason)
+      return missing(what, detail)
     case 409:
       return failed(`${what} exists already.`)
     default:
-      return failed(`The cluster failed at ${what} (${status}): ${reason}`)
+      return failed(`The cluster failed at ${what} (${status}): ${detail}`)
   }
 }
 
-const statusOf = (error: unknown): number | undefined =>
-  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number'
-    ? error.code
-    : undefined
-
-function unreachable(server: string, error: unknown): CliError {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+function unreachable(server: string, { cause, message }: KubeApiError): CliError {
+  const why = systemCode(cause) ?? (cause === undefined ? message : messageOf(cause))
   return failed(
-    `Cannot reach the cluster at ${server}: ${systemCode(cause) ?? messageOf(cause)}.`,
+    `Cannot reach the cluster at ${server}: ${why}.`,
     'Is it up, and is this the right --context?',
   )
 }
@@ -171,14 +157,4 @@ function missing(what: string, reason: string): CliError {
         'Install the operator first: helm install weir charts/weir -n weir-system --create-namespace',
       )
     : notFound(`${what} does not exist.`, 'StreamJobs are listed by: kubectl get stj')
-}
-
-function statusMessage(error: unknown): string {
-  const body = typeof error === 'object' && error !== null && 'body' in error ? error.body : undefined
-  if (typeof body !== 'string') return messageOf(error)
-  try {
-    return textMember(JSON.parse(body), 'message') ?? body
-  } catch {
-    return body.trim()
-  }
 }

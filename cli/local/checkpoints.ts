@@ -3,7 +3,7 @@ import { type FileCheck, readManifest, stateFiles, verifyCheckpoint } from '#run
 import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
-import { locateManifest, openStoreAt } from '#runtime/storage/storage-url'
+import { locateManifest } from '#runtime/storage/storage-url'
 import { formatBytes } from '#runtime/base/units'
 import type { CheckpointId } from '#runtime/contract/ids'
 import { CliError, notFound } from '#cli/cli-error'
@@ -164,6 +164,7 @@ export async function verifyLocal(
 export async function verifyAt(output: Output, path: string, cwd: string): Promise<number> {
   const url = storageUrl(path, cwd)
   const place = locateManifest(url)
+  const { openStoreAt } = await import('#runtime/storage/open-store')
   const store = openStoreAt(place.root, environmentS3())
   try {
     return await verify(output, store, url, await readManifest(store, place.key))

@@ -1,10 +1,12 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, extname, resolve } from 'node:path'
 import { systemCode } from '#runtime/base/errors'
+import { hasLocalImports } from '#cli/build/local-imports'
 import { badInput } from '#cli/cli-error'
 import { parseJobArguments } from '#cli/job-arguments'
 import { checkJobName } from '#cli/target'
 import { LOCAL_DEFAULTS, type LocalJob } from './local-job.ts'
+import { StateDir, stateDirOf } from './state-dir.ts'
 import { storageUrl } from './storage-path.ts'
 
 /** What a user may say about a job besides its file. */
@@ -20,9 +22,11 @@ export interface JobFileOptions {
   /** Savepoint or checkpoint to start from: its directory or URL. */
   readonly from?: string
   readonly allowNonRestoredState?: boolean
+  /** Where the job keeps its state; default: below .weir. */
+  readonly stateDir?: string
 }
 
-const MODULES: readonly string[] = ['.ts', '.mts', '.js', '.mjs']
+export const MODULES: readonly string[] = ['.ts', '.mts', '.js', '.mjs']
 const MANIFESTS: readonly string[] = ['.yaml', '.yml', '.json']
 
 /**
@@ -34,17 +38,35 @@ export async function readLocalJob(file: string, options: JobFileOptions, cwd: s
   const path = resolve(cwd, file)
   const extension = extname(path).toLowerCase()
   await checkFile(file, path)
-  if (MODULES.includes(extension)) return withOptions(moduleJob(path, options.name), options, cwd)
+  if (isModule(path))
+    return await bundled(withOptions(moduleJob(path, options.name), options, cwd), options, cwd)
   if (!MANIFESTS.includes(extension))
     throw badInput(
       `Cannot tell what ${file} is. ` +
         `Expected a job module (${MODULES.join(', ')}) or a manifest (${MANIFESTS.join(', ')}).`,
     )
   const { manifestJob } = await import('./manifest.ts')
-  return withOptions(manifestJob(await readFile(path, 'utf8'), path, options.name), options, cwd)
+  const job = manifestJob(await readFile(path, 'utf8'), path, options.name)
+  return await bundled(withOptions(job, options, cwd), options, cwd)
 }
 
-async function checkFile(file: string, path: string): Promise<void> {
+/** A job that imports files of its own is one module from here on, as its slots need it. */
+async function bundled(job: LocalJob, { stateDir }: JobFileOptions, cwd: string): Promise<LocalJob> {
+  if (!('path' in job.module)) return job
+  const { path: entry } = job.module
+  // A file that cannot be read is named when the job is planned.
+  const source = await readFile(entry, 'utf8').catch(() => '')
+  if (!hasLocalImports(source, entry)) return job
+  const { bundleJob } = await import('#cli/build/bundle')
+  const path = new StateDir(stateDirOf(job.name, stateDir, cwd)).bundle
+  const { text, warnings } = await bundleJob(entry, { outFile: path })
+  return { ...job, module: { path, bundle: text, warnings } }
+}
+
+export const isModule = (path: string): boolean => MODULES.includes(extname(path).toLowerCase())
+
+/** @throws {CliError} when there is no such file */
+export async function checkFile(file: string, path: string): Promise<void> {
   try {
     if ((await stat(path)).isFile()) return
   } catch (error) {

@@ -2,12 +2,12 @@ import { readLog } from '#runtime/commit-log/log-reader'
 import type { LogState } from '#runtime/commit-log/log-state'
 import type { RunNumber } from '#runtime/contract/ids'
 import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
-import { openStore } from '#runtime/storage/open-store'
+import { FileStore } from '#runtime/storage/file-store'
 import type { LocalRecord, StateDir } from './state-dir.ts'
 
 /** The checkpoint store of a local job. The caller closes it. */
 export const openJobStore = (state: StateDir, record: LocalRecord): CheckpointStore =>
-  openStore({ type: 'file', root: state.storageRoot(record) })
+  new FileStore(state.storageRoot(record))
 
 /**
  * What the job's commit log says, whether it runs or not; undefined when no JobManager has opened

@@ -11,8 +11,7 @@ export interface LocalJob {
    * Job module or manifest that the user named, absolute; shown, and remembered for the next start.
    */
   readonly file: string
-  /** A module file, or the source of an inline module. */
-  readonly module: { readonly path: string } | { readonly source: string }
+  readonly module: LocalModule
   readonly args: Readonly<Record<string, unknown>>
   readonly taskManagers: number
   readonly slots: number
@@ -31,6 +30,19 @@ export interface LocalJob {
   /** For `s3://` paths in connectors; checkpoints of a local job are files. */
   readonly s3?: S3Access
 }
+
+/**
+ * A module file; the source of an inline module; a bundle, of a module that imports files of its
+ * own, to be written to `path` when the job runs.
+ */
+export type LocalModule =
+  | { readonly path: string }
+  | { readonly source: string }
+  | { readonly path: string; readonly bundle: string; readonly warnings: readonly string[] }
+
+/** What is doubtful in the job's files, each with file and line. */
+export const moduleWarnings = ({ module }: LocalJob): readonly string[] =>
+  'bundle' in module ? module.warnings : []
 
 /**
  * What every laptop can take: two TaskManagers with two slots each, a checkpoint every second. A

@@ -5,7 +5,7 @@ import type { LogState } from '#runtime/commit-log/log-state'
 import type { RunNumber } from '#runtime/contract/ids'
 import type { RestoreOptions } from '#runtime/contract/job-options'
 import { readJobLog } from './job-log.ts'
-import { type LocalJob, LOCAL_DEFAULTS } from './local-job.ts'
+import { type LocalJob, type LocalModule, LOCAL_DEFAULTS } from './local-job.ts'
 import { LockFile } from './lock.ts'
 import { type LocalRecord, newUid, StateDir } from './state-dir.ts'
 import { writeAtomically } from './write-atomically.ts'
@@ -81,10 +81,16 @@ async function prepareRun(
     job: rememberedJob(job),
   }
   state.token()
-  if ('source' in job.module) writeAtomically(state.inlineModule, job.module.source)
+  writeModule(state, job.module)
   state.write(current)
   const otherFile = isNew || record.job.file === current.job.file ? undefined : record.job.file
   return { state, record: current, run, log, otherFile, restore }
+}
+
+/** What is no file of the user's becomes one, for the JobManager to read. */
+function writeModule({ inlineModule }: StateDir, module: LocalModule): void {
+  if ('source' in module) writeAtomically(inlineModule, module.source)
+  if ('bundle' in module) writeAtomically(module.path, module.bundle)
 }
 
 /**

@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto'
 import { checkRestorable, matchUids, openForeign } from '#runtime/restore/restore-point'
 import type { Manifest } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import { formatPlan } from '#runtime/graph/plan-text'
-import { planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
+import { moduleOfText, planJob, type PlanInput, readModule } from '#runtime/job-manager/plan-job'
 import { trialsOf } from '#runtime/restore/trial'
-import { openStoreAt } from '#runtime/storage/storage-url'
 import { MemoryStore } from '#runtime/storage/memory-store'
 import type { Output } from '#cli/output'
 import { type JobFileOptions, readLocalJob } from './job-file.ts'
-import type { LocalJob } from './local-job.ts'
+import { type LocalJob, moduleWarnings } from './local-job.ts'
 import { environmentS3 } from './storage-path.ts'
 
 /**
@@ -23,6 +21,7 @@ export async function showPlan(
   cwd: string,
 ): Promise<void> {
   const job = await readLocalJob(file, options, cwd)
+  for (const warning of moduleWarnings(job)) output.progress(`warning: ${warning}`)
   const plan = await checkPlan(job)
   const path = job.restore?.path
   if (path === undefined) return output.result(plan, formatPlan(plan))
@@ -48,6 +47,8 @@ export async function showPlan(
  */
 export async function checkRestore(path: string, job: LocalJob, plan: ExecutionPlan): Promise<Manifest> {
   const access = job.s3 ?? environmentS3()
+  // Brings the S3 client, which most plans do without.
+  const { openStoreAt } = await import('#runtime/storage/open-store')
   const point = await openForeign(path, { own: new MemoryStore(), at: (url) => openStoreAt(url, access) })
   try {
     checkRestorable(point.manifest, path, plan, job.restore?.allowNonRestoredState ?? false)
@@ -73,13 +74,8 @@ const planInputOf = async (job: LocalJob): Promise<PlanInput> => ({
   maxParallelism: job.maxParallelism ?? 128,
 })
 
-async function moduleOf(job: LocalJob): Promise<PlanInput['module']> {
-  if ('path' in job.module) return await readModule(job.module.path, job.args)
-  const { source } = job.module
-  return {
-    name: `${job.name}.ts`,
-    source,
-    sha256: createHash('sha256').update(source).digest('hex'),
-    args: job.args,
-  }
+async function moduleOf({ name, module, args }: LocalJob): Promise<PlanInput['module']> {
+  if ('bundle' in module) return moduleOfText(module.path, module.bundle, args)
+  if ('path' in module) return await readModule(module.path, args)
+  return moduleOfText(`${name}.ts`, module.source, args)
 }

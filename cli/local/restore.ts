@@ -33,6 +33,7 @@ export async function restoreLocal(
       ...(parallelism === undefined ? {} : { parallelism }),
       checkpointInterval: checkpointIntervalMs,
       from: savepoint,
+      stateDir: local.state.path,
       ...(options.allowNonRestoredState === undefined
         ? {}
         : { allowNonRestoredState: options.allowNonRestoredState }),

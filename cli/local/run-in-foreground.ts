@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { systemClock } from '#runtime/base/clock'
 import { messageOf, WeirError } from '#runtime/base/errors'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
@@ -10,15 +9,15 @@ import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
 import { count, plural, skippedText } from '#cli/progress/facts-text'
 import { LiveBlock } from '#cli/progress/live-block'
-import { STATE_ROOT } from '#cli/target'
 import { readJobLog, restorePointText } from './job-log.ts'
 import type { JobOutcome } from './job-outcome.ts'
 import { LocalCluster } from './local-cluster.ts'
-import type { LocalJob } from './local-job.ts'
+import { type LocalJob, moduleWarnings } from './local-job.ts'
 import { resumeCommand } from './local-target.ts'
 import { isOfRunningJob } from './pin-source.ts'
 import { checkPlan, checkRestore } from './plan.ts'
 import { RunView } from './run-view.ts'
+import { stateDirOf } from './state-dir.ts'
 
 export interface ForegroundOptions {
   readonly stateDir?: string
@@ -39,7 +38,7 @@ export async function runInForeground(
   const plan = await checkPlan(job)
   refuseTooFewSlots(job, plan)
   await refuseBadRestore(job, plan)
-  const stateDir = resolve(cli.cwd, options.stateDir ?? `${STATE_ROOT}/${job.name}`)
+  const stateDir = stateDirOf(job.name, options.stateDir, cli.cwd)
   const startedAt = systemClock.monotonic()
   const cluster = await LocalCluster.start({ job, stateDir, fresh: options.fresh ?? false })
   const output = cli.output(options)
@@ -49,6 +48,7 @@ export async function runInForeground(
     isShown: output.format === 'text',
   })
   view.begin(cluster)
+  for (const warning of moduleWarnings(job)) view.line(`warning: ${warning}`)
   for (const uid of collectingSinks(plan))
     view.line(`sink "${uid}" is collect(), which is for tests: what it is given is lost with its process`)
   const interruption = onSignals(cluster, view)

@@ -5,6 +5,7 @@
  *   lock              held while `weir run` lives
  *   token             per-job secret, mode 0600
  *   job.ts            source of an inline module
+ *   job.mjs           bundle of a module that imports files of its own
  *   storage/          the checkpoint store: storage/<namespace>/<name>/<uid>/
  *   config/           configuration of the processes, written at each start
  *   logs/             one file per process
@@ -62,6 +63,9 @@ export class StateDir {
   }
   get inlineModule(): string {
     return join(this.path, 'job.ts')
+  }
+  get bundle(): string {
+    return join(this.path, 'job.mjs')
   }
   get logs(): string {
     return join(this.path, 'logs')
@@ -147,6 +151,10 @@ export class StateDir {
     }
   }
 }
+
+/** Where the job of that name keeps its state. */
+export const stateDirOf = (name: string, chosen: string | undefined, cwd: string): string =>
+  resolve(cwd, chosen ?? join(STATE_ROOT, name))
 
 export const newUid = (): string => randomUUID()
 

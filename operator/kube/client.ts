@@ -11,10 +11,10 @@ import { member, textMember } from '#runtime/base/member'
 import { messageOf } from '#runtime/base/errors'
 import { linesOf } from '#runtime/base/lines'
 import { VERSION } from '#runtime/contract/version'
-import type { KubeConfig } from '@kubernetes/client-node'
 import { MANAGER } from '#operator/resources/labels'
 import type { KubeObject } from '#operator/resources/object'
 import { errorOf, KubeApiError, type RequestTarget } from './errors.ts'
+import type { KubeConfig } from './kube-config.ts'
 import { pathOf, resourceOf, type Resource } from './resource.ts'
 
 /** Where the API server is, and as whom it is asked. */
@@ -81,9 +81,12 @@ const APPLY_PATCH = 'application/apply-patch+yaml'
 export class KubeClient {
   readonly #authority: Authority
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
+  readonly #manager: string
 
-  constructor(authority: Authority) {
+  /** `manager`: whose writes these are, in `metadata.managedFields`. */
+  constructor(authority: Authority, manager = MANAGER) {
     this.#authority = authority
+    this.#manager = manager
     this.#agents = {
       http: new http.Agent({ keepAlive: true, maxFreeSockets: 8 }),
       https: new https.Agent({ keepAlive: true, maxFreeSockets: 8 }),
@@ -143,7 +146,13 @@ export class KubeClient {
   create<T extends KubeObject>(object: KubeObject, signal?: AbortSignal): Promise<T> {
     const { namespace } = object.metadata
     const target = { resource: resourceOf(object.kind), namespace }
-    return this.#json({ method: 'POST', target, query: { fieldManager: MANAGER }, body: object, signal })
+    return this.#json({
+      method: 'POST',
+      target,
+      query: { fieldManager: this.#manager },
+      body: object,
+      signal,
+    })
   }
 
   /** Server-side apply; `force` takes over fields that somebody else changed. */
@@ -151,7 +160,7 @@ export class KubeClient {
     return this.#json({
       method: 'PATCH',
       target: targetOf(object),
-      query: { fieldManager: MANAGER, force: true },
+      query: { fieldManager: this.#manager, force: true },
       body: object,
       contentType: APPLY_PATCH,
       signal,
@@ -167,7 +176,7 @@ export class KubeClient {
     return this.#json({
       method: 'PATCH',
       target: { resource, ...target },
-      query: { fieldManager: MANAGER },
+      query: { fieldManager: this.#manager },
       body: patch,
       contentType: MERGE_PATCH,
       signal,
@@ -185,7 +194,7 @@ export class KubeClient {
     signal?: AbortSignal,
   ): Promise<T> {
     const target = { ...targetOf(object), subresource }
-    return this.#json({ method: 'PUT', target, query: { fieldManager: MANAGER }, body: object, signal })
+    return this.#json({ method: 'PUT', target, query: { fieldManager: this.#manager }, body: object, signal })
   }
 
   /**
@@ -232,7 +241,7 @@ export class KubeClient {
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
     const options: https.RequestOptions = {
       method: request.method,
-      headers: headersOf(body, request.contentType),
+      headers: headersOf(body, request.contentType, this.#manager),
       signal: limitOf(request),
     }
     await this.#authority.authorize(options)
@@ -270,8 +279,12 @@ function urlOf(server: string, request: Request): URL {
   return url
 }
 
-function headersOf(body: string | undefined, contentType = 'application/json'): Record<string, string> {
-  const own = { accept: 'application/json', 'user-agent': `weir-operator/${VERSION}` }
+function headersOf(
+  body: string | undefined,
+  contentType = 'application/json',
+  manager: string,
+): Record<string, string> {
+  const own = { accept: 'application/json', 'user-agent': `${manager}/${VERSION}` }
   if (body === undefined) return own
   return { ...own, 'content-type': contentType, 'content-length': String(Buffer.byteLength(body)) }
 }

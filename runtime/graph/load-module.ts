@@ -1,12 +1,11 @@
 import { isBuiltin, registerHooks, type ResolveHookContext } from 'node:module'
-import { dirname, isAbsolute, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { WeirError, messageOf } from '#runtime/base/errors'
-import { registerUserSource } from '#runtime/base/user-source'
+import { registerUserSource, userLocation, userModuleUrl } from '#runtime/base/user-source'
 import * as api from './api.ts'
 import { isJobDefinition, type JobDefinition } from './job-definition.ts'
 import { atLine, lineOf, syntaxErrorLocation } from './module-diagnostics.ts'
-import { locationOfFrame } from './source-location.ts'
 import { stripTypes } from './strip-types.ts'
 
 /**
@@ -18,7 +17,6 @@ export interface JobModule {
   readonly source: string
 }
 
-const JOB_SCHEME = 'weir-job:'
 const API_URL = 'weir-api:'
 /**
  * Where the module behind API_URL finds this copy of the package, so that job and runtime share one
@@ -39,7 +37,7 @@ export async function loadJobModule(module: JobModule): Promise<JobDefinition> {
   const javascript = stripTypes(module)
   registerUserSource(module.name, module.source)
   hooks ??= install()
-  const url = `${JOB_SCHEME}${modules.size + 1}/${encodeURI(module.name)}`
+  const url = userModuleUrl(module.name, modules.size + 1)
   modules.set(url, { ...module, source: `${javascript}\n//# sourceURL=${module.name}` })
   let exported: { readonly default?: unknown }
   try {
@@ -74,7 +72,7 @@ function install(): object {
   Object.defineProperty(globalThis, Symbol.for(API_GLOBAL), { value: api, configurable: true })
   return registerHooks({
     resolve(specifier, context, next) {
-      if (specifier.startsWith(JOB_SCHEME)) return { url: specifier, format: 'module', shortCircuit: true }
+      if (modules.has(specifier)) return { url: specifier, format: 'module', shortCircuit: true }
       if (specifier === 'weir-stream') return { url: API_URL, format: 'module', shortCircuit: true }
       const parent = context.parentURL === undefined ? undefined : modules.get(context.parentURL)
       if (parent === undefined) return next(specifier, context)
@@ -112,12 +110,13 @@ function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (pa
     throw importError(
       module,
       specifier,
-      'a job is one file. ' +
-        'Bundle the job into a single module, or make the import a package that is installed',
+      'a job is sent to its slots as one file. ' +
+        'Make one of all its files by: weir build job.ts -o dist/job.mjs ' +
+        '(weir run and weir plan do it unasked)',
     )
   if (/^[a-z][a-z0-9+.-]*:/i.test(specifier))
     throw importError(module, specifier, 'expected "weir-stream", a node: module or an installed package')
-  const directory = isAbsolute(module.name) ? dirname(module.name) : dirname(resolve(module.name))
+  const directory = dirname(resolve(module.name))
   let first: unknown
   for (const from of [directory, process.cwd()]
     .map((d) => pathToFileURL(`${d}/job.mjs`).href)
@@ -153,19 +152,20 @@ function evaluationError(module: JobModule, javascript: string, cause: unknown):
     const location = syntaxErrorLocation(module.name, javascript, cause)
     return new WeirError('CFG_MODULE', `${atLine(module, location)}: ${cause.message}`, { cause })
   }
-  const frames = cause instanceof Error ? (cause.stack ?? '').split('\n').map(locationOfFrame) : []
-  const own = frames.find((f) => f?.startsWith(`${module.name}:`))
-  const [line, column] =
-    own === undefined
-      ? []
-      : own
-          .slice(module.name.length + 1)
-          .split(':')
-          .map(Number)
-  const place = atLine(module, line === undefined ? undefined : { line, column })
+  const thrownAt = cause instanceof Error ? userLocation(cause.stack) : undefined
   return new WeirError(
     'CFG_MODULE',
-    `${place}: the module failed when it was evaluated: ${messageOf(cause)}`,
+    `${evaluationPlace(module, thrownAt)}: the module failed when it was evaluated: ${messageOf(cause)}`,
     { cause },
   )
+}
+
+/** With the line's text, except for a file that a bundle was made from. */
+function evaluationPlace(module: JobModule, location: string | undefined): string {
+  if (location === undefined || !location.startsWith(`${module.name}:`)) return location ?? module.name
+  const [line, column] = location
+    .slice(module.name.length + 1)
+    .split(':')
+    .map(Number)
+  return atLine(module, line === undefined ? undefined : { line, column })
 }

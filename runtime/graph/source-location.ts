@@ -19,9 +19,9 @@ export function captureLocation(below: (...args: any[]) => unknown): string {
 
 /**
  * ` at fn (examples/job.ts:3:8)` -> `examples/job.ts:3:8`. With source maps enabled, stacks show a
- * job module by its in-memory URL `weir-job:<n>/<name>`.
+ * job module by the URL of its path, with a number as query.
  */
 export function locationOfFrame(frame: string): string | undefined {
   const match = /^\s*at (?:.*\()?(.+?:\d+:\d+)\)?$/.exec(frame)
-  return match?.[1]?.replace(/^file:\/\/|^weir-job:\d+\//, '')
+  return match?.[1]?.replace(/^file:\/\//, '').replace(/\?weir-job=\d+(?=:)/, '')
 }

@@ -3,12 +3,22 @@ import { WeirError, messageOf, systemCode } from '#runtime/base/errors'
 import { atLine } from './module-diagnostics.ts'
 
 /**
+ * First line of a bundle, which is JavaScript under whatever name it is stored. What looks like
+ * type arguments in JavaScript, `f(a<b, c>(d))`, must not be blanked out.
+ */
+export const BUNDLE_MARK = '// JavaScript, made by weir build.'
+
+const isJavaScript = ({ name, source }: { readonly name: string; readonly source: string }): boolean =>
+  /\.m?js$/.test(name) || source.startsWith(BUNDLE_MARK)
+
+/**
  * TypeScript to JavaScript by blanking out the types, so that every line and column stays where the
- * user wrote it.
+ * user wrote it. JavaScript is left as it is.
  * @throws {WeirError} CFG_MODULE with line and column: what does not parse, and what cannot be
  *   blanked out (enum, namespace, parameter property).
  */
 export function stripTypes(module: { readonly name: string; readonly source: string }): string {
+  if (isJavaScript(module)) return module.source
   try {
     return quietly(() => stripTypeScriptTypes(module.source, { mode: 'strip' }))
   } catch (cause) {

@@ -37,11 +37,23 @@ export async function readModule(
 ): Promise<Deployment['module']> {
   try {
     const source = await readFile(path, 'utf8')
-    return { name: absolute(path), source, sha256: createHash('sha256').update(source).digest('hex'), args }
+    return moduleOfText(absolute(path), source, args)
   } catch (cause) {
     throw new WeirError('CFG_MODULE', `Cannot read the job module ${path}: ${messageOf(cause)}`, { cause })
   }
 }
+
+/** `name`: its path as the user knows it. */
+export const moduleOfText = (
+  name: string,
+  source: string,
+  args: Readonly<Record<string, unknown>>,
+): Deployment['module'] => ({
+  name,
+  source,
+  sha256: createHash('sha256').update(source).digest('hex'),
+  args,
+})
 
 /**
  * Evaluates the user's module in a thread of its own, with a time limit. `trials`: stored state that

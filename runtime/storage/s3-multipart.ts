@@ -5,7 +5,7 @@ import {
   CreateMultipartUploadCommand,
   type S3Client,
   UploadPartCommand,
-} from '@aws-sdk/client-s3'
+} from './s3-library.ts'
 import { WeirError } from '#runtime/base/errors'
 
 export const MULTIPART_ABOVE_BYTES = 16 * 1024 * 1024

@@ -13,7 +13,7 @@ import {
   type S3Client,
   UploadPartCommand,
   UploadPartCopyCommand,
-} from '@aws-sdk/client-s3'
+} from './s3-library.ts'
 import type { Clock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { S3Access } from '#runtime/contract/process-config'

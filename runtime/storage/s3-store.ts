@@ -6,7 +6,7 @@ import {
   type _Object as ListedObject,
   PutObjectCommand,
   type S3Client,
-} from '@aws-sdk/client-s3'
+} from './s3-library.ts'
 import { type Clock, systemClock } from '#runtime/base/clock'
 import { WeirError } from '#runtime/base/errors'
 import type { S3Access } from '#runtime/contract/process-config'

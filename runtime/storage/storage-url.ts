@@ -2,8 +2,6 @@ import { isAbsolute, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WeirError } from '#runtime/base/errors'
 import type { S3Access, StorageConfig } from '#runtime/contract/process-config'
-import type { CheckpointStore } from './checkpoint-store.ts'
-import { openStore } from './open-store.ts'
 import { MANIFEST } from './paths.ts'
 
 /**
@@ -36,19 +34,6 @@ const invalid = (text: string, cause?: unknown): WeirError =>
     `Not a storage URL: ${JSON.stringify(text)}. Expected s3://bucket/key or file:///path.`,
     { cause },
   )
-
-/** The store whose keys are below `url`. `access` is needed for s3:// only. Close it when done. */
-export function openStoreAt(url: string, access: S3Access | undefined): CheckpointStore {
-  const parsed = parseStorageUrl(url)
-  if (parsed.type === 'file') return openStore({ type: 'file', root: parsed.path })
-  if (access === undefined)
-    throw new WeirError(
-      'CFG_INVALID',
-      `Cannot open ${url}: the job has no S3 settings. ` +
-        'Give it S3 storage or the block s3 with region and credentials.',
-    )
-  return openStore({ type: 's3', bucket: parsed.bucket, root: parsed.key, access })
-}
 
 /** The S3 settings that a process uses for s3:// paths. */
 export function s3AccessOf(config: {

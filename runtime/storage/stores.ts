@@ -1,7 +1,7 @@
 import type { S3Access, StorageConfig } from '#runtime/contract/process-config'
 import type { CheckpointStore } from './checkpoint-store.ts'
-import { openStore } from './open-store.ts'
-import { openStoreAt, s3AccessOf } from './storage-url.ts'
+import { openStore, openStoreAt } from './open-store.ts'
+import { s3AccessOf } from './storage-url.ts'
 
 /** The stores that a process of a job reads and writes. */
 export interface Stores {

@@ -5,6 +5,7 @@
 import { Session } from 'node:inspector'
 import * as z from 'zod'
 import { systemClock } from '#runtime/base/clock'
+import { authorsLocation } from '#runtime/base/user-source'
 import { locationOfFrame } from '#runtime/graph/source-location'
 
 export interface ThreadPosition {
@@ -133,14 +134,17 @@ async function limited<T>(promise: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** In a file of the author's, if there is such a frame; else in a package that the job uses. */
 function userLine(frames: readonly Frame[], urls: ReadonlyMap<string, string>): string | undefined {
-  for (const { functionName, location } of frames) {
+  const lines = frames.flatMap(({ functionName, location }) => {
     const url = urls.get(location.scriptId) ?? ''
-    if (url === '' || url.startsWith('node:') || url.startsWith(RUNTIME)) continue
-    const line = `${url}:${location.lineNumber + 1}:${location.columnNumber + 1}`
-    return `${functionName || 'a function'} (${locationOfFrame(`at ${line}`) ?? line})`
-  }
-  return undefined
+    if (url === '' || url.startsWith('node:') || url.startsWith(RUNTIME)) return []
+    const line = `at ${url}:${location.lineNumber + 1}:${location.columnNumber + 1}`
+    return [{ name: functionName || 'a function', line, authors: authorsLocation(line) }]
+  })
+  const found = lines.find(({ authors }) => authors !== undefined) ?? lines[0]
+  if (found === undefined) return undefined
+  return `${found.name} (${found.authors ?? locationOfFrame(found.line) ?? found.line})`
 }
 
 /** Runs in the thread, as text, with the `this` of each frame, the innermost first. */

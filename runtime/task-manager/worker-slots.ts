@@ -2,6 +2,8 @@ import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import { systemClock } from '#runtime/base/clock'
 import { entryUrl } from '#runtime/base/entry'
 import { WeirError, messageOf, toErrorData } from '#runtime/base/errors'
+import { registerUserSource } from '#runtime/base/user-source'
+import type { Deployment } from '#runtime/contract/rpc'
 import type { FromSlot, SlotAssignment, ToSlot } from '#runtime/task/slot-messages'
 import type { SlotThread, SlotThreads } from './slot-threads.ts'
 import { positionOf, type ThreadPosition } from './thread-position.ts'
@@ -22,7 +24,8 @@ class WorkerSlot implements SlotThread {
   readonly #worker: Worker
   #listener: ((message: FromSlot) => void) | undefined
   #ended = false
-  #deployed = false
+  /** Of the deployment, if there was one. */
+  #module: Deployment['module'] | undefined
 
   constructor(print: (text: string) => void) {
     const options = { name: 'slot', stdout: true }
@@ -37,7 +40,7 @@ class WorkerSlot implements SlotThread {
 
   deploy(assignment: SlotAssignment, listener: (message: FromSlot) => void): void {
     this.#listener = listener
-    this.#deployed = true
+    this.#module = assignment.deployment.module
     if (this.#ended) return listener(failed("A slot's thread died before its deployment"))
     const ports = [...assignment.siblings.values()] as MessagePort[]
     this.#worker.postMessage({ type: 'deploy', assignment } satisfies ToSlot, ports)
@@ -48,11 +51,14 @@ class WorkerSlot implements SlotThread {
   }
 
   async position(): Promise<ThreadPosition | undefined> {
-    return this.#ended ? undefined : await positionOf(this.#worker.threadId)
+    if (this.#ended) return undefined
+    // The thread knows the lines of the author's files, but it does not answer.
+    if (this.#module !== undefined) registerUserSource(this.#module.name, this.#module.source)
+    return await positionOf(this.#worker.threadId)
   }
 
   async terminate(): Promise<void> {
-    if (this.#deployed && !this.#ended) await this.#closeOperators()
+    if (this.#module !== undefined && !this.#ended) await this.#closeOperators()
     this.#listener = undefined
     this.#ended = true
     await this.#worker.terminate()

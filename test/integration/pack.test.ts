@@ -1,8 +1,9 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
 import { repositoryRoot } from '#tools/repository-root'
+import { startS3 } from '#tools/servers/s3'
 import { tempDir } from '#tools/servers/temp-dir'
 import { type ProgramResult, runProgram } from '../../scripts/program.ts'
 
@@ -25,8 +26,11 @@ describe('the packed package, installed elsewhere', () => {
   let dir: { path: string; remove(): Promise<void> }
   const run = (file: string, args: readonly string[], cwd = dir.path): Promise<ProgramResult> =>
     runProgram(file, args, { cwd })
-  const weir = (args: readonly string[]): Promise<ProgramResult> =>
-    run(process.execPath, [join(dir.path, 'node_modules/.bin/weir'), ...args])
+  const weir = (
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ProgramResult> =>
+    runProgram(process.execPath, [join(dir.path, 'node_modules/.bin/weir'), ...args], { cwd: dir.path, env })
 
   beforeAll(async () => {
     dir = await tempDir('pack')
@@ -63,6 +67,72 @@ describe('the packed package, installed elsewhere', () => {
     const { code, output } = await run(process.execPath, [path])
     expect(output).not.toContain('ERR_')
     expect(code, output).toBe(2)
+  })
+
+  test('takes up less than 60 MB, with all that it depends on', async () => {
+    const { output } = await run('du', ['-sm', 'node_modules'])
+    const megabytes = Number(/^\d+/.exec(output)?.[0])
+    expect(megabytes).toBeGreaterThan(5)
+    expect(megabytes).toBeLessThan(60)
+  })
+
+  test('reads a cluster by a kubeconfig, and says so when it does not answer', async () => {
+    const named = (kind: string, value: object) => [{ name: 'here', [kind]: value }]
+    const config = {
+      clusters: named('cluster', { server: 'https://127.0.0.1:1' }),
+      users: named('user', { token: 't' }),
+      contexts: named('context', { cluster: 'here', user: 'here' }),
+      'current-context': 'here',
+    }
+    await writeFile(join(dir.path, 'kubeconfig'), JSON.stringify(config))
+    const result = await weir(['status', 'stj/orders', '--kubeconfig', 'kubeconfig'])
+    expect(result.output).toContain('Cannot reach the cluster at https://127.0.0.1:1: ECONNREFUSED.')
+    expect(result.code).toBe(1)
+  })
+
+  test('writes to S3', async () => {
+    await using server = await startS3()
+    const bucket = await server.bucket('packed')
+    const manifest = {
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'StreamJob',
+      metadata: { name: 'to-s3' },
+      spec: {
+        job: { inline: JOB, args: { input: 'input.txt', output: `s3://${bucket}/out/` } },
+        storage: { s3: { bucket, endpoint: server.endpoint, forcePathStyle: true } },
+      },
+    }
+    await writeFile(join(dir.path, 'to-s3.json'), JSON.stringify(manifest))
+    await writeFile(join(dir.path, 'input.txt'), TEXT)
+    const environment = {
+      AWS_ACCESS_KEY_ID: server.accessKey,
+      AWS_SECRET_ACCESS_KEY: server.secretKey,
+    }
+    expectSuccess(await weir(['run', 'to-s3.json'], environment))
+    expect(await counts(join(server.dir, 'packed/out'))).toEqual(countWords(TEXT))
+  })
+
+  test('bundles a job of several files and packages, and runs the bundle', async () => {
+    await mkdir(join(dir.path, 'src'), { recursive: true })
+    await writeFile(
+      join(dir.path, 'src/several.ts'),
+      JOB.replace('/[a-z]+/g', 'WORD').replace('\n', "\nimport { WORD } from './word.ts'\n"),
+    )
+    await writeFile(
+      join(dir.path, 'src/word.ts'),
+      "import * as z from 'zod'\nexport const WORD: RegExp = z.instanceof(RegExp).parse(/[a-z]+/g)\n",
+    )
+    await writeFile(join(dir.path, 'input.txt'), TEXT)
+    const built = await weir(['build', 'src/several.ts', '-o', 'dist/several.mjs'])
+    expectSuccess(built)
+    expect(built.output).toMatch(/^dist\/several\.mjs: .* modules\npackages in it: zod \d/)
+    const args = ['--arg', 'input=input.txt', '--arg']
+    for (const file of ['dist/several.mjs', 'src/several.ts']) {
+      const output = `out-of-${file.replace('/', '-')}`
+      const name = ['--name', output.replaceAll('.', '-')]
+      expectSuccess(await weir(['run', file, ...name, ...args, `output=${output}`]))
+      expect(await counts(join(dir.path, output))).toEqual(countWords(TEXT))
+    }
   })
 
   test('brings types that a strict project accepts', async () => {

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { VERSION } from '#runtime/contract/version'
 import { repositoryRoot } from '#tools/repository-root'
-import { sourceFiles } from '#tools/source-file'
+import { type SourceFile, sourceFiles } from '#tools/source-file'
+import { VENDORED } from '../../scripts/vendor.ts'
 
 interface PackageJson {
   readonly name: string
@@ -29,16 +30,17 @@ describe('package.json', () => {
   test('the changelog has an entry for the version', () => {
     expect(readFileSync(join(repositoryRoot, 'CHANGELOG.md'), 'utf8')).toContain(`## [${manifest.version}]`)
   })
-  test('commands and exports are built from sources that exist', () => {
+  test('exports are built from sources that exist, commands are there', () => {
     const entries = Object.values(manifest.exports).flatMap((target) =>
       typeof target === 'string' ? [target] : Object.values(target),
     )
-    const built = [...Object.values(manifest.bin), ...entries].filter((path) => path.startsWith('./dist/'))
+    const built = entries.filter((path) => path.startsWith('./dist/'))
     expect(built.map(sourceOf).filter((path) => !inRepository(path))).toEqual([])
+    expect(Object.values(manifest.bin).filter((path) => !inRepository(path))).toEqual([])
   })
   test('scripts start files that exist', () => {
     const started = Object.values(manifest.scripts).flatMap((line) =>
-      [...line.matchAll(/node (\S+\.ts)/g)].map((match) => match[1] ?? ''),
+      [...line.matchAll(/node (\S+\.m?[jt]s)/g)].map((match) => match[1] ?? ''),
     )
     expect(started.filter((path) => !inRepository(path))).toEqual([])
   })
@@ -51,6 +53,7 @@ describe('package.json', () => {
   test('shipped code imports declared dependencies only, and each is used', () => {
     const imported = new Set(
       sourceFiles(['runtime', 'operator', 'cli', 'sim'])
+        .filter((file) => !isVendored(file))
         .flatMap((file) => file.imports)
         .filter(
           (it) =>
@@ -63,7 +66,16 @@ describe('package.json', () => {
     )
     expect([...imported].toSorted()).toEqual(Object.keys(manifest.dependencies).toSorted())
   })
+  test('what is built into the package comes from development dependencies, which are no others', () => {
+    const vendored = sourceFiles(['runtime', 'operator'])
+      .filter(isVendored)
+      .flatMap((file) => file.imports.map((it) => packageOf(it.specifier)))
+    expect(new Set(vendored).size).toBe(VENDORED.length)
+    expect(vendored.filter((name) => manifest.devDependencies[name] === undefined)).toEqual([])
+  })
 })
+
+const isVendored = ({ path }: SourceFile): boolean => VENDORED.some((name) => path === `${name}.ts`)
 
 const packageOf = (specifier: string): string =>
   specifier

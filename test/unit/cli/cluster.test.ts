@@ -1,5 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import { clusterError } from '#cli/cluster/cluster'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { clusterError, openCluster } from '#cli/cluster/cluster'
 import {
   isRestorable,
   isSavepointOf,
@@ -10,9 +13,15 @@ import {
 import { isRestarted } from '#cli/cluster/restart'
 import { restorePatch } from '#cli/cluster/restore'
 import { statusText } from '#cli/cluster/status'
+import { errorOf, KubeApiError } from '#operator/kube/errors'
+import { TestApiServer } from '#test/kit/kube-api-server'
 
-const apiError = (code: number, body: unknown): Error =>
-  Object.assign(new Error('HTTP'), { code, body: typeof body === 'string' ? body : JSON.stringify(body) })
+const apiError = (status: number, body: unknown): KubeApiError =>
+  errorOf(
+    { request: 'GET /x', kind: 'StreamJob' },
+    status,
+    typeof body === 'string' ? body : JSON.stringify(body),
+  )
 
 describe('clusterError()', () => {
   test('a missing object and a missing kind are told apart', () => {
@@ -44,10 +53,71 @@ describe('clusterError()', () => {
   })
   test('an API server that does not answer is named', () => {
     const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
-    expect(clusterError('x', 'https://k:6443', new TypeError('fetch failed', { cause }))).toMatchObject({
+    expect(
+      clusterError(
+        'x',
+        'https://k:6443',
+        new KubeApiError('no answer', { status: 0, reason: 'Unreachable', cause }),
+      ),
+    ).toMatchObject({
       exitCode: 1,
       message: 'Cannot reach the cluster at https://k:6443: ECONNREFUSED.',
     })
+  })
+})
+
+describe('openCluster()', () => {
+  let server: TestApiServer
+  let dir: string
+  beforeAll(async () => {
+    server = await TestApiServer.start()
+    dir = mkdtempSync(join(tmpdir(), 'weir-kubeconfig-'))
+  })
+  afterAll(async () => {
+    await server.close()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  const kubeconfig = (token: string): string => {
+    const file = join(dir, 'config')
+    const named = (kind: string, value: object) => [{ name: 'here', [kind]: value }]
+    const config = {
+      clusters: named('cluster', { server: server.url, 'insecure-skip-tls-verify': true }),
+      users: named('user', { token }),
+      contexts: named('context', { cluster: 'here', user: 'here', namespace: 'shop' }),
+      'current-context': 'here',
+    }
+    writeFileSync(file, JSON.stringify(config))
+    return file
+  }
+
+  test('reads, patches and creates objects in the namespace of the context', async () => {
+    const path = '/apis/weir.dev/v1alpha1/namespaces/shop/streamjobs/wc'
+    server.put(path, {
+      ...job,
+      metadata: { ...job.metadata },
+      apiVersion: 'weir.dev/v1alpha1',
+      kind: 'StreamJob',
+    })
+    const cluster = await openCluster({ kubeconfig: kubeconfig('t') })
+    expect(cluster.namespace).toBe('shop')
+    expect((await cluster.job('wc')).status?.phase).toBe('Running')
+    expect((await cluster.jobs({ allNamespaces: true })).map((it) => it.metadata.name)).toEqual(['wc'])
+    await cluster.patchJob('wc', { spec: { state: 'Suspended' } })
+    expect(server.objects.get(path)).toMatchObject({ spec: { state: 'Suspended' } })
+    expect(server.seen('PATCH', 'streamjobs/wc').at(-1)?.query.get('fieldManager')).toBe('weir-cli')
+    await cluster.createSavepoint('sp', { streamJobRef: { name: 'wc' } })
+    expect((await cluster.savepoint('sp')).spec.streamJobRef?.name).toBe('wc')
+    expect(await cluster.savepoints()).toHaveLength(1)
+    await expect(cluster.job('absent')).rejects.toMatchObject({ exitCode: 3 })
+  })
+
+  test('a file, a context or a server that is not there is named', async () => {
+    await expect(openCluster({ kubeconfig: join(dir, 'absent') })).rejects.toThrow(
+      'Cannot read the kubeconfig',
+    )
+    await expect(openCluster({ kubeconfig: kubeconfig('t'), context: 'other' })).rejects.toThrow(
+      'The kubeconfig has no context "other"',
+    )
   })
 })
 

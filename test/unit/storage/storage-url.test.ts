@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { locateManifest, openStoreAt, parseStorageUrl, s3AccessOf } from '#runtime/storage/storage-url'
-import { openStore } from '#runtime/storage/open-store'
+import { locateManifest, parseStorageUrl, s3AccessOf } from '#runtime/storage/storage-url'
+import { openStore, openStoreAt } from '#runtime/storage/open-store'
 
 test('storage URLs are parsed', () => {
   expect(parseStorageUrl('s3://data/a/b/')).toEqual({ type: 's3', bucket: 'data', key: 'a/b' })

@@ -4,10 +4,11 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import { bundleJob } from '#cli/build/bundle'
 import { buildPlan } from '#runtime/graph/execution-plan'
 import { buildGraph } from '#runtime/graph/job-definition'
 import { loadJobModule } from '#runtime/graph/load-module'
-import { readModule, type PlannedJob } from '#runtime/job-manager/plan-job'
+import { moduleOfText, readModule, type PlannedJob } from '#runtime/job-manager/plan-job'
 import type { FromSlot, SlotAssignment } from '#runtime/task/slot-messages'
 import type { SlotThread } from '#runtime/task-manager/slot-threads'
 import { workerSlots } from '#runtime/task-manager/worker-slots'
@@ -20,7 +21,7 @@ afterEach(async () => {
 })
 
 /** A job whose only function does `body` with each number. */
-async function planned(body: string): Promise<PlannedJob> {
+async function planned(body: string, read = (path: string) => readModule(path, {})): Promise<PlannedJob> {
   const directory = await mkdtemp(join(tmpdir(), 'weir-slot-'))
   const path = join(directory, 'job.ts')
   await writeFile(
@@ -32,11 +33,28 @@ export default defineJob(({ env }) => {
 })
 `,
   )
-  const module = await readModule(path, {})
+  const module = await read(path)
   const graph = buildGraph(await loadJobModule(module), {})
   const input = { module, parallelism: 1, maxParallelism: 128 }
   return { ...input, plan: buildPlan(graph, input) }
 }
+
+/** The same, as `weir build` puts it into a file beside it. */
+async function bundled(path: string) {
+  const outFile = `${path}.bundle.mjs`
+  const { text } = await bundleJob(path, { outFile })
+  return moduleOfText(outFile, text, {})
+}
+
+/** Of a task of `vertex`: others of the thread run before it. */
+const positionIn = (thread: SlotThread, vertex: string) =>
+  eventually(
+    async () => {
+      const position = await thread.position()
+      return position?.vertex === vertex ? position : undefined
+    },
+    { what: `a position in ${vertex}`, limitMs: 8000 },
+  )
 
 const assignmentOf = ({ plan, module }: PlannedJob): SlotAssignment => ({
   job: JOB,
@@ -115,9 +133,19 @@ describe('a slot’s thread', () => {
     await said('ready')
     expect(await thread.position()).toBeUndefined()
     thread.send({ type: 'start' })
-    const position = await eventually(() => thread.position(), { what: 'a position', limitMs: 8000 })
+    const position = await positionIn(thread, 'numbers')
     expect(position).toMatchObject({ vertex: 'numbers', subtask: 0, operator: 'work' })
     expect(position.at).toMatch(/job\.ts:3:\d+\)$/)
+  })
+
+  test('says where it is in the file of its author, also in a bundle', async () => {
+    const { thread, heard, said } = started()
+    const body = 'let x = 0; for (;;) x = (x * 31 + 7) % 1000003'
+    thread.deploy(assignmentOf(await planned(body, bundled)), (m) => heard.push(m))
+    await said('ready')
+    thread.send({ type: 'start' })
+    const { at } = await positionIn(thread, 'numbers')
+    expect(at).toMatch(/[^.]job\.ts:3:\d+\)$/)
   })
 
   test('hands on what the code writes to standard output', async () => {
