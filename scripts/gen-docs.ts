@@ -10,6 +10,7 @@ import { crdReference } from './crd-reference.ts'
 import { errorReference } from './error-reference.ts'
 import { jobPhases } from './job-phases.ts'
 import { metricReference } from './metric-reference.ts'
+import { waitReference } from './wait-reference.ts'
 import { repositoryRoot } from '#tools/repository-root'
 
 const crd = (file: string) => (): string =>
@@ -19,6 +20,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/conditions.md': conditionReference,
   'docs/reference/job-phases.md': jobPhases,
   'docs/reference/metrics.md': metricReference,
+  'docs/reference/waits.md': waitReference,
   'docs/reference/stream-job.md': crd('weir.dev_streamjobs.yaml'),
   'docs/reference/savepoint.md': crd('weir.dev_savepoints.yaml'),
 }
