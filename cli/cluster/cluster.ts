@@ -35,7 +35,10 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     else config.loadFromFile(options.kubeconfig)
     if (options.context !== undefined) config.setCurrentContext(options.context)
   } catch (cause) {
-    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, { cause })
+    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, {
+      cause,
+      next: 'Name a file by --kubeconfig or KUBECONFIG. Jobs of this machine are listed by: weir list',
+    })
   }
   const server = config.getCurrentCluster()?.server
   if (server === undefined)

@@ -7,8 +7,8 @@ export type { Environment } from './environment.ts'
 export type { DataStream, StreamEnd } from './data-stream.ts'
 export type { KeyedStream, RunningAggregator } from './keyed-stream.ts'
 export type { StatefulOptions } from './step-options.ts'
-export type { StandardSchema } from './standard-schema.ts'
-export { sideOutput, type SideOutput } from './side-output.ts'
+export type { StandardSchema } from '#runtime/base/standard-schema'
+export { sideOutput, type SideOutput } from '#runtime/element/side-output'
 export type { Aggregator } from '#runtime/state/aggregator'
 export type {
   Source,

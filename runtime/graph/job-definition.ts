@@ -1,10 +1,10 @@
 import { member } from '#runtime/base/member'
-import { WeirError, messageOf } from '#runtime/base/errors'
-import { userLocation } from '#runtime/base/user-source'
+import { textArgument } from '#runtime/base/text-argument'
+import { WeirError } from '#runtime/base/errors'
+import { buildFailure, placed } from './build-problems.ts'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
-import { locationOfFrame } from './source-location.ts'
-import type { InferInput, InferOutput, StandardSchema } from './standard-schema.ts'
+import type { InferInput, InferOutput, StandardSchema } from '#runtime/base/standard-schema'
 import { validateGraph } from './validate.ts'
 
 /**
@@ -76,14 +76,11 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
   try {
     returned = definition.build({ env: new Environment(builder), args: checked })
   } catch (cause) {
-    if (cause instanceof WeirError) throw withMissing(cause, missing)
+    if (cause instanceof WeirError) throw withMissing(placed(cause), missing)
     throw new WeirError(
       'CFG_MODULE',
-      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}` +
-        missingText(missing),
-      {
-        cause,
-      },
+      `The job's function failed while building the graph: ${buildFailure(cause)}` + missingText(missing),
+      { cause },
     )
   }
   if (returned instanceof Promise) {
@@ -128,7 +125,7 @@ function missingText(missing: ReadonlySet<string>): string {
   const names = [...missing]
   return (
     `. It asked for ${names.map((name) => `args.${name}`).join(', ')}, which was not given: ` +
-    `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args.`
+    `${howToGive(names)}.`
   )
 }
 
@@ -143,7 +140,8 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
   }
   if (result.issues === undefined) return result.value
   const issues = result.issues.map(
-    ({ path, message }) => `args${(path ?? []).map(pathStep).join('')}: ${message}`,
+    ({ path = [], message }) =>
+      `args${path.map(pathStep).join('')}: ${message}${argumentHint(args, path.map(keyOf), message)}`,
   )
   throw new WeirError(
     'CFG_INVALID',
@@ -156,18 +154,27 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
   )
 }
 
-function pathStep(step: PropertyKey | { readonly key: PropertyKey }): string {
-  const key = typeof step === 'object' ? step.key : step
+type PathStep = PropertyKey | { readonly key: PropertyKey }
+const keyOf = (step: PathStep): PropertyKey => (typeof step === 'object' ? step.key : step)
+
+/** How to give on the command line what is missing, or is not the text that it looks like. */
+function argumentHint(args: unknown, path: readonly PropertyKey[], message: string): string {
+  const name = path.map(String).join('.')
+  if (name === '') return ''
+  const value = path.reduce<unknown>((at, key) => member(at, String(key)), args)
+  if (value === undefined) return ` (${howToGive([name])})`
+  const isText = typeof value === 'number' || typeof value === 'boolean'
+  return isText && /\bstring\b/i.test(message) ? ` (as text: ${textArgument(name, value)})` : ''
+}
+
+const howToGive = (names: readonly string[]): string =>
+  `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args`
+
+function pathStep(step: PathStep): string {
+  const key = keyOf(step)
   return typeof key === 'number' ? `[${key}]` : `.${String(key)}`
 }
 
 function isStandardSchema(value: unknown): value is StandardSchema {
   return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
-}
-
-function firstFrame(cause: unknown): string {
-  const stack = cause instanceof Error ? cause.stack : undefined
-  const lines = (stack ?? '').split('\n')
-  const location = userLocation(stack) ?? lines.map(locationOfFrame).find((l) => l !== undefined)
-  return location === undefined ? '' : ` (${location})`
 }

@@ -13,7 +13,7 @@ import { PANES, WindowOperator } from '#runtime/operators/window'
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
-import type { SideOutput } from './side-output.ts'
+import type { SideOutput } from '#runtime/element/side-output'
 import type { StatefulOptions } from './step-options.ts'
 import { checkFunctions } from './validate.ts'
 

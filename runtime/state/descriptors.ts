@@ -1,3 +1,4 @@
+import { refuseWrongOptions } from '#runtime/base/known-options'
 import type { Refused } from '#runtime/base/refused'
 import type { Sync } from '#runtime/base/synchronous'
 import { parseDuration, type Duration } from '#runtime/base/units'
@@ -122,6 +123,7 @@ function descriptor<V, H>(
   options: StateOptions | undefined,
   bind: (cells: StateCells<V>) => H,
 ): StateDescriptor<H> {
+  if (options !== undefined) refuseWrongOptions(`${kind}State`, options, ['ttl', 'formerly'])
   const ttlMs = options?.ttl === undefined ? undefined : parseDuration(options.ttl)
   return { kind, ttlMs, formerly: options?.formerly ?? [], bind }
 }

@@ -365,7 +365,7 @@ describe('files.jsonl() to local files', () => {
   test('refuses what JSON cannot express', async () => {
     await using dir = await tempDir('files')
     await using sink = await open(dir.path)
-    expect(() => sink.send(undefined)).toThrow('Sink "out" got undefined, which JSON cannot express')
+    expect(() => sink.send(undefined)).toThrow('JSON cannot express undefined. Map the record to JSON')
   })
 
   test('a directory that cannot be is refused', async () => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { WeirError } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
 import type { Sink, SinkContext } from '#runtime/connectors/sink'
 import type { Source } from '#runtime/connectors/source'
 import { parseFilePattern } from './file-pattern.ts'
@@ -35,8 +35,7 @@ export function jsonl<T>(path: string, options: JsonlOptions = {}): Jsonl<T> {
 function openOutputs(path: string, context: SinkContext, signal: AbortSignal): Outputs {
   const { bucket: name, base, isGlob } = parseFilePattern('files.jsonl', path)
   if (isGlob)
-    throw new WeirError(
-      'CFG_INVALID',
+    throw new JobFault(
       `files.jsonl: cannot write to the glob ${path}. ` +
         'Expected a directory such as "out/" or "s3://bucket/out/".',
     )

@@ -106,6 +106,14 @@ describe('SinkOperator', () => {
     expect(harness.counters.committed).toBe(1)
   })
 
+  test('counts the records that its writer took', async () => {
+    const harness = await OperatorHarness.open({ create: () => new SinkOperator(new World().sink()) })
+    harness.send(1)
+    harness.send(2)
+    expect(harness.counters.written).toBe(2)
+    await harness.close()
+  })
+
   test('a transaction is named by the barrier before it', async () => {
     const world = new World()
     const harness = await open(world)
