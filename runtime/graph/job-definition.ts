@@ -159,13 +159,16 @@ const keyOf = (step: PathStep): PropertyKey => (typeof step === 'object' ? step.
 
 /** How to give on the command line what is missing, or is not the text that it looks like. */
 function argumentHint(args: unknown, path: readonly PropertyKey[], message: string): string {
-  const name = path.map(String).join('.')
-  if (name === '') return ''
-  const value = path.reduce<unknown>((at, key) => member(at, String(key)), args)
+  // Members of lists have no name on the command line.
+  if (path.length === 0 || !path.every((key) => typeof key === 'string')) return ''
+  const name = path.join('.')
+  const value = path.reduce<unknown>((at, key) => member(at, key), args)
   if (value === undefined) return ` (${howToGive([name])})`
-  const isText = typeof value === 'number' || typeof value === 'boolean'
-  return isText && /\bstring\b/i.test(message) ? ` (as text: ${textArgument(name, value)})` : ''
+  const wantsText = isNoText(value) && /\bstring\b/i.test(message)
+  return wantsText ? ` (as text: ${textArgument(name, value)})` : ''
 }
+
+const isNoText = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
 
 const howToGive = (names: readonly string[]): string =>
   `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args`
