@@ -23,3 +23,22 @@ export interface StandardIssue {
 export type InferOutput<S extends StandardSchema<any, any>> = NonNullable<S['~standard']['types']>['output']
 
 export type InferInput<S extends StandardSchema<any, any>> = NonNullable<S['~standard']['types']>['input']
+
+export function isStandardSchema(value: unknown): value is StandardSchema {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
+}
+
+type PathStep = PropertyKey | { readonly key: PropertyKey }
+
+export const keyOfStep = (step: PathStep): PropertyKey => (typeof step === 'object' ? step.key : step)
+
+/** `.a[0]`. */
+export const pathText = (path: StandardIssue['path']): string =>
+  (path ?? [])
+    .map(keyOfStep)
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('')
+
+/** `.price: expected number; .at: ...`. */
+export const issuesText = (issues: readonly StandardIssue[]): string =>
+  issues.map(({ path, message }) => [pathText(path), message].filter((t) => t !== '').join(': ')).join('; ')

@@ -64,4 +64,9 @@ export {
 export type { ValueState, ListState, MapState, ReducingState, AggregatingState } from '#runtime/state/handles'
 export type { Timers, FiredTimer } from '#runtime/state/timer-service'
 export { type } from './type-witness.ts'
-export { files, type JsonlOptions, type ReadFilesOptions } from '#runtime/connectors/files/index'
+export {
+  files,
+  type BadLine,
+  type JsonlOptions,
+  type ReadFilesOptions,
+} from '#runtime/connectors/files/index'

@@ -4,7 +4,14 @@ import { WeirError } from '#runtime/base/errors'
 import { buildFailure, placed } from './build-problems.ts'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
-import type { InferInput, InferOutput, StandardSchema } from '#runtime/base/standard-schema'
+import {
+  isStandardSchema,
+  keyOfStep,
+  pathText,
+  type InferInput,
+  type InferOutput,
+  type StandardSchema,
+} from '#runtime/base/standard-schema'
 import { validateGraph } from './validate.ts'
 
 /**
@@ -141,7 +148,7 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
   if (result.issues === undefined) return result.value
   const issues = result.issues.map(
     ({ path = [], message }) =>
-      `args${path.map(pathStep).join('')}: ${message}${argumentHint(args, path.map(keyOf), message)}`,
+      `args${pathText(path)}: ${message}${argumentHint(args, path.map(keyOfStep), message)}`,
   )
   throw new WeirError(
     'CFG_INVALID',
@@ -153,9 +160,6 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
     },
   )
 }
-
-type PathStep = PropertyKey | { readonly key: PropertyKey }
-const keyOf = (step: PathStep): PropertyKey => (typeof step === 'object' ? step.key : step)
 
 /** How to give on the command line what is missing, or is not the text that it looks like. */
 function argumentHint(args: unknown, path: readonly PropertyKey[], message: string): string {
@@ -172,12 +176,3 @@ const isNoText = (value: unknown): boolean => typeof value === 'number' || typeo
 
 const howToGive = (names: readonly string[]): string =>
   `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args`
-
-function pathStep(step: PathStep): string {
-  const key = keyOf(step)
-  return typeof key === 'number' ? `[${key}]` : `.${String(key)}`
-}
-
-function isStandardSchema(value: unknown): value is StandardSchema {
-  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
-}

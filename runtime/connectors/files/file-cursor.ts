@@ -1,12 +1,20 @@
 import type { SourceContext } from '#runtime/connectors/source'
 import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
-import { LineScanner } from './line-scanner.ts'
+import { LineScanner, type LongLine } from './line-scanner.ts'
 import { retryIo } from './retry-io.ts'
+
+/** The start of a line. */
+export interface FilePosition {
+  /** Offset in the file. */
+  readonly byte: number
+  /** Number of the line, from 1. */
+  readonly line: number
+}
 
 export interface FileCursorOptions {
   readonly split: FileSplit
-  /** Byte offset to begin at. */
-  readonly position: number
+  /** Where to begin; undefined: at the beginning. */
+  readonly position: FilePosition | undefined
   readonly tree: FileTree
   readonly context: SourceContext
   readonly maxLineBytes: number
@@ -29,18 +37,28 @@ export class FileCursor {
   #reading = false
   readonly #closing = new AbortController()
   #exhausted = false
-  #skippedSeen = 0
 
   constructor({ split, position, tree, context, maxLineBytes }: FileCursorOptions) {
     this.split = split
     this.#tree = tree
     this.#context = context
-    this.#scanner = new LineScanner(position, maxLineBytes)
-    this.#readAt = position
+    const { byte, line } = position ?? { byte: 0, line: 1 }
+    this.#scanner = new LineScanner(byte, maxLineBytes, line)
+    this.#readAt = byte
   }
 
-  get position(): number {
-    return this.#scanner.position
+  get position(): FilePosition {
+    return { byte: this.#scanner.position, line: this.#scanner.line }
+  }
+
+  /** Number, from 1, of the first line that was not taken. */
+  get line(): number {
+    return this.#scanner.line
+  }
+
+  /** A line that is too long already, and whose end has not been read yet. */
+  get dropping(): LongLine | undefined {
+    return this.#scanner.dropping
   }
 
   /** Every line was taken. */
@@ -68,10 +86,8 @@ export class FileCursor {
   }
 
   /** Lines dropped as too long since the last call. */
-  takeSkipped(): number {
-    const n = this.#scanner.skipped - this.#skippedSeen
-    this.#skippedSeen = this.#scanner.skipped
-    return n
+  takeDropped(): readonly LongLine[] {
+    return this.#scanner.takeDropped()
   }
 
   prefetch(): void {

@@ -1,9 +1,19 @@
 const LF = 10
 const CR = 13
+/** Of a line that is too long, what is kept to show it. */
+const SHOWN_BYTES = 200
+
+/** A line that was longer than allowed, and dropped. */
+export interface LongLine {
+  /** From 1. */
+  readonly line: number
+  /** Its beginning. */
+  readonly text: string
+}
 
 /**
- * Cuts bytes into lines. Lines end with LF or CRLF; the last one needs no end. Positions are byte
- * offsets in the file, always at the start of a line, so reading again from one gives the same
+ * Cuts bytes into lines, and numbers them from 1. Lines end with LF or CRLF; the last one needs no
+ * end. Positions are byte offsets in the file, always at the start of a line, so reading again from one gives the same
  * lines. Characters are decoded per line, so a chunk border never splits one; bytes that are not
  * UTF-8 become U+FFFD.
  */
@@ -17,23 +27,39 @@ export class LineScanner {
   #bufferStart: number
   #ended = false
   /** The rest of a line that is too long is being dropped, up to its end. */
-  #dropping = false
+  #dropping: LongLine | undefined
   #dropStart = 0
-  #skipped = 0
+  #dropped: LongLine[] = []
+  /** Number of the first line that was not taken. */
+  #number: number
 
-  constructor(position: number, maxLineBytes: number) {
+  /** Begins at byte `position`, the start of line `number`. */
+  constructor(position: number, maxLineBytes: number, number = 1) {
     this.#bufferStart = position
     this.#maxLineBytes = maxLineBytes
+    this.#number = number
   }
 
   /** Start of the first line that was not taken. */
   get position(): number {
-    return this.#dropping ? this.#dropStart : this.#bufferStart + this.#at
+    return this.#dropping !== undefined ? this.#dropStart : this.#bufferStart + this.#at
   }
 
-  /** Lines dropped because they were too long. */
-  get skipped(): number {
-    return this.#skipped
+  /** Number, from 1, of the first line that was not taken. */
+  get line(): number {
+    return this.#number
+  }
+
+  /** The line that is too long already and has not ended yet. */
+  get dropping(): LongLine | undefined {
+    return this.#dropping
+  }
+
+  /** Lines since the last call that were too long; what `position` is behind. */
+  takeDropped(): readonly LongLine[] {
+    const dropped = this.#dropped
+    if (dropped.length > 0) this.#dropped = []
+    return dropped
   }
 
   /** The next bytes of the file. The scanner keeps `chunk`. */
@@ -55,6 +81,7 @@ export class LineScanner {
     for (;;) {
       const end = this.#buffer.indexOf(LF, this.#searchFrom)
       if (end === -1) {
+        if (this.#ended && this.#dropping !== undefined) this.#endDropped(this.#dropping)
         if (!this.#ended || this.#at === this.#buffer.length) return this.#wait()
         return this.#line(this.#buffer.length, this.#buffer.length) ?? this.#wait()
       }
@@ -67,14 +94,15 @@ export class LineScanner {
     const start = this.#at
     this.#at = next
     this.#searchFrom = next
-    if (this.#dropping) {
-      this.#dropping = false
+    if (this.#dropping !== undefined) {
+      this.#endDropped(this.#dropping)
       return undefined
     }
     if (end - start > this.#maxLineBytes) {
-      this.#skipped++
+      this.#endDropped(this.#longLine(start, end))
       return undefined
     }
+    this.#number++
     const textEnd = end > start && this.#buffer[end - 1] === CR ? end - 1 : end
     // A byte order mark is not part of the first line.
     const textStart =
@@ -87,14 +115,24 @@ export class LineScanner {
   /** Keeps what has come of the line, unless that is already too long. */
   #wait(): undefined {
     this.#searchFrom = this.#buffer.length
-    if (this.#dropping) this.#at = this.#buffer.length
+    if (this.#dropping !== undefined) this.#at = this.#buffer.length
     else if (this.#buffer.length - this.#at > this.#maxLineBytes) {
-      this.#skipped++
-      this.#dropping = true
+      this.#dropping = this.#longLine(this.#at, this.#buffer.length)
       this.#dropStart = this.#bufferStart + this.#at
       this.#at = this.#buffer.length
     }
     return undefined
+  }
+
+  #longLine(start: number, end: number): LongLine {
+    const text = this.#buffer.toString('utf8', start, Math.min(end, start + SHOWN_BYTES))
+    return { line: this.#number, text }
+  }
+
+  #endDropped(long: LongLine): void {
+    this.#dropping = undefined
+    this.#dropped.push(long)
+    this.#number++
   }
 }
 

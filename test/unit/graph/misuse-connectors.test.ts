@@ -1,5 +1,5 @@
 /** Wrong sources, sinks, options and steps in the wrong place: the sentence that each gets. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe } from 'vitest'
@@ -7,6 +7,8 @@ import { checkMisuses, LINE } from '#test/kit/misuse'
 
 const AT = `job.ts:${LINE}:`
 const OUT = mkdtempSync(join(tmpdir(), 'weir-misuse-'))
+const BAD = join(OUT, 'in.jsonl')
+writeFileSync(BAD, '{}\n{oops\n')
 afterAll(() => rmSync(OUT, { recursive: true }))
 
 const source = (text: string): string => `end(env.source('s', ${text}))`
@@ -66,6 +68,25 @@ describe('a path or an option that is none is refused where it is given', () => 
       ['a path of another system', source(`weir.files.lines('kafka://b/t')`), AT, 'speaks kafka://', 'own'],
       ['options that are a text', source(`weir.files.lines('x', '1s')`), AT, 'its options are "1s"'],
       ['a look for files too often', source(`weir.files.lines('x', { watch: '1ms' })`), AT, 'at least 10ms'],
+      [
+        'an unknown fate of bad lines',
+        source(`weir.files.jsonl('x', { onBadLine: 'drop' })`),
+        AT,
+        `files.jsonl: onBadLine is "drop". Expected 'fail', 'skip' or a side output`,
+      ],
+      ['a schema of plain lines', source(`weir.files.lines('x', { schema: {} })`), AT, 'no option "schema"'],
+      [
+        'a schema that is none',
+        source(`weir.files.jsonl('x', { schema: { n: 'number' } })`),
+        AT,
+        'files.jsonl: schema is {"n":"number"}. Expected a Standard Schema, such as z.object',
+      ],
+      [
+        'bad lines of a source that keeps none',
+        `numbers(env).getSideOutput(sideOutput('bad'))`,
+        AT,
+        'or of the source that names it in onBadLine',
+      ],
       ['a line of no bytes', source(`weir.files.lines('x', { maxLineBytes: 0 })`), AT, 'maxLineBytes is 0'],
       [
         'a misspelt option of a source',
@@ -185,6 +206,22 @@ describe('what a connector was given or gave, and cannot be used, fails at once 
         'a source that ends and did not say so',
         source(`weir.simpleSource({ name: 'feed', read: () => [] })`),
         'feed: read came to an end. Expected records without end, or bounded: true',
+      ],
+      [
+        'a line that is no JSON',
+        source(`weir.files.jsonl(${JSON.stringify(BAD)})`),
+        'Operator s, subtask 0 failed: Cannot read ',
+        'in.jsonl, line 2: ',
+        'in "{oops". Correct the file; or read with onBadLine',
+        AT,
+      ],
+      [
+        'a schema that waits',
+        source(
+          `weir.files.jsonl(${JSON.stringify(BAD)}, ` +
+            `{ schema: { '~standard': { version: 1, vendor: 'v', validate: later } } })`,
+        ),
+        'Operator s, subtask 0 failed: files.jsonl: the schema checks asynchronously',
       ],
       [
         'a function to commit',
