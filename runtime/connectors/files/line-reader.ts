@@ -120,8 +120,8 @@ export class LineReader<T> implements SplitReader<T, FileSplit, FilePosition> {
     if (onBadLine === 'fail')
       throw new JobFault(
         `Cannot read ${bad.file}, line ${bad.line}: ${bad.error} in ${preview(bad.text)}. ` +
-          "Correct the file; or read with onBadLine: 'skip', which counts such lines, or onBadLine: sideOutput('bad'), " +
-          'which keeps them.',
+          "Correct the file; or read with onBadLine: 'skip', which counts such lines, or " +
+          "onBadLine: sideOutput('bad'), which keeps them.",
       )
     // It travels among the records, marked (Source.sideOutput).
     if (onBadLine instanceof SideOutput) out.onRecord(onBadLine.wrap(bad) as T, NO_TIMESTAMP)

@@ -13,9 +13,9 @@ export interface LongLine {
 
 /**
  * Cuts bytes into lines, and numbers them from 1. Lines end with LF or CRLF; the last one needs no
- * end. Positions are byte offsets in the file, always at the start of a line, so reading again from one gives the same
- * lines. Characters are decoded per line, so a chunk border never splits one; bytes that are not
- * UTF-8 become U+FFFD.
+ * end. Positions are byte offsets in the file, always at the start of a line, so reading again from
+ * one gives the same lines. Characters are decoded per line, so a chunk border never splits one;
+ * bytes that are not UTF-8 become U+FFFD.
  */
 export class LineScanner {
   readonly #maxLineBytes: number

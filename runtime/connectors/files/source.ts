@@ -69,9 +69,6 @@ export function lineSource<T>(
 /** @throws {WeirError} CFG_GRAPH, CFG_INVALID naming the option that cannot be */
 function checkedOptions(what: string, options: ReadFilesOptions) {
   const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail', timeOrdered = false } = options
-  const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)
-  if (watchMs !== undefined && watchMs < 10)
-    throw new WeirError('CFG_GRAPH', `${what}: watch is ${options.watch}; expected at least 10ms.`)
   if (!(Number.isInteger(maxLineBytes) && maxLineBytes > 0))
     throw new WeirError(
       'CFG_GRAPH',
@@ -83,5 +80,12 @@ function checkedOptions(what: string, options: ReadFilesOptions) {
       `${what}: onBadLine is ${preview(onBadLine)}. Expected 'fail', 'skip' or a side output: ` +
         "const bad = sideOutput<BadLine>('bad').",
     )
-  return { maxLineBytes, onBadLine, timeOrdered, watchMs }
+  return { maxLineBytes, onBadLine, timeOrdered, watchMs: watchMsOf(what, options) }
+}
+
+function watchMsOf(what: string, { watch }: ReadFilesOptions): number | undefined {
+  if (watch === undefined) return undefined
+  const watchMs = parseDuration(watch)
+  if (watchMs >= 10) return watchMs
+  throw new WeirError('CFG_GRAPH', `${what}: watch is ${watch}; expected at least 10ms.`)
 }
