@@ -10,12 +10,14 @@ import { WAIT_ADVICE } from '../../scripts/advice/wait-advice.ts'
 import { conditionReference } from '../../scripts/condition-reference.ts'
 import { errorReference } from '../../scripts/error-reference.ts'
 import { jobPhases } from '../../scripts/job-phases.ts'
+import { recipesPage } from '../../scripts/recipes-page.ts'
 import { waitReference } from '../../scripts/wait-reference.ts'
 
 const page = (path: string): string => readFileSync(join(repositoryRoot, path), 'utf8')
 
 test.each([
   ['docs/errors.md', errorReference],
+  ['docs/recipes.md', recipesPage],
   ['docs/reference/conditions.md', conditionReference],
   ['docs/reference/job-phases.md', jobPhases],
   ['docs/reference/waits.md', waitReference],
@@ -74,4 +76,14 @@ describe('the pages name no code and no reason that does not exist', () => {
     expect(unknown(path, /\b((?:CHECKPOINT|FINALIZE|TOO_MANY|SINK)_[A-Z_]+)\b/g, codes)).toEqual([])
     expect(unknown(path, /(?:reason|event|events|condition) `(\w+)`/gi, reasons)).toEqual([])
   })
+})
+
+test('every recipe is a page and every page a recipe', () => {
+  const programs = readdirSync(join(repositoryRoot, 'examples/recipes')).filter(
+    (n) => n !== 'recipes.test.ts',
+  )
+  const shown = [...page('docs/recipes.md').matchAll(/\]\(\.\.\/examples\/recipes\/([^)]+)\)/g)].map(
+    (m) => m[1],
+  )
+  expect(shown.toSorted()).toEqual(programs.toSorted())
 })
