@@ -117,6 +117,17 @@ describe('what a leader shows', () => {
     expect((await rest.get('/overview')).body.records).toMatchObject({ out: 1 })
   })
 
+  test('the lag of event time, where there is any', async () => {
+    await using world = new JobWorld()
+    const { rest } = await running(world)
+    await using _ = rest
+    const metrics = async () => (await fetch(`${rest.url}/metrics`)).text()
+    expect(await metrics()).not.toMatch(/^weir_job_watermark_lag_seconds/m)
+    const { body: facts } = await rest.get('/overview')
+    const shown = await new JobMetrics(facts.job).render({ ...facts, watermark: 1000 }, [], 6000)
+    expect(shown).toMatch(/^weir_job_watermark_lag_seconds\{.*\} 5$/m)
+  })
+
   test('the exception that ended an attempt', async () => {
     await using world = new JobWorld()
     const { tm, rest } = await running(world)

@@ -6,7 +6,7 @@ import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/co
 import { SinkOperator } from '#runtime/operators/sink'
 import { OperatorHarness, type HarnessOptions, type HarnessState } from '#runtime/testing/operator-harness'
 import { TestClock } from '#runtime/testing/test-clock'
-import { hurriedClock } from '#test/kit/port-steps'
+import { hurriedClock } from '#runtime/testing/port-steps'
 
 interface Stored {
   readonly id: string
