@@ -40,6 +40,7 @@ export function buildProgram(cli: CliContext): Command {
     .description('Exactly-once stream processing, on a laptop or on Kubernetes.')
     .version(VERSION, '-V, --version')
     .showSuggestionAfterError()
+    .showHelpAfterError('(--help after a command shows its arguments and options)')
     .helpCommand(true)
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES)

@@ -1,7 +1,12 @@
-import { CONDITION_TYPES, REASONS } from '#operator/api/conditions'
+import { CONDITION_TYPES, REASONS, type Reason } from '#operator/api/conditions'
+import { cell, todoText } from './advice/advice.ts'
+import { REASON_ADVICE } from './advice/reason-advice.ts'
 
-const rows = (of: Readonly<Record<string, string>>): string[] =>
-  Object.entries(of).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`)
+const row = (reason: Reason): string => {
+  const advice = REASON_ADVICE[reason]
+  const cells = [REASONS[reason], advice.why, todoText(advice, '../')]
+  return `| \`${reason}\` | ${cells.map(cell).join(' | ')} |`
+}
 
 /** The page of all conditions of StreamJobs and Savepoints and of their reasons. */
 export function conditionReference(): string {
@@ -9,15 +14,16 @@ export function conditionReference(): string {
     '# Conditions and reasons',
     '',
     'What `status.conditions` of a StreamJob and of a Savepoint may say. The same reasons are used by',
-    'Events; the message has the values. Made from `operator/api/conditions.ts` by `npm run gen`.',
+    'Events; the message has the values. Made from `operator/api/conditions.ts` and `scripts/advice` by',
+    '`npm run gen`. NAME is the StreamJob.',
     '',
     '| condition | holds when |',
     '| --- | --- |',
-    ...rows(CONDITION_TYPES),
+    ...Object.entries(CONDITION_TYPES).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`),
     '',
-    '| reason | meaning |',
-    '| --- | --- |',
-    ...rows(REASONS),
+    '| reason | what happened | why | what to do |',
+    '| --- | --- | --- | --- |',
+    ...(Object.keys(REASONS) as Reason[]).map(row),
     '',
   ].join('\n')
 }

@@ -22,7 +22,7 @@ export interface MainIo {
 export async function main(args: readonly string[], io: MainIo): Promise<number> {
   const parsed = parse(args)
   if (parsed === undefined) {
-    io.write(USAGE)
+    io.write(`error: not options of the simulator: ${args.join(' ')}\n${USAGE}`)
     return 2
   }
   return parsed.seed === undefined ? runMany(parsed, io) : runOne(parsed.seed, parsed.trace, io)

@@ -18,7 +18,15 @@ const MAIN = `
   const config = parseOperatorConfig(CONFIG, 'CONFIG')
   const client = new KubeClient({ server: SERVER, authorize: async () => undefined })
   const logger = createLogger('operator', config.logLevel)
-  const of = { config, client, namespace: 'weir', identity: IDENTITY, clock: systemClock, random: Math.random, logger }
+  const of = {
+    config,
+    client,
+    namespace: 'weir',
+    identity: IDENTITY,
+    clock: systemClock,
+    random: Math.random,
+    logger,
+  }
   await new Operator(of).run(stop.signal)
   process.exit(0)
 `

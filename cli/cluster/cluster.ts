@@ -53,7 +53,10 @@ function readKubeConfig({ kubeconfig, context }: ClusterOptions): KubeConfig {
     if (context !== undefined) config.setCurrentContext(context)
     return config
   } catch (cause) {
-    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, { cause })
+    throw new CliError(EXIT.badInput, `Cannot read the kubeconfig: ${messageOf(cause)}.`, {
+      cause,
+      next: 'Name a file by --kubeconfig or KUBECONFIG. Jobs of this machine are listed by: weir list',
+    })
   }
 }
 

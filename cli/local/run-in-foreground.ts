@@ -7,7 +7,7 @@ import { formatAge } from '#cli/age'
 import { badInput, CliError, failed } from '#cli/cli-error'
 import type { CliContext } from '#cli/context'
 import { EXIT } from '#cli/exit-codes'
-import { count, plural, skippedText } from '#cli/progress/facts-text'
+import { count, eventTimeText, plural, skippedText } from '#cli/progress/facts-text'
 import { LiveBlock } from '#cli/progress/live-block'
 import { readJobLog, restorePointText } from './job-log.ts'
 import type { JobOutcome } from './job-outcome.ts'
@@ -112,9 +112,12 @@ async function resultText(
   const took = seconds < 100 ? `${seconds.toFixed(1)} s` : formatAge(seconds * 1000)
   const newest = cluster.facts()
   const skipped = newest === undefined ? undefined : skippedText(newest.skipped)
+  const eventTime = newest === undefined ? undefined : eventTimeText(newest, systemClock.now())
+  const perSecond = Math.round(totals.recordsIn / Math.max(seconds, 1))
   const work = [
-    `${count(totals.recordsIn)} records read`,
+    `${count(totals.recordsIn)} records read (${count(perSecond)}/s)`,
     `${count(totals.recordsOut)} written`,
+    ...(eventTime === undefined ? [] : [`event time ${eventTime}`]),
     plural(totals.checkpoints, 'checkpoint'),
     plural(totals.restarts, 'restart'),
     ...(skipped === undefined ? [] : [`skipped ${skipped}`]),

@@ -6,6 +6,7 @@ import { recoveryMs, recoveryParts } from '#cli/progress/event-lines'
 import {
   checkpointText,
   failureText,
+  eventTimeText,
   recordsText,
   skippedText,
   slotsText,
@@ -46,6 +47,7 @@ function runningText(local: LocalTarget, facts: JobFacts, now: number): string {
     ['error', error?.message],
     ['guarantee', guarantee],
     ['records', recordsText(facts)],
+    ['event time', eventTimeText(facts, now)],
     ['skipped', skippedText(facts.skipped)],
     ['task managers', `${taskManagers}, ${slotsText(facts)}, parallelism ${parallelism}`],
     ['restarts', restarts],

@@ -118,21 +118,28 @@ function errorLines(before: JobFacts | undefined, { error, message, state }: Job
 }
 
 function entered(before: JobFacts | undefined, now: JobFacts): string[] {
-  if (isFinal(now.state)) return [endLine(now.state, now)]
+  if (isFinal(now.state)) return [endLine(now.state, now, before)]
   const isKnown = now.restarts > 0 && before !== undefined
   return now.state === 'Running' && !isKnown ? [runningLine(now)] : []
 }
 
-function endLine(state: FinalState, { error, message, checkpoint: { last } }: JobFacts): string {
+function endLine(state: FinalState, now: JobFacts, before: JobFacts | undefined): string {
+  const { last } = now.checkpoint
   switch (state) {
     case 'Failed':
-      return `failed: ${error?.message ?? message}`
+      return failedLine(now, before)
     case 'Finished':
       return 'finished: every input is read, every output committed'
     case 'Suspended':
     case 'Drained':
       return `${state.toLowerCase()}${last === undefined ? '' : ` with checkpoint ${last.id}`}`
   }
+}
+
+/** The error of a failure may have been told while the job was being taken down. */
+function failedLine({ error, message }: JobFacts, before: JobFacts | undefined): string {
+  if (error === undefined) return `failed: ${message}`
+  return before?.error?.message === error.message ? 'failed' : `failed: ${error.message}`
 }
 
 function runningLine({ parallelism, taskManagers, restoredFrom }: JobFacts): string {

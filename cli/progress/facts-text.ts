@@ -24,7 +24,22 @@ export const waitRows = ({ waits }: JobFacts, now: number): ['waiting', string][
   waits.map((wait) => ['waiting', `${formatAge(now - wait.since)} ${textOfWait(wait)}`])
 
 export const recordsText = ({ records }: JobFacts): string =>
-  `${count(records.in)} in, ${count(records.out)} out, ${count(Math.round(records.perSecond))}/s`
+  `${flow(records.in, 'in', records.perSecond)}, ${flow(records.out, 'out', records.outPerSecond)}`
+
+/** `1,234 in (56/s)`. */
+export const flow = (total: number, what: string, perSecond: number): string =>
+  `${count(total)} ${what} (${count(Math.round(perSecond))}/s)`
+
+/**
+ * The watermark of the sinks and how far it is behind the clock; undefined where nothing has event
+ * time.
+ */
+export function eventTimeText({ watermark }: JobFacts, now: number): string | undefined {
+  if (watermark === null) return undefined
+  const lagMs = now - watermark
+  const time = new Date(watermark).toISOString()
+  return lagMs < 0 ? `${time}, ahead of the clock` : `${time}, ${formatAge(lagMs)} behind the clock`
+}
 
 /** What was not processed or published; undefined where nothing was skipped. */
 export function skippedText(skipped: JobFacts['skipped']): string | undefined {

@@ -1,18 +1,19 @@
 import { isFinal, type JobFacts } from '#runtime/contract/rest'
 import { formatAge } from '#cli/age'
-import { count, plural, skippedText, waitRows } from './facts-text.ts'
+import { eventTimeText, flow, plural, skippedText, waitRows } from './facts-text.ts'
 
 /** The job in one line, for logs without a terminal; undefined once it has ended. Pure. */
 export function progressLine(facts: JobFacts | undefined, now: number): string | undefined {
   if (facts === undefined) return 'starting'
   if (isFinal(facts.state)) return undefined
-  const { state, stateSince, records, watermark, checkpoint, restarts } = facts
+  const { state, stateSince, records, checkpoint, restarts } = facts
   const { last } = checkpoint
+  const eventTime = eventTimeText(facts, now)
   const skipped = skippedText(facts.skipped)
   return [
     `${state} for ${formatAge(now - stateSince)}: ${flow(records.in, 'in', records.perSecond)}`,
     flow(records.out, 'out', records.outPerSecond),
-    ...(watermark === null ? [] : [`event time ${new Date(watermark).toISOString()}`]),
+    ...(eventTime === undefined ? [] : [`event time ${eventTime}`]),
     last === undefined
       ? 'no checkpoint yet'
       : `checkpoint ${last.id} ${formatAge(now - last.completedAt)} ago`,
@@ -21,6 +22,3 @@ export function progressLine(facts: JobFacts | undefined, now: number): string |
     ...waitRows(facts, now).map(([what, text]) => `${what} ${text}`),
   ].join(', ')
 }
-
-const flow = (total: number, what: string, perSecond: number): string =>
-  `${count(total)} ${what} (${count(Math.round(perSecond))}/s)`

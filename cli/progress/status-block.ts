@@ -1,6 +1,14 @@
 import type { JobFacts } from '#runtime/contract/rest'
 import { fields } from '#cli/table'
-import { checkpointText, recordsText, skippedText, slotsText, stateText, waitRows } from './facts-text.ts'
+import {
+  checkpointText,
+  eventTimeText,
+  recordsText,
+  skippedText,
+  slotsText,
+  stateText,
+  waitRows,
+} from './facts-text.ts'
 
 /** The live lines below the events of `weir run` on a terminal. Pure. */
 export function statusBlock(
@@ -15,6 +23,7 @@ export function statusBlock(
     ['state', stateText(shown, now)],
     ...waitRows(facts, now),
     ['records', recordsText(facts)],
+    ['event time', eventTimeText(facts, now)],
     ['skipped', skippedText(facts.skipped)],
     ['checkpoints', checkpointsText(facts, now)],
     ['task managers', `${taskManagers} of ${wanted.taskManagers}, ${slotsText(facts)}, restarts ${restarts}`],

@@ -52,7 +52,11 @@ export function parseManifests(text: string, fileName: string): readonly Manifes
   const lines: string[] = []
   for (const [index, document] of parseAllDocuments(text).entries()) {
     if (document.errors.length > 0) {
-      lines.push(...document.errors.map((e) => `document ${index + 1}: ${e.message.split('\n')[0]}`))
+      lines.push(
+        ...document.errors.map(
+          (e) => `document ${index + 1}: ${e.message.split('\n')[0]?.replace(/:$/, '')}`,
+        ),
+      )
       continue
     }
     const data: unknown = document.toJS()

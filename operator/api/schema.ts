@@ -42,15 +42,16 @@ export const immutable = (what: string): Rule<unknown> => ({
   message: `${what} cannot be changed after creation; make a new object instead`,
 })
 
+const DURATION_MESSAGE = 'must be a duration of ms, s, m, h parts such as "500ms", "10s" or "1h30m"'
 const isDuration = (text: string): boolean => new RegExp(DURATION_PATTERN).test(text)
 
 /** Text such as "500ms", "10s" or "1h30m". */
 export const duration = (minMs = 0, maxMs = 365 * 24 * 3_600_000) =>
   withRules(
-    z.string().max(32),
+    z.string({ error: DURATION_MESSAGE }).max(32),
     {
       cel: `self.matches('${DURATION_PATTERN}')`,
-      message: 'must be a duration of ms, s, m, h parts such as "500ms", "10s" or "1h30m"',
+      message: DURATION_MESSAGE,
       holds: isDuration,
     },
     {

@@ -16,9 +16,9 @@ import { ownedMeta, type RunContext } from './run-context.ts'
 import { parallelismOf } from './scale.ts'
 
 /**
- * The ConfigMap of one run, or of the check of one. It is made once and never changes, so that a pod that is replaced later
- * finds what its run was made from. `$(POD_NAME)` and `$(POD_IP)` are put in by the process from
- * its environment.
+ * The ConfigMap of one run, or of the check of one. It is made once and never changes, so that a
+ * pod that is replaced later finds what its run was made from. `$(POD_NAME)` and `$(POD_IP)` are
+ * put in by the process from its environment.
  */
 export function runConfigMap(context: RunContext): KubeObject {
   const storageCa = caOf(context.resolved.storage)

@@ -2,9 +2,6 @@
 import { CHECK_CONTAINER } from '#operator/resources/job-manager'
 import { LABEL_CHECK } from '#operator/resources/labels'
 import type { KubeObject } from '#operator/resources/object'
-import { names } from '#operator/resources/names'
-import type { Observed } from './observed.ts'
-import type { Step } from './plan.ts'
 import { findPodProblem, type PodProblem } from './pod-problems.ts'
 
 /** runtime/bin/check.ts ends with it when the run would fail. */
@@ -23,16 +20,6 @@ export interface Check {
   readonly pod: string
   readonly uid: string
   readonly result: CheckResult
-}
-
-/** Of every check but `id`. */
-export function deleteChecks({ job, checks }: Pick<Observed, 'job' | 'checks'>, id?: string): Step[] {
-  return checks
-    .filter((check) => check.id !== id)
-    .flatMap((check) => [
-      { kind: 'delete', resource: 'Pod', name: check.pod, uid: check.uid },
-      { kind: 'delete', resource: 'ConfigMap', name: names.check(job.name, check.id) },
-    ])
 }
 
 interface Ended {

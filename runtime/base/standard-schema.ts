@@ -32,25 +32,17 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
   return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
 }
 
-/** What a schema makes of a value, or what is wrong with it: one text per issue, with its path. */
-export type Checked<T> = { readonly value: T } | { readonly issues: readonly string[] }
+type PathStep = PropertyKey | { readonly key: PropertyKey }
 
-/** `name`: what the paths in issues begin with. */
-export function checkWith<T>(schema: StandardSchema<any, T>, value: unknown, name: string): Checked<T> {
-  const result = schema['~standard'].validate(value)
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
-    return { issues: [`${name}: its schema checks asynchronously; expected one that answers at once`] }
-  }
-  if (result.issues === undefined) return { value: result.value }
-  return {
-    issues: result.issues.map(
-      ({ path, message }) => `${name}${(path ?? []).map(pathStep).join('')}: ${message}`,
-    ),
-  }
-}
+export const keyOfStep = (step: PathStep): PropertyKey => (typeof step === 'object' ? step.key : step)
 
-function pathStep(step: PropertyKey | { readonly key: PropertyKey }): string {
-  const key = typeof step === 'object' ? step.key : step
-  return typeof key === 'number' ? `[${key}]` : `.${String(key)}`
-}
+/** `.a[0]`. */
+export const pathText = (path: StandardIssue['path']): string =>
+  (path ?? [])
+    .map(keyOfStep)
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('')
+
+/** `.price: expected number; .at: ...`. */
+export const issuesText = (issues: readonly StandardIssue[]): string =>
+  issues.map(({ path, message }) => [pathText(path), message].filter((t) => t !== '').join(': ')).join('; ')

@@ -35,6 +35,8 @@ export interface ConnectorContext {
 export interface ConnectorCounters {
   lateDropped: number
   badRecords: number
+  /** Records given to a sink. */
+  written: number
   /** Transactions committed, repetitions included. */
   committed: number
   /** Transactions that were not committed because their output was gone. */
@@ -49,6 +51,7 @@ export function noCounts(): ConnectorCounters {
   return {
     lateDropped: 0,
     badRecords: 0,
+    written: 0,
     committed: 0,
     skippedCommits: 0,
     leftPending: 0,

@@ -1,4 +1,5 @@
 import type { PollResult, Receiver } from '#runtime/element/receiver'
+import type { SideOutput } from '#runtime/element/side-output'
 import type { ConnectorContext } from './connector-context.ts'
 
 /**
@@ -20,6 +21,11 @@ export interface Source<T, S = any, P = any> {
    * assignTimestamps behind it.
    */
   readonly givesTimestamps?: boolean
+  /**
+   * A second output of the readers, such as lines that cannot be read: records that they have
+   * wrapped by it are no records of the source, but of `getSideOutput` behind it.
+   */
+  readonly sideOutput?: SideOutput<any> | undefined
   createDiscovery(context: SourceContext): SplitDiscovery<S>
   createReader(context: SourceContext): SplitReader<T, S, P>
 }

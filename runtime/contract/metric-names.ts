@@ -8,6 +8,10 @@ export const METRICS = {
   weir_job_slots: { help: 'Slots that connected TaskManagers offer.', labels: [] },
   weir_job_records_in_total: { help: 'Records read by the sources of the running attempt.', labels: [] },
   weir_job_records_out_total: { help: 'Records given to the sinks of the running attempt.', labels: [] },
+  weir_job_watermark_lag_seconds: {
+    help: 'How far event time at the sinks is behind the clock; absent where there is no event time.',
+    labels: [],
+  },
   weir_checkpoints_completed_total: {
     help: 'Completed checkpoints that this JobManager knows of.',
     labels: [],

@@ -128,7 +128,10 @@ export interface SkippedCounts {
 
 export interface SubtaskMetrics extends SubtaskRef, SkippedCounts {
   readonly recordsIn: number
+  /** To other vertices. */
   readonly recordsOut: number
+  /** Given to sinks. */
+  readonly recordsWritten: number
   readonly busyMs: number
   readonly backPressuredMs: number
   readonly watermark: number

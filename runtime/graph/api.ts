@@ -9,7 +9,7 @@ export type { KeyedStream, RunningAggregator } from './keyed-stream.ts'
 export type { EvolvingOptions, StatefulOptions } from './step-options.ts'
 export type { EvolutionOptions } from '#runtime/state/evolution'
 export type { StandardSchema } from '#runtime/base/standard-schema'
-export { sideOutput, type SideOutput } from './side-output.ts'
+export { sideOutput, type SideOutput } from '#runtime/element/side-output'
 export type { Aggregator } from '#runtime/state/aggregator'
 export type {
   Source,
@@ -65,4 +65,9 @@ export {
 export type { ValueState, ListState, MapState, ReducingState, AggregatingState } from '#runtime/state/handles'
 export type { Timers, FiredTimer } from '#runtime/state/timer-service'
 export { type } from './type-witness.ts'
-export { files, type JsonlOptions, type ReadFilesOptions } from '#runtime/connectors/files/index'
+export {
+  files,
+  type BadLine,
+  type JsonlOptions,
+  type ReadFilesOptions,
+} from '#runtime/connectors/files/index'

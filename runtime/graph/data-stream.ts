@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { refuseWrongOptions } from '#runtime/base/known-options'
 import { member } from '#runtime/base/member'
 import { preview } from '#runtime/base/preview'
 import type { Sync } from '#runtime/base/synchronous'
@@ -12,10 +13,11 @@ import { SinkOperator } from '#runtime/operators/sink'
 import type { WatermarkStrategy } from '#runtime/time/watermark-strategy'
 import { KeyedStream, type StepSpec } from './keyed-stream.ts'
 import type { GraphBuilder, NodeSpec, Upstream } from './logical-graph.ts'
-import type { SideOutput } from './side-output.ts'
+import { checkSideOutput, type SideOutput } from '#runtime/element/side-output'
+import { addSideBranches } from './side-branches.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
-import { checkFunctions, checkUid } from './validate.ts'
+import { checkConnector, checkFunctions, checkUid } from './validate.ts'
 
 /** The end of a stream that can still be given its own parallelism. */
 export interface StreamEnd {
@@ -110,6 +112,14 @@ export class DataStream<T> {
 
   /** The records of all these streams, in no particular order between them. */
   union(...others: readonly DataStream<T>[]): DataStream<T> {
+    const wrong: unknown = others.find((other: unknown) => !(other instanceof DataStream))
+    if (wrong !== undefined)
+      throw new WeirError(
+        'CFG_GRAPH',
+        `${captureLocation(this.union)}: union got ` +
+          `${wrong instanceof KeyedStream ? 'a keyed stream' : preview(wrong)}. ` +
+          'Expected streams: unite them first, then call keyBy.',
+      )
     return new DataStream<T>(this.#builder, [...this.#upstreams, ...others.flatMap((o) => o.#upstreams)])
   }
 
@@ -135,16 +145,18 @@ export class DataStream<T> {
   }
 
   /**
-   * The side output of the step just made, such as the late records of a window. @throws
-   * {WeirError} CFG_GRAPH when that step does not write to it.
+   * The side output of the step just made, such as the late records of a window or the bad lines of
+   * a source. @throws {WeirError} CFG_GRAPH when that step does not write to it.
    */
   getSideOutput<L>(side: SideOutput<L>): DataStream<L> {
+    const location = captureLocation(this.getSideOutput)
+    checkSideOutput(`${location}: what getSideOutput got`, side)
     const stream = this.#sides.get(side)
     if (stream === undefined)
       throw new WeirError(
         'CFG_GRAPH',
-        `${captureLocation(this.getSideOutput)}: the step before it does not write to side output ` +
-          `"${side.name}". Call it on the result of the window that names it in lateTo.`,
+        `${location}: the step before it does not write to side output "${side.name}". Call it on the ` +
+          'result of the window that names it in lateTo, or of the source that names it in onBadLine.',
       )
     return stream
   }
@@ -153,6 +165,8 @@ export class DataStream<T> {
   sink(uid: string, sink: Sink<T>, options: StatefulOptions = {}): StreamEnd {
     const location = captureLocation(this.sink)
     checkUid(uid, location)
+    checkConnector(`${location}: sink "${uid}"`, 'sink', sink)
+    refuseWrongOptions(`${location}: sink "${uid}"`, options)
     const { node } = this.#add(
       {
         uid,
@@ -184,25 +198,12 @@ export class DataStream<T> {
     return { node: this.#builder.add(spec, upstreams), partition: 'forward' }
   }
 
-  /**
-   * The step's side records travel in its one output, marked; a filter behind it on each branch
-   * takes what is its own.
-   */
   #addWithSide<R>(spec: StepSpec, upstreams: readonly Upstream[], side: SideOutput<any>): DataStream<R> {
-    const { location } = spec
-    const step = this.#add(spec, upstreams)
-    const branch = (kind: string, create: NodeSpec['create']) =>
-      this.#add({ kind, location, description: `${spec.uid} ${kind}`, create }, [step])
-    const main = branch('mainOutput', () => new FilterOperator((value) => !side.holds(value)))
-    const marked = branch(
-      'sideOutput',
-      () => new FlatMapOperator((value) => (side.holds(value) ? [side.unwrap(value)] : [])),
-    )
-    return new DataStream<R>(
-      this.#builder,
-      [main],
-      new Map([[side, new DataStream<any>(this.#builder, [marked])]]),
-    )
+    const { uid, location } = spec
+    const { node } = this.#add(spec, upstreams)
+    const branches = addSideBranches(this.#builder, { node, uid, location }, side)
+    const sides = new Map([[side, new DataStream<any>(this.#builder, [branches.side])]])
+    return new DataStream<R>(this.#builder, [branches.main], sides)
   }
 }
 

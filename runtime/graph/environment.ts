@@ -1,11 +1,13 @@
+import { refuseWrongOptions } from '#runtime/base/known-options'
 import type { Source } from '#runtime/connectors/source'
 import { SourceDiscoverOperator } from '#runtime/operators/source-discover'
 import { SourceReadOperator } from '#runtime/operators/source-read'
 import { DataStream } from './data-stream.ts'
 import type { GraphBuilder } from './logical-graph.ts'
+import { addSideBranches } from './side-branches.ts'
 import { captureLocation } from './source-location.ts'
 import type { StatefulOptions } from './step-options.ts'
-import { checkUid } from './validate.ts'
+import { checkConnector, checkUid } from './validate.ts'
 
 /** Where streams begin. */
 export class Environment {
@@ -22,6 +24,8 @@ export class Environment {
   source<T>(uid: string, source: Source<T>, options: StatefulOptions = {}): DataStream<T> {
     const location = captureLocation(this.source)
     checkUid(uid, location)
+    checkConnector(`${location}: source "${uid}"`, 'source', source)
+    refuseWrongOptions(`${location}: source "${uid}"`, options)
     const common = { stateful: true, location, startsChain: true }
     const discover = this.#builder.add(
       {
@@ -47,6 +51,14 @@ export class Environment {
       },
       [{ node: discover, partition: 'rebalance' }],
     )
-    return new DataStream<T>(this.#builder, [{ node: read, partition: 'forward' }])
+    const { sideOutput } = source
+    if (sideOutput === undefined)
+      return new DataStream<T>(this.#builder, [{ node: read, partition: 'forward' }])
+    const { main, side } = addSideBranches(this.#builder, { node: read, uid, location }, sideOutput)
+    return new DataStream<T>(
+      this.#builder,
+      [main],
+      new Map([[sideOutput, new DataStream<unknown>(this.#builder, [side])]]),
+    )
   }
 }

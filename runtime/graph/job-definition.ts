@@ -1,12 +1,13 @@
 import { member } from '#runtime/base/member'
-import { WeirError, messageOf } from '#runtime/base/errors'
-import { userLocation } from '#runtime/base/user-source'
+import { textArgument } from '#runtime/base/text-argument'
+import { WeirError } from '#runtime/base/errors'
+import { buildFailure, placed } from './build-problems.ts'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
-import { locationOfFrame } from './source-location.ts'
 import {
-  checkWith,
   isStandardSchema,
+  keyOfStep,
+  pathText,
   type InferInput,
   type InferOutput,
   type StandardSchema,
@@ -82,14 +83,11 @@ export function buildGraph(definition: JobDefinition, args: Readonly<Record<stri
   try {
     returned = definition.build({ env: new Environment(builder), args: checked })
   } catch (cause) {
-    if (cause instanceof WeirError) throw withMissing(cause, missing)
+    if (cause instanceof WeirError) throw withMissing(placed(cause), missing)
     throw new WeirError(
       'CFG_MODULE',
-      `The job's function failed while building the graph: ${messageOf(cause)}${firstFrame(cause)}` +
-        missingText(missing),
-      {
-        cause,
-      },
+      `The job's function failed while building the graph: ${buildFailure(cause)}` + missingText(missing),
+      { cause },
     )
   }
   if (returned instanceof Promise) {
@@ -134,14 +132,24 @@ function missingText(missing: ReadonlySet<string>): string {
   const names = [...missing]
   return (
     `. It asked for ${names.map((name) => `args.${name}`).join(', ')}, which was not given: ` +
-    `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args.`
+    `${howToGive(names)}.`
   )
 }
 
 function checkArgs(schema: StandardSchema, args: unknown): unknown {
-  const checked = checkWith(schema, args, 'args')
-  if ('value' in checked) return checked.value
-  const { issues } = checked
+  const result = schema['~standard'].validate(args)
+  if (result instanceof Promise) {
+    result.catch(() => undefined)
+    throw new WeirError(
+      'CFG_INVALID',
+      'The schema of the arguments checks asynchronously. Expected a schema that answers at once.',
+    )
+  }
+  if (result.issues === undefined) return result.value
+  const issues = result.issues.map(
+    ({ path = [], message }) =>
+      `args${pathText(path)}: ${message}${argumentHint(args, path.map(keyOfStep), message)}`,
+  )
   throw new WeirError(
     'CFG_INVALID',
     issues.length === 1
@@ -153,9 +161,18 @@ function checkArgs(schema: StandardSchema, args: unknown): unknown {
   )
 }
 
-function firstFrame(cause: unknown): string {
-  const stack = cause instanceof Error ? cause.stack : undefined
-  const lines = (stack ?? '').split('\n')
-  const location = userLocation(stack) ?? lines.map(locationOfFrame).find((l) => l !== undefined)
-  return location === undefined ? '' : ` (${location})`
+/** How to give on the command line what is missing, or is not the text that it looks like. */
+function argumentHint(args: unknown, path: readonly PropertyKey[], message: string): string {
+  // Members of lists have no name on the command line.
+  if (path.length === 0 || !path.every((key) => typeof key === 'string')) return ''
+  const name = path.join('.')
+  const value = path.reduce<unknown>((at, key) => member(at, key), args)
+  if (value === undefined) return ` (${howToGive([name])})`
+  const wantsText = isNoText(value) && /\bstring\b/i.test(message)
+  return wantsText ? ` (as text: ${textArgument(name, value)})` : ''
 }
+
+const isNoText = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
+
+const howToGive = (names: readonly string[]): string =>
+  `pass ${names.map((name) => `--arg ${name}=VALUE`).join(' ')}, or set it under spec.job.args`

@@ -1,7 +1,7 @@
 import { WeirError } from '#runtime/base/errors'
 import { preview } from '#runtime/base/preview'
 import { member } from '#runtime/base/member'
-import { refuseUnknownOptions } from '#runtime/base/known-options'
+import { refuseUnknownOptions, refuseWrongOptions } from '#runtime/base/known-options'
 import { AggregateOperator } from '#runtime/operators/aggregate'
 import {
   counting,
@@ -22,7 +22,7 @@ import { evolutionOf, type StateEvolution } from '#runtime/state/evolution'
 import { SlidingWindows } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { NodeSpec } from './logical-graph.ts'
-import type { SideOutput } from './side-output.ts'
+import { checkSideOutput, type SideOutput } from '#runtime/element/side-output'
 import { captureLocation } from './source-location.ts'
 import { EVOLVING, KNOWN, type EvolvingOptions, type StatefulOptions } from './step-options.ts'
 import { checkFormerStates, checkFunctions, checkStates, checkUid } from './validate.ts'
@@ -162,6 +162,7 @@ export class KeyedStream<K, T> {
     options: StatefulOptions = {},
   ): DataStream<O> {
     const keyOf = this.#keyOf
+    checkUid(uid, captureLocation(this.process))
     refuseUnknownOptions(`process "${uid}"`, functions, ['state', 'emits', 'onRecord', 'onTimer'])
     return this.#step('process', uid, options, {
       functions: functionsOf(functions, ['onRecord', ...('onTimer' in functions ? ['onTimer'] : [])]),
@@ -177,7 +178,8 @@ export class KeyedStream<K, T> {
   window(uid: string, windows: SlidingWindows, options: WindowStepOptions<T> = {}): WindowedStream<K, T> {
     const location = captureLocation(this.window)
     checkUid(uid, location)
-    refuseUnknownOptions(`window "${uid}"`, options, ['formerly', 'allowedLateness', 'lateTo'])
+    refuseWrongOptions(`window "${uid}"`, options, ['formerly', 'allowedLateness', 'lateTo'])
+    if (options.lateTo !== undefined) checkSideOutput(`window "${uid}": lateTo`, options.lateTo)
     if (!(windows instanceof SlidingWindows))
       throw new WeirError(
         'CFG_GRAPH',
@@ -223,7 +225,7 @@ export class KeyedStream<K, T> {
     checkStates(states, uid, location)
     const declared = kind === 'process' ? planStates(states) : [runningState(kind, evolution)]
     checkFormerStates(declared, uid, location)
-    refuseUnknownOptions(`${kind} "${uid}"`, options, evolution === undefined ? KNOWN : EVOLVING)
+    refuseWrongOptions(`${kind} "${uid}"`, options, evolution === undefined ? KNOWN : EVOLVING)
     const spec = { uid, kind, stateful: true, formerly: options.formerly, location, create }
     // A process step may give its records any time.
     return this.#steps.add({ ...spec, states: declared, givesTimestamps: kind === 'process' })

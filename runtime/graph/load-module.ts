@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { registerUserSource, userLocation, userModuleUrl } from '#runtime/base/user-source'
 import * as api from './api.ts'
+import { importAdvice, placed } from './build-problems.ts'
 import { isJobDefinition, type JobDefinition } from './job-definition.ts'
 import { atLine, lineOf, syntaxErrorLocation } from './module-diagnostics.ts'
 import { stripTypes } from './strip-types.ts'
@@ -129,9 +130,17 @@ function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (pa
   }
   const known = specifier.startsWith('weir-stream/')
     ? `this version of weir-stream has no such part`
-    : `no such package is installed beside the module, in ${process.cwd()} or beside Weir`
+    : `no such package is installed beside the module, in ${process.cwd()} or beside Weir. ` +
+      `Install it there (npm install ${packageOf(specifier)}), or bundle it into the job's file`
   throw importError(module, specifier, known, first)
 }
+
+/** `@scope/name/part` -> `@scope/name`. */
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
 
 function importError(module: JobModule, specifier: string, why: string, cause?: unknown): WeirError {
   const line = lineOf(
@@ -145,19 +154,24 @@ function importError(module: JobModule, specifier: string, why: string, cause?: 
 }
 
 function evaluationError(module: JobModule, javascript: string, cause: unknown): WeirError {
-  if (cause instanceof WeirError) {
-    return cause
-  }
+  if (cause instanceof WeirError) return placed(cause)
   if (cause instanceof SyntaxError) {
     const location = syntaxErrorLocation(module.name, javascript, cause)
-    return new WeirError('CFG_MODULE', `${atLine(module, location)}: ${cause.message}`, { cause })
+    const text = `${atLine(module, location)}: ${cause.message}${exportAdvice(cause.message)}`
+    return new WeirError('CFG_MODULE', text, { cause })
   }
   const thrownAt = cause instanceof Error ? userLocation(cause.stack) : undefined
-  return new WeirError(
-    'CFG_MODULE',
-    `${evaluationPlace(module, thrownAt)}: the module failed when it was evaluated: ${messageOf(cause)}`,
-    { cause },
-  )
+  const advice = importAdvice(cause)
+  const place = evaluationPlace(module, thrownAt)
+  const text = `${place}: the module failed when it was evaluated: ${messageOf(cause)}`
+  return new WeirError('CFG_MODULE', advice === undefined ? text : `${text}. ${advice}`, { cause })
+}
+
+/** Of an import of a name that 'weir-stream' does not have: what it has. */
+function exportAdvice(message: string): string {
+  if (!message.startsWith("The requested module 'weir-stream' does not provide an export named")) return ''
+  const names = Object.keys(api).filter((name) => name !== 'default')
+  return `. It has ${names.toSorted().join(', ')}. A type is imported by: import type { ... }`
 }
 
 /** With the line's text, except for a file that a bundle was made from. */

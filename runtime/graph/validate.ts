@@ -38,6 +38,27 @@ export function checkUid(uid: unknown, location: string): asserts uid is string 
   )
 }
 
+const CONNECTORS = {
+  source: {
+    functions: ['createDiscovery', 'createReader'],
+    examples: 'files.lines(path), files.jsonl(path), generator({ make }) or simpleSource({ name, read })',
+  },
+  sink: {
+    functions: ['createWriter'],
+    examples: 'files.jsonl(path), print() or transactionalSink({ name, prepare, commit })',
+  },
+} as const
+
+/** @throws {WeirError} CFG_GRAPH when `given` is no source, or no sink. */
+export function checkConnector(what: string, kind: keyof typeof CONNECTORS, given: unknown): void {
+  const has = (of: keyof typeof CONNECTORS): boolean =>
+    CONNECTORS[of].functions.every((name) => typeof member(given, name) === 'function')
+  if (has(kind)) return
+  const other = kind === 'source' ? 'sink' : 'source'
+  const found = has(other) ? `${String(member(given, 'description'))}, which is a ${other}` : preview(given)
+  throw new WeirError('CFG_GRAPH', `${what} got ${found}. Expected a ${kind}: ${CONNECTORS[kind].examples}.`)
+}
+
 /** How each method that takes functions of the user is called. */
 const USAGE = {
   keyBy: 'keyBy(record => key)',

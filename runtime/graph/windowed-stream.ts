@@ -21,7 +21,7 @@ import {
 import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
-import type { SideOutput } from './side-output.ts'
+import type { SideOutput } from '#runtime/element/side-output'
 import { EVOLVING_STATE, type StatefulOptions } from './step-options.ts'
 import { checkFunctions } from './validate.ts'
 

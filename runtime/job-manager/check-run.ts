@@ -14,7 +14,7 @@ const TRIES = 3
 
 export interface CheckedRun {
   readonly planned: PlannedJob
-  /** Of the checkpoint or savepoint that the run would start from; undefined: it would start empty. */
+  /** URL of what the run would start from; undefined: it would start empty. */
   readonly from: string | undefined
 }
 

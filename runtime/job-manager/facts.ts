@@ -253,7 +253,7 @@ export class RecordRates {
       const ofSinks = metrics.filter((m) => sinks.has(m.vertex))
       this.#totals = {
         in: sum(metrics, (m) => (sources.has(m.vertex) ? m.recordsIn : 0)),
-        out: sum(ofSinks, (m) => m.recordsIn),
+        out: sum(metrics, (m) => m.recordsWritten),
       }
       this.#watermark = finite(Math.min(...ofSinks.map((m) => m.watermark)))
       this.#skipped = skippedBy(metrics)

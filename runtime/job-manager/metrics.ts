@@ -34,6 +34,8 @@ export class JobMetrics {
     set('weir_job_slots', facts.slots.total)
     set('weir_job_records_in_total', facts.records.in)
     set('weir_job_records_out_total', facts.records.out)
+    if (facts.watermark === null) this.#gauges.weir_job_watermark_lag_seconds.remove()
+    else set('weir_job_watermark_lag_seconds', (now - facts.watermark) / 1000)
     set('weir_checkpoints_completed_total', facts.checkpoint.completed)
     set('weir_checkpoints_failed_total', facts.checkpoint.failed)
     set('weir_checkpoint_consecutive_failures', facts.checkpoint.consecutiveFailures)

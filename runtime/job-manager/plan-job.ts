@@ -26,6 +26,7 @@ export interface PlanTask {
 export type PlanAnswer = { readonly plan: ExecutionPlan } | { readonly error: ErrorData }
 
 const PLAN_LIMIT_MS = 30_000
+const ONLY_BUILD = 'The module, and the function given to defineJob, must only build the graph.'
 
 /**
  * Reads the job's module once; every slot runs these very bytes, so a file that changes later
@@ -56,9 +57,10 @@ export const moduleOfText = (
 })
 
 /**
- * Evaluates the user's module in a thread of its own, with a time limit. `trials`: stored state that
- * the job is to take over. @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT;
- * CKP_RESTORE when it cannot take that state over
+ * Evaluates the user's module in a thread of its own, with a time limit. `trials`: stored state
+ * that the job is to take over.
+ * @throws {WeirError} CFG_MODULE, CFG_GRAPH, CFG_INVALID, USR_TIMEOUT; CKP_RESTORE when it cannot
+ *   take that state over
  */
 export async function planJob(input: PlanInput, trials: readonly StateTrial[] = []): Promise<PlannedJob> {
   const workerData: PlanTask = { input, trials }
@@ -66,8 +68,8 @@ export async function planJob(input: PlanInput, trials: readonly StateTrial[] = 
   const { promise, resolve, reject } = Promise.withResolvers<PlanAnswer>()
   const { name } = input.module
   const limit = systemClock.after(PLAN_LIMIT_MS, () => {
-    const text = `${name} did not finish building its graph within ${PLAN_LIMIT_MS} ms.`
-    reject(new WeirError('USR_TIMEOUT', `${text} The function given to defineJob must only build the graph.`))
+    const text = `${name} did not finish building its graph within ${PLAN_LIMIT_MS / 1000} s.`
+    reject(new WeirError('USR_TIMEOUT', `${text} It loops, or waits. ${ONLY_BUILD}`))
   })
   worker.once('message', resolve)
   worker.once('error', (cause) => {
@@ -75,8 +77,8 @@ export async function planJob(input: PlanInput, trials: readonly StateTrial[] = 
     reject(new WeirError('CFG_MODULE', text, { cause }))
   })
   worker.once('exit', (code) => {
-    const text = `${name} ended the process (code ${code}) while building its graph`
-    reject(new WeirError('CFG_MODULE', text))
+    const text = `${name} ended the process (code ${code}) while building its graph.`
+    reject(new WeirError('CFG_MODULE', `${text} It must not end the process. ${ONLY_BUILD}`))
   })
   try {
     const answer = await promise

@@ -35,6 +35,8 @@ export function waitsOf(sources: WaitSources): WaitView[] {
 function slotWaits({ job, plan, taskManagers }: WaitSources): WaitView[] {
   if (job.state !== 'WaitingForSlots' || plan === undefined) return []
   const have = taskManagers.reduce((sum, { slots }) => sum + slots, 0)
+  // The last one has just come: it is not slots that are waited for any more.
+  if (have >= slotsWanted(plan)) return []
   const tms = taskManagers.length === 1 ? '1 TaskManager' : `${taskManagers.length} TaskManagers`
   const message = `slots: ${have} of ${slotsWanted(plan)} are there, on ${tms}`
   return [{ kind: 'slots', since: job.stateSince, message }]

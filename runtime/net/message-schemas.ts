@@ -36,6 +36,7 @@ const place = subtaskRef.extend({ taskManager: z.string(), slot: count })
 const subtaskMetrics = subtaskRef.extend({
   recordsIn: anyNumber,
   recordsOut: anyNumber,
+  recordsWritten: anyNumber,
   busyMs: anyNumber,
   backPressuredMs: anyNumber,
   watermark: anyNumber,

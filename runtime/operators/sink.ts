@@ -1,4 +1,5 @@
 import { abortable } from '#runtime/base/abort'
+import { JobFault } from '#runtime/base/job-fault'
 import { retrying } from '#runtime/base/backoff'
 import { WeirError } from '#runtime/base/errors'
 import { notAPromise } from '#runtime/base/synchronous'
@@ -6,6 +7,7 @@ import { watchdog } from '#runtime/base/watchdog'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 import type { CheckpointId } from '#runtime/contract/ids'
 import type { CommitPermit } from '#runtime/contract/rpc'
+import { DATA_ADVICE, findNoData } from '#runtime/element/plain-data'
 import { deepCopy } from '#runtime/state/deep-copy'
 import {
   danglingTransactions,
@@ -75,6 +77,7 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     } catch (cause) {
       throw userCodeError(this.#context, cause, { record: value })
     }
+    this.#context.counters.written++
   }
 
   onWatermark(): void {}
@@ -129,6 +132,9 @@ export class SinkOperator<T, C> implements StreamOperator<T, never> {
     const durable = (async () => this.#writer.prepare())()
     const prepared = (async () => {
       const [committable] = await Promise.all([durable, before])
+      const noData = findNoData(committable)
+      if (noData !== undefined)
+        throw userCodeError(this.#context, new JobFault(`prepare gave ${noData}. ${DATA_ADVICE}`))
       if (committable !== undefined)
         this.#pending.push({ checkpointId, transaction, committable: deepCopy(committable) })
     })()

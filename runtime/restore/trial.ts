@@ -1,4 +1,4 @@
-/** Tries out on stored state what a new version of a job does with it, before any of it is restored. */
+/** Tries out on stored state what a new version of a job does with it, before it is restored. */
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { userLocation } from '#runtime/base/user-source'
 import type { StateFile } from '#runtime/contract/checkpoint-records'

@@ -1,4 +1,4 @@
-import { refuseUnknownOptions } from '#runtime/base/known-options'
+import { refuseWrongOptions } from '#runtime/base/known-options'
 import type { Refused } from '#runtime/base/refused'
 import type { Sync } from '#runtime/base/synchronous'
 import { parseDuration, type Duration } from '#runtime/base/units'
@@ -149,7 +149,7 @@ function descriptor<H>(
   { kind, parts, holds, bind }: StateSpec<H>,
   options: StateOptions = {},
 ): StateDescriptor<H> {
-  refuseUnknownOptions(`${kind}State`, options, OPTIONS)
+  refuseWrongOptions(`${kind}State`, options, OPTIONS)
   const { ttl, formerly = [] } = options
   const ttlMs = ttl === undefined ? undefined : parseDuration(ttl)
   return { kind, ttlMs, formerly, evolution: evolutionOf(options, parts), holds, bind }

@@ -2,7 +2,7 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { JobFault } from '#runtime/base/job-fault'
 import { preview } from '#runtime/base/preview'
-import { checkWith, isStandardSchema, type StandardSchema } from '#runtime/base/standard-schema'
+import { isStandardSchema, issuesText, type StandardSchema } from '#runtime/base/standard-schema'
 import { notAPromise } from '#runtime/base/synchronous'
 import { sha256Of } from '#runtime/base/sha256'
 import { findNoData } from '#runtime/element/plain-data'
@@ -19,8 +19,8 @@ export interface EvolutionOptions<V> {
   readonly migrate?: (stored: unknown, version: number) => V
   /**
    * What values are: any Standard Schema. Those that were stored by a version of the job with
-   * another schema, or with one that cannot say what it is, are checked when they are restored, after
-   * `migrate`; what the schema makes of them is kept, so that its defaults fill what is new.
+   * another schema, or with one that cannot say what it is, are checked when they are restored,
+   * after `migrate`; what the schema makes of them is kept, so that its defaults fill what is new.
    */
   readonly schema?: StandardSchema<any, V>
 }
@@ -88,7 +88,7 @@ function faultOfMigrate(migrate: unknown, version: unknown): string | undefined 
   return 'A state with migrate has no version above 1. Give it version: 2 (or one more than it had).'
 }
 
-/** A schema with `~standard.jsonSchema` (https://standardschema.dev/json-schema) can say what it is. */
+/** A schema with `jsonSchema` (https://standardschema.dev/json-schema) can say what it is. */
 function fingerprint(schema: StandardSchema<any>): string {
   try {
     const json = schema['~standard'].jsonSchema?.input({ target: 'draft-2020-12' })
@@ -107,10 +107,14 @@ function migrated(migrate: (stored: unknown, version: number) => unknown, part: 
 }
 
 function checked(schema: StandardSchema<any>, value: unknown): unknown {
-  const result = checkWith(schema, value, 'value')
-  if ('value' in result) return result.value
+  const result = schema['~standard'].validate(value)
+  if (result instanceof Promise) {
+    result.catch(() => undefined)
+    throw new JobFault('its schema checks asynchronously. Expected a schema that answers at once.')
+  }
+  if (result.issues === undefined) return result.value
   throw new JobFault(
-    `its schema refuses the stored ${preview(value)}: ${result.issues.join('; ')}. ` +
+    `its schema refuses the stored ${preview(value)}: ${issuesText(result.issues)}. ` +
       'Give what is new a default in the schema, or raise version and write migrate.',
   )
 }

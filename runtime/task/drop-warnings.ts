@@ -9,7 +9,9 @@ const REMEDIES = {
   lateDropped:
     'records came after their window had closed and were dropped; lateTo keeps them, ' +
     'allowedLateness or a larger bound of the watermarks has fewer of them late',
-  badRecords: "records could not be read and were left out, because onBadLine is 'skip'",
+  badRecords:
+    "records could not be read and were left out, because onBadLine is 'skip'; " +
+    "onBadLine: sideOutput('bad') keeps them, with file, line and error",
 } as const
 
 type Drop = keyof typeof REMEDIES

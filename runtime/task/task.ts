@@ -136,10 +136,13 @@ export class Task {
     const { emitted } = this.chain.head
     let sent = 0
     for (const output of this.#outputs) sent += output.sent
+    let written = 0
+    for (const { counters } of this.chain.operators) written += counters.written
     const metrics = {
       ...this.ref,
       recordsIn: emitted ?? this.#recordsIn,
       recordsOut: sent,
+      recordsWritten: written,
       busyMs: this.#busyMs,
       backPressuredMs: this.#backPressuredMs,
       watermark: this.#watermark,
@@ -158,7 +161,7 @@ export class Task {
       total.skippedCommits += counters.skippedCommits
       total.leftPending += counters.leftPending
     }
-    const { committed: _, waiting: _waiting, ...skipped } = total
+    const { committed: _, waiting: _waiting, written: _written, ...skipped } = total
     return skipped
   }
 

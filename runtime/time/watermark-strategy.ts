@@ -1,4 +1,5 @@
 import { WeirError } from '#runtime/base/errors'
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { parseDuration, type Duration } from '#runtime/base/units'
 import { MIN_WATERMARK } from '#runtime/element/receiver'
 
@@ -30,6 +31,7 @@ export interface WatermarkOptions {
  * CFG_INVALID when a duration is not one.
  */
 export function boundedOutOfOrder(bound: Duration, options: WatermarkOptions = {}): WatermarkStrategy {
+  refuseUnknownOptions('boundedOutOfOrder or monotonous', options, ['idleAfter'])
   const idleAfterMs = options.idleAfter === undefined ? undefined : parseDuration(options.idleAfter)
   if (idleAfterMs === 0)
     throw new WeirError(

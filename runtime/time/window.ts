@@ -9,6 +9,8 @@
  * one pane.
  */
 import { WeirError } from '#runtime/base/errors'
+import { refuseUnknownOptions } from '#runtime/base/known-options'
+import { preview } from '#runtime/base/preview'
 import { parseDuration, type Duration } from '#runtime/base/units'
 
 /** A stretch of event time, in milliseconds since the epoch. */
@@ -38,6 +40,7 @@ export interface SlidingOptions extends TumblingOptions {
  * CFG_INVALID
  */
 export function tumbling(options: DurationInput | TumblingOptions): SlidingWindows {
+  if (typeof options === 'object') refuseUnknownOptions('tumbling', options, ['size', 'offset'])
   const { size, offset } = typeof options === 'object' ? options : { size: options, offset: undefined }
   return new SlidingWindows(
     'tumbling',
@@ -48,7 +51,9 @@ export function tumbling(options: DurationInput | TumblingOptions): SlidingWindo
 }
 
 /** Windows of one size, a new one each `slide`. @throws {WeirError} CFG_INVALID */
-export function sliding({ size, slide, offset }: SlidingOptions): SlidingWindows {
+export function sliding(options: SlidingOptions): SlidingWindows {
+  refuseUnknownOptions('sliding', options, ['size', 'slide', 'offset'])
+  const { size, slide, offset } = options
   return new SlidingWindows(
     'sliding',
     toMs('size', size),
@@ -138,7 +143,7 @@ function toMs(what: string, duration: DurationInput): number {
   if (!Number.isSafeInteger(ms))
     throw new WeirError(
       'CFG_INVALID',
-      `Window ${what} of ${ms} ms: expected whole milliseconds or text such as "10s".`,
+      `A window needs a ${what} in whole milliseconds, or text such as "10s", and got ${preview(ms)}.`,
     )
   return ms
 }

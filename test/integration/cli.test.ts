@@ -110,7 +110,7 @@ describe('weir run of a bounded job', () => {
     const run = await weir('run', 'bounded.ts', '--arg', 'count=5000', '--task-managers', '1')
     expect(run).toMatchObject({ code: 0 })
     expect(run.stdout).toMatch(
-      /bounded finished: 5,000 records read, 5,000 written, \d+ checkpoints?, 0 restarts/,
+      /bounded finished: 5,000 records read \([\d,]+\/s\), 5,000 written, \d+ checkpoints?, 0 restarts/,
     )
     expect(run.stderr).toMatch(/running: parallelism 2 on 1 TaskManager/)
     expect(run.stderr).not.toMatch(/checkpoint \d+ completed/)
@@ -147,7 +147,7 @@ describe('weir run of a bounded job', () => {
     )
     const run = await weir('run', 'job.yaml')
     expect(run).toMatchObject({ code: 0 })
-    expect(run.stdout).toContain('from-manifest finished: 200 records read')
+    expect(run.stdout).toContain('from-manifest finished: 200 records read (')
   })
 })
 

@@ -11,7 +11,7 @@ import type { Bucket } from '#runtime/storage/bucket'
 import { SystemAccess } from '#runtime/storage/connector-access'
 import { createS3Client } from '#runtime/storage/s3-client'
 import { FaultyProxy, type ProxiedRequest, type Verdict } from '#test/kit/faulty-proxy'
-import { SinkJob } from '#test/kit/sink-job'
+import { SinkJob } from '#runtime/testing/sink-job'
 import { startS3, type S3Server } from '#tools/servers/s3'
 
 const DATA = 'data'

@@ -2,13 +2,15 @@
  * What a run of the tests puts into the directory for temporary files is in one of its own, which
  * goes when the run ends, however its tests end.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** A global set-up of vitest: before any test process starts. Gives what ends it. */
 export default function ownTempDir(): () => void {
   const directory = mkdtempSync(join(tmpdir(), 'weir-tests-'))
+  // Some tests act as another user.
+  chmodSync(directory, 0o755)
   process.env['TMPDIR'] = directory
   return () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
 }

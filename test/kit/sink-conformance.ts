@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { WeirError } from '#runtime/base/errors'
 import type { Sink } from '#runtime/connectors/sink'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
-import { Crash, type Interference } from './port-steps.ts'
-import { SinkJob, type SinkJobOptions } from './sink-job.ts'
+import { Crash, type Interference } from '#runtime/testing/port-steps'
+import { SinkJob, type SinkJobOptions } from '#runtime/testing/sink-job'
+import { liveWhole, ROUNDS, SINK_RULES, upTo } from '#runtime/testing/sink-rules'
 
 /** What readers of the output find: by name, because that is how they tell one from another. */
 export type VisibleOutput = ReadonlyMap<string, readonly number[]>
@@ -66,41 +67,6 @@ class Reader {
   }
 }
 
-const upTo = (position: number): number[] => Array.from({ length: position }, (_, n) => n)
-
-/** What a job does after each of its records, until its end. */
-const ROUNDS = ['checkpoint', 'savepoint', 'aborted', 'checkpoint', 'checkpoint'] as const
-
-/**
- * The whole life of a job, started again from its log whenever an attempt fails. `onFailure` comes
- * between two attempts.
- */
-async function live(job: SinkJob, onFailure: () => Promise<void> = () => Promise.resolve()): Promise<void> {
-  for (let attempts = 0; attempts < 5; attempts++) {
-    try {
-      return await attempt(job)
-    } catch (error) {
-      const mayGoOn = error instanceof Crash || (error instanceof WeirError && error.retry !== 'never')
-      if (!mayGoOn) throw error
-      await job.kill()
-      await onFailure()
-    }
-  }
-  throw new Error('the job does not come to its end')
-}
-
-async function attempt(job: SinkJob): Promise<void> {
-  await job.start()
-  for (;;) {
-    const round = ROUNDS[job.position]
-    if (round === undefined) return job.stop()
-    job.send(1)
-    if (round === 'checkpoint') await job.checkpoint()
-    else if (round === 'savepoint') await job.savepoint()
-    else await job.barrier()
-  }
-}
-
 /**
  * Everything that connectors/sink.ts promises about checkpoints and restores, for one kind of sink:
  * whatever happens between any two of its steps towards the outside.
@@ -131,7 +97,7 @@ export function sinkConformance(name: string, options: SinkConformance): void {
     byName = false,
   ): Promise<void> => {
     let steps = 0
-    await scenario(async (_, { jobOf }) => live(jobOf({ interfere: () => void steps++ })))
+    await scenario(async (_, { jobOf }) => liveWhole(jobOf({ interfere: () => void steps++ })))
     expect(steps).toBeGreaterThan(50)
     for (let k = 0; k < steps; k++)
       await scenario(async (_, { place, reader, jobOf }) => {
@@ -145,7 +111,7 @@ export function sinkConformance(name: string, options: SinkConformance): void {
             await at(of)
           },
         })
-        await live(job, onFailure)
+        await liveWhole(job, onFailure)
         if (place.visible === undefined) return
         const context = `something happened ${where}`
         expect(await reader.records({ byName }), context).toEqual(upTo(ROUNDS.length))
@@ -161,114 +127,18 @@ export function sinkConformance(name: string, options: SinkConformance): void {
   }
 
   describe(`${name} as a sink`, () => {
-    test('commits with a permit, not before', () =>
-      scenario(async (job, { expectRecords: expectOut }) => {
-        await job.start()
-        job.send(2)
-        await job.log()
-        if (guarantee === 'exactly-once') await expectOut([])
-        await job.permit()
-        await expectOut([0, 1])
-      }))
+    test.each(SINK_RULES)('$rule', ({ live }) =>
+      scenario((job, world) =>
+        live({
+          ...world,
+          job,
+          isExactlyOnce: guarantee === 'exactly-once',
+          expectNothingHidden: async () => expect((await world.place.hidden?.()) ?? []).toEqual([]),
+        }),
+      ),
+    )
 
-    test('succession commits what the checkpoint holds, however often it is repeated', () =>
-      scenario(async (job, { expectRecords: expectOut }) => {
-        await job.start()
-        job.send(1)
-        await job.log()
-        await job.kill()
-        for (let restart = 0; restart < 3; restart++) {
-          await job.start()
-          await expectOut([0])
-          await job.kill()
-        }
-        await job.start()
-        await job.permit()
-        job.send(1)
-        await job.checkpoint()
-        await job.permit()
-        await expectOut([0, 1])
-      }))
-
-    test('what no checkpoint holds is not output, and does not stay', () =>
-      scenario(async (job, { place, expectRecords: expectOut }) => {
-        await job.start()
-        job.send(1)
-        await job.checkpoint()
-        job.send(1)
-        await job.barrier()
-        job.send(1)
-        await job.kill()
-        await job.start()
-        if (guarantee === 'exactly-once') await expectOut([0])
-        expect((await place.hidden?.()) ?? []).toEqual([])
-        job.send(2)
-        await job.stop()
-        await expectOut([0, 1, 2])
-      }))
-
-    test('transactions of aborted checkpoints ride with the next', () =>
-      scenario(async (job, { expectRecords: expectOut }) => {
-        await job.start()
-        for (let i = 0; i < 3; i++) {
-          job.send(1)
-          await job.barrier()
-        }
-        job.send(1)
-        await job.log()
-        await job.kill()
-        await job.start()
-        await expectOut([0, 1, 2, 3])
-      }))
-
-    test('a transaction is prepared while those before it still are', () =>
-      scenario(async (job, { expectRecords: expectOut }) => {
-        await job.start()
-        const prepared = [1, 2, 3].map(() => {
-          job.send(1)
-          return job.barrier()
-        })
-        await Promise.all(prepared)
-        await job.log()
-        await job.kill()
-        await job.start()
-        await expectOut([0, 1, 2])
-      }))
-
-    test('pending transactions survive rescaling to two and back', () =>
-      scenario(async (job, { expectRecords: expectOut }) => {
-        await job.start({ parallelism: 1 })
-        job.send(1)
-        await job.barrier()
-        job.send(1)
-        await job.log()
-        await job.kill()
-        await job.start({ parallelism: 2 })
-        job.send(2)
-        await job.barrier()
-        job.send(2)
-        await job.log()
-        await job.kill()
-        await job.start({ parallelism: 1 })
-        job.send(1)
-        await job.stop()
-        await expectOut(upTo(7))
-      }))
-
-    test('a job that takes over from an ended one commits what that one had prepared', () =>
-      scenario(async (job, { jobOf, expectRecords: expectOut }) => {
-        await job.start()
-        job.send(2)
-        const last = await job.log()
-        await job.kill()
-        const successor = jobOf({ uid: 'job-b' })
-        await successor.start({ from: last })
-        successor.send(1)
-        await successor.stop()
-        await expectOut([0, 1, 2])
-      }))
-
-    test.each(['there', ...ways] as const)('a rewind finds its output: %s', (state) =>
+    test.each(ways)('a rewind does not find its output: %s', (how) =>
       scenario(async (job, { reader, expectRecords: expectOut }) => {
         await job.start()
         job.send(1)
@@ -278,7 +148,7 @@ export function sinkConformance(name: string, options: SinkConformance): void {
         job.send(1)
         await job.checkpoint()
         await job.kill()
-        if (state !== 'there') await reader.take(state)
+        await reader.take(how)
         await job.start({ from: savepoint, lineage: 'rewind' })
         job.send(1)
         await job.stop()
@@ -286,89 +156,6 @@ export function sinkConformance(name: string, options: SinkConformance): void {
         await expectOut([0, 1, 2, 2])
       }),
     )
-
-    test.each([
-      ['the fork', ['fork', 'source']],
-      ['its source', ['source', 'fork']],
-    ] as const)('a fork never touches what its source has prepared; first commits %s', (_, order) =>
-      scenario(async (source, { jobOf, expectRecords: expectOut }) => {
-        await source.start()
-        source.send(1)
-        await source.checkpoint()
-        source.send(1)
-        const savepoint = await source.savepoint()
-        const fork = jobOf({ uid: 'job-b' })
-        await fork.start({ from: savepoint, lineage: 'fork' })
-        fork.send(1)
-        source.send(1)
-        for (const who of order) await (who === 'fork' ? fork : source).checkpoint()
-        await source.stop()
-        await fork.kill()
-        await fork.start()
-        await fork.stop()
-        await expectOut([0, 1, 2, 2])
-      }),
-    )
-
-    test('a source that fails after it was forked replays without a trace of the fork', () =>
-      scenario(async (source, { jobOf, expectRecords: expectOut }) => {
-        await source.start()
-        source.send(1)
-        await source.checkpoint()
-        source.send(1)
-        const savepoint = await source.savepoint()
-        const fork = jobOf({ uid: 'job-b' })
-        await fork.start({ from: savepoint, lineage: 'fork' })
-        await fork.stop()
-        await source.kill()
-        await source.start()
-        source.send(1)
-        await source.stop()
-        await expectOut([0, 1])
-      }))
-
-    test.each([
-      // Nothing says that record 1 was written again, and committed: see the next test.
-      ['rewound to', 'rewind', 'job-a', [0, 1, 1, 2]],
-      ['forked from', 'fork', 'job-b', [0, 1, 2]],
-    ] as const)(
-      'a savepoint right after which its job failed and went on can be %s',
-      (_, lineage, uid, expected) =>
-        scenario(async (job, { jobOf, expectRecords: expectOut }) => {
-          await job.start()
-          job.send(1)
-          await job.checkpoint()
-          job.send(1)
-          const savepoint = await job.savepoint()
-          await job.kill()
-          await job.start()
-          job.send(1)
-          await job.checkpoint()
-          await job.kill()
-          const restored = uid === job.uid ? job : jobOf({ uid })
-          await restored.start({ from: savepoint, lineage })
-          restored.send(1)
-          await restored.stop()
-          await expectOut(expected)
-        }),
-    )
-
-    test('what the log knows to be committed is not committed again', () =>
-      scenario(async (job, { expectRecords: expectOut }) => {
-        await job.start()
-        job.send(1)
-        await job.checkpoint()
-        job.send(1)
-        const savepoint = await job.savepoint()
-        await job.kill()
-        await job.start()
-        job.send(1)
-        await job.stop()
-        await job.start({ from: savepoint, lineage: 'rewind' })
-        job.send(1)
-        await job.stop()
-        await expectOut([0, 1, 2])
-      }))
 
     if (!usesPorts) return
 

@@ -2,11 +2,10 @@ import type { RunNumber } from '#runtime/contract/ids'
 import type { Loose } from '#operator/api/compact'
 import type { RunStatus, StreamJobStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { names } from '#operator/resources/names'
-import { deleteChecks } from '../check.ts'
 import type { Blocker, Desired, Observed, RestoreSource } from '../observed.ts'
 import type { Plan, Policy, Step } from '../plan.ts'
 import { activeRun, runNumber, wantsNewRun } from '../run-state.ts'
-import { deleteOtherTaskManagers } from './keep-run.ts'
+import { deleteChecks, deleteOtherTaskManagers } from './keep-run.ts'
 import { releaseSteps } from './release-run.ts'
 
 const BLOCKED_RETRY_MS = 10_000

@@ -2,11 +2,11 @@ import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { parseDuration } from '#runtime/base/units'
 import { findCondition } from '#operator/api/conditions'
 import { checkId } from '#operator/resources/spec-hash'
-import { deleteChecks, type CheckResult } from '../check.ts'
+import type { CheckResult } from '../check.ts'
 import type { Blocker, Desired, Observed } from '../observed.ts'
 import type { Plan, Policy } from '../plan.ts'
 import { activeRun, currentFacts, isRestartAsked, isTokenLost, runNumber, wantsNewRun } from '../run-state.ts'
-import { kept } from './keep-run.ts'
+import { deleteChecks, kept } from './keep-run.ts'
 import { requestStop } from './stop-run.ts'
 
 type Ready = Extract<Desired, { kind: 'ready' }>
@@ -16,9 +16,9 @@ const NO_ROOM_MS = 30_000
 const LOOK_AGAIN_MS = 5000
 
 /**
- * A run works and another spec is to replace it: before it is stopped, a pod of the next run's image
- * builds the plan and looks at what it would start from. A run that would fail is refused and the
- * one under way goes on. Only what is known to fail is refused: where the check itself is not
+ * A run works and another spec is to replace it: before it is stopped, a pod of the next run's
+ * image builds the plan and looks at what it would start from. A run that would fail is refused and
+ * the one under way goes on. Only what is known to fail is refused: where the check itself is not
  * possible, the upgrade goes on, and that is said.
  */
 export const checkRun: Policy = (o) => {

@@ -1,7 +1,7 @@
 import type { RunNumber } from '#runtime/contract/ids'
 import type { JobFacts } from '#runtime/contract/rest'
+import { names } from '#operator/resources/names'
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
-import { deleteChecks } from '../check.ts'
 import type { Observed } from '../observed.ts'
 import type { Plan, Policy, Step, StepOf } from '../plan.ts'
 import { activeRun, currentFacts, isChanged, runNumber } from '../run-state.ts'
@@ -114,4 +114,14 @@ export function deleteOtherTaskManagers(o: Observed, run: RunNumber): Step[] {
   return o.taskManagers
     .filter((w) => w.run !== run)
     .map((w) => ({ kind: 'delete', resource: 'ReplicaSet', name: w.name, uid: w.uid }))
+}
+
+/** Of every check but `id`. */
+export function deleteChecks({ job, checks }: Pick<Observed, 'job' | 'checks'>, id?: string): Step[] {
+  return checks
+    .filter((check) => check.id !== id)
+    .flatMap((check) => [
+      { kind: 'delete', resource: 'Pod', name: check.pod, uid: check.uid },
+      { kind: 'delete', resource: 'ConfigMap', name: names.check(job.name, check.id) },
+    ])
 }

@@ -1,3 +1,5 @@
+import { WeirError } from '#runtime/base/errors'
+import { preview } from '#runtime/base/preview'
 import type { Sink, SinkWriter } from '#runtime/connectors/sink'
 
 export interface Collected<T> {
@@ -11,6 +13,8 @@ export interface Collected<T> {
  * is repeated adds nothing.
  */
 export function collect<T>(into: T[]): Sink<T, Collected<T>> {
+  if (!Array.isArray(into))
+    throw new WeirError('CFG_GRAPH', `collect got ${preview(into)}. Expected the array to put records into.`)
   const committed = new Set<string>()
   return {
     description: 'collect',

@@ -1,12 +1,20 @@
 import type { SourceContext } from '#runtime/connectors/source'
 import type { FileSplit, FileTree, OpenFile } from './file-tree.ts'
-import { LineScanner } from './line-scanner.ts'
+import { LineScanner, type LongLine } from './line-scanner.ts'
 import { retryIo } from './retry-io.ts'
+
+/** The start of a line. */
+export interface FilePosition {
+  /** Offset in the file. */
+  readonly byte: number
+  /** Number of the line, from 1; in a part of a file, of those that begin in it. */
+  readonly line: number
+}
 
 export interface FileCursorOptions {
   readonly split: FileSplit
-  /** Where a snapshot left it; undefined: it is read from its beginning. */
-  readonly position: number | undefined
+  /** Where to begin; undefined: at the beginning. */
+  readonly position: FilePosition | undefined
   readonly tree: FileTree
   readonly context: SourceContext
   readonly maxLineBytes: number
@@ -33,7 +41,6 @@ export class FileCursor {
   #isShort = false
   readonly #closing = new AbortController()
   #exhausted = false
-  #skippedSeen = 0
 
   constructor({ split, position, tree, context, maxLineBytes }: FileCursorOptions) {
     this.split = split
@@ -42,14 +49,25 @@ export class FileCursor {
     const { from, to } = split.part ?? { from: 0, to: split.sizeBytes }
     // One byte early: whether it is a line's end says whether a line begins at `from`.
     const before = Math.max(0, from - 1)
+    const { byte, line } = position ?? { byte: before, line: 1 }
+    const isWithinLine = from > 0 && byte === before
+    this.#scanner = new LineScanner({ byte, line, maxLineBytes, until: to, isWithinLine })
+    this.#readAt = byte
     this.#to = to
-    this.#readAt = position ?? before
-    const isWithinLine = from > 0 && this.#readAt === before
-    this.#scanner = new LineScanner({ position: this.#readAt, maxLineBytes, until: to, isWithinLine })
   }
 
-  get position(): number {
-    return this.#scanner.position
+  get position(): FilePosition {
+    return { byte: this.#scanner.position, line: this.#scanner.line }
+  }
+
+  /** Number, from 1, of the first line that was not taken. */
+  get line(): number {
+    return this.#scanner.line
+  }
+
+  /** A line that is too long already, and whose end has not been read yet. */
+  get dropping(): LongLine | undefined {
+    return this.#scanner.dropping
   }
 
   /** Every line was taken. */
@@ -83,10 +101,8 @@ export class FileCursor {
   }
 
   /** Lines dropped as too long since the last call. */
-  takeSkipped(): number {
-    const n = this.#scanner.skipped - this.#skippedSeen
-    this.#skippedSeen = this.#scanner.skipped
-    return n
+  takeDropped(): readonly LongLine[] {
+    return this.#scanner.takeDropped()
   }
 
   prefetch(): void {

@@ -1,5 +1,7 @@
 import { posix } from 'node:path'
 import { WeirError } from '#runtime/base/errors'
+import { preview } from '#runtime/base/preview'
+import { textArgument } from '#runtime/base/text-argument'
 
 /**
  * Which files a path means: a file; a directory with everything below it; or a glob (`*`, `**`,
@@ -68,7 +70,19 @@ function insideOf(base: string, path: string): string | undefined {
 function invalid(what: string, text: unknown): WeirError {
   return new WeirError(
     'CFG_GRAPH',
-    `${what}: ${JSON.stringify(text) ?? typeof text} is not a path. ` +
-      'Expected a file, a directory, or a glob such as "in/**/*.md", local or on S3 ("s3://bucket/prefix/").',
+    `${what}: ${shown(text)} is not a path. Expected a file, a directory, or a glob such as ` +
+      `"in/**/*.md", local or on S3 ("s3://bucket/prefix/").${hint(text)}`,
   )
+}
+
+const shown = (text: unknown): string =>
+  typeof text === 'number' || typeof text === 'boolean' ? `${text}, a ${typeof text},` : preview(text)
+
+/** Arguments that read as JSON are no text; and what is written as a URL is no local path. */
+function hint(text: unknown): string {
+  if (typeof text === 'number' || typeof text === 'boolean')
+    return ` An argument that reads as JSON is given as text by ${textArgument('NAME', text)}.`
+  const [, scheme] = (typeof text === 'string' && /^(\w+):\/\//.exec(text)) || []
+  if (scheme === undefined) return ''
+  return ` No connector of Weir speaks ${scheme}://: write your own with simpleSource or transactionalSink.`
 }

@@ -1,9 +1,28 @@
+import { refuseUnknownOptions } from '#runtime/base/known-options'
+import type { InferOutput, StandardSchema } from '#runtime/base/standard-schema'
 import type { Source } from '#runtime/connectors/source'
+import type { FilePosition } from './file-cursor.ts'
 import type { FileSplit } from './file-tree.ts'
 import { jsonl, type Jsonl, type JsonlOptions } from './jsonl.ts'
-import { lineSource, type ReadFilesOptions } from './source.ts'
+import type { BadLine } from './line-reader.ts'
+import { lineSource, READ_OPTIONS, type ReadFilesOptions } from './source.ts'
 
-export type { Jsonl, JsonlOptions, ReadFilesOptions }
+export type { BadLine, Jsonl, JsonlOptions, ReadFilesOptions }
+
+function lines(path: string, options: ReadFilesOptions = {}): Source<string, FileSplit, FilePosition> {
+  refuseUnknownOptions('files.lines', options, READ_OPTIONS)
+  return lineSource('files.lines', path, (line) => line, options)
+}
+
+function jsonLines<S extends StandardSchema<any, any>>(
+  path: string,
+  options: JsonlOptions & { readonly schema: S },
+): Jsonl<InferOutput<S>>
+function jsonLines<T = any>(path: string, options?: JsonlOptions): Jsonl<T>
+function jsonLines(path: string, options: JsonlOptions = {}): Jsonl<unknown> {
+  refuseUnknownOptions('files.jsonl', options, [...READ_OPTIONS, 'schema'])
+  return jsonl<unknown>(path, options)
+}
 
 /**
  * Files, local or on S3 (`s3://bucket/prefix/`). To read, a path is a file, a directory with all
@@ -12,12 +31,12 @@ export type { Jsonl, JsonlOptions, ReadFilesOptions }
  */
 export const files = {
   /** The lines of text files, without their ends. */
-  lines: (path: string, options: ReadFilesOptions = {}): Source<string, FileSplit, number> =>
-    lineSource('files.lines', path, (line) => line, options),
+  lines,
   /**
-   * Lines of JSON. As a source: one record per line, empty lines skipped. As a sink: exactly once,
-   * one file `part-<subtask>-<checkpoint before>-<attempt>-<sink>.jsonl` for each checkpoint and
-   * subtask with records, which appears when the checkpoint is complete.
+   * Lines of JSON. As a source: one record per line, empty lines skipped; with `schema`, what the
+   * schema makes of it. As a sink: exactly once, one file
+   * `part-<subtask>-<checkpoint before>-<attempt>-<sink>.jsonl` for each checkpoint and subtask
+   * with records, which appears when the checkpoint is complete.
    */
-  jsonl: <T = any>(path: string, options: JsonlOptions = {}): Jsonl<T> => jsonl<T>(path, options),
+  jsonl: jsonLines,
 }

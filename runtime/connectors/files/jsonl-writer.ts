@@ -1,5 +1,6 @@
-import { assertNever, invariant, WeirError } from '#runtime/base/errors'
+import { assertNever, invariant } from '#runtime/base/errors'
 import type { CommitOutcome, SinkContext, SinkWriter, TransactionId } from '#runtime/connectors/sink'
+import { jsonLine } from './json-line.ts'
 import { commitLocal } from './local-commit.ts'
 import type { FileCommittable, OutputFile, Outputs } from './output.ts'
 import { commitStaged } from './s3-commit.ts'
@@ -45,14 +46,7 @@ export class JsonlWriter<T> implements SinkWriter<T, FileCommittable> {
   }
 
   write(value: T): void {
-    const line = JSON.stringify(value)
-    if (line === undefined)
-      throw new WeirError(
-        'USR_FAILED',
-        `Sink "${this.#context.uid}" got ${typeof value}, which JSON cannot express. ` +
-          'Map records to plain data before the sink.',
-      )
-    this.#text += line + '\n'
+    this.#text += jsonLine(value) + '\n'
     if (this.#text.length >= CHUNK_CHARS) this.#append()
   }
 

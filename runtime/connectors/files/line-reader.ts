@@ -1,16 +1,36 @@
-import { messageOf, WeirError } from '#runtime/base/errors'
+import { messageOf } from '#runtime/base/errors'
+import { JobFault } from '#runtime/base/job-fault'
+import { preview } from '#runtime/base/preview'
 import type { SourceContext, SplitOutput, SplitReader } from '#runtime/connectors/source'
 import { NO_TIMESTAMP, type PollResult, type Receiver } from '#runtime/element/receiver'
-import { FileCursor } from './file-cursor.ts'
+import { SideOutput } from '#runtime/element/side-output'
+import { FileCursor, type FilePosition } from './file-cursor.ts'
 import type { FileSplit, FileTree } from './file-tree.ts'
+import type { LongLine } from './line-scanner.ts'
 
 const LINES_PER_POLL = 1024
+
+/** A line that could not be read, as it goes to the side output that `onBadLine` names. */
+export interface BadLine {
+  /** Path or URL. */
+  readonly file: string
+  /** From 1. */
+  readonly line: number
+  /** Where the file is read in parts: `line` counts those that begin at this byte or later. */
+  readonly fromByte?: number
+  /** The line; of one that was too long, its beginning. */
+  readonly text: string
+  /** Why it could not be read. */
+  readonly error: string
+}
+
+export type OnBadLine = 'fail' | 'skip' | SideOutput<BadLine>
 
 export interface LineReaderOptions<T> {
   readonly tree: FileTree
   readonly context: SourceContext
   readonly maxLineBytes: number
-  readonly onBadLine: 'fail' | 'skip'
+  readonly onBadLine: OnBadLine
   /** Files follow each other in event time: one that waits does not hold back what is read. */
   readonly timeOrdered: boolean
   /**
@@ -24,7 +44,7 @@ export interface LineReaderOptions<T> {
  * Reads files one after the other, in the order given; the next one is fetched while the first is
  * read. A position is the byte offset of a line start.
  */
-export class LineReader<T> implements SplitReader<T, FileSplit, number> {
+export class LineReader<T> implements SplitReader<T, FileSplit, FilePosition> {
   readonly #options: LineReaderOptions<T>
   readonly #cursors: FileCursor[] = []
 
@@ -32,7 +52,7 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
     this.#options = options
   }
 
-  addSplit(split: FileSplit, position: number | undefined): void {
+  addSplit(split: FileSplit, position: FilePosition | undefined): void {
     const { tree, context, maxLineBytes } = this.#options
     this.#cursors.push(new FileCursor({ split, position, tree, context, maxLineBytes }))
   }
@@ -53,7 +73,7 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
     return emitted > 0 ? 'progressed' : 'idle'
   }
 
-  snapshot(): { split: FileSplit; position: number }[] {
+  snapshot(): { split: FileSplit; position: FilePosition }[] {
     return this.#cursors.map(({ split, position }) => ({ split, position }))
   }
 
@@ -63,38 +83,55 @@ export class LineReader<T> implements SplitReader<T, FileSplit, number> {
 
   #emit(cursor: FileCursor, out: Receiver<T>): number {
     const { parse } = this.#options
+    const place = placeIn(cursor.split)
     let taken = 0
     while (taken < LINES_PER_POLL) {
-      const at = cursor.position
-      const line = cursor.take()
-      if (line === undefined) break
+      const text = cursor.take()
+      // What was too long stands before the line that was taken.
+      this.#dropped(cursor, out)
+      if (text === undefined) break
       taken++
+      const line = cursor.line - 1
       let record: T | undefined
       try {
-        record = parse(line)
-      } catch (error) {
-        this.#bad(`${cursor.split.path}, line at byte ${at}: ${messageOf(error)}`, error)
+        record = parse(text)
+      } catch (cause) {
+        if (cause instanceof JobFault) throw cause
+        this.#bad({ ...place, line, text, error: messageOf(cause) }, out)
         continue
       }
       if (record !== undefined) out.onRecord(record, NO_TIMESTAMP)
     }
-    const { maxLineBytes } = this.#options
-    for (let n = cursor.takeSkipped(); n > 0; n--)
-      this.#bad(
-        `${cursor.split.path} near byte ${cursor.position}: a line is longer than ${maxLineBytes} bytes`,
-      )
     return taken
   }
 
-  #bad(what: string, cause?: unknown): void {
-    const { onBadLine, context } = this.#options
-    if (onBadLine === 'fail')
-      throw new WeirError(
-        'USR_FAILED',
-        `Cannot read ${what}. ` +
-          "Correct the file, or read with onBadLine: 'skip' to count such lines and go on.",
-        { cause },
-      )
-    context.counters.badRecords++
+  #dropped(cursor: FileCursor, out: Receiver<T>): void {
+    const { maxLineBytes, onBadLine } = this.#options
+    const bad = (long: LongLine): BadLine => ({
+      ...placeIn(cursor.split),
+      ...long,
+      error: `it is longer than ${maxLineBytes} bytes`,
+    })
+    for (const long of cursor.takeDropped()) this.#bad(bad(long), out)
+    // Who is to fail by it does not read on to its end.
+    if (onBadLine === 'fail' && cursor.dropping !== undefined) this.#bad(bad(cursor.dropping), out)
   }
+
+  #bad(bad: BadLine, out: Receiver<T>): void {
+    const { onBadLine, context } = this.#options
+    const part = bad.fromByte === undefined ? '' : ` after byte ${bad.fromByte}`
+    if (onBadLine === 'fail')
+      throw new JobFault(
+        `Cannot read ${bad.file}, line ${bad.line}${part}: ${bad.error} in ${preview(bad.text)}. ` +
+          "Correct the file; or read with onBadLine: 'skip', which counts such lines, or " +
+          "onBadLine: sideOutput('bad'), which keeps them.",
+      )
+    // It travels among the records, marked (Source.sideOutput).
+    if (onBadLine instanceof SideOutput) out.onRecord(onBadLine.wrap(bad) as T, NO_TIMESTAMP)
+    else context.counters.badRecords++
+  }
+}
+
+function placeIn({ path, part }: FileSplit): Pick<BadLine, 'file' | 'fromByte'> {
+  return part === undefined || part.from === 0 ? { file: path } : { file: path, fromByte: part.from }
 }

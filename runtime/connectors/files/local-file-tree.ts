@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { WeirError } from '#runtime/base/errors'
 import type { Disk, DiskEntry, DiskReader } from '#runtime/storage/disk'
 import { matchesPattern, type FilePattern } from './file-pattern.ts'
@@ -22,7 +23,11 @@ export class LocalFileTree implements FileTree {
     const found: FileSplit[] = []
     const top = await this.#disk.stat(base)
     if (top === undefined && !isGlob)
-      throw new WeirError('STO_MISSING', `${text} does not exist. Expected a file or directory to read.`)
+      throw new WeirError(
+        'STO_MISSING',
+        `${text} does not exist: there is no ${resolve(base)} here. Expected a file or directory to ` +
+          "read; a source with watch: '1s' waits for one.",
+      )
     if (top?.kind === 'directory') await this.#walk(base, isNew, found)
     else if (top?.kind === 'file' && isNew(base)) found.push({ path: base, sizeBytes: top.sizeBytes })
     return found.sort((a, b) => (a.path < b.path ? -1 : 1))

@@ -1,11 +1,13 @@
 import { WeirError } from '#runtime/base/errors'
-import { refuseUnknownOptions } from '#runtime/base/known-options'
+import { preview } from '#runtime/base/preview'
 import { parseDuration } from '#runtime/base/units'
 import type { Source } from '#runtime/connectors/source'
+import { SideOutput } from '#runtime/element/side-output'
 import { FileDiscovery } from './discovery.ts'
 import { parseFilePattern } from './file-pattern.ts'
+import type { FilePosition } from './file-cursor.ts'
 import type { FileSplit } from './file-tree.ts'
-import { LineReader } from './line-reader.ts'
+import { LineReader, type OnBadLine } from './line-reader.ts'
 import { openFileTree } from './open-file-tree.ts'
 
 export interface ReadFilesOptions {
@@ -17,10 +19,11 @@ export interface ReadFilesOptions {
   /** Longest line, without its end. Default 10 MiB. */
   readonly maxLineBytes?: number
   /**
-   * What to do with a line that is too long or is not what was expected: fail the job (default), or
-   * count and skip it.
+   * What to do with a line that is too long or is not what was expected: fail the job (default),
+   * count and skip it, or put it out by a side output, which `getSideOutput` behind the source
+   * reads.
    */
-  readonly onBadLine?: 'fail' | 'skip'
+  readonly onBadLine?: OnBadLine
   /**
    * The files follow each other in event time in the order of their paths. Default: nothing is
    * known of their times, so event time stands still while a file that has been found waits to be
@@ -37,6 +40,8 @@ export interface ReadFilesOptions {
   readonly splitBytes?: number
 }
 
+export const READ_OPTIONS = ['watch', 'maxLineBytes', 'onBadLine', 'timeOrdered', 'splitBytes'] as const
+
 const DEFAULT_MAX_LINE_BYTES = 10 * 1024 * 1024
 
 /** A source of the lines of files. `parse` makes a record of a line, or undefined for none. */
@@ -45,23 +50,14 @@ export function lineSource<T>(
   path: string,
   parse: (line: string) => T | undefined,
   options: ReadFilesOptions,
-): Source<T, FileSplit, number> {
-  refuseUnknownOptions(what, options, ['watch', 'maxLineBytes', 'onBadLine', 'timeOrdered', 'splitBytes'])
+): Source<T, FileSplit, FilePosition> {
   const pattern = parseFilePattern(what, path)
-  const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail', timeOrdered = false } = options
-  const watchMs = options.watch === undefined ? undefined : parseDuration(options.watch)
-  if (watchMs !== undefined && watchMs < 10)
-    throw new WeirError('CFG_GRAPH', `${what}: watch is ${options.watch}; expected at least 10ms.`)
-  if (!(Number.isInteger(maxLineBytes) && maxLineBytes > 0))
-    throw new WeirError(
-      'CFG_GRAPH',
-      `${what}: maxLineBytes is ${maxLineBytes}; expected a whole number above 0.`,
-    )
-  const splitBytes = splitBytesOf(what, options)
+  const { maxLineBytes, onBadLine, timeOrdered, splitBytes, watchMs } = checkedOptions(what, options)
   const description = `${what}(${path})`
   return {
     description,
     bounded: watchMs === undefined,
+    sideOutput: onBadLine instanceof SideOutput ? onBadLine : undefined,
     createDiscovery: (context) =>
       new FileDiscovery(
         { what: description, watchMs, splitBytes },
@@ -78,6 +74,31 @@ export function lineSource<T>(
         parse,
       }),
   }
+}
+
+/** @throws {WeirError} CFG_GRAPH, CFG_INVALID naming the option that cannot be */
+function checkedOptions(what: string, options: ReadFilesOptions) {
+  const { maxLineBytes = DEFAULT_MAX_LINE_BYTES, onBadLine = 'fail', timeOrdered = false } = options
+  if (!(Number.isInteger(maxLineBytes) && maxLineBytes > 0))
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${what}: maxLineBytes is ${maxLineBytes}; expected a whole number above 0.`,
+    )
+  if (onBadLine !== 'fail' && onBadLine !== 'skip' && !(onBadLine instanceof SideOutput))
+    throw new WeirError(
+      'CFG_GRAPH',
+      `${what}: onBadLine is ${preview(onBadLine)}. Expected 'fail', 'skip' or a side output: ` +
+        "const bad = sideOutput<BadLine>('bad').",
+    )
+  const splitBytes = splitBytesOf(what, options)
+  return { maxLineBytes, onBadLine, timeOrdered, splitBytes, watchMs: watchMsOf(what, options) }
+}
+
+function watchMsOf(what: string, { watch }: ReadFilesOptions): number | undefined {
+  if (watch === undefined) return undefined
+  const watchMs = parseDuration(watch)
+  if (watchMs >= 10) return watchMs
+  throw new WeirError('CFG_GRAPH', `${what}: watch is ${watch}; expected at least 10ms.`)
 }
 
 /** Below it, looking for the ends of lines costs more than reading at once gains. */

@@ -111,7 +111,7 @@ class AheadReader<T, P> implements SplitReader<T, typeof WHOLE, P | null> {
     const { signal } = this.#closing
     const { name, read, bounded } = this.#options
     try {
-      for await (const record of read(from, signal)) {
+      for await (const record of iterable(name, read(from, signal))) {
         if (signal.aborted) return
         this.#queue.push(required(name, record))
         if (this.#queue.length === 1) this.#context.wake()
@@ -136,6 +136,16 @@ class AheadReader<T, P> implements SplitReader<T, typeof WHOLE, P | null> {
       }
     })
   }
+}
+
+/** @throws {JobFault} when `read` returned something that cannot be walked */
+function iterable<R>(name: string, given: R): R {
+  if (typeof given === 'object' && given !== null)
+    if (Symbol.asyncIterator in given || Symbol.iterator in given) return given
+  throw new JobFault(
+    `${name}: read returned ${preview(given)}. Expected records one after the other: ` +
+      'async function* (from, signal) { ... yield { value, next } }.',
+  )
 }
 
 /** @throws {JobFault} when `read` gave something else */

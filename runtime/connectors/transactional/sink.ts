@@ -1,5 +1,6 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { JobFault } from '#runtime/base/job-fault'
+import { preview } from '#runtime/base/preview'
 import { refuseUnknownOptions } from '#runtime/base/known-options'
 import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/connectors/sink'
 
@@ -41,13 +42,18 @@ export function transactionalSink<T, C>(options: TransactionalSinkOptions<T, C>)
     )
   for (const [key, fn] of Object.entries({ prepare, commit }))
     if (typeof fn !== 'function')
-      throw new WeirError('CFG_GRAPH', `transactionalSink ${name}: ${key} is not a function.`)
+      throw new WeirError(
+        'CFG_GRAPH',
+        `transactionalSink ${name}: ${key} is ${preview(fn)}, not a function. ` + EXPECTED,
+      )
   return {
     description: name,
     guarantee: 'exactly-once',
     createWriter: () => new RowsWriter(options),
   }
 }
+
+const EXPECTED = 'Expected prepare: (rows, id) => what commit needs, and commit: async (prepared) => { ... }.'
 
 class RowsWriter<T, C> implements SinkWriter<T, C> {
   readonly #options: TransactionalSinkOptions<T, C>

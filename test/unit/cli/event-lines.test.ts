@@ -194,9 +194,39 @@ describe('what holds up the job', () => {
     )
     expect(progressLine(waiting, 5000)).toBe(
       'Running for 4s: 0 in (0/s), 0 out (0/s), event time 1970-01-01T00:01:00.000Z, ' +
-        'no checkpoint yet, 1 restart, waiting 5s for the store: no space left',
+        'ahead of the clock, no checkpoint yet, 1 restart, waiting 5s for the store: no space left',
     )
   })
+})
+
+describe('event time', () => {
+  const behind = facts({ watermark: 60_000, records: { in: 9, out: 4, perSecond: 3, outPerSecond: 2 } })
+
+  test('is shown with how far it is behind the clock', () => {
+    expect(statusBlock(behind, 360_000, { taskManagers: 2 })).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^records: +9 in \(3\/s\), 4 out \(2\/s\)$/),
+        expect.stringMatching(/^event time: +1970-01-01T00:01:00\.000Z, 5m behind the clock$/),
+      ]),
+    )
+    expect(progressLine(behind, 360_000)).toContain(
+      '9 in (3/s), 4 out (2/s), event time 1970-01-01T00:01:00.000Z, 5m behind the clock, no checkpoint',
+    )
+  })
+
+  test('is not shown where there is none', () => {
+    expect(statusBlock(facts(), 1000, { taskManagers: 2 }).join()).not.toContain('event time')
+    expect(progressLine(facts(), 1000)).not.toContain('event time')
+  })
+})
+
+test('an error that was told while the job was taken down is not told again as its end', () => {
+  const error = { code: 'USR_FAILED', message: 'bad key', retry: 'never', context: {} } as const
+  const failing = facts({ state: 'Stopping', message: 'bad key', error })
+  const failed = facts({ state: 'Failed', message: 'bad key', error })
+  expect(eventLines(facts(), failing)).toEqual(['bad key'])
+  expect(eventLines(failing, failed)).toEqual(['failed'])
+  expect(eventLines(facts(), failed)).toEqual(['failed: bad key'])
 })
 
 describe('a stop that fails', () => {

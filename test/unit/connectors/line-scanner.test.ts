@@ -4,7 +4,7 @@ import { LineScanner } from '#runtime/connectors/files/line-scanner'
 
 /** Takes all lines of `bytes`, pushed in pieces cut at `cuts`, with the position before each. */
 function scan(bytes: Buffer, cuts: readonly number[], maxLineBytes = 1000, from = 0) {
-  const scanner = new LineScanner({ position: from, maxLineBytes: maxLineBytes })
+  const scanner = new LineScanner({ line: 1, byte: from, maxLineBytes: maxLineBytes })
   const lines: { line: string; at: number }[] = []
   const takeAll = () => {
     for (
@@ -27,7 +27,7 @@ function scan(bytes: Buffer, cuts: readonly number[], maxLineBytes = 1000, from 
   }
   scanner.end()
   takeAll()
-  return { lines, skipped: scanner.skipped, position: scanner.position }
+  return { lines, dropped: scanner.takeDropped(), position: scanner.position, line: scanner.line }
 }
 const texts = (bytes: Buffer, cuts: readonly number[] = []) => scan(bytes, cuts).lines.map((l) => l.line)
 
@@ -72,21 +72,25 @@ describe('LineScanner', () => {
     )
   })
 
-  test('lines that are too long are counted, and those around them read', () => {
+  test('lines that are too long are dropped with number and beginning, and those around them read', () => {
     const bytes = Buffer.from(`ok\n${'x'.repeat(50)}\nfine\n${'y'.repeat(11)}`)
     const cuts = Array.from(bytes, (_, i) => i)
     for (const c of [[], cuts, [20, 40]]) {
-      const { lines, skipped } = scan(bytes, c, 10)
+      const { lines, dropped, line } = scan(bytes, c, 10)
       expect(lines.map((l) => l.line)).toEqual(['ok', 'fine'])
-      expect(skipped).toBe(2)
+      expect(dropped.map((long) => long.line)).toEqual([2, 4])
+      for (const { text } of dropped) expect(text).toMatch(/^(x+|y+)$/)
+      expect(line).toBe(5)
     }
   })
 
   test('while a long line is being dropped the position is its start', () => {
-    const scanner = new LineScanner({ position: 0, maxLineBytes: 10 })
+    const scanner = new LineScanner({ line: 1, byte: 0, maxLineBytes: 10 })
     scanner.push(Buffer.from(`a\n${'x'.repeat(20)}`))
     expect([scanner.take(), scanner.take(), scanner.position]).toEqual(['a', undefined, 2])
+    expect([scanner.dropping?.line, scanner.takeDropped(), scanner.line]).toEqual([2, [], 2])
     scanner.push(Buffer.from('xx\nb\n'))
     expect([scanner.take(), scanner.position]).toEqual(['b', 27])
+    expect(scanner.takeDropped()).toEqual([{ line: 2, text: 'x'.repeat(20) }])
   })
 })

@@ -82,7 +82,7 @@ describe('transactionalSink()', () => {
 
   test.each<[any, string]>([
     [{ name: '' }, 'transactionalSink: name is ""; expected a text that tells what it is.'],
-    [{ name: 'n', prepare() {} }, 'transactionalSink n: commit is not a function.'],
+    [{ name: 'n', prepare() {} }, 'transactionalSink n: commit is undefined, not a function.'],
     [{ name: 'n', comit() {} }, 'comit'],
   ])('%j is refused', (options, message) => {
     expect(() => transactionalSink(options)).toThrow(message)

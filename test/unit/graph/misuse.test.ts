@@ -2,55 +2,8 @@
  * Wrong jobs, and the sentence that each gets: what is wrong, in which step, on which line, what to
  * do. They run as they would in a slot, to their end or first failure.
  */
-import { describe, expect, test } from 'vitest'
-import { WeirError } from '#runtime/base/errors'
-import { runBounded } from '#test/kit/run-bounded'
-
-const HEAD = `import * as weir from 'weir-stream'
-const { defineJob, generator, blackhole, sideOutput, tumbling, sliding } = weir
-const { boundedOutOfOrder, monotonous, valueState, listState, mapState } = weir
-class Meter { n = 0; add() { this.n++; return this } }
-const later = async (value: unknown) => value
-const numbers = (env: any) => env.source('numbers', generator({ count: 3, make: (n: number) => n }))
-const keyed = (env: any) => numbers(env).keyBy((n: number) => n)
-const onTime = (env: any) => numbers(env).assignTimestamps((n: number) => n, monotonous()).keyBy(() => 'k')
-const end = (stream: any) => stream.sink('out', blackhole())
-const windows = (env: any, of: any = tumbling('1s')) => onTime(env).window('step', of)
-const aggregator = (part: any) =>
-  ({ create: () => 0, add: () => 1, merge: () => 1, result: () => 1, ...part })
-const writer = { write() {}, prepare: async () => 1, commit: async () => 'committed', close() {} }
-const sinkOf = (part: any) => ({ ...blackhole(), createWriter: () => ({ ...writer, ...part }) })
-const boom = () => { throw new TypeError('boom') }
-`
-/** The first line of a body. */
-const LINE = HEAD.split('\n').length + 1
-
-async function refusalOf(body: string): Promise<WeirError> {
-  const source = `${HEAD}export default defineJob(({ env }: any) => {\n${body}\n})\n`
-  const error = await runBounded({ name: 'job.ts', source }).then(
-    () => undefined,
-    (cause: unknown) => cause,
-  )
-  if (!(error instanceof WeirError)) throw new Error(`expected a WeirError, got ${String(error)}`)
-  return error
-}
-
-type Misuse = readonly [what: string, body: string, ...sentence: (string | RegExp)[]]
-
-function check(misuses: readonly Misuse[], expected: { readonly code: string; readonly retry: string }) {
-  test.each(misuses.map(([what, body, ...sentence]) => ({ what, body, sentence })))(
-    '$what',
-    async ({ body, sentence }) => {
-      const error = await refusalOf(body)
-      for (const part of sentence) {
-        if (typeof part === 'string') expect(error.message).toContain(part)
-        else expect(error.message).toMatch(part)
-      }
-      expect(error).toMatchObject(expected)
-      expect(error.message).not.toMatch(/\n\s+at /)
-    },
-  )
-}
+import { describe } from 'vitest'
+import { checkMisuses, HEAD, LINE } from '#test/kit/misuse'
 
 const AT = `At job.ts:${LINE}:`
 /** In a function of `process`. */
@@ -63,7 +16,7 @@ const process = (state: string, onRecord: string) =>
      const { state: { s }, out, timers } = context; ${onRecord} } }))`
 
 describe('a job whose graph is wrong is refused before it runs', () => {
-  check(
+  checkMisuses(
     [
       ['no source', '', 'The job is empty', 'Begin with env.source(uid, source)'],
       ['no sink', 'numbers(env)', 'The job has no sink', 'End a stream with .sink(uid, sink)'],
@@ -199,7 +152,7 @@ describe('a job whose graph is wrong is refused before it runs', () => {
 })
 
 describe('a value that is no duration, or makes no window, is refused', () => {
-  check(
+  checkMisuses(
     [
       ['a window of words', `tumbling('ten')`, 'Not a duration: "ten"', '"500ms", "10s" or "1h30m"'],
       ['a bound of words', `boundedOutOfOrder('10 seconds')`, 'Not a duration: "10 seconds"'],
@@ -213,7 +166,7 @@ describe('a value that is no duration, or makes no window, is refused', () => {
 
 describe('a function that is async is refused with its first record', () => {
   const after = (what: string): string => `${what} ${PROMISE}`
-  check(
+  checkMisuses(
     [
       ['map', `end(numbers(env).map('step', later))`, 'Operator step, subtask 0', after('map returned')],
       ['map without a uid', `end(numbers(env).map(later))`, 'Operator map.1', AT, after('map returned')],
@@ -237,7 +190,7 @@ describe('a function that is async is refused with its first record', () => {
 
 describe('what cannot be a key is refused with the record', () => {
   const by = (key: string) => `end(numbers(env).keyBy((n: any) => ${key}).count('step'))`
-  check(
+  checkMisuses(
     [
       ['a Date', by('new Date(n)'), 'Operator step', AT, 'Cannot use a Date as', KEY, 'The record: 0.'],
       ['undefined', by('n.missing'), 'Cannot use undefined as', KEY, AT],
@@ -254,7 +207,7 @@ describe('what cannot be a key is refused with the record', () => {
 
 describe('what no checkpoint can hold is refused where it is first written', () => {
   const step = 'Operator step, subtask 0 failed: state "s" cannot hold'
-  check(
+  checkMisuses(
     [
       ['a function', process('valueState()', 's.set(() => 1)'), `${step} a function`, DATA, IN],
       [
@@ -301,7 +254,7 @@ describe('what no checkpoint can hold is refused where it is first written', () 
 })
 
 describe('a function that gives nothing usable is refused', () => {
-  check(
+  checkMisuses(
     [
       [
         'reduce without return',
@@ -365,7 +318,7 @@ describe('what a function throws names its step, line and record', () => {
   const merging = `const panes = windows(env, sliding({ size: '2ms', slide: '1ms' }))
     end(panes.aggregate(aggregator({ merge: boom })))`
   const named = ['Operator step, subtask 0', ...thrown] as const
-  check(
+  checkMisuses(
     [
       ['map', `end(numbers(env).map('step', boom))`, ...named, 'The record: 0.'],
       [

@@ -78,7 +78,14 @@ describe('what a leader shows', () => {
     const { tm, rest } = await running(world)
     await using _ = rest
     const skipped = { lateDropped: 5, badRecords: 6, skippedCommits: 7, leftPending: 8 }
-    const counts = { recordsIn: 1, recordsOut: 1, busyMs: 0, backPressuredMs: 0, watermark: 0 }
+    const counts = {
+      recordsIn: 1,
+      recordsOut: 1,
+      recordsWritten: 1,
+      busyMs: 0,
+      backPressuredMs: 0,
+      watermark: 0,
+    }
     tm.subtasks = [{ vertex: 'v', subtask: 0, ...counts, ...skipped }]
     tm.sayHeartbeat()
     await world.settle()
@@ -96,6 +103,29 @@ describe('what a leader shows', () => {
     tm.sayHeartbeat()
     await world.settle()
     expect((await rest.get('/overview')).body.skipped).toEqual(skipped)
+  })
+
+  test('records out are those that sinks were given, not those that came to their vertex', async () => {
+    await using world = new JobWorld()
+    const { tm, rest } = await running(world)
+    await using _ = rest
+    const skipped = { lateDropped: 0, badRecords: 0, skippedCommits: 0, leftPending: 0 }
+    const counts = { recordsIn: 50, recordsOut: 0, busyMs: 0, backPressuredMs: 0, watermark: 0 }
+    tm.subtasks = [{ vertex: 'v', subtask: 0, ...counts, recordsWritten: 1, ...skipped }]
+    tm.sayHeartbeat()
+    await world.settle()
+    expect((await rest.get('/overview')).body.records).toMatchObject({ out: 1 })
+  })
+
+  test('the lag of event time, where there is any', async () => {
+    await using world = new JobWorld()
+    const { rest } = await running(world)
+    await using _ = rest
+    const metrics = async () => (await fetch(`${rest.url}/metrics`)).text()
+    expect(await metrics()).not.toMatch(/^weir_job_watermark_lag_seconds/m)
+    const { body: facts } = await rest.get('/overview')
+    const shown = await new JobMetrics(facts.job).render({ ...facts, watermark: 1000 }, [], 6000)
+    expect(shown).toMatch(/^weir_job_watermark_lag_seconds\{.*\} 5$/m)
   })
 
   test('the exception that ended an attempt', async () => {

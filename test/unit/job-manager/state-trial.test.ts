@@ -96,6 +96,6 @@ test('so is a value that a schema refuses', async () => {
   const schema =
     '{ "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "too old" }] }) } }'
   expect(await tried(`valueState(0, { schema: ${schema} })`)).toContain(
-    '"step" (job.ts:5:6): state "total", key "z": its schema refuses the stored 26: value: too old.',
+    '"step" (job.ts:5:6): state "total", key "z": its schema refuses the stored 26: too old.',
   )
 })

@@ -42,6 +42,11 @@ describe('waitsOf()', () => {
     ])
   })
 
+  test('slots that are all there are not waited for', () => {
+    const job = { state: 'WaitingForSlots', stateSince: 5000 } as const
+    expect(waitsOf(sources({ job, taskManagers: [{ slots: 9, waits: [] }] }))).toEqual([])
+  })
+
   test('a checkpoint in flight: which subtasks have not done their part', () => {
     expect(waitsOf(sources({ checkpoint: { ...inFlight, phase: 'EXECUTING' } }))).toEqual([
       { kind: 'checkpoint', since: 4000, message: 'checkpoint 7: the part of count/0, count/3' },

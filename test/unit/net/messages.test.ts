@@ -12,6 +12,7 @@ const error = toErrorData(new WeirError('USR_FAILED', 'map threw', { context: { 
 const counts = {
   recordsIn: 1,
   recordsOut: 2,
+  recordsWritten: 2,
   busyMs: 3,
   backPressuredMs: 4,
   lateDropped: 5,

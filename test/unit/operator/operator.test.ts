@@ -275,7 +275,7 @@ describe('a StreamJob', () => {
     expect(status()).toMatchObject({ runId: '2', observedGeneration: 2, phase: 'Running' })
   })
 
-  test('is not upgraded to what would fail: the run goes on, and the next spec is checked again', async () => {
+  test('is not upgraded to what would fail: its run goes on until another spec passes', async () => {
     submit({})
     await isRunning()
     submit({ checkpoint: { interval: '1s' } }, 2)
@@ -801,7 +801,7 @@ describe('the rights in the chart', () => {
   })
 
   const UNSEEN = [
-    // Asked by admission plugin OwnerReferencesPermissionEnforcement, for the owner of what is made.
+    // Asked by OwnerReferencesPermissionEnforcement, for the owner of what is made.
     'weir.dev/streamjobs/finalizers update',
   ]
 })

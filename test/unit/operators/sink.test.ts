@@ -6,7 +6,7 @@ import type { CommitOutcome, Sink, SinkWriter, TransactionId } from '#runtime/co
 import { SinkOperator } from '#runtime/operators/sink'
 import { OperatorHarness, type HarnessOptions, type HarnessState } from '#runtime/testing/operator-harness'
 import { TestClock } from '#runtime/testing/test-clock'
-import { hurriedClock } from '#test/kit/port-steps'
+import { hurriedClock } from '#runtime/testing/port-steps'
 
 interface Stored {
   readonly id: string
@@ -104,6 +104,14 @@ describe('SinkOperator', () => {
     await harness.complete(1)
     expect([...world.committed]).toEqual([['1.1/0/0', [1]]])
     expect(harness.counters.committed).toBe(1)
+  })
+
+  test('counts the records that its writer took', async () => {
+    const harness = await OperatorHarness.open({ create: () => new SinkOperator(new World().sink()) })
+    harness.send(1)
+    harness.send(2)
+    expect(harness.counters.written).toBe(2)
+    await harness.close()
   })
 
   test('a transaction is named by the barrier before it', async () => {

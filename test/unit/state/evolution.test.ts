@@ -115,11 +115,15 @@ describe('state with a schema', () => {
     expect(await upgraded(before, write, { total })).toEqual({ total: { cents: 7, currency: 'EUR' } })
   })
 
-  test('is not restored where a value does not fit: state, key, value, issue and remedy are told', async () => {
+  test('is not restored where a value does not fit, and it is said which and why', async () => {
     const schema = z.object({ cents: z.string() })
     const total = valueState({ cents: '' }, { schema })
+    const refused = upgraded(before, write, { total })
+    await expect(refused).rejects.toThrow(
+      /^state "total", key "a": its schema refuses the stored \{"cents":7\}: \.cents: .*string/,
+    )
     await expect(upgraded(before, write, { total })).rejects.toThrow(
-      /^state "total", key "a": its schema refuses the stored \{"cents":7\}: value\.cents: .*string.*\. Give what is new a default in the schema, or raise version and write migrate\./,
+      'Give what is new a default in the schema, or raise version and write migrate.',
     )
   })
 })

@@ -286,7 +286,7 @@ describe('restore()', () => {
     expect(stranger.entryCount).toBe(0)
   })
 
-  test('tells, once, of new keys of a kind that no restored key has: they find nothing of the old ones', () => {
+  test('tells, once, of new keys of a kind that no restored key has', () => {
     const file = write(filled(3).snapshot(1, 0))
     const told: string[] = []
     const backend = new HeapBackend({

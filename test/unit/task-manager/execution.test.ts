@@ -273,7 +273,7 @@ describe('what a slot says', () => {
   test('at the end of its data comes with its last counts', async () => {
     await using world = new TaskWorld()
     const { leader, slot } = await running(world)
-    const counts = { recordsIn: 7, recordsOut: 7, busyMs: 0, backPressuredMs: 0 }
+    const counts = { recordsIn: 7, recordsOut: 7, recordsWritten: 7, busyMs: 0, backPressuredMs: 0 }
     const metrics = {
       ...subtask,
       ...counts,

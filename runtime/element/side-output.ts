@@ -1,10 +1,11 @@
 import { WeirError } from '#runtime/base/errors'
+import { preview } from '#runtime/base/preview'
 
 const MARK = '~side'
 
 /**
- * A second output of a step. Made once, named in an option of the step (`lateTo`), read by
- * `getSideOutput`.
+ * A second output of a step. Made once, named in an option of the step (`lateTo`, `onBadLine`),
+ * read by `getSideOutput`.
  */
 export class SideOutput<T> {
   readonly name: string
@@ -12,7 +13,7 @@ export class SideOutput<T> {
   declare readonly __record: T
 
   constructor(name: string) {
-    if (name === '')
+    if (typeof name !== 'string' || name === '')
       throw new WeirError('CFG_GRAPH', 'A side output needs a name, for example sideOutput("late").')
     this.name = name
   }
@@ -36,3 +37,12 @@ export class SideOutput<T> {
 
 /** Declares a side output for records of type T. */
 export const sideOutput = <T>(name: string): SideOutput<T> => new SideOutput<T>(name)
+
+/** @throws {WeirError} CFG_GRAPH when `given` is none */
+export function checkSideOutput(what: string, given: unknown): asserts given is SideOutput<any> {
+  if (given instanceof SideOutput) return
+  throw new WeirError(
+    'CFG_GRAPH',
+    `${what} is ${preview(given)}. Expected a side output: const late = sideOutput('late').`,
+  )
+}

@@ -3,7 +3,7 @@ import type { Sink } from '#runtime/connectors/sink'
 import type { Lineage } from '#runtime/contract/checkpoint-records'
 import { SinkOperator } from '#runtime/operators/sink'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
-import { OperatorHarness, type HarnessState } from '#runtime/testing/operator-harness'
+import { OperatorHarness, type HarnessState } from './operator-harness.ts'
 import { hurriedClock, SteppedAccess, type Interference } from './port-steps.ts'
 
 /** A completed checkpoint or savepoint of a job. */
@@ -16,9 +16,11 @@ export interface Point {
 }
 
 export interface SinkJobOptions {
-  readonly sink: () => Sink<number>
+  readonly sink: () => Sink<any>
   readonly access: ConnectorAccess
   readonly uid?: string
+  /** Record number n. Default: 2 ** n, so that a sum shows what was summed. */
+  readonly record?: (n: number) => unknown
   /** Between any two steps of the sink towards the outside. */
   readonly interfere?: Interference
 }
@@ -36,8 +38,7 @@ const BEGINNING: Omit<Point, 'attempt'> = { id: 0, position: 0, states: [] }
 /**
  * A source of numbers and a sink, with all that a job's log decides about the sink: the real
  * operator in as many subtasks as are asked for, snapshots that may be completed or not, permits
- * that are repeated until they are honoured, attempts that end as a killed process does. Record n
- * is 2 ** n, so that what comes out shows what came in.
+ * that are repeated until they are honoured, attempts that end as a killed process does.
  */
 export class SinkJob {
   readonly uid: string
@@ -49,7 +50,7 @@ export class SinkJob {
   #highestId = 0
   #position = 0
   #access: SteppedAccess | undefined
-  #subtasks: OperatorHarness<number>[] = []
+  #subtasks: OperatorHarness<unknown>[] = []
 
   constructor(options: SinkJobOptions) {
     this.#options = options
@@ -71,7 +72,7 @@ export class SinkJob {
     this.#position = position
     this.#highestId = Math.max(this.#highestId, id)
     const attempt = {
-      create: () => new SinkOperator<number, unknown>(sink()),
+      create: () => new SinkOperator<unknown, unknown>(sink()),
       uid: 'out',
       jobUid: this.uid,
       attempt: `${++this.#attempts}.1`,
@@ -85,14 +86,15 @@ export class SinkJob {
       },
     }
     for (let subtask = 0; subtask < parallelism; subtask++)
-      this.#subtasks.push(await OperatorHarness.open<number, never>({ ...attempt, subtask }, states))
+      this.#subtasks.push(await OperatorHarness.open<unknown, never>({ ...attempt, subtask }, states))
   }
 
   /** The next records of the source, dealt out to the subtasks. */
   send(count = this.#subtasks.length): void {
+    const { record = (n) => 2 ** n } = this.#options
     for (let i = 0; i < count; i++) {
-      const subtask = this.#subtasks[this.#position % this.#subtasks.length] as OperatorHarness<number>
-      subtask.send(2 ** this.#position++)
+      const subtask = this.#subtasks[this.#position % this.#subtasks.length] as OperatorHarness<unknown>
+      subtask.send(record(this.#position++))
     }
   }
 
