@@ -3,12 +3,13 @@
  * under another name.
  *
  * Use it when a job with state gets a new version. `formerly` says where the stored value is
- * found; what is in it is the job's own, so the function reads the old shape as well as the new
- * one. `weir plan job.ts --from CHECKPOINT` says whether everything stored finds its place.
+ * found, and `migrate` makes each one what this version expects, once, when it is restored.
+ * `weir plan job.ts --from CHECKPOINT` says whether everything stored finds its place, and tries
+ * `migrate` on stored values.
  */
-import { defineJob, files, type, valueState } from 'weir-stream'
+import { defineJob, files, valueState, type ProcessFunctions } from 'weir-stream'
 
-interface Payment {
+export interface Payment {
   readonly card: string
   readonly amount: number
 }
@@ -17,23 +18,31 @@ export interface Spending {
   readonly count: number
 }
 
-/** The earlier version stored the sum alone, as `total`; the number of payments is not known. */
-export const spendingOf = (stored: number | Spending): Spending =>
-  typeof stored === 'number' ? { sum: stored, count: 0 } : stored
+/** Version 1 stored the sum alone, as `total`; the number of payments is not known. */
+const spending = valueState<Spending>(
+  { sum: 0, count: 0 },
+  { formerly: ['total'], version: 2, migrate: (total) => ({ sum: Number(total), count: 0 }) },
+)
+
+export const counted: ProcessFunctions<
+  string,
+  Payment,
+  Spending & { card: string },
+  { spending: typeof spending }
+> = {
+  state: { spending },
+  onRecord({ amount }, { key, state, out }) {
+    const before = state.spending.get()
+    const after = { sum: before.sum + amount, count: before.count + 1 }
+    state.spending.set(after)
+    out({ card: key, ...after })
+  },
+}
 
 export default defineJob(({ env, args }) => {
   env
     .source('payments', files.jsonl<Payment>(args.input))
     .keyBy((payment) => payment.card)
-    .process('spending', {
-      emits: type<Spending & { card: string }>(),
-      state: { spending: valueState<number | Spending>(0, { formerly: ['total'] }) },
-      onRecord({ amount }, { key, state, out }) {
-        const { sum, count } = spendingOf(state.spending.get())
-        const spending = { sum: sum + amount, count: count + 1 }
-        state.spending.set(spending)
-        out({ card: key, ...spending })
-      },
-    })
+    .process('spending', counted)
     .sink('out', files.jsonl(args.output))
 })

@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { files, sideOutput } from 'weir-stream'
+import { files, sideOutput, valueState } from 'weir-stream'
 import { harness, runJob } from 'weir-stream/testing'
-import changedState, { spendingOf } from './changed-state.ts'
+import changedState, { counted, type Payment } from './changed-state.ts'
 import deadLetters from './dead-letters.ts'
 import enrich from './enrich.ts'
 import joinJob from './join.ts'
@@ -122,8 +122,19 @@ test('enrichment: the newest row, and records that come before it', async () => 
   ])
 })
 
-test('changed state: what the earlier version stored is read as the new one', async () => {
-  expect(spendingOf(7)).toEqual({ sum: 7, count: 0 })
+test('changed state: what the earlier version stored goes on as the new one', async () => {
+  const key = ({ card }: Payment) => card
+  const before = await harness(
+    {
+      state: { total: valueState(0) },
+      onRecord: ({ amount }: Payment, { state }) => state.total.set(amount),
+    },
+    { key },
+  )
+  before.send({ card: 'a', amount: 7 })
+  const after = await before.upgradeTo(counted, { key })
+  after.send({ card: 'a', amount: 5 })
+  expect(after.out).toEqual([{ card: 'a', sum: 12, count: 1 }])
   const payments = [1, 2].map((amount) => ({ card: 'a', amount }))
   const { sinks } = await runJob(changedState, { args, sources: { payments } })
   expect(sinks['out']).toEqual([

@@ -2,6 +2,7 @@ import type { Sink } from '#runtime/connectors/sink'
 import type { Source } from '#runtime/connectors/source'
 import { checkConnector } from '#runtime/graph/validate'
 import { assertSink, checkSinkOptions, type SinkCheck } from './assert-sink.ts'
+import { expectCall } from './checked-call.ts'
 import { assertSource, type SourceCheck } from './assert-source.ts'
 
 /**
@@ -18,6 +19,8 @@ export async function assertConnector(
   connector: Source<any> | Sink<any>,
   options: SourceCheck | SinkCheck<any> = {},
 ): Promise<void> {
+  const expected = 'a source, or a sink with { record, visible }'
+  expectCall(typeof connector === 'object' && connector !== null, 'assertConnector', connector, expected)
   const isSink = 'createWriter' in connector && ('visible' in options || !('createReader' in connector))
   if (!isSink) {
     checkConnector('assertConnector', 'source', connector)

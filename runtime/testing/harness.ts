@@ -1,10 +1,12 @@
 import { WeirError } from '#runtime/base/errors'
-import { buildGraph, type JobDefinition } from '#runtime/graph/job-definition'
+import { member } from '#runtime/base/member'
+import { buildGraph, isJobDefinition, type JobDefinition } from '#runtime/graph/job-definition'
 import { ProcessOperator, type ProcessFunctions } from '#runtime/operators/process'
 import { NO_TIMESTAMP } from '#runtime/element/receiver'
 import { planStates, type StateDescriptors, type StateHandles } from '#runtime/state/descriptors'
 import { bindState, MapState } from '#runtime/state/handles'
 import { KeyedContext } from '#runtime/state/keyed-context'
+import { expectCall, expectTime } from './checked-call.ts'
 import { OperatorHarness, type HarnessState } from './operator-harness.ts'
 import { TestClock } from './test-clock.ts'
 
@@ -43,18 +45,21 @@ export class StepHarness<K, T, O, D extends StateDescriptors> {
 
   /** Gives the step a record. `at`: its event time in milliseconds; absent: it has none. */
   send(value: T, at: number = NO_TIMESTAMP): void {
+    expectTime('send', at)
     this.#harness.send(value, at)
     this.#endBatch()
   }
 
   /** Lets event time come to `time` in milliseconds, and fires the event timers up to it. */
   watermark(time: number): void {
+    expectTime('watermark', time)
     this.#harness.watermark(time)
     this.#endBatch()
   }
 
   /** Lets processing time pass, and fires its timers on the way as a slot does, each 100 ms. */
   advance(ms: number): void {
+    expectTime('advance', ms, 0)
     const until = this.#clock.now() + ms
     while (this.#clock.now() < until) {
       this.#clock.advance(Math.min(TICK_MS, until - this.#clock.now()))
@@ -157,8 +162,16 @@ function creatorOf(
   second: { readonly key: (value: any) => unknown } | string,
   args: Readonly<Record<string, unknown>>,
 ): () => ProcessOperator<any, any, any, any> {
-  if (typeof second === 'string') return stepOf(first as JobDefinition, second, args)
-  return () => new ProcessOperator(second.key, first as ProcessFunctions<any, any, any, any>)
+  const usage = 'harness(job, uid) or harness({ onRecord }, { key: record => key })'
+  if (isJobDefinition(first)) {
+    expectCall(typeof second === 'string', 'harness', second, `the uid of a process step: ${usage}`)
+    return stepOf(first, String(second), args)
+  }
+  expectCall(typeof member(first, 'onRecord') === 'function', 'harness', first, usage)
+  const key = member(second, 'key')
+  expectCall(typeof key === 'function', 'harness', second, usage)
+  return () =>
+    new ProcessOperator(key as (value: any) => unknown, first as ProcessFunctions<any, any, any, any>)
 }
 
 function stepOf(job: JobDefinition, uid: string, args: Readonly<Record<string, unknown>>) {

@@ -1,13 +1,16 @@
 import { WeirError } from '#runtime/base/errors'
 import { collect } from '#runtime/connectors/collect/sink'
 import type { Source } from '#runtime/connectors/source'
+import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { member } from '#runtime/base/member'
+import { preview } from '#runtime/base/preview'
 import { bindPlan } from '#runtime/graph/execution-plan'
-import { buildGraph, type JobDefinition } from '#runtime/graph/job-definition'
+import { buildGraph, isJobDefinition, type JobDefinition } from '#runtime/graph/job-definition'
 import type { LogicalGraph, LogicalNode } from '#runtime/graph/logical-graph'
 import { SinkOperator } from '#runtime/operators/sink'
 import { SourceDiscoverOperator } from '#runtime/operators/source-discover'
 import { SourceReadOperator } from '#runtime/operators/source-read'
+import { expectCall } from './checked-call.ts'
 import { scriptedSource, TimedValue } from './scripted-source.ts'
 import { runInOneSlot } from './single-slot.ts'
 import { settled, TestClock } from './test-clock.ts'
@@ -52,6 +55,8 @@ export async function runJob<I extends Readonly<Record<string, unknown>>>(
   job: JobDefinition<any, I>,
   options: RunJobOptions<I>,
 ): Promise<JobResult> {
+  expectCall(isJobDefinition(job), 'runJob', job, "a job: the default export of the job's module")
+  refuseUnknownOptions('runJob', options, ['args', 'sources', 'parallelism'])
   const { sources, parallelism = 1, args = {} } = options
   const graph = buildGraph(job, args)
   checkSources(graph, sources)
@@ -89,10 +94,12 @@ function checkSources(graph: LogicalGraph, sources: Readonly<Record<string, Sour
         `${uids.join(', ')}.`,
     )
   }
+  if (typeof sources !== 'object') refuse('"sources" is missing')
   for (const uid of uids) if (sources[uid] === undefined) refuse(`source "${uid}" of the job has no input`)
   for (const [uid, input] of Object.entries(sources)) {
     if (!uids.includes(uid)) refuse(`the job has no source "${uid}"`)
-    if (!isList(input) && member(input, 'bounded') !== true) refuse(`the input of "${uid}" has no end`)
+    if (!isList(input) && member(input, 'bounded') !== true)
+      refuse(`the input of "${uid}" is ${inputText(input)}`)
   }
 }
 
@@ -122,3 +129,6 @@ function withTestEnds(
 const sourceOf = (input: SourceInput = []): Source<any> => (isList(input) ? scriptedSource(input) : input)
 
 const isList = (input: SourceInput): input is readonly unknown[] => Array.isArray(input)
+
+const inputText = (input: unknown): string =>
+  member(input, 'bounded') === false ? 'a source that has no end' : preview(input)

@@ -1,5 +1,6 @@
 import { FixedDiscovery } from '#runtime/connectors/fixed-discovery'
 import type { Source, SourceContext, SplitReader } from '#runtime/connectors/source'
+import { expectTime } from './checked-call.ts'
 import type { PollResult, Receiver } from '#runtime/element/receiver'
 
 /** A value of a test and when its source has it; made by `at`. */
@@ -18,6 +19,7 @@ export class TimedValue<T = unknown> {
  * Values keep their order: one that stands behind a later one comes with it.
  */
 export function at<T>(atMs: number, value: T): TimedValue<T> {
+  expectTime('at', atMs, 0)
   return new TimedValue(atMs, value)
 }
 

@@ -102,7 +102,7 @@ describe('runJob()', () => {
   test.each([
     [{}, 'source "clicks" of the job has no input'],
     [{ clicks: [], views: [] }, 'the job has no source "views"'],
-    [{ clicks: generator({ make: String }) }, 'the input of "clicks" has no end'],
+    [{ clicks: generator({ make: String }) }, 'the input of "clicks" is a source that has no end'],
   ])('refuses sources that are not those of the job: %#', async (sources, message) => {
     await expect(runJob(perSecond, { sources })).rejects.toThrow(message)
   })
