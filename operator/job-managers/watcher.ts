@@ -39,8 +39,8 @@ export interface WatcherOptions {
   readonly random: () => number
   readonly logger: Logger
   /**
-   * `first`: the pod was never heard before. `later`: a further checkpoint has completed, and nothing
-   * else. Without facts: they are lost.
+   * `first`: the pod was never heard before. `later`: a further checkpoint has completed, and
+   * nothing else. Without facts: they are lost.
    */
   readonly onChange: (key: Key, urgency: 'first' | 'now' | 'later', facts: JobFacts | undefined) => void
   /** Port of the JobManagers' REST. */
