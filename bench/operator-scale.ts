@@ -1,7 +1,8 @@
 /**
  * What many jobs cost an operator at rest, and how one that comes to lead copes with them.
  *
- *   npm run build && node bench/operator-scale.ts [jobs] [ms of a request] [seconds at rest]
+ *   npm run build
+ *   node bench/operator-scale.ts [jobs] [milliseconds of a request] [seconds at rest]
  *
  * Every job has two JobManagers, three TaskManagers, and a checkpoint each ten seconds. The
  * operator is a process of its own, as in its pod; the API server is the tests' own, and with all

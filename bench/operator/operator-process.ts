@@ -18,16 +18,8 @@ const MAIN = `
   const config = parseOperatorConfig(CONFIG, 'CONFIG')
   const client = new KubeClient({ server: SERVER, authorize: async () => undefined })
   const logger = createLogger('operator', config.logLevel)
-  const of = {
-    config,
-    client,
-    namespace: 'weir',
-    identity: IDENTITY,
-    clock: systemClock,
-    random: Math.random,
-    logger,
-  }
-  await new Operator(of).run(stop.signal)
+  const shared = { config, client, logger, clock: systemClock, random: Math.random }
+  await new Operator({ ...shared, namespace: 'weir', identity: IDENTITY }).run(stop.signal)
   process.exit(0)
 `
 /** The first as in images/bin/weir-operator; the second Node chooses by itself in 512Mi. */

@@ -801,7 +801,7 @@ describe('the rights in the chart', () => {
   })
 
   const UNSEEN = [
-    // Asked by OwnerReferencesPermissionEnforcement, for the owner of what is made.
+    // Asked by admission plugin OwnerReferencesPermissionEnforcement: the owner of what is made.
     'weir.dev/streamjobs/finalizers update',
   ]
 })
