@@ -9,35 +9,32 @@ import { runProgram } from '../../scripts/program.ts'
 const COPIED = ['bin', 'cli', 'examples', 'operator', 'runtime', 'scripts', 'tools', 'package.json']
 
 let clone: TempDir
-/** As in a shell of the user's: nothing of the run of these tests, which npm may have started. */
-const environment = Object.fromEntries(
-  Object.entries({
-    ...process.env,
-    PATH: (process.env['PATH'] ?? '')
-      .split(delimiter)
-      .filter((path) => !path.includes('node_modules'))
-      .join(delimiter),
-  }).filter(([name, value]) => !name.startsWith('npm_') && value !== undefined),
-) as Readonly<Record<string, string>>
+/** As in a shell of the user's: without the programs of the packages of these tests. */
+const PATH = (process.env['PATH'] ?? '')
+  .split(delimiter)
+  .filter((path) => !path.includes('node_modules'))
+  .join(delimiter)
 const run = (file: string, args: readonly string[]) =>
-  runProgram(file, args, { cwd: clone.path, env: environment })
+  runProgram(file, args, {
+    cwd: clone.path,
+    env: { PATH, HOME: join(clone.path, 'home'), npm_config_update_notifier: 'false' },
+  })
 
-/** What `npm ci` leaves: the packages, and what the script `prepare` does. */
+/** What `npm ci` leaves. */
 beforeAll(async () => {
   clone = await tempDir('clone')
+  await mkdir(join(clone.path, 'home'))
   for (const name of COPIED) await cp(join(repositoryRoot, name), join(clone.path, name), { recursive: true })
   const packages = join(clone.path, 'node_modules')
   await mkdir(packages)
   for (const name of await readdir(join(repositoryRoot, 'node_modules')))
     if (!name.startsWith('.')) await symlink(join(repositoryRoot, 'node_modules', name), join(packages, name))
-  const { code, output } = await run('npm', ['run', 'prepare'])
-  if (code !== 0) throw new Error(output)
 })
 afterAll(() => clone.remove())
 
 test('npx finds the command of a clone, without asking a registry', async () => {
   const { code, output } = await run('npx', ['--no', '--offline', 'weir', '--version'])
-  expect(output.trim().split('\n').at(-1)).toBe(VERSION)
+  expect(output.split('\n')).toContain(VERSION)
   expect(code).toBe(0)
 })
 

@@ -40,7 +40,7 @@ describe('package.json', () => {
   })
   test('scripts start files that exist', () => {
     const started = Object.values(manifest.scripts).flatMap((line) =>
-      [...line.matchAll(/node (\S+\.m?[jt]s)/g)].map((match) => match[1] ?? ''),
+      [...line.matchAll(/node (\S+\.ts)/g)].map((match) => match[1] ?? ''),
     )
     expect(started.filter((path) => !inRepository(path))).toEqual([])
   })
