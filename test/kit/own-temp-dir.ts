@@ -6,11 +6,16 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A global set-up of vitest: before any test process starts. Gives what ends it. */
-export default function ownTempDir(): () => void {
-  const directory = mkdtempSync(join(tmpdir(), 'weir-tests-'))
+let directory: string | undefined
+
+/** Global set-up of vitest: before any test process starts. */
+export function setup(): void {
+  directory = mkdtempSync(join(tmpdir(), 'weir-tests-'))
   // Some tests act as another user.
   chmodSync(directory, 0o755)
   process.env['TMPDIR'] = directory
-  return () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
+}
+
+export function teardown(): void {
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
 }
