@@ -7,7 +7,7 @@ import { parseJobArguments } from '#cli/job-arguments'
 import { checkJobName } from '#cli/target'
 import { LOCAL_DEFAULTS, type LocalJob } from './local-job.ts'
 import { StateDir, stateDirOf } from './state-dir.ts'
-import { storageUrl } from './storage-path.ts'
+import { environmentS3, storageUrl } from './storage-path.ts'
 
 /** What a user may say about a job besides its file. */
 export interface JobFileOptions {
@@ -87,6 +87,7 @@ const moduleJob = (path: string, name: string | undefined): LocalJob => ({
   name: name ?? nameOf(path),
   file: path,
   module: { path },
+  s3: environmentS3(),
   args: {},
   taskManagers: LOCAL_DEFAULTS.taskManagers,
   slots: LOCAL_DEFAULTS.slots,

@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { nameOf, readLocalJob } from '#cli/local/job-file'
 import { manifestJob } from '#cli/local/manifest'
 
@@ -114,6 +114,16 @@ describe('readLocalJob()', () => {
     })
     expect(job.restoreKey).toBeUndefined()
   })
+})
+
+test('a module reads and writes s3:// with the settings of the environment', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'weir-')), 'job.ts')
+  writeFileSync(path, '')
+  vi.stubEnv('AWS_ENDPOINT_URL', 'http://127.0.0.1:9000')
+  vi.stubEnv('AWS_REGION', 'eu-west-3')
+  const { s3 } = await readLocalJob(path, {}, '/')
+  vi.unstubAllEnvs()
+  expect(s3).toEqual({ endpoint: 'http://127.0.0.1:9000', region: 'eu-west-3', forcePathStyle: true })
 })
 
 test('what may be dropped is known also without a savepoint to start from', async () => {
