@@ -39,7 +39,7 @@ describe('the command', () => {
     async (...args) => {
       const { code, text } = await run(...args)
       expect(code).toBe(2)
-      expect(text).toMatch(/^Usage: /)
+      expect(text).toMatch(/^error: not options of the simulator: .*\nUsage: /)
     },
   )
 })
