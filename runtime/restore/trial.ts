@@ -21,12 +21,12 @@ export interface StateTrial {
   readonly file: Uint8Array
 }
 
-/** A larger file is not read for a trial. */
+/** More is not read of one step for a trial. */
 const MAX_BYTES = 64 * 1024 ** 2
 
 /**
- * For each step whose state is converted when it is restored, the smallest whole file of it; none
- * where all are larger than 64 MiB.
+ * For each step whose state is converted when it is restored, the smallest whole file that has
+ * values of it; none where that takes reading more than 64 MiB.
  */
 export async function trialsOf(point: OpenRestorePoint, plan: ExecutionPlan): Promise<StateTrial[]> {
   const { manifest, url } = point
@@ -39,11 +39,25 @@ export async function trialsOf(point: OpenRestorePoint, plan: ExecutionPlan): Pr
     const files = manifest.vertices
       .filter(({ uids }) => isConverted && uids.includes(from))
       .flatMap(({ subtasks }) => subtasks.flatMap(({ chain }): StateFile[] => chain.slice(0, 1)))
-    const [smallest] = files.toSorted((a, b) => a.sizeBytes - b.sizeBytes)
-    if (smallest === undefined || smallest.sizeBytes > MAX_BYTES) continue
-    trials.push({ uid, stored: from, changes, url, file: await point.read(smallest) })
+    let restBytes = MAX_BYTES
+    for (const smallest of files.toSorted((a, b) => a.sizeBytes - b.sizeBytes)) {
+      restBytes -= smallest.sizeBytes
+      if (restBytes < 0) break
+      const file = await point.read(smallest)
+      if (!hasValues(file, from, changes)) continue
+      trials.push({ uid, stored: from, changes, url, file })
+      break
+    }
   }
   return trials
+}
+
+/** Subtasks without keys have files too. */
+function hasValues(file: Uint8Array, uid: string, changes: ChangedStates): boolean {
+  return openStateFile(file).index.some((section) => {
+    const name = section.table.replace(/^state:/, '')
+    return section.uid === uid && section.entryCount > 0 && Object.hasOwn(changes, name)
+  })
 }
 
 /** The step that takes the state over. */

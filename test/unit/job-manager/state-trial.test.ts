@@ -27,10 +27,10 @@ function fileOf(entries: Readonly<Record<string, number>>): Uint8Array {
   return encodeStateFile({ mode: 'full', sections: snapshot.sections() }, { compress: false })
 }
 
-/** A savepoint with two subtasks of the step, the second of which has the smaller file. */
+/** A savepoint with three subtasks of the step: the last has no keys, the second fewer. */
 async function savepoint() {
   const disk = new MemoryDisk()
-  const files = [fileOf({ a: 1, b: 2, c: 3 }), fileOf({ z: 26 })]
+  const files = [fileOf({ a: 1, b: 2, c: 3 }), fileOf({ z: 26 }), fileOf({})]
   await storePoint(disk.stores().at('file:///sp'), {
     type: 'savepoint',
     id: 1,
