@@ -242,6 +242,7 @@ export class KubeClient {
     const options: https.RequestOptions = {
       method: request.method,
       headers: headersOf(body, request.contentType, this.#manager),
+      signal: limitOf(request),
     }
     await this.#authority.authorize(options)
     const isSecure = url.protocol === 'https:'
@@ -249,7 +250,6 @@ export class KubeClient {
     return new Promise((resolve, reject) => {
       const outgoing = (isSecure ? https : http).request(url, options, resolve)
       outgoing.on('error', reject)
-      limit(outgoing, request)
       outgoing.end(body)
     })
   }
@@ -289,21 +289,10 @@ function headersOf(
   return { ...own, 'content-type': contentType, 'content-length': String(Buffer.byteLength(body)) }
 }
 
-/**
- * Ends the request with the caller's signal and after its own limit; 0: it has none. Nothing of it
- * outlives the request: an operator makes thousands of them within the limit of one.
- */
-function limit(outgoing: http.ClientRequest, { signal, timeoutMs = REQUEST_TIMEOUT_MS }: Request): void {
-  const late = () => outgoing.destroy(new DOMException('the request took too long', 'TimeoutError'))
-  const stopped = () =>
-    outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
-  const timer = timeoutMs > 0 ? setTimeout(late, timeoutMs).unref() : undefined
-  signal?.addEventListener('abort', stopped)
-  outgoing.once('close', () => {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', stopped)
-  })
-  if (signal?.aborted === true) stopped()
+/** Aborts with the caller's signal and after the request's own limit; 0: it has none. */
+function limitOf({ signal, timeoutMs = REQUEST_TIMEOUT_MS }: Request): AbortSignal {
+  const timeout = timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []
+  return AbortSignal.any([...timeout, ...(signal === undefined ? [] : [signal])])
 }
 
 function unanswered(request: Request, cause: unknown): KubeApiError {
