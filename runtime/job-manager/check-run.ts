@@ -2,10 +2,7 @@ import { WeirError } from '#runtime/base/errors'
 import { readLog } from '#runtime/commit-log/log-reader'
 import type { JobManagerConfig } from '#runtime/contract/process-config'
 import { chooseRestore, verifyRestore, type RestoreChoice } from '#runtime/restore/choose-restore-point'
-import { openRestorePoint } from '#runtime/restore/restore-point'
 import { trialsOf, type StateTrial } from '#runtime/restore/trial'
-import type { RestorePoint } from '#runtime/contract/checkpoint-records'
-import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { Stores } from '#runtime/storage/stores'
 import type { PlannedJob } from './plan-job.ts'
 
@@ -13,7 +10,6 @@ import type { PlannedJob } from './plan-job.ts'
 const TRIES = 3
 
 export interface CheckedRun {
-  readonly planned: PlannedJob
   /** URL of what the run would start from; undefined: it would start empty. */
   readonly from: string | undefined
 }
@@ -38,27 +34,14 @@ export async function checkRun(
     const choice = chooseRestore(log, run, restore)
     try {
       const options = { stores, job, log, plan: planned.plan, allowNonRestoredState }
-      const { point, url } = await verifyRestore(choice, options)
-      const trials = await trialsAt(point, stores, planned.plan)
-      if (trials.length > 0) await plan(trials)
-      return { planned, from: url }
+      const { url } = await verifyRestore(choice, options, async (open) => {
+        const trials = await trialsOf(open, planned.plan)
+        if (trials.length > 0) await plan(trials)
+      })
+      return { from: url }
     } catch (error) {
       if (tries === TRIES || !mayHaveBeenRetired(choice, error)) throw error
     }
-  }
-}
-
-async function trialsAt(
-  point: RestorePoint,
-  stores: Stores,
-  plan: ExecutionPlan,
-): Promise<readonly StateTrial[]> {
-  const open = await openRestorePoint(point, stores)
-  if (open === undefined) return []
-  try {
-    return await trialsOf(open, plan)
-  } finally {
-    await open.close()
   }
 }
 

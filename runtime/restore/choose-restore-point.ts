@@ -9,7 +9,7 @@ import type { CheckpointStore } from '#runtime/storage/checkpoint-store'
 import { keyUrl } from '#runtime/storage/paths'
 import type { Stores } from '#runtime/storage/stores'
 import { locateManifest } from '#runtime/storage/storage-url'
-import { checkRestorable, openForeign, openRestorePoint } from './restore-point.ts'
+import { checkRestorable, openForeign, openRestorePoint, type OpenRestorePoint } from './restore-point.ts'
 
 /** What a deployment starts from: a point that the log names, or what somebody has asked for. */
 export type RestoreChoice = RestorePoint | { readonly kind: 'asked'; readonly path: string }
@@ -42,15 +42,21 @@ export interface VerifiedPoint {
 }
 
 /**
- * The point with its lineage, once it is known to fit the plan.
+ * The point with its lineage, once it is known to fit the plan. `look`: what else is to be seen of
+ * it while it is open.
  * @throws {WeirError} CKP_RESTORE, STO_CORRUPT, STO_MISSING, STO_UNAVAILABLE, STO_DENIED
  */
-export async function verifyRestore(choice: RestoreChoice, options: VerifyOptions): Promise<VerifiedPoint> {
+export async function verifyRestore(
+  choice: RestoreChoice,
+  options: VerifyOptions,
+  look: (open: OpenRestorePoint) => Promise<void> = () => Promise.resolve(),
+): Promise<VerifiedPoint> {
   const point = choice.kind === 'asked' ? await locate(choice.path, options) : choice
   const open = await openRestorePoint(point, options.stores)
   if (open === undefined) return { point, url: undefined }
   try {
     checkRestorable(open.manifest, open.url, options.plan, options.allowNonRestoredState)
+    await look(open)
     return { point, url: open.url }
   } finally {
     await open.close()
