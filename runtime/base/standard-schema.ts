@@ -32,6 +32,15 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
   return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
 }
 
+/** What the schema answers at once; undefined: it checks asynchronously. */
+export function answerOf<T>(schema: StandardSchema<any, T>, value: unknown): StandardResult<T> | undefined {
+  const answer = schema['~standard'].validate(value)
+  if (!(answer instanceof Promise)) return answer
+  // Nobody waits for it.
+  answer.catch(() => undefined)
+  return undefined
+}
+
 type PathStep = PropertyKey | { readonly key: PropertyKey }
 
 export const keyOfStep = (step: PathStep): PropertyKey => (typeof step === 'object' ? step.key : step)

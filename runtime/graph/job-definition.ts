@@ -5,6 +5,7 @@ import { buildFailure, placed } from './build-problems.ts'
 import { Environment } from './environment.ts'
 import { GraphBuilder, type LogicalGraph } from './logical-graph.ts'
 import {
+  answerOf,
   isStandardSchema,
   keyOfStep,
   pathText,
@@ -137,14 +138,12 @@ function missingText(missing: ReadonlySet<string>): string {
 }
 
 function checkArgs(schema: StandardSchema, args: unknown): unknown {
-  const result = schema['~standard'].validate(args)
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
+  const result = answerOf(schema, args)
+  if (result === undefined)
     throw new WeirError(
       'CFG_INVALID',
       'The schema of the arguments checks asynchronously. Expected a schema that answers at once.',
     )
-  }
   if (result.issues === undefined) return result.value
   const issues = result.issues.map(
     ({ path = [], message }) =>

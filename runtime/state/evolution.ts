@@ -2,7 +2,7 @@
 import { messageOf, WeirError } from '#runtime/base/errors'
 import { JobFault } from '#runtime/base/job-fault'
 import { preview } from '#runtime/base/preview'
-import { isStandardSchema, issuesText, type StandardSchema } from '#runtime/base/standard-schema'
+import { answerOf, isStandardSchema, issuesText, type StandardSchema } from '#runtime/base/standard-schema'
 import { notAPromise } from '#runtime/base/synchronous'
 import { sha256Of } from '#runtime/base/sha256'
 import { findNoData } from '#runtime/element/plain-data'
@@ -107,11 +107,9 @@ function migrated(migrate: (stored: unknown, version: number) => unknown, part: 
 }
 
 function checked(schema: StandardSchema<any>, value: unknown): unknown {
-  const result = schema['~standard'].validate(value)
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
+  const result = answerOf(schema, value)
+  if (result === undefined)
     throw new JobFault('its schema checks asynchronously. Expected a schema that answers at once.')
-  }
   if (result.issues === undefined) return result.value
   throw new JobFault(
     `its schema refuses the stored ${preview(value)}: ${issuesText(result.issues)}. ` +

@@ -10,7 +10,7 @@ import { JsonlWriter } from './jsonl-writer.ts'
 import { LocalOutput } from './local-output.ts'
 import { OutputNames, type FileCommittable, type Output, type Outputs } from './output.ts'
 import { S3Output } from './s3-output.ts'
-import { isStandardSchema, issuesText, type StandardSchema } from '#runtime/base/standard-schema'
+import { answerOf, isStandardSchema, issuesText, type StandardSchema } from '#runtime/base/standard-schema'
 import type { FilePosition } from './file-cursor.ts'
 import { lineSource, type ReadFilesOptions } from './source.ts'
 
@@ -59,13 +59,11 @@ function parseJson(line: string): unknown {
 
 /** @throws {JobFault} when the schema is asynchronous; an Error saying what does not pass */
 function checked(schema: StandardSchema<any, any>, value: unknown): unknown {
-  const result = schema['~standard'].validate(value)
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
+  const result = answerOf(schema, value)
+  if (result === undefined)
     throw new JobFault(
       'files.jsonl: the schema checks asynchronously. Expected a schema that answers at once.',
     )
-  }
   if (result.issues === undefined) return result.value
   throw new Error(issuesText(result.issues))
 }
