@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { BuildFailure, Message } from 'esbuild'
 import { WeirError } from '#runtime/base/errors'
-import { packageName } from './packages.ts'
+import { packageName } from '#runtime/base/package-name'
 
 const MAX_SHOWN = 10
 

@@ -1,7 +1,8 @@
 /** How a bundle treats each import that is not simply put into it. */
 import { isBuiltin } from 'node:module'
 import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild'
-import { type InstalledPackage, isNative, packageName, packageOf, type PackageVersion } from './packages.ts'
+import { packageName } from '#runtime/base/package-name'
+import { type InstalledPackage, isNative, packageOf, type PackageVersion } from './packages.ts'
 
 export interface JobImportsOptions {
   /** Packages to leave out. */

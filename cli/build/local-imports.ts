@@ -1,7 +1,8 @@
 import { isBuiltin } from 'node:module'
 import { dirname } from 'node:path'
 import { BUNDLE_MARK } from '#runtime/graph/strip-types'
-import { isLinked, packageName } from './packages.ts'
+import { packageName } from '#runtime/base/package-name'
+import { isLinked } from './packages.ts'
 
 const SPECIFIER = /\b(?:from|import|require)\s*\(?\s*(['"])([^'"\n]+)\1/g
 

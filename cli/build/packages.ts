@@ -15,13 +15,6 @@ export interface InstalledPackage extends PackageVersion {
   readonly json: unknown
 }
 
-/** `@scope/name/part` -> `@scope/name`. */
-export const packageName = (specifier: string): string =>
-  specifier
-    .split('/')
-    .slice(0, specifier.startsWith('@') ? 2 : 1)
-    .join('/')
-
 /** The package that a file belongs to: the nearest package.json above it that has a name. */
 export function packageOf(file: string): InstalledPackage | undefined {
   for (let directory = dirname(file); directory !== dirname(directory); directory = dirname(directory)) {

@@ -24,7 +24,7 @@ import type { DataStream } from './data-stream.ts'
 import type { NodeSpec } from './logical-graph.ts'
 import { checkSideOutput, type SideOutput } from '#runtime/element/side-output'
 import { captureLocation } from './source-location.ts'
-import { EVOLVING, KNOWN, type EvolvingOptions, type StatefulOptions } from './step-options.ts'
+import { EVOLVING_OPTIONS, type EvolvingOptions, type StatefulOptions } from './step-options.ts'
 import { checkFormerStates, checkFunctions, checkStates, checkUid } from './validate.ts'
 import { WindowedStream, type WindowStepOptions } from './windowed-stream.ts'
 
@@ -225,7 +225,7 @@ export class KeyedStream<K, T> {
     checkStates(states, uid, location)
     const declared = kind === 'process' ? planStates(states) : [runningState(kind, evolution)]
     checkFormerStates(declared, uid, location)
-    refuseWrongOptions(`${kind} "${uid}"`, options, evolution === undefined ? KNOWN : EVOLVING)
+    refuseWrongOptions(`${kind} "${uid}"`, options, evolution && EVOLVING_OPTIONS)
     const spec = { uid, kind, stateful: true, formerly: options.formerly, location, create }
     // A process step may give its records any time.
     return this.#steps.add({ ...spec, states: declared, givesTimestamps: kind === 'process' })

@@ -2,6 +2,7 @@ import { isBuiltin, registerHooks, type ResolveHookContext } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { WeirError, messageOf } from '#runtime/base/errors'
+import { packageName } from '#runtime/base/package-name'
 import { registerUserSource, userLocation, userModuleUrl } from '#runtime/base/user-source'
 import * as api from './api.ts'
 import { importAdvice, placed } from './build-problems.ts'
@@ -131,16 +132,9 @@ function resolveImport<R>(specifier: string, module: JobModule, resolveFrom: (pa
   const known = specifier.startsWith('weir-stream/')
     ? `this version of weir-stream has no such part`
     : `no such package is installed beside the module, in ${process.cwd()} or beside Weir. ` +
-      `Install it there (npm install ${packageOf(specifier)}), or bundle it into the job's file`
+      `Install it there (npm install ${packageName(specifier)}), or bundle it into the job's file`
   throw importError(module, specifier, known, first)
 }
-
-/** `@scope/name/part` -> `@scope/name`. */
-const packageOf = (specifier: string): string =>
-  specifier
-    .split('/')
-    .slice(0, specifier.startsWith('@') ? 2 : 1)
-    .join('/')
 
 function importError(module: JobModule, specifier: string, why: string, cause?: unknown): WeirError {
   const line = lineOf(

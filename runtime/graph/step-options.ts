@@ -1,4 +1,4 @@
-import type { EvolutionOptions } from '#runtime/state/evolution'
+import { EVOLUTION_OPTIONS, type EvolutionOptions } from '#runtime/state/evolution'
 
 export interface StatefulOptions {
   /**
@@ -11,6 +11,4 @@ export interface StatefulOptions {
 /** Of a step that keeps a value of the job's code per key. */
 export interface EvolvingOptions<V> extends StatefulOptions, EvolutionOptions<V> {}
 
-export const KNOWN = ['formerly']
-export const EVOLVING_STATE = ['version', 'migrate', 'schema']
-export const EVOLVING = [...KNOWN, ...EVOLVING_STATE]
+export const EVOLVING_OPTIONS = ['formerly', ...EVOLUTION_OPTIONS]

@@ -12,6 +12,7 @@ import { refuseUnknownOptions } from '#runtime/base/known-options'
 import { formatDuration, type Duration } from '#runtime/base/units'
 import { PANES, WindowOperator } from '#runtime/operators/window'
 import {
+  EVOLUTION_OPTIONS,
   evolutionOf,
   items,
   type EvolutionOptions,
@@ -22,7 +23,7 @@ import type { SlidingWindows, Window } from '#runtime/time/window'
 import type { DataStream } from './data-stream.ts'
 import type { KeyedSteps } from './keyed-stream.ts'
 import type { SideOutput } from '#runtime/element/side-output'
-import { EVOLVING_STATE, type StatefulOptions } from './step-options.ts'
+import { type StatefulOptions } from './step-options.ts'
 import { checkFunctions } from './validate.ts'
 
 export interface WindowStepOptions<T> extends StatefulOptions {
@@ -110,7 +111,7 @@ export class WindowedStream<K, T> {
   }
 
   #evolution(what: string, options: EvolutionOptions<any>, parts?: Parts): StateEvolution {
-    refuseUnknownOptions(`window.${what} "${this.#step.uid}"`, options, EVOLVING_STATE)
+    refuseUnknownOptions(`window.${what} "${this.#step.uid}"`, options, EVOLUTION_OPTIONS)
     return evolutionOf(options, parts)
   }
 

@@ -5,7 +5,7 @@ import { parseDuration, type Duration } from '#runtime/base/units'
 import type { PlanState } from '#runtime/contract/job-plan'
 import type { Aggregator, SyncAggregator } from './aggregator.ts'
 import { AggregatingState, ListState, MapState, ReducingState, ValueState } from './handles.ts'
-import { evolutionOf, items, mapValues, whole } from './evolution.ts'
+import { EVOLUTION_OPTIONS, evolutionOf, items, mapValues, whole } from './evolution.ts'
 import type { EvolutionOptions, Parts, StateEvolution } from './evolution.ts'
 import { kindOf } from './state-shapes.ts'
 import type { StateCells } from './state-cells.ts'
@@ -155,7 +155,7 @@ function descriptor<H>(
   return { kind, ttlMs, formerly, evolution: evolutionOf(options, parts), holds, bind }
 }
 
-const OPTIONS = ['ttl', 'formerly', 'version', 'migrate', 'schema']
+const OPTIONS = ['ttl', 'formerly', ...EVOLUTION_OPTIONS]
 
 /** Type witnesses have no members. */
 function asOptions(first: unknown): StateOptions | undefined {

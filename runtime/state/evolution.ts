@@ -25,6 +25,8 @@ export interface EvolutionOptions<V> {
   readonly schema?: StandardSchema<any, V>
 }
 
+export const EVOLUTION_OPTIONS = ['version', 'migrate', 'schema']
+
 /** Of a schema that cannot say what it is: never the same as another. */
 export const UNNAMED_SCHEMA = 'unnamed'
 
