@@ -24,11 +24,10 @@ export interface Check {
 
 interface Ended {
   readonly exitCode: number
-  readonly reason?: string
   readonly message?: string
 }
 
-export const isCheck = (pod: KubeObject): boolean => pod.metadata.labels?.[LABEL_CHECK] !== undefined
+const isCheck = (pod: KubeObject): boolean => pod.metadata.labels?.[LABEL_CHECK] !== undefined
 
 export function checksOf(pods: readonly KubeObject[], now: number): readonly Check[] {
   return pods.filter(isCheck).map((pod) => ({

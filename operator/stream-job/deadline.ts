@@ -2,6 +2,7 @@ import { parseDuration } from '#runtime/base/units'
 import { findCondition } from '#operator/api/conditions'
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { activeRun } from './run-state.ts'
+import type { Observed } from './observed.ts'
 import type { View } from './view.ts'
 
 /**
@@ -15,17 +16,18 @@ export function isPastDeadline(view: View): boolean {
   const run = activeRun(o)
   if (run?.stopRequestedAt !== undefined) return false
   const deadlineMs = parseDuration(o.spec.upgrade.deadline)
-  if (o.now - Math.max(notReadySince(view), startOf(run)) >= deadlineMs) return true
+  if (o.now - Math.max(notReadySince(o), startOf(run)) >= deadlineMs) return true
   if (run === undefined || plan.policy === 'stopRun' || hasCheckpoint(view, run)) return false
   return o.now - startOf(run) >= parseDuration(o.spec.checkpoint.interval) + deadlineMs
 }
 
 const startOf = (run: RunStatus | undefined): number => (run === undefined ? 0 : Date.parse(run.startedAt))
 
-function notReadySince({ o }: View): number {
-  const ready = findCondition(o.status.conditions, 'Ready')
+/** Milliseconds since the epoch; now where the status does not say that it is not ready. */
+export function notReadySince({ status, now }: Observed): number {
+  const ready = findCondition(status.conditions, 'Ready')
   const isKnown = ready !== undefined && ready.status !== 'True' && ready.reason !== 'Pending'
-  return isKnown ? Date.parse(ready.lastTransitionTime) : o.now
+  return isKnown ? Date.parse(ready.lastTransitionTime) : now
 }
 
 /** The run itself has completed one; the one that it started from is older. */

@@ -1,6 +1,7 @@
 import { WeirError, messageOf } from '#runtime/base/errors'
 import { JobFault } from '#runtime/base/job-fault'
 import { preview } from '#runtime/base/preview'
+import { sentence } from '#runtime/base/sentence'
 import { userLocation, userStack } from '#runtime/base/user-source'
 import type { OperatorContext } from './stream-operator.ts'
 
@@ -53,5 +54,3 @@ function placeOf({ location }: FailedStep, cause: unknown): { readonly line?: st
 function shownOf(given: Given | undefined): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(given ?? {}).map(([what, value]) => [what, preview(value)]))
 }
-
-const sentence = (text: string): string => (/[.!?]$/.test(text.trimEnd()) ? text : `${text}.`)

@@ -1,8 +1,10 @@
 import type { RunStatus } from '#operator/api/v1alpha1/stream-job-status'
 import { parseDuration } from '#runtime/base/units'
+import { sentence } from '#runtime/base/sentence'
 import { findCondition } from '#operator/api/conditions'
 import { checkId } from '#operator/resources/spec-hash'
 import type { CheckResult } from '../check.ts'
+import { notReadySince } from '../deadline.ts'
 import type { Blocker, Desired, Observed } from '../observed.ts'
 import type { Plan, Policy } from '../plan.ts'
 import { activeRun, currentFacts, isRestartAsked, isTokenLost, runNumber, wantsNewRun } from '../run-state.ts'
@@ -93,13 +95,6 @@ function awaited(found: Found, { problem }: Extract<CheckResult, { kind: 'awaite
   const limitMs = parseDuration(deadline)
   return waitedMs > limitMs ? skip(found, `its check takes more than ${deadline}`) : waiting(found)
 }
-
-function notReadySince({ status, now }: Observed): number {
-  const ready = findCondition(status.conditions, 'Ready')
-  return ready === undefined || ready.status === 'True' ? now : Date.parse(ready.lastTransitionTime)
-}
-
-const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
 const goesOn = ({ o }: Found, why: string): Omit<Blocker, 'reason'> => ({
   message: `The next run would not work: ${sentence(why)} Run ${runNumber(o)} goes on.`,
