@@ -29,9 +29,9 @@ export interface DiscoveryOptions {
  */
 export class FileDiscovery implements SplitDiscovery<FileSplit> {
   readonly #what: string
-  readonly #options: DiscoveryOptions
   readonly #tree: FileTree
   readonly #watchMs: number | undefined
+  readonly #splitBytes: number
   readonly #context: SourceContext
   readonly #seen = new Set<string>()
   #found: FileSplit[] = []
@@ -42,11 +42,11 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
   #timer: Timer | undefined
   readonly #closing = new AbortController()
 
-  constructor(options: DiscoveryOptions, tree: FileTree, context: SourceContext) {
-    this.#what = options.what
-    this.#options = options
+  constructor({ what, watchMs, splitBytes }: DiscoveryOptions, tree: FileTree, context: SourceContext) {
+    this.#what = what
+    this.#watchMs = watchMs
+    this.#splitBytes = splitBytes
     this.#tree = tree
-    this.#watchMs = options.watchMs
     this.#context = context
   }
 
@@ -62,7 +62,7 @@ export class FileDiscovery implements SplitDiscovery<FileSplit> {
       // All parts of a file at once, as a snapshot knows it by its path.
       for (const file of this.#found.splice(0, FILES_PER_POLL)) {
         this.#seen.add(file.path)
-        for (const split of partsOf(file, this.#options.splitBytes)) emit(split)
+        for (const split of partsOf(file, this.#splitBytes)) emit(split)
       }
       return 'progressed'
     }

@@ -106,15 +106,14 @@ export class LineReader<T> implements SplitReader<T, FileSplit, FilePosition> {
   }
 
   #dropped(cursor: FileCursor, out: Receiver<T>): void {
-    const { maxLineBytes, onBadLine } = this.#options
-    const bad = (long: LongLine): BadLine => ({
-      ...placeIn(cursor.split),
-      ...long,
-      error: `it is longer than ${maxLineBytes} bytes`,
-    })
-    for (const long of cursor.takeDropped()) this.#bad(bad(long), out)
+    for (const long of cursor.takeDropped()) this.#bad(this.#tooLong(cursor.split, long), out)
     // Who is to fail by it does not read on to its end.
-    if (onBadLine === 'fail' && cursor.dropping !== undefined) this.#bad(bad(cursor.dropping), out)
+    if (this.#options.onBadLine === 'fail' && cursor.dropping !== undefined)
+      this.#bad(this.#tooLong(cursor.split, cursor.dropping), out)
+  }
+
+  #tooLong(split: FileSplit, long: LongLine): BadLine {
+    return { ...placeIn(split), ...long, error: `it is longer than ${this.#options.maxLineBytes} bytes` }
   }
 
   #bad(bad: BadLine, out: Receiver<T>): void {
