@@ -5,6 +5,7 @@ import type { StateFile } from '#runtime/contract/checkpoint-records'
 import type { ExecutionPlan } from '#runtime/contract/job-plan'
 import type { StreamOperator } from '#runtime/operators/stream-operator'
 import { HeapBackend } from '#runtime/state/heap-backend'
+import { tableOfState } from '#runtime/state/state-cells'
 import { openStateFile } from '#runtime/state/snapshot-format'
 import { matchStates, type ChangedStates } from './match-states.ts'
 import { matchUids, type OpenRestorePoint } from './restore-point.ts'
@@ -54,10 +55,10 @@ export async function trialsOf(point: OpenRestorePoint, plan: ExecutionPlan): Pr
 
 /** Subtasks without keys have files too. */
 function hasValues(file: Uint8Array, uid: string, changes: ChangedStates): boolean {
-  return openStateFile(file).index.some((section) => {
-    const name = section.table.replace(/^state:/, '')
-    return section.uid === uid && section.entryCount > 0 && Object.hasOwn(changes, name)
-  })
+  const tables = new Set(Object.keys(changes).flatMap((name) => [name, tableOfState(name)]))
+  return openStateFile(file).index.some(
+    (section) => section.uid === uid && section.entryCount > 0 && tables.has(section.table),
+  )
 }
 
 /** The step that takes the state over. */

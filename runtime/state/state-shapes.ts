@@ -1,3 +1,5 @@
+import { tableOfState } from './state-cells.ts'
+
 /** Kinds of the keys and values of one table, as far as they were met. */
 export interface StateShape {
   readonly keys: string[]
@@ -20,7 +22,7 @@ export class StateShapes {
 
   /** Of a state by its name; its tables: state-cells.ts. */
   of(name: string): StateShape {
-    const shape = this.#tables.get(`state:${name}`) ?? this.#tables.get(name)
+    const shape = this.#tables.get(tableOfState(name)) ?? this.#tables.get(name)
     return { keys: [...(shape?.keys ?? [])].sort(), values: [...(shape?.values ?? [])].sort() }
   }
 }

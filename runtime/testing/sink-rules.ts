@@ -51,6 +51,19 @@ async function forkAndSource(world: SinkWorld, order: readonly ('fork' | 'source
   await world.expectRecords([0, 1, 2, 2])
 }
 
+/** A job that goes on past a savepoint to another checkpoint, and then dies. */
+export async function diedPastSavepoint(job: SinkJob) {
+  await job.start()
+  job.send(1)
+  await job.checkpoint()
+  job.send(1)
+  const savepoint = await job.savepoint()
+  job.send(1)
+  await job.checkpoint()
+  await job.kill()
+  return savepoint
+}
+
 /** A savepoint after a checkpoint, then a failure, and another checkpoint. */
 async function savepointThenFailure({ job }: SinkWorld) {
   await job.start()
@@ -201,14 +214,7 @@ const LINEAGE: readonly SinkRule[] = [
   {
     rule: 'a rewind to a savepoint writes again what came after it, and nothing before it',
     async live({ job, expectRecords }) {
-      await job.start()
-      job.send(1)
-      await job.checkpoint()
-      job.send(1)
-      const savepoint = await job.savepoint()
-      job.send(1)
-      await job.checkpoint()
-      await job.kill()
+      const savepoint = await diedPastSavepoint(job)
       await job.start({ from: savepoint, lineage: 'rewind' })
       job.send(1)
       await job.stop()

@@ -4,7 +4,7 @@ import type { Sink } from '#runtime/connectors/sink'
 import type { ConnectorAccess } from '#runtime/storage/connector-access'
 import { Crash, type Interference } from '#runtime/testing/port-steps'
 import { SinkJob, type SinkJobOptions } from '#runtime/testing/sink-job'
-import { liveWhole, ROUNDS, SINK_RULES, upTo } from '#runtime/testing/sink-rules'
+import { diedPastSavepoint, liveWhole, ROUNDS, SINK_RULES, upTo } from '#runtime/testing/sink-rules'
 
 /** What readers of the output find: by name, because that is how they tell one from another. */
 export type VisibleOutput = ReadonlyMap<string, readonly number[]>
@@ -140,14 +140,7 @@ export function sinkConformance(name: string, options: SinkConformance): void {
 
     test.each(ways)('a rewind does not find its output: %s', (how) =>
       scenario(async (job, { reader, expectRecords: expectOut }) => {
-        await job.start()
-        job.send(1)
-        await job.checkpoint()
-        job.send(1)
-        const savepoint = await job.savepoint()
-        job.send(1)
-        await job.checkpoint()
-        await job.kill()
+        const savepoint = await diedPastSavepoint(job)
         await reader.take(how)
         await job.start({ from: savepoint, lineage: 'rewind' })
         job.send(1)
